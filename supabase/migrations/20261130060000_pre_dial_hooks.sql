@@ -42,30 +42,28 @@ create constraint trigger pre_dial_hooks_audited after insert or update or delet
   execute function private.audit_direct_change('pre_dial_hook', 'organization_id');
 
 -- A call that was claimed while the organization had a hook is requested only once the hook has allowed this very call.
+-- What the hook decided belongs to the decision about the call, and is stored once.
 alter table public.calls
   add column needs_clearance boolean not null default false,
-  add column cleared_at timestamptz;
-grant update (decision, cleared_at) on public.calls to outdial_dialer;
+  add column cleared_at timestamptz,
+  add column hook_result jsonb check (jsonb_typeof(hook_result) = 'object');
+grant update (cleared_at, hook_result) on public.calls to outdial_dialer;
 
--- A decision is evidence: the dialer may only add the response of the hook to it, once.
 create function private.check_clearance() returns trigger
 language plpgsql set search_path = ''
 as $$
 begin
-  if old.cleared_at is not null and new.cleared_at is distinct from old.cleared_at
-    or new.cleared_at is not null and not new.needs_clearance
-    or new.decision - 'pre_dial_hook' <> old.decision
-      and new.decision <> old.decision
-  then
-    raise exception 'call %: the decision about a call and its clearance are stored once', new.id
-      using errcode = 'check_violation', constraint = 'calls_clearance';
-  end if;
-  return new;
+  raise exception 'call %: the pre-dial hook decides once', new.id
+    using errcode = 'check_violation', constraint = 'calls_clearance';
 end
 $$;
 revoke all on function private.check_clearance() from public;
-create trigger calls_clearance before update of decision, cleared_at on public.calls
-  for each row when (current_user = 'outdial_dialer') execute function private.check_clearance();
+create trigger calls_clearance before update of cleared_at, hook_result on public.calls
+  for each row when (current_user = 'outdial_dialer' and (
+    old.hook_result is not null and new.hook_result is distinct from old.hook_result
+    or old.cleared_at is not null and new.cleared_at is distinct from old.cleared_at
+    or new.cleared_at is not null and not new.needs_clearance))
+  execute function private.check_clearance();
 
 -- A contact whose call the hook denies is skipped: its call was claimed, but never requested.
 drop trigger campaign_contacts_arrow on public.campaign_contacts;
@@ -76,6 +74,6 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
     'skipped>pending', 'pending>completed', 'pending>failed', 'pending>review');
 
 alter table public.campaigns drop constraint campaigns_waiting_for_check;
--- squawk-ignore constraint-missing-not-valid
-alter table public.campaigns add constraint campaigns_waiting_for_check
-  check (waiting_for in ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'pre_dial_hook'));
+alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
+  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening', 'pre_dial_hook')) not valid;
+alter table public.campaigns validate constraint campaigns_waiting_for_check;

@@ -66,6 +66,7 @@ MATRIX = {
     # Written by triggers.
     "audit_chain": Rights("viewer", None, None, None, "", "", "r"),
     "audit_heads": Rights("viewer", None, None, None, "", "", "r"),
+    "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", ""),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -108,6 +109,7 @@ COLUMNS_TO_UPDATE = {
     "rule_switches": "reason",
     "audit_chain": "ready",
     "audit_heads": "position",
+    "pre_dial_hooks": "failures",
     "import_chunks": "number",
     "import_refusals": "reason",
     "export_chunks": "number",

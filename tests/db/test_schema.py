@@ -210,6 +210,7 @@ EXECUTE = {
     "private.windows_problem(jsonb)": set[str](),
     "private.check_arrow()": set[str](),
     "private.check_completed()": set[str](),
+    "private.check_clearance()": set[str](),
     "private.check_paused()": set[str](),
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),

@@ -310,3 +310,11 @@ def test_a_campaign_is_admitted_by_its_status_then_its_places_then_its_account(
 
 def test_a_campaign_that_may_call_gets_its_start_times() -> None:
     assert admit_campaign(CAMPAIGN, NOW, SECOND) == admit_account(LIMITS, NOW, SECOND)
+
+
+def test_a_hook_that_fails_stops_all_calls_until_it_is_asked_again_and_then_one_is_tried() -> None:
+    failing = replace(LIMITS, hook_retry_at=NOW + 10 * SECOND, pace=replace(LIMITS.pace, calls_per_second=100.0))
+    assert admit_account(failing, NOW, SECOND) == Wait(reason=WaitReason.PRE_DIAL_HOOK, until=NOW + 10 * SECOND)
+    admitted = admit_account(failing, NOW + 10 * SECOND, SECOND)
+    assert isinstance(admitted, Admit)
+    assert len(admitted.starts) == 1

@@ -63,8 +63,8 @@ async def statuses(stage: Stage, table: str = "campaign_contacts") -> list[str]:
     return sorted(row["status"] for row in await stage.rows(table))
 
 
-async def decisions(stage: Stage) -> list[Mapping[str, Any]]:
-    return [json.loads(row["decision"]) for row in await stage.rows("calls")]
+async def results(stage: Stage) -> list[Mapping[str, Any]]:
+    return [json.loads(row["hook_result"]) for row in await stage.rows("calls")]
 
 
 async def why(stage: Stage, campaign: Campaign) -> tuple[str, str]:
@@ -88,11 +88,9 @@ async def test_a_call_is_placed_after_the_hook_has_allowed_it(stage: Stage, hook
     assert hook.unsigned == 0
     assert request["organization_id"] == str(campaign.tenant.organization_id)
     assert (request["campaign_id"], request["purpose"]) == (str(campaign.id), "survey")
-    for decision in await decisions(stage):
-        stored = decision["pre_dial_hook"]
+    for stored in await results(stage):
         assert (stored["host"], stored["result"], stored["reason"]) == ("127.0.0.1", "allowed", "asked")
         assert stored["asked_at"] <= stored["responded_at"]
-        assert decision["calling_hours"] == "open", "the rest of the decision is kept"
 
 
 async def test_an_organization_without_a_hook_needs_no_clearance(stage: Stage, hook: HookServer) -> None:
@@ -128,7 +126,7 @@ async def test_a_denied_contact_is_skipped_with_the_hooks_reason(stage: Stage, h
     assert await statuses(stage) == ["calling", "calling", "skipped"]
     [denied] = [call for call in await stage.rows("calls") if call["phone"] == first["phone"]]
     assert (denied["status"], denied["cleared_at"], denied["request_deadline"]) == ("released", None, None)
-    assert json.loads(denied["decision"])["pre_dial_hook"]["result"] == "denied"
+    assert json.loads(denied["hook_result"])["result"] == "denied"
     assert str(denied["id"]) not in requested(stage)
     assert await status(stage, campaign) == "active"
 
@@ -183,17 +181,17 @@ async def test_the_pauses_grow_and_a_single_call_is_tried_after_each(stage: Stag
     campaign = await hooked(stage, hook, size=5)
     hook.respond = lambda _: web.Response(status=503)
     asked = list[tuple[float, int]]()
-    for _ in range(300):
+    for _ in range(90):
         before = len(hook.requests)
         await run(stage)
         if len(hook.requests) > before:
             asked.append(((stage.clock.now() - NOW).total_seconds(), len(hook.requests[-1]["calls"])))
-        stage.clock.advance(timedelta(seconds=5))
+        stage.clock.advance(timedelta(seconds=10))
     pauses = [round(later - earlier) for (earlier, _), (later, _) in pairwise(asked)]
     assert [calls for _, calls in asked][:4] == [5, 1, 1, 1]
-    assert all(abs(pause - expected) <= 10 for pause, expected in zip(pauses, [10, 20, 40, 80, 160], strict=False))
+    assert all(abs(pause - expected) <= 20 for pause, expected in zip(pauses, [10, 20, 40, 80, 160], strict=False))
     assert pauses == sorted(pauses)
-    assert max(pauses) <= LONGEST_PAUSE.total_seconds() + 10
+    assert max(pauses) <= LONGEST_PAUSE.total_seconds() + 20
     assert requested(stage) == set()
     row = await stage.row("campaigns", campaign.id)
     assert (row["status"], row["waiting_for"]) == ("active", "pre_dial_hook")
@@ -248,7 +246,7 @@ async def test_a_pause_while_the_hook_is_asked_lets_nothing_leave(stage: Stage, 
     assert await status(stage, campaign) == "paused"
     assert requested(stage) == set()
     assert await statuses(stage) == ["pending"] * 3
-    assert {decision["pre_dial_hook"]["result"] for decision in await decisions(stage)} == {"allowed too late"}
+    assert {stored["result"] for stored in await results(stage)} == {"allowed too late"}
 
 
 async def claim(stage: Stage, campaign: Campaign) -> Claimed:
@@ -356,18 +354,17 @@ async def test_the_database_repeats_no_request_without_a_clearance(stage: Stage,
         assert await settlements.begin_resend(connection, call_id=call.id, deadline=now, now=now) is None
 
 
-async def test_a_clearance_is_stored_once_and_the_decision_only_grows(stage: Stage, hook: HookServer) -> None:
+async def test_the_hook_decides_about_a_call_once(stage: Stage, hook: HookServer) -> None:
     campaign = await hooked(stage, hook, size=1)
     await run(stage)
     [call] = await stage.rows("calls")
     for change in (
         "cleared_at = null",
         "cleared_at = cleared_at + interval '1 second'",
-        "decision = '{}'",
-        """decision = decision || '{"pre_dial_hook": {"result": "denied"}}'""",
-        """decision = decision || '{"calling_hours": "closed"}'""",
+        "hook_result = '{}'",
+        "hook_result = null",
     ):
-        with pytest.raises(asyncpg.CheckViolationError, match="stored once"):
+        with pytest.raises(asyncpg.CheckViolationError, match="decides once"):
             async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
                 await connection.execute(f"update calls set {change} where id = $1", call["id"])  # noqa: S608
 

@@ -242,6 +242,37 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "failing",
             "The dialer failed on this campaign once (unknown key 'funday'; use days",
         ),
+        (
+            replace(
+                facts_of(places=DUE, hours=ALWAYS, hook_retry_at=NOW + timedelta(minutes=1)),
+                hook_failures=1,
+                hook_failing_reason="HTTP 503",
+            ),
+            "pre_dial_hook",
+            "The pre-dial hook failed (HTTP 503), so no call may start; it is asked again 07:01",
+        ),
+        (
+            replace(
+                facts_of(
+                    places=(zone("Europe/Paris", NOW + timedelta(minutes=1)),),
+                    hours=ALWAYS,
+                    hook_retry_at=NOW + timedelta(minutes=1),
+                ),
+                hook_failures=4,
+                hook_failing_reason="no response within 2 s",
+            ),
+            "pre_dial_hook",
+            "The pre-dial hook failed 4 times in a row (no response within 2 s)",
+        ),
+        (
+            replace(
+                facts_of(places=DUE, hook_retry_at=NOW + timedelta(minutes=1)),
+                hook_failures=1,
+                hook_failing_reason="HTTP 503",
+            ),
+            "zone_opens",
+            "Outside calling hours in Europe/Paris; opens 08:00",
+        ),
         (facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
         (facts_of(places=DUE, hours=ALWAYS), "", ""),
     ],

@@ -19,6 +19,8 @@ PHONES: Final = b"phone\n+12127009901\n"
 FILE: Final = {"file": ("people.csv", PHONES, "text/csv")}
 # A user of no organization: studio_world.py.
 NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
+HOOK: Final = {"url": "https://hook.example.com/calls", "secret": "0123456789abcdef"}
+HOOK_FORM: Final = {"url": HOOK["url"], "hook_secret": HOOK["secret"]}
 NUMBER: Final = {"phone": "+12125550177"}
 DRAFT: Final = {"campaign_id": "draft"}
 PAUSED: Final = {"campaign_id": "paused"}
@@ -43,6 +45,9 @@ class Rule:
 
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
+    f"GET {API}/pre-dial-hook": Rule("viewer"),
+    f"PUT {API}/pre-dial-hook": Rule("admin", sends=HOOK),
+    f"DELETE {API}/pre-dial-hook": Rule("admin", 204),
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),
     f"GET {API}/calls/{{call_id}}/events": Rule("viewer"),
     f"GET {API}/campaigns": Rule("viewer"),
@@ -165,6 +170,9 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/settings": Rule("viewer"),
     f"POST {PAGE}/settings": Rule("admin", 303, sends={"name": "Acme"}),
     f"POST {PAGE}/settings/accounts/{{account_id}}": Rule("admin", 303, sends={"reserved_inbound": "1"}),
+    f"GET {PAGE}/settings/pre-dial-hook": Rule("viewer"),
+    f"POST {PAGE}/settings/pre-dial-hook": Rule("admin", 303, sends=HOOK_FORM),
+    f"POST {PAGE}/settings/pre-dial-hook/remove": Rule("admin", 303),
     f"POST {PAGE}/settings/numbers": Rule("admin", 303, sends=NUMBER),
     f"POST {PAGE}/settings/numbers/{{number_id}}/remove": Rule("admin", 303),
     f"GET {PAGE}/reports": Rule("viewer"),

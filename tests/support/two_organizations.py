@@ -62,7 +62,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
     )
     tables = ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations", "calling_rules")
-    for table in (*tables, "rule_switches", "erasures", "erasure_calls", "retention_progress"):
+    for table in (*tables, "rule_switches", "erasures", "erasure_calls", "retention_progress", "pre_dial_hooks"):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
@@ -129,6 +129,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "audit_chain": {"entry_id": next(_numbers), "subject_digest": b"1" * 32, "details_digest": b"1" * 32}
         | {"subject_salt": b"1" * 16, "details_salt": b"1" * 16},
         "audit_heads": {"position": 1, "hash": b"1" * 32},
+        "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},
         "import_chunks": {"import_id": job_of(filled), "number": next(_numbers), "content": b"1"},

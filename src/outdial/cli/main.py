@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from outdial import __version__
-from outdial.cli import campaign, contacts, database, inbox, jobs, organization, processes, rules, studio, users, verify
+from outdial.cli import (
+    campaign,
+    contacts,
+    database,
+    hook,
+    inbox,
+    jobs,
+    organization,
+    processes,
+    rules,
+    studio,
+    users,
+    verify,
+)
 from outdial.cli.errors import explain
 from outdial.cli.functions import commands as functions
 from outdial.cli.functions import keys, scaffold, secrets, serving, tokens
@@ -58,6 +71,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(verify.app, name="verify")
 app.add_typer(organization.app, name="organization")
 app.add_typer(rules.app, name="rules")
+app.add_typer(hook.app, name="hook")
 app.add_typer(functions.app, name="functions")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(tokens.app, name="tokens")

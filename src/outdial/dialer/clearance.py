@@ -33,7 +33,7 @@ ABANDONED: Final = "the dialer stopped before the pre-dial hook responded"
 class UnclearedCall:
     """A call that is released without a request, and what becomes of its contact.
 
-    `error` is shown at both; `result` is what the decision stores about the hook, as JSON text.
+    `error` is shown at both; `result` is what the call stores about the hook, as JSON text.
     """
 
     call_id: UUID
@@ -45,14 +45,14 @@ class UnclearedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookInquiry:
-    """When the hook was asked, for the record in the decision about a call."""
+    """When the hook was asked, for the record of its decision about a call."""
 
     host: str
     asked_at: datetime
     responded_at: datetime | None = None
 
     def record(self, result: str, reason: str = "") -> str:
-        """Return what the decision stores about the hook, as JSON text."""
+        """Return what a call stores about the hook, as JSON text."""
         times = {"asked_at": self.asked_at, "responded_at": self.responded_at}
         return encode_json({"host": self.host, **times, "result": result, "reason": reason})
 

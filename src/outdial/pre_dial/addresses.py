@@ -5,22 +5,18 @@ that trust their network: metadata endpoints, databases, other tenants. The URL 
 address that its name resolves to is checked when a connection is opened: the name may resolve differently by then.
 """
 
-import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-
 from outdial.net import is_loopback
-from outdial.pre_dial.errors import InvalidHookSecret, InvalidHookUrl, PrivateAddress
+from outdial.pre_dial.errors import InvalidHookSecret, InvalidHookUrl
 
 LONGEST_URL: Final = 2000
 SHORTEST_SECRET: Final = 16
 LONGEST_SECRET: Final = 200
 PRIVATE_SETTING: Final = "OUTDIAL_HOOK_PRIVATE_NETWORKS"
-_PRIVATE: Final = f"only deployments with {PRIVATE_SETTING}=true call hooks there"
+ONLY_PRIVATE: Final = f"only deployments with {PRIVATE_SETTING}=true call hooks there"
 _IPV4_IN_IPV6: Final = ip_network("64:ff9b::/96")  # RFC 6052: the IPv4 address is in the last 32 bits
 
 
@@ -35,7 +31,7 @@ def check_hook_url(url: str, *, allow_private: bool) -> str:
     if problem := _problem_of(url, parts, host):
         raise InvalidHookUrl(problem)
     if not allow_private and is_private_host(host):
-        raise InvalidHookUrl(f"{host} is on a private network, and {_PRIVATE}")
+        raise InvalidHookUrl(f"{host} is on a private network, and {ONLY_PRIVATE}")
     return url
 
 
@@ -70,29 +66,6 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
         if inside is not None:
             return is_public(inside)
     return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves the hosts of hooks, and refuses the private addresses among the results.
-
-    The connection goes to an address that was checked: there is no second look-up that could return another one.
-    """
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of `host`. Raises PrivateAddress if one of them is not public."""
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(ip_address(result["host"].partition("%")[0])) for result in found):
-            raise PrivateAddress(f"its host resolves to a private address, and {_PRIVATE}")
-        return found
-
-    async def close(self) -> None:
-        """Close the resolver."""
-        await self._resolver.close()
 
 
 def _problem_of(url: str, parts: SplitResult, host: str) -> str | None:

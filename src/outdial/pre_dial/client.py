@@ -10,9 +10,10 @@ from uuid import UUID
 
 import aiohttp
 
-from outdial.pre_dial.addresses import GuardedResolver, check_hook_url
+from outdial.pre_dial.addresses import check_hook_url
 from outdial.pre_dial.errors import InvalidHookUrl, PrivateAddress, UnreadableResponse
 from outdial.pre_dial.messages import CallClearance, ClearanceRequest, encode_request, read_response
+from outdial.pre_dial.resolver import GuardedResolver
 from outdial.pre_dial.signature import HEADER, sign
 
 TIMEOUT_S: Final = 2.0

@@ -421,7 +421,10 @@ async def list_calls(
 _SHOW_CALL = """\
 select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.contact_id, k.name,
   c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
-  c.retell_call_id, c.requests, c.decision::text as decision, c.requested_at, c.placed_at, c.started_at, c.ended_at,
+  c.retell_call_id, c.requests,
+  (c.decision || case when c.hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', c.hook_result)
+    end)::text as decision,
+  c.requested_at, c.placed_at, c.started_at, c.ended_at,
   c.duration_ms, c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.created_at, c.updated_at
 from calls c
@@ -439,8 +442,9 @@ async def show_call(connection: Connection, *, call_id: UUID, organization_id: U
 
 
 _LIST_ATTEMPTS = """\
-select id, attempt_number, status, outcome, disconnection_reason, error, decision::text as decision, requested_at,
-  placed_at, started_at, ended_at, duration_ms, cost_cents
+select id, attempt_number, status, outcome, disconnection_reason, error,
+  (decision || case when hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', hook_result) end)::text
+    as decision, requested_at, placed_at, started_at, ended_at, duration_ms, cost_cents
 from calls
 where campaign_contact_id = $1
 order by attempt_number desc

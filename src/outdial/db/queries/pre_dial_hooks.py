@@ -158,7 +158,7 @@ async def hook_retry_at(connection: Connection, *, organization_id: UUID) -> dat
 
 _CLEAR_CALLS = """\
 update calls c
-set cleared_at = $1, decision = c.decision || jsonb_build_object('pre_dial_hook', u.result::jsonb), updated_at = $1
+set cleared_at = $1, hook_result = u.result::jsonb, updated_at = $1
 from unnest($2::uuid[], $3::timestamptz[], $4::text[]) as u (id, deadline, result)
 where c.id = u.id and c.request_deadline = u.deadline and c.request_deadline > $1 and c.status = 'placing'
   and c.needs_clearance and c.cleared_at is null
@@ -180,7 +180,7 @@ _RELEASE_UNCLEARED = """\
 with released as (
   update calls c
   set status = 'released', error = u.error, request_deadline = null, next_check_at = null, updated_at = $1,
-    decision = c.decision || jsonb_build_object('pre_dial_hook', u.result::jsonb)
+    hook_result = u.result::jsonb
   from unnest($2::uuid[], $3::text[], $4::text[], $5::text[],
     $6::timestamptz[]) as u (id, error, result, contact_status, next_attempt_at)
   where c.id = u.id and c.status in ('placing', 'unknown') and c.needs_clearance and c.cleared_at is null

@@ -59,7 +59,7 @@ select retry_at from pre_dial_hooks where organization_id = :organization_id and
 -- Store that the hook has allowed these calls. After the deadline of a request, its call is no longer the sender's: the
 -- rescue releases it.
 update calls c
-set cleared_at = :now, decision = c.decision || jsonb_build_object('pre_dial_hook', u.result::jsonb), updated_at = :now
+set cleared_at = :now, hook_result = u.result::jsonb, updated_at = :now
 from unnest(:ids::uuid[], :deadlines::timestamptz[], :results::text[]) as u (id, deadline, result)
 where c.id = u.id and c.request_deadline = u.deadline and c.request_deadline > :now and c.status = 'placing'
   and c.needs_clearance and c.cleared_at is null
@@ -71,7 +71,7 @@ returning c.id;
 with released as (
   update calls c
   set status = 'released', error = u.error, request_deadline = null, next_check_at = null, updated_at = :now,
-    decision = c.decision || jsonb_build_object('pre_dial_hook', u.result::jsonb)
+    hook_result = u.result::jsonb
   from unnest(:ids::uuid[], :errors::text[], :results::text[], :contact_statuses::text[],
     :next_attempt_ats::timestamptz[]) as u (id, error, result, contact_status, next_attempt_at)
   where c.id = u.id and c.status in ('placing', 'unknown') and c.needs_clearance and c.cleared_at is null

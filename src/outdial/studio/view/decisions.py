@@ -46,6 +46,15 @@ _FOLLOWS: Final[Mapping[RetryClass, str]] = {
     RetryClass.HOLD: "The contact needs review.",
 }
 
+_HOOK_RESULTS: Final = {
+    "allowed": "The pre-dial hook allowed the call",
+    "denied": "The pre-dial hook denied the call",
+    "failed": "The pre-dial hook failed, so the call was not placed",
+    "allowed too late": "The pre-dial hook allowed the call, but the campaign no longer did",
+    "not asked": "The pre-dial hook was removed before it was asked, so the call was not placed",
+    "not decided": "The dialer stopped before the pre-dial hook decided, so the call was not placed",
+}
+
 REACHED: Final = sorted(
     outcome.value
     for outcome in Outcome
@@ -90,6 +99,10 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
         inbound = f" ({reserved} reserved for inbound calls)" if reserved else ""
         using = f"{decision['live_calls']} of {decision['concurrency_limit']} lines"
         lines.append(f"The account was using {using}{inbound}.")
+    hook = decision.get("pre_dial_hook")
+    if isinstance(hook, Mapping) and (result := _HOOK_RESULTS.get(str(hook.get("result")))):
+        reason = f": {hook['reason']}" if hook.get("reason") else ""
+        lines.append(f"{result}{reason}.")
     return lines
 
 

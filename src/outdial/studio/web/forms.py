@@ -24,7 +24,8 @@ MAX_FIELD_BYTES: Final = 256 * 1024
 _FIELDS_BESIDE_FILE_BYTES: Final = 64 * 1024
 FLASH_COOKIE: Final = "outdial_flash"
 _MAX_SHOWN_CHARS: Final = 200
-_UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag"})
+HOOK_SECRET: Final = "hook_secret"
+_UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag", HOOK_SECRET})
 
 FlashKind = Literal["good", "warn", "bad", "info"]
 

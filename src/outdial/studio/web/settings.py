@@ -53,6 +53,8 @@ class StudioSettings:
     """Origin of recordings besides https: the simulator of a local stack."""
     ignore_rules: bool = False
     """Whether the dialers of a local stack ignore calling rules, so that pages do not name them as a reason to wait."""
+    hook_private: bool = False
+    """Whether pre-dial hooks may be on private networks and on this machine."""
 
     @property
     def is_local(self) -> bool:
@@ -104,6 +106,7 @@ class StudioSettings:
             api_origins=_origins(env),
             recordings=simulator if is_simulated else "",
             ignore_rules=ignores_calling_rules(env),
+            hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
         )
 
 

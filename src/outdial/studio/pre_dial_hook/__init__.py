@@ -1,0 +1,1 @@
+"""The pre-dial hook of an organization."""
