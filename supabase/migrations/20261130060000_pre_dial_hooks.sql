@@ -16,7 +16,7 @@ create table public.pre_dial_hooks (
 );
 
 revoke all on public.pre_dial_hooks from anon, authenticated, service_role;
--- The secret is write-only for whoever configures it.
+-- Those who configure a hook can write its secret, and never read it.
 grant select (organization_id, url, failures, failing_reason, retry_at, responded_at, updated_at), delete
   on public.pre_dial_hooks to authenticated, service_role;
 grant insert (organization_id, url, secret, updated_at), update (url, secret, failures, failing_reason, retry_at, updated_at)

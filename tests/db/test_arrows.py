@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.db.queries import accounts, batches, calls, due_contacts, reviews, settlements
+from outdial.db.queries import accounts, batches, due_contacts, reviews, settlements
 from outdial.db.queries import campaign_status as campaign_status_queries
 from outdial.db.session import Connection, Database
 from outdial.domain import call
@@ -455,7 +455,7 @@ async def test_only_live_calls_that_retell_knows_can_be_ended(connection: asyncp
         for retell_call_id in (None, f"call_{state}"):
             await create_calling(connection, campaign, status=state, retell_call_id=retell_call_id)
 
-    rows = await calls.live_calls(
+    rows = await campaign_status_queries.live_calls(
         connection, provider_account_id=tenant.provider_account_id, campaign_id=campaign.id, limit=100
     )
 

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from outdial.db.queries import pre_dial_hooks
+from outdial.db.queries.compliance import pre_dial_hooks
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 from tests.support.two_organizations import MEMBERS, acting, create_two_organizations

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor
-from outdial.db.queries import pre_dial_hooks, settlements
+from outdial.db.queries import settlements
+from outdial.db.queries.compliance import pre_dial_hooks
 from outdial.db.session import Database
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.clearance import ABANDONED, FIRST_PAUSE, HOOK_REMOVED, LONGEST_PAUSE

@@ -8,7 +8,8 @@ from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
-from outdial.db.queries import audit, pre_dial_hooks
+from outdial.db.queries import audit
+from outdial.db.queries.compliance import pre_dial_hooks
 from outdial.db.session import Database, encode_json
 from outdial.pre_dial.addresses import PRIVATE_SETTING, check_hook_secret, check_hook_url
 from outdial.pre_dial.errors import InvalidHookSecret, InvalidHookUrl

@@ -12,7 +12,8 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries import batches, campaign_contacts, campaign_status, pre_dial_hooks, settlements
+from outdial.db.queries import batches, campaign_contacts, campaign_status, settlements
+from outdial.db.queries.compliance import pre_dial_hooks
 from outdial.db.session import Connection, Database, encode_json
 from outdial.dialer.plan import PlannedCall
 from outdial.domain.contact import ContactStatus

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import batches, campaign_status, due_contacts, settlements
-from outdial.db.queries import calls as call_queries
 from outdial.db.session import Database
 from outdial.domain.campaign import CampaignStatus
 from outdial.log import log
@@ -52,7 +51,7 @@ class Finisher:
             account = await campaign_status.campaign_account(connection, campaign_id=campaign_id)
             if not account.hang_up:
                 return
-            calls = await call_queries.live_calls(
+            calls = await campaign_status.live_calls(
                 connection, provider_account_id=account.id, campaign_id=campaign_id, limit=MAX_HANG_UPS
             )
         if calls and self._provider.has_account(account.credential):

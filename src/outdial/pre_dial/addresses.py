@@ -1,6 +1,6 @@
 """Which URLs and addresses a pre-dial hook may have.
 
-Whoever configures a hook chooses where Outdial's own machines send requests. Without a check, that reaches services
+An admin of any organization chooses where Outdial's own machines send requests. Without a check, that reaches services
 that trust their network: metadata endpoints, databases, other tenants. The URL is checked when it is set, and each
 address that its name resolves to is checked when a connection is opened: the name may resolve differently by then.
 """

@@ -99,13 +99,13 @@ class CallDetailRow:
     error: str | None
     retell_call_id: str | None
     requests: int
-    decision: str
     requested_at: datetime
     placed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
     duration_ms: int | None
     cost_cents: Decimal | None
+    decision: str
     transcript: str | None
     recording_url: str | None
     public_log_url: str | None
@@ -127,27 +127,16 @@ class AttemptRow:
     outcome: str | None
     disconnection_reason: str | None
     error: str | None
-    decision: str
     requested_at: datetime
     placed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    decision: str
     duration_ms: int | None
     cost_cents: Decimal | None
 
 
 _attempt_row = row_builder(AttemptRow)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveCall:
-    """A row of `live_calls`."""
-
-    id: UUID
-    retell_call_id: str
-
-
-_live_call = row_builder(LiveCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,12 +410,9 @@ async def list_calls(
 _SHOW_CALL = """\
 select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.contact_id, k.name,
   c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
-  c.retell_call_id, c.requests,
-  (c.decision || case when c.hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', c.hook_result)
-    end)::text as decision,
-  c.requested_at, c.placed_at, c.started_at, c.ended_at,
-  c.duration_ms, c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.created_at, c.updated_at
+  c.retell_call_id, c.requests, c.requested_at, c.placed_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
+  (c.decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', c.hook_result)))::text as decision,
+  c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis, c.created_at, c.updated_at
 from calls c
 join campaigns m on m.id = c.campaign_id
 join campaign_contacts cc on cc.id = c.campaign_contact_id
@@ -442,9 +428,9 @@ async def show_call(connection: Connection, *, call_id: UUID, organization_id: U
 
 
 _LIST_ATTEMPTS = """\
-select id, attempt_number, status, outcome, disconnection_reason, error,
-  (decision || case when hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', hook_result) end)::text
-    as decision, requested_at, placed_at, started_at, ended_at, duration_ms, cost_cents
+select id, attempt_number, status, outcome, disconnection_reason, error, requested_at, placed_at, started_at, ended_at,
+  (decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', hook_result)))::text as decision,
+  duration_ms, cost_cents
 from calls
 where campaign_contact_id = $1
 order by attempt_number desc
@@ -455,24 +441,6 @@ limit $2;
 async def list_attempts(connection: Connection, *, campaign_contact_id: UUID, limit: int) -> list[AttemptRow]:
     """List the calls of a campaign contact, newest first."""
     return [_attempt_row(record) for record in await connection.fetch(_LIST_ATTEMPTS, campaign_contact_id, limit)]
-
-
-_LIVE_CALLS = """\
-select c.id, c.retell_call_id
-from calls c
-where c.provider_account_id = $1 and c.campaign_id = $2
-  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
-limit $3;
-"""
-
-
-async def live_calls(
-    connection: Connection, *, provider_account_id: UUID, campaign_id: UUID, limit: int
-) -> list[LiveCall]:
-    """List calls of a campaign that can be ended."""
-    return [
-        _live_call(record) for record in await connection.fetch(_LIVE_CALLS, provider_account_id, campaign_id, limit)
-    ]
 
 
 _EXPORT_CALLS = """\

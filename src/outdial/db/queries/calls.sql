@@ -118,12 +118,9 @@ limit :limit;
 -- Read a call of an organization with all its details.
 select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.contact_id, k.name,
   c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
-  c.retell_call_id, c.requests,
-  (c.decision || case when c.hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', c.hook_result)
-    end)::text as decision,
-  c.requested_at, c.placed_at, c.started_at, c.ended_at,
-  c.duration_ms, c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.created_at, c.updated_at
+  c.retell_call_id, c.requests, c.requested_at, c.placed_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
+  (c.decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', c.hook_result)))::text as decision,
+  c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis, c.created_at, c.updated_at
 from calls c
 join campaigns m on m.id = c.campaign_id
 join campaign_contacts cc on cc.id = c.campaign_contact_id
@@ -135,21 +132,12 @@ where c.id = :call_id and c.organization_id = :organization_id;
 -- row: A call of a campaign contact. The decision is JSON text.
 -- null: outcome, disconnection_reason, error, placed_at, started_at, ended_at, duration_ms, cost_cents
 -- List the calls of a campaign contact, newest first.
-select id, attempt_number, status, outcome, disconnection_reason, error,
-  (decision || case when hook_result is null then '{}' else jsonb_build_object('pre_dial_hook', hook_result) end)::text
-    as decision, requested_at, placed_at, started_at, ended_at, duration_ms, cost_cents
+select id, attempt_number, status, outcome, disconnection_reason, error, requested_at, placed_at, started_at, ended_at,
+  (decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', hook_result)))::text as decision,
+  duration_ms, cost_cents
 from calls
 where campaign_contact_id = :campaign_contact_id
 order by attempt_number desc
-limit :limit;
-
--- name: live_calls
--- returns: list[LiveCall]
--- List calls of a campaign that can be ended.
-select c.id, c.retell_call_id
-from calls c
-where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
-  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
 limit :limit;
 
 -- name: export_calls

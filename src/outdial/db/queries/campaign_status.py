@@ -57,6 +57,17 @@ class CampaignAccount:
 
 _campaign_account = row_builder(CampaignAccount)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCall:
+    """A row of `live_calls`."""
+
+    id: UUID
+    retell_call_id: str
+
+
+_live_call = row_builder(LiveCall)
+
 _CAMPAIGN_STATUS = """\
 select id, organization_id, status from campaigns where id = $1;
 """
@@ -263,3 +274,21 @@ async def share_active_campaign(connection: Connection, *, campaign_id: UUID) ->
     """Take a shared lock on an active campaign, so that a pause waits until the transaction ends."""
     value: UUID | None = await connection.fetchval(_SHARE_ACTIVE_CAMPAIGN, campaign_id)
     return value
+
+
+_LIVE_CALLS = """\
+select c.id, c.retell_call_id
+from calls c
+where c.provider_account_id = $1 and c.campaign_id = $2
+  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+limit $3;
+"""
+
+
+async def live_calls(
+    connection: Connection, *, provider_account_id: UUID, campaign_id: UUID, limit: int
+) -> list[LiveCall]:
+    """List calls of a campaign that can be ended."""
+    return [
+        _live_call(record) for record in await connection.fetch(_LIVE_CALLS, provider_account_id, campaign_id, limit)
+    ]

@@ -112,3 +112,12 @@ returning id;
 -- returns: UUID | None
 -- Take a shared lock on an active campaign, so that a pause waits until the transaction ends.
 select id from campaigns where id = :campaign_id and status = 'active' for share;
+
+-- name: live_calls
+-- returns: list[LiveCall]
+-- List calls of a campaign that can be ended.
+select c.id, c.retell_call_id
+from calls c
+where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
+  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+limit :limit;

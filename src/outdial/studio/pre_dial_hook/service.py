@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db.queries import pre_dial_hooks
+from outdial.db.queries.compliance import pre_dial_hooks
 from outdial.db.session import Connection
 from outdial.pre_dial.addresses import LONGEST_SECRET, LONGEST_URL, check_hook_secret, check_hook_url
 from outdial.pre_dial.errors import InvalidHookSecret, InvalidHookUrl
