@@ -20,6 +20,7 @@ from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.clearance import ABANDONED, FIRST_PAUSE, HOOK_REMOVED, LONGEST_PAUSE
 from outdial.dialer.doctor import examine
 from outdial.dialer.place import Placer
+from outdial.domain.rules import UNRESTRICTED
 from outdial.pre_dial.client import HookClient
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
@@ -70,7 +71,7 @@ async def results(stage: Stage) -> list[Mapping[str, Any]]:
 
 async def why(stage: Stage, campaign: Campaign) -> tuple[str, str]:
     """Return the code and the sentence of the doctor."""
-    diagnosis = (await examine(stage.look, [campaign.id], stage.clock.now()))[campaign.id]
+    diagnosis = (await examine(stage.look, [campaign.id], stage.clock.now(), UNRESTRICTED))[campaign.id]
     assert diagnosis is not None
     return diagnosis.reason.value, diagnosis.sentence(lambda moment: f"at {moment:%H:%M:%S}")
 
@@ -251,7 +252,7 @@ async def test_a_pause_while_the_hook_is_asked_lets_nothing_leave(stage: Stage, 
 
 
 async def claim(stage: Stage, campaign: Campaign) -> Claimed:
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return claimed
