@@ -294,12 +294,31 @@ def ignores_calling_rules(env: Mapping[str, str]) -> bool:
     return raw == "ignore"
 
 
+def rules_ahead(env: Mapping[str, str]) -> timedelta:
+    """Return how much later than it is hours and rules are judged, zero for real calls; raises SettingError."""
+    name = "OUTDIAL_CALLING_RULES_AHEAD"
+    raw = env.get(name, "").strip()
+    try:
+        ahead = timedelta(seconds=float(raw or 0))
+    except (ValueError, OverflowError):
+        raise SettingError(f"{name} must be a number of seconds, not {raw!r}") from None
+    if abs(ahead) > _LONGEST:
+        raise SettingError(f"{name} must be at most 10 years, not {raw!r}")
+    if ahead and ignores_calling_rules(env):
+        raise SettingError(f"{name} needs the calling rules: unset it, or unset OUTDIAL_CALLING_RULES")
+    if ahead and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
+        raise SettingError(
+            f"{name} is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator on this machine"
+        )
+    return ahead
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialerProcessSettings:
     """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself.
 
-    `retry_speed` divides the delays of retries, and `ignore_rules` lets calls start whatever the law says, both for
-    simulated calls.
+    For simulated calls only: `retry_speed` divides the delays of retries, `ignore_rules` lets calls start whatever the
+    law says, and `rules_ahead` has hours and rules judged as if it were that much later.
     """
 
     database: DatabaseUrls
@@ -310,6 +329,7 @@ class DialerProcessSettings:
     ignore_rules: bool = False
     # Whether pre-dial hooks may be on private networks and on this machine.
     hook_private: bool = False
+    rules_ahead: timedelta = timedelta()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -328,6 +348,7 @@ class DialerProcessSettings:
             retry_speed=retry_speed(env),
             ignore_rules=ignores_calling_rules(env),
             hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
+            rules_ahead=rules_ahead(env),
         )
 
 

@@ -210,6 +210,26 @@ def test_rules_that_go_by_the_area_code_are_those_that_the_location_goes_by() ->
     assert "US-VA" in moved.place.jurisdictions
 
 
+def test_a_demo_judges_rules_and_hours_at_another_time() -> None:
+    ahead = timedelta(days=100, hours=3)
+    late = shipped_rules().at_another_time(ahead)
+    hours = parse_calling_hours({"weekdays": [["10:00", "19:00"]]})
+    place = Place("America/Chicago", "US-LA")
+    now, later = (each.window(hours, place, Purpose.SALES) for each in (shipped_rules(), late))
+
+    for n in range(0, 400, 3):
+        at = NOON + timedelta(hours=n)
+        assert later.is_open(at) is now.is_open(at + ahead)
+        opens = now.next_open(at + ahead)
+        assert later.next_open(at) == (opens and opens - ahead)
+        assert later.rules_at(at) == now.rules_at(at + ahead)
+        assert later.judged_at(at) == at + ahead
+    assert late.without_rules().window(hours, place, Purpose.SALES).next_open(NOON) == NOON
+    assert late.for_organization(frozenset({"US-LA-HOURS"}), ()).ahead == ahead
+    assert shipped_rules().without_rules() is UNRESTRICTED
+    assert shipped_rules().at_another_time(timedelta()) is shipped_rules()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 47), st.integers(1, 48), st.integers(0, 700), st.integers(1, 400)), max_size=3),

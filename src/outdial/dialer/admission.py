@@ -24,7 +24,6 @@ from outdial.domain.permission.screening import MissingList
 from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import (
-    UNRESTRICTED,
     CallingRule,
     EffectiveWindow,
     KeysMissing,
@@ -204,7 +203,7 @@ class CampaignHours:
 
     def without_rules(self, place: Place) -> EffectiveWindow:
         """Return when the campaign would call in a place if no rule applied; cached."""
-        return UNRESTRICTED.window(self.hours, place, self.purpose)
+        return self.rules.without_rules().window(self.hours, place, self.purpose)
 
 
 def campaign_hours(calling_hours: str, purpose: str, rules: RuleBook) -> CampaignHours:

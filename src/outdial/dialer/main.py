@@ -114,9 +114,11 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
 
 def _rules(settings: DialerProcessSettings, now: datetime) -> RuleBook:
     """Return the rules that calls keep to, and warn about those that were not checked for long: they stay in force."""
-    rules = rules_in_use(ignored=settings.ignore_rules)
+    rules = rules_in_use(ignored=settings.ignore_rules).at_another_time(settings.rules_ahead)
     if settings.ignore_rules:
         log("dialer.calling_rules_ignored", level="warning", reason="OUTDIAL_CALLING_RULES=ignore")
+    if settings.rules_ahead:
+        log("dialer.calling_rules_ahead", level="warning", seconds=settings.rules_ahead.total_seconds())
     stale = rules.stale(now.date())
     if stale:
         oldest = min(rule.checked_on for rule in stale)

@@ -273,7 +273,7 @@ def decision(
         "rule_ids": [rule.id for rule in window.rules_at(start_at)],
         "pack_date": pack_date_text(rules),
         "zone_source": contact.zone_source,
-        "local_times": local_times(contact.zone_key, start_at),
+        "local_times": local_times(contact.zone_key, window.judged_at(start_at)),
         "calling_hours": "open",
         "do_not_call": "not listed",
         "purpose": screening.purpose,

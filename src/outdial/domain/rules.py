@@ -154,7 +154,7 @@ Block: TypeAlias = NoRules | Prohibited | KeysMissing
 class EffectiveWindow:
     """The hours of a campaign within every rule that may apply in a place, in every zone of it."""
 
-    __slots__ = ("_covering", "_restricted", "_seen", "place", "purpose", "rules", "schedules")
+    __slots__ = ("_ahead", "_covering", "_restricted", "_seen", "place", "purpose", "rules", "schedules")
 
     def __init__(
         self,
@@ -164,6 +164,7 @@ class EffectiveWindow:
         rules: tuple[CallingRule, ...],
         schedules: tuple[LocalSchedule, ...],
         covering: Mapping[str, tuple[CallingRule, ...]] | None,
+        ahead: timedelta,
     ) -> None:
         self.place = place
         self.purpose = purpose
@@ -173,16 +174,22 @@ class EffectiveWindow:
         """The hours on the clock of each zone of the place, then on those of rules that name a zone of their own."""
         self._covering = covering or {}
         self._restricted = covering is not None
+        self._ahead = ahead
         self._seen: dict[date, bool] = {}
+
+    def judged_at(self, at: datetime) -> datetime:
+        """Return the time, in UTC, at which the law is asked about a call at `at`: the same, except in a demo."""
+        return local_time(at, UTC) + self._ahead
 
     def blocked_at(self, at: datetime) -> Block | None:
         """Return what keeps every call from the place at a time, whatever the hour."""
         prohibited = [rule for rule in self.rules_at(at) if rule.prohibited]
-        return Prohibited(prohibited[0]) if prohibited else self._unknown_at(at)
+        return Prohibited(prohibited[0]) if prohibited else self._unknown_at(self.judged_at(at))
 
     def is_open(self, at: datetime) -> bool:
         """Return whether the campaign and every rule allow a call at `at`; False for an unknown zone or a block."""
-        return bool(self.schedules) and all_open(self.schedules, at) and self._unknown_at(at) is None
+        moment = self.judged_at(at)
+        return bool(self.schedules) and all_open(self.schedules, moment) and self._unknown_at(moment) is None
 
     def next_open(self, after: datetime) -> datetime | None:
         """Return the earliest moment from `after` on, in UTC, when a call is allowed.
@@ -190,14 +197,14 @@ class EffectiveWindow:
         None when there is none within SEARCH, or while the place is blocked for want of a rule or of its keys. Only
         `never_opens` tells whether there is one later.
         """
-        moment = local_time(after, UTC)
+        moment = self.judged_at(after)
         if not self.schedules or self._unknown_at(moment) is not None:
             return None
         near = moment + _NEAR
         found = next_opening(self.schedules, moment, near)
-        if found is not None or self.never_opens(moment):
-            return found
-        return next_opening(self.schedules, near, moment + SEARCH)
+        if found is None and not self.never_opens(after):
+            found = next_opening(self.schedules, near, moment + SEARCH)
+        return found and found - self._ahead
 
     def never_opens(self, at: datetime) -> bool:
         """Return whether no call is ever allowed from `at` on under the laws known today, or a zone is unknown.
@@ -205,9 +212,10 @@ class EffectiveWindow:
         Excluded dates and holidays end, so they do not count. A place without a rule or without its keys may get them,
         so it does not count either.
         """
-        if self._unknown_at(at) is not None:
+        moment = self.judged_at(at)
+        if self._unknown_at(moment) is not None:
             return False
-        day = local_time(at, UTC).date()
+        day = moment.date()
         if day not in self._seen:
             self._seen.clear()
             self._seen[day] = not (self.schedules and ever_open(self.schedules, day))
@@ -215,19 +223,20 @@ class EffectiveWindow:
 
     def rules_at(self, at: datetime) -> tuple[CallingRule, ...]:
         """Return the rules in force at a time, on the local date of any zone of the place."""
-        days = {local_time(at, schedule.zone).date() for schedule in self.schedules}
+        moment = self.judged_at(at)
+        days = {local_time(moment, schedule.zone).date() for schedule in self.schedules}
         return tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
 
     def caps_at(self, at: datetime) -> tuple[RuleCap, ...]:
         """Return the caps of the rules in force, each once."""
         return tuple(dict.fromkeys(rule.cap for rule in self.rules_at(at) if rule.cap is not None))
 
-    def _unknown_at(self, at: datetime) -> NoRules | KeysMissing | None:
+    def _unknown_at(self, moment: datetime) -> NoRules | KeysMissing | None:
         if not self._restricted:
             return None
         if self.place.jurisdiction_key == NOT_COMPUTED or not self.place.zone_key:
             return KeysMissing()
-        day = local_time(at, UTC).date()
+        day = moment.date()
         missing = [name for name, rules in self._covering.items() if not any(rule.in_force_on(day) for rule in rules)]
         return NoRules(tuple(missing)) if missing else None
 
@@ -236,7 +245,8 @@ class RuleBook:
     """The rules that count for an organization: the shipped ones, minus those switched off, plus its own.
 
     `groups` are the groups of countries that a jurisdiction may name. `covered` are the rules that show that a country
-    was looked at: switching all of them off does not close it. A book without a `pack_date` restricts nothing.
+    was looked at: switching all of them off does not close it. A book without a `pack_date` restricts nothing. `ahead`
+    has the law and the calling hours judged as if it were later, or earlier: for simulated calls only.
     """
 
     def __init__(
@@ -248,11 +258,13 @@ class RuleBook:
         groups: Mapping[str, frozenset[str]] | None = None,
         covered: Iterable[CallingRule] | None = None,
         switched_off: frozenset[str] = frozenset(),
+        ahead: timedelta = timedelta(),
     ) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: rule.id))
         self.calendars = calendars or HolidayCalendars()
         self.groups = groups or {}
         self.switched_off = switched_off
+        self.ahead = ahead
         self.pack_date = pack_date or date.min
         """The day of the newest check of a shipped rule."""
         self._restricted = pack_date is not None
@@ -260,6 +272,7 @@ class RuleBook:
         self._by_id = {rule.id: rule for rule in self.rules}
         self._window = lru_cache(maxsize=4096)(self._build_window)
         self._for_organization = lru_cache(maxsize=256)(self._build_for_organization)
+        self._without_rules = lru_cache(maxsize=1)(lambda: RuleBook((), pack_date=None, ahead=ahead))
 
     def rule(self, rule_id: str) -> CallingRule | None:
         """Return a rule of the book by its id."""
@@ -272,6 +285,14 @@ class RuleBook:
     def for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
         """Return the book without the rules switched off by id, and with an organization's own rules; cached."""
         return self._for_organization(switched_off, own) if switched_off or own else self
+
+    def at_another_time(self, ahead: timedelta) -> "RuleBook":
+        """Return the book with everything judged as if it were `ahead` later than it is: for simulated calls only."""
+        return self._with(self.rules, self.switched_off, ahead) if ahead else self
+
+    def without_rules(self) -> "RuleBook":
+        """Return a book without rules that judges calling hours at the same time; cached."""
+        return self._without_rules() if self.ahead else UNRESTRICTED
 
     def alone(self, rule: CallingRule) -> "RuleBook":
         """Return a book of one rule, which blocks nothing for want of others: to see what that rule does."""
@@ -294,13 +315,18 @@ class RuleBook:
         return unknown and rule.country == country
 
     def _build_for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
+        rules = [*(rule for rule in self.rules if rule.id not in switched_off), *own]
+        return self._with(rules, switched_off, self.ahead)
+
+    def _with(self, rules: Iterable[CallingRule], switched_off: frozenset[str], ahead: timedelta) -> "RuleBook":
         return RuleBook(
-            [*(rule for rule in self.rules if rule.id not in switched_off), *own],
+            rules,
             pack_date=self.pack_date if self._restricted else None,
             calendars=self.calendars,
             groups=self.groups,
             covered=self._covered,
             switched_off=switched_off,
+            ahead=ahead,
         )
 
     def _build_window(self, hours: CallingHours, place: Place, purpose: Purpose) -> EffectiveWindow:
@@ -315,6 +341,7 @@ class RuleBook:
             rules=rules,
             schedules=self._schedules(hours, place, rules),
             covering=self._covering(place) if self._restricted else None,
+            ahead=self.ahead,
         )
 
     def _schedules(
