@@ -17,6 +17,8 @@ CAMPAIGN_FORM: Final = CAMPAIGN | {
 }
 PHONES: Final = b"phone\n+12127009901\n"
 FILE: Final = {"file": ("people.csv", PHONES, "text/csv")}
+CONSENT: Final = {"basis": "written", "source": "form", "given_at": "2026-03-01T09:00:00Z"}
+SCREENING: Final = {"kind": "litigator", "registry_date": "2026-03-10"}
 # A user of no organization: studio_world.py.
 NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
 HOOK: Final = {"url": "https://hook.example.com/calls", "secret": "0123456789abcdef"}
@@ -31,8 +33,9 @@ IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
 class Rule:
     """Whoever has at least the role `needs` is answered with `answers`; those with less get 403.
 
-    `sends` is a JSON body in the API, and the fields of a form on a page; `files` are uploaded, and `content` is a body
-    of CSV. `uses` names rows of the organization for the parameters of the path, where they are not the usual ones.
+    `sends` is a JSON body in the API, and the fields of a form on a page; `files` are uploaded, `content` is a body of
+    CSV, and `query` goes into the URL. `uses` names rows of the organization for the parameters of the path, where they
+    are not the usual ones.
     """
 
     needs: MemberRole
@@ -40,6 +43,7 @@ class Rule:
     sends: Mapping[str, Any] | None = None
     content: bytes | None = None
     files: Mapping[str, tuple[str, bytes, str]] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
     uses: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +75,12 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/contacts": Rule("viewer"),
     f"GET {API}/contacts/{{contact_id}}": Rule("viewer"),
     f"PATCH {API}/contacts/{{contact_id}}": Rule("operator", sends={"name": "Grace"}),
+    f"GET {API}/contacts/{{contact_id}}/consents": Rule("viewer"),
+    f"POST {API}/contacts/{{contact_id}}/consents": Rule("operator", sends=CONSENT),
+    f"POST {API}/contacts/{{contact_id}}/consents/{{consent_id}}/revoke": Rule("operator", sends={"reason": "asked"}),
+    f"GET {API}/screening-lists": Rule("viewer"),
+    f"POST {API}/screening-lists": Rule("operator", content=PHONES, query=SCREENING),
+    f"DELETE {API}/screening-lists/{{list_id}}": Rule("admin", 204),
     f"GET {API}/do-not-call": Rule("viewer"),
     f"POST {API}/do-not-call": Rule("operator", sends={"numbers": ["+12127009902"]}),
     f"POST {API}/do-not-call/import": Rule("operator", content=PHONES),
@@ -140,6 +150,13 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/contacts": Rule("viewer"),
     f"GET {PAGE}/contacts/{{contact_id}}": Rule("viewer"),
     f"POST {PAGE}/contacts/{{contact_id}}": Rule("operator", 303, sends={"name": "Grace"}),
+    f"POST {PAGE}/contacts/{{contact_id}}/consents": Rule(
+        "operator", 303, sends={"basis": "written", "source": "form", "given_at": "2026-03-01"}
+    ),
+    f"POST {PAGE}/contacts/{{contact_id}}/consents/{{consent_id}}/revoke": Rule("operator", 303),
+    f"GET {PAGE}/screening": Rule("viewer"),
+    f"POST {PAGE}/screening": Rule("operator", 303, sends=SCREENING, files=FILE),
+    f"POST {PAGE}/screening/{{list_id}}/remove": Rule("admin", 303),
     f"GET {PAGE}/do-not-call": Rule("viewer"),
     f"POST {PAGE}/do-not-call": Rule("operator", 303, sends={"numbers": "+12127009902"}),
     f"POST {PAGE}/do-not-call/import": Rule("operator", 303, files=FILE),

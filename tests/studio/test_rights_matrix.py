@@ -150,7 +150,7 @@ class Address:
 
     def _body(self, kind: str, carried: Mapping[str, str]) -> dict[str, Any]:
         if self._rule.content is not None:
-            return {"content": self._rule.content}
+            return {"content": self._rule.content} | ({"params": self._rule.query} if self._rule.query else {})
         sent = {**carried, **{name: self._filled(value) for name, value in (self._rule.sends or {}).items()}}
         body: dict[str, Any] = {kind: sent} if sent or self._rule.sends is not None else {}
         return body | ({"files": self._rule.files} if self._rule.files else {})

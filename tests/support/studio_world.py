@@ -23,6 +23,8 @@ _ROWS: Mapping[str, str] = {
     "account_id": "select id from provider_accounts where organization_id = $1",
     "number_id": "select id from phone_numbers where organization_id = $1",
     "contact_id": "select contact_id from campaign_contacts where id = $1",
+    "consent_id": "select id from consents where organization_id = $1 and basis = 'written'",
+    "list_id": "select id from screening_lists where organization_id = $1 and status = 'current'",
     "import_id": "select id from imports where organization_id = $1 and status = 'ready'",
     "finished": "select id from imports where organization_id = $1 and status = 'completed'",
     "export_id": "select id from exports where organization_id = $1 and status = 'queued'",

@@ -66,7 +66,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
-    await insert(connection, "screening_lists", **new_row("screening_lists", filled, actor="") | {"id": job_of(filled)})
+    in_force = {"id": job_of(filled), "status": "current"}
+    await insert(connection, "screening_lists", **new_row("screening_lists", filled, actor="") | in_force)
     await insert(connection, "consents", **new_row("consents", filled, actor=""))
     await insert(connection, "screened_numbers", **new_row("screened_numbers", filled, actor=""))
     for table in ("import_chunks", "import_refusals", "export_chunks"):

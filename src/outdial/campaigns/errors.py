@@ -7,6 +7,7 @@ CampaignsError
 ├── AmbiguousAccount
 ├── CampaignNotFound
 ├── CampaignClosed
+├── InvalidScreeningList
 ├── UnusableFile
 ├── UnknownRegion
 ├── RuleIdTaken
@@ -70,6 +71,15 @@ class CampaignClosed(CampaignsError):
         super().__init__(f"the campaign is {status} and accepts no more contacts{before}")
         self.status = status
         self.added = added
+
+
+class InvalidScreeningList(CampaignsError):
+    """A screening list cannot be uploaded as described: the field and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
 
 
 class UnusableFile(CampaignsError):

@@ -18,6 +18,7 @@ from outdial.cli import (
     organization,
     processes,
     rules,
+    screening,
     studio,
     users,
     verify,
@@ -67,6 +68,7 @@ studio.add_to(app)
 jobs.add_to(app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(contacts.app, name="contacts")
+app.add_typer(screening.app, name="screening")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(verify.app, name="verify")
 app.add_typer(organization.app, name="organization")

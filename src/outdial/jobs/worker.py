@@ -21,7 +21,7 @@ from outdial.db.errors import DatabaseError, QueueMissing
 from outdial.db.queries import jobs
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
-from outdial.jobs import data_retention, erasing, retention, sweep
+from outdial.jobs import data_retention, erasing, retention, screening_retention, sweep
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
 from outdial.jobs.outcomes import JobRunEnd
@@ -61,11 +61,13 @@ class JobWorker:
         self.retention = retention.JobRetention(database, clock)
         self.data_retention = data_retention.DataRetention(database, clock)
         self.erasures = erasing.ErasureSweeper(database, clock)
+        self.screening = screening_retention.ScreeningRetention(database, clock)
         self._tasks = (
             RepeatingTask("sweep", self.sweeper, sweep.EVERY),
             RepeatingTask("retention", self.retention, retention.EVERY),
             RepeatingTask("data_retention", self.data_retention, data_retention.EVERY),
             RepeatingTask("erasures", self.erasures, erasing.EVERY),
+            RepeatingTask("screening", self.screening, screening_retention.EVERY),
         )
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None

@@ -20,6 +20,14 @@ NAME_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_name": ("first_name", "firstname", "given_name"),
     "last_name": ("last_name", "lastname", "surname", "family_name"),
 }
+CONSENT_HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "consent": ("consent", "consent_basis"),
+    "consent_scope": ("consent_scope", "consent_purpose"),
+    "consent_source": ("consent_source",),
+    "consent_text": ("consent_text",),
+    "consent_url": ("consent_url",),
+    "consent_at": ("consent_at", "consent_given_at", "consent_date"),
+}
 HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "phone": PHONE_HEADERS,
     "calling_code": (
@@ -28,6 +36,7 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     **NAME_PARTS,
     **{field.name: field.headers for field in CONTACT_FIELDS},
+    **CONSENT_HEADERS,
 }  # fmt: skip
 """The fields of an import, each with its recognized headers, the likeliest first."""
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from outdial.campaigns.errors import UnknownRegion
 from outdial.campaigns.importing.columns import Columns, cell_text
+from outdial.campaigns.importing.consent_columns import read_consent
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
 from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
+from outdial.domain.permission.consent import GivenConsent
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.domain.phone_reading import read_calling_code
 
@@ -32,6 +35,7 @@ class NewContact:
     details: Mapping[str, str | None]
     location: Location
     variables: str
+    consent: GivenConsent | None
     cells: Sequence[str]
 
     def refuse(self, kind: Refusal, reason: str) -> RefusedRow:
@@ -58,15 +62,15 @@ class Chunk:
 
 
 class ContactReader:
-    """Reads contacts from rows. Numbers without a country code belong to `default_region`.
+    """Reads contacts from rows at `now`. Numbers without a country code belong to `default_region`.
 
     The constructor raises UnknownRegion if libphonenumber does not know the region.
     """
 
-    def __init__(self, columns: Columns, default_region: str | None) -> None:
+    def __init__(self, columns: Columns, default_region: str | None, now: datetime) -> None:
         if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
             raise UnknownRegion(parsed.reason)
-        self._columns, self._default_region = columns, default_region
+        self._columns, self._default_region, self._now = columns, default_region, now
 
     def read(self, row: Row) -> NewContact | RefusedRow:
         """Return the contact in a row, or why the row is refused."""
@@ -78,6 +82,9 @@ class ContactReader:
         if isinstance(location, Unlocatable):
             kind = Refusal.NO_TIME_ZONE if location.field == "timezone" else Refusal.BAD_PLACE
             return RefusedRow(row.line, written, kind, location.reason, cells=cells)
+        consent = read_consent(columns, cells, self._now)
+        if isinstance(consent, str):
+            return RefusedRow(row.line, written, Refusal.BAD_CONSENT, consent, cells=cells)
         variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,
@@ -86,6 +93,7 @@ class ContactReader:
             details=columns.details(cells) | location.stored(),
             location=location,
             variables=encode_json({name: value for name, value in variables if value}),
+            consent=consent,
             cells=cells,
         )
 

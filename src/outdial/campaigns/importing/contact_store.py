@@ -13,6 +13,7 @@ from outdial.campaigns.errors import CampaignClosed, CampaignNotFound
 from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.permission.consents import store_consents
 from outdial.clock import Clock
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, do_not_call
 from outdial.db.queries import contacts as contact_queries
@@ -176,6 +177,8 @@ class ContactStore:
                 ]
             ),
         )
+        if given := {contact.phone: contact.consent for contact in by_phone if contact.consent is not None}:
+            await store_consents(connection, organization_id, given, now)
         upserted = {contact.phone: contact for contact in stored}
         places = await _update_keys(connection, contacts, upserted)
         contact_ids = [upserted[contact.phone].id for contact in contacts]

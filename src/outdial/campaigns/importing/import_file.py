@@ -99,7 +99,7 @@ async def import_contacts(
         transaction, campaign_id, clock, erasure_keys=erasure_keys, import_id=import_id, on_added=on_added
     )
     columns = columns.keep_names(await store.check())
-    reader = ContactReader(columns, default_region)
+    reader = ContactReader(columns, default_region, clock.now())
     if on_header is not None:
         on_header(rows.header)
     tally, places = _Tally(on_progress, on_refused), _Places(store)

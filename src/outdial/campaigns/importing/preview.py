@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -42,6 +43,7 @@ def preview(
     is_whole: bool,
     mapping: Mapping[str, str] | None,
     default_region: str | None,
+    now: datetime,
     names_in_use: Collection[str] = (),
 ) -> Preview:
     """Read at most MOST_ROWS rows of `beginning`, the first bytes of a file, by the rules of an import.
@@ -54,7 +56,7 @@ def preview(
         rows = CsvRows(io.BytesIO(beginning))
         header = [name.strip() for name in rows.header]
         columns = find_columns(rows.header, mapping).keep_names(names_in_use)
-        reader = ContactReader(columns, default_region)
+        reader = ContactReader(columns, default_region, now)
     except (UnusableFile, UnknownRegion) as error:
         return Preview(
             header=_named(header),

@@ -30,6 +30,7 @@ class Refusal(StrEnum):
     BAD_PHONE = "bad_phone"
     BAD_PLACE = "bad_place"
     NO_TIME_ZONE = "no_time_zone"
+    BAD_CONSENT = "bad_consent"
     DUPLICATE = "duplicate"
     DO_NOT_CALL = "do_not_call"
     ERASED = "erased"

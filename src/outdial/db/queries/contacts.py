@@ -134,6 +134,12 @@ class ExportedContact:
     postal_code: str | None
     zone_key: str
     jurisdiction_key: str
+    consent: str | None
+    consent_scope: str | None
+    consent_source: str | None
+    consent_text: str | None
+    consent_url: str | None
+    consent_at: datetime | None
     created_at: datetime
 
 
@@ -330,6 +336,17 @@ async def list_contacts_by_external_id(
     ]
 
 
+_CONTACT_PHONE = """\
+select phone as id from contacts where id = $1 and organization_id = $2;
+"""
+
+
+async def contact_phone(connection: Connection, *, contact_id: UUID, organization_id: UUID) -> str | None:
+    """Return the phone of a contact of an organization."""
+    value: str | None = await connection.fetchval(_CONTACT_PHONE, contact_id, organization_id)
+    return value
+
+
 _SHOW_CONTACT = """\
 select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
   k.postal_code, k.zone_key, k.zone_source, k.jurisdiction_key, k.created_at, k.updated_at,
@@ -439,8 +456,16 @@ async def contact_calls(
 
 _EXPORT_CONTACTS = """\
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
-  k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
+  k.postal_code, k.zone_key, k.jurisdiction_key,
+  c.basis as consent, c.scope as consent_scope, c.source as consent_source, c.text as consent_text,
+  c.url as consent_url, c.given_at as consent_at, k.created_at
 from contacts k
+left join lateral (
+  select g.basis, g.scope, g.source, g.text, g.url, g.given_at from consents g
+  where g.organization_id = k.organization_id and g.phone = k.phone and g.revoked_at is null and g.basis <> 'none'
+  order by array_position(array['written', 'express', 'existing_business'], g.basis), g.given_at desc
+  limit 1
+) c on true
 where k.organization_id = $1 and k.erased_at is null
   and ($2::uuid is null or exists (
     select from campaign_contacts cc where cc.campaign_id = $2 and cc.contact_id = k.id))
@@ -451,7 +476,9 @@ order by k.phone;
 async def export_contacts(
     connection: Connection, *, organization_id: UUID, campaign_id: UUID | None
 ) -> AsyncIterator[ExportedContact]:
-    """Stream contacts of an organization or a campaign, ordered by phone."""
+    """Stream contacts of an organization or a campaign, ordered by phone, with the strongest consent that is not
+    revoked.
+    """
     await connection.execute(CUSTOM_PLAN)
     async for record in connection.cursor(_EXPORT_CONTACTS, organization_id, campaign_id, prefetch=PREFETCH):
         yield _exported_contact(record)

@@ -105,6 +105,11 @@ where organization_id = :organization_id and external_id = :external_id and (:af
 order by phone
 limit :limit;
 
+-- name: contact_phone
+-- returns: str | None
+-- Return the phone of a contact of an organization.
+select phone as id from contacts where id = :contact_id and organization_id = :organization_id;
+
 -- name: show_contact
 -- returns: ContactDetail | None
 -- null: name, email, company, notes, external_id, timezone, country, region, postal_code
@@ -155,12 +160,21 @@ limit :limit;
 -- name: export_contacts
 -- returns: AsyncIterator[ExportedContact]
 -- row: A contact in the columns of an export.
--- null: name, email, company, notes, external_id, timezone, country, region, postal_code, :campaign_id
+-- null: name, email, company, notes, external_id, timezone, country, region, postal_code, consent, consent_scope,
+-- null: consent_source, consent_text, consent_url, consent_at, :campaign_id
 -- plan: custom
--- Stream contacts of an organization or a campaign, ordered by phone.
+-- Stream contacts of an organization or a campaign, ordered by phone, with the strongest consent that is not revoked.
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
-  k.postal_code, k.zone_key, k.jurisdiction_key, k.created_at
+  k.postal_code, k.zone_key, k.jurisdiction_key,
+  c.basis as consent, c.scope as consent_scope, c.source as consent_source, c.text as consent_text,
+  c.url as consent_url, c.given_at as consent_at, k.created_at
 from contacts k
+left join lateral (
+  select g.basis, g.scope, g.source, g.text, g.url, g.given_at from consents g
+  where g.organization_id = k.organization_id and g.phone = k.phone and g.revoked_at is null and g.basis <> 'none'
+  order by array_position(array['written', 'express', 'existing_business'], g.basis), g.given_at desc
+  limit 1
+) c on true
 where k.organization_id = :organization_id and k.erased_at is null
   and (:campaign_id::uuid is null or exists (
     select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.contact_id = k.id))

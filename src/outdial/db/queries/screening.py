@@ -3,12 +3,25 @@
 Screening lists and their numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder
+from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
 from outdial.db.session import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedScreeningList:
+    """The list that was removed."""
+
+    kind: str
+    jurisdiction: str | None
+    registry_date: date
+
+
+_removed_screening_list = row_builder(RemovedScreeningList)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +37,153 @@ class CurrentScreeningList:
 
 _current_screening_list = row_builder(CurrentScreeningList)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningListRow:
+    """A list with the progress of its upload."""
+
+    id: UUID
+    kind: str
+    jurisdiction: str | None
+    registry_date: date
+    file_name: str
+    status: str
+    numbers: int
+    refused: int
+    created_by: UUID | None
+    created_at: datetime
+    completed_at: datetime | None
+
+
+_screening_list_row = row_builder(ScreeningListRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutdatedScreeningList:
+    """A list whose numbers can be deleted."""
+
+    organization_id: UUID
+    id: UUID
+
+
+_outdated_screening_list = row_builder(OutdatedScreeningList)
+
+_CREATE_SCREENING_LIST = """\
+insert into screening_lists (id, organization_id, kind, jurisdiction, registry_date, file_name, created_by, created_at,
+  updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $8);
+"""
+
+
+async def create_screening_list(
+    connection: Connection,
+    *,
+    id: UUID,
+    organization_id: UUID,
+    kind: str,
+    jurisdiction: str | None,
+    registry_date: date,
+    file_name: str,
+    created_by: UUID | None,
+    now: datetime,
+) -> int:
+    """Insert a list whose numbers follow."""
+    return rows_touched(
+        await connection.execute(
+            _CREATE_SCREENING_LIST, id, organization_id, kind, jurisdiction, registry_date, file_name, created_by, now
+        )
+    )
+
+
+_ADD_SCREENED_NUMBERS = """\
+insert into screened_numbers (organization_id, list_id, phone)
+select $1, $2, u.phone from unnest($3::text[]) as u (phone)
+order by u.phone
+on conflict do nothing;
+"""
+
+
+async def add_screened_numbers(
+    connection: Connection, *, organization_id: UUID, list_id: UUID, phones: Sequence[str]
+) -> int:
+    """Store numbers of a list. Returns how many are new to it."""
+    return rows_touched(await connection.execute(_ADD_SCREENED_NUMBERS, organization_id, list_id, phones))
+
+
+_ADVANCE_SCREENING_LIST = """\
+update screening_lists set numbers = numbers + $1, refused = $2, updated_at = $3
+where id = $4 and organization_id = $5 and status = 'loading'
+returning id;
+"""
+
+
+async def advance_screening_list(
+    connection: Connection, *, added: int, refused: int, now: datetime, list_id: UUID, organization_id: UUID
+) -> UUID | None:
+    """Store the progress of an upload. Returns None when it may not continue."""
+    value: UUID | None = await connection.fetchval(
+        _ADVANCE_SCREENING_LIST, added, refused, now, list_id, organization_id
+    )
+    return value
+
+
+_REPLACE_SCREENING_LISTS = """\
+update screening_lists l set status = 'replaced', updated_at = $1
+from screening_lists n
+where n.id = $2 and n.organization_id = $3 and n.status = 'loading'
+  and l.organization_id = n.organization_id and l.kind = n.kind
+  and l.jurisdiction is not distinct from n.jurisdiction and l.status = 'current';
+"""
+
+
+async def replace_screening_lists(
+    connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID
+) -> int:
+    """Mark the list that a new one replaces."""
+    return rows_touched(await connection.execute(_REPLACE_SCREENING_LISTS, now, list_id, organization_id))
+
+
+_COMPLETE_SCREENING_LIST = """\
+update screening_lists set status = 'current', completed_at = $1, updated_at = $1
+where id = $2 and organization_id = $3 and status = 'loading'
+returning id;
+"""
+
+
+async def complete_screening_list(
+    connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID
+) -> UUID | None:
+    """Make a list count: all its numbers are stored. Returns None when it was given up meanwhile."""
+    value: UUID | None = await connection.fetchval(_COMPLETE_SCREENING_LIST, now, list_id, organization_id)
+    return value
+
+
+_FAIL_SCREENING_LIST = """\
+update screening_lists set status = 'failed', updated_at = $1
+where id = $2 and organization_id = $3 and status = 'loading';
+"""
+
+
+async def fail_screening_list(connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID) -> int:
+    """Give up an upload."""
+    return rows_touched(await connection.execute(_FAIL_SCREENING_LIST, now, list_id, organization_id))
+
+
+_REMOVE_SCREENING_LIST = """\
+update screening_lists set status = 'removed', updated_at = $1
+where id = $2 and organization_id = $3 and status = 'current'
+returning kind, jurisdiction, registry_date;
+"""
+
+
+async def remove_screening_list(
+    connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID
+) -> RemovedScreeningList | None:
+    """Stop screening with a list. Returns None when it does not count anyway."""
+    record = await connection.fetchrow(_REMOVE_SCREENING_LIST, now, list_id, organization_id)
+    return None if record is None else _removed_screening_list(record)
+
+
 _CURRENT_SCREENING_LISTS = """\
 select id, kind, jurisdiction, registry_date, numbers from screening_lists
 where organization_id = $1 and status = 'current'
@@ -36,3 +196,93 @@ async def current_screening_lists(connection: Connection, *, organization_id: UU
     return [
         _current_screening_list(record) for record in await connection.fetch(_CURRENT_SCREENING_LISTS, organization_id)
     ]
+
+
+_LIST_SCREENING_LISTS = """\
+select id, kind, jurisdiction, registry_date, file_name, status, numbers, refused, created_by, created_at, completed_at
+from screening_lists
+where organization_id = $1
+  and ($2::timestamptz is null or (created_at, id) < ($2, $3::uuid))
+order by created_at desc, id desc
+limit $4;
+"""
+
+
+async def list_screening_lists(
+    connection: Connection, *, organization_id: UUID, after_at: datetime | None, after_id: UUID | None, limit: int
+) -> list[ScreeningListRow]:
+    """List the uploads of an organization, newest first.
+
+    `after_at` and `after_id` are those of the last one on the previous page.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    return [
+        _screening_list_row(record)
+        for record in await connection.fetch(_LIST_SCREENING_LISTS, organization_id, after_at, after_id, limit)
+    ]
+
+
+_WAKE_SCREENED_CAMPAIGNS = """\
+update campaigns set next_batch_at = $1
+where id in (
+  select id from campaigns
+  where organization_id = $2 and status = 'active' and waiting_for = 'screening'
+  for update skip locked
+)
+returning id;
+"""
+
+
+async def wake_screened_campaigns(connection: Connection, *, now: datetime, organization_id: UUID) -> list[UUID]:
+    """Make campaigns due now that wait for a list. Returns their ids."""
+    return [record[0] for record in await connection.fetch(_WAKE_SCREENED_CAMPAIGNS, now, organization_id)]
+
+
+_OUTDATED_SCREENING_LISTS = """\
+select organization_id, id from private.outdated_screening_lists($1, $2);
+"""
+
+
+async def outdated_screening_lists(
+    connection: Connection, *, silent_since: datetime, limit: int
+) -> list[OutdatedScreeningList]:
+    """List the lists of all organizations that were replaced, removed or given up, or whose upload has been silent."""
+    return [
+        _outdated_screening_list(record)
+        for record in await connection.fetch(_OUTDATED_SCREENING_LISTS, silent_since, limit)
+    ]
+
+
+_DELETE_SCREENED_NUMBERS = """\
+delete from screened_numbers
+where organization_id = $1 and list_id = $2
+  and ctid = any (array(select n.ctid from screened_numbers n where n.list_id = $2 limit $3));
+"""
+
+
+async def delete_screened_numbers(connection: Connection, *, organization_id: UUID, list_id: UUID, limit: int) -> int:
+    """Delete a portion of the numbers of a list."""
+    return rows_touched(await connection.execute(_DELETE_SCREENED_NUMBERS, organization_id, list_id, limit))
+
+
+_CLEAR_SCREENING_LIST = """\
+update screening_lists
+set cleared_at = $1, status = case status when 'loading' then 'failed' else status end, updated_at = $1
+where id = $2 and organization_id = $3 and status <> 'current';
+"""
+
+
+async def clear_screening_list(connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID) -> int:
+    """Note that the numbers of a list are deleted. An upload that has been silent counts as failed."""
+    return rows_touched(await connection.execute(_CLEAR_SCREENING_LIST, now, list_id, organization_id))
+
+
+_SCREENING_LIST_STATUS = """\
+select status as id from screening_lists where id = $1 and organization_id = $2;
+"""
+
+
+async def screening_list_status(connection: Connection, *, list_id: UUID, organization_id: UUID) -> str | None:
+    """Return the status of a list of an organization."""
+    value: str | None = await connection.fetchval(_SCREENING_LIST_STATUS, list_id, organization_id)
+    return value

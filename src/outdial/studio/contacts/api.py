@@ -4,7 +4,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
+from outdial.studio.contacts.consents import ConsentRevocation, ContactConsents, NewConsent
 from outdial.studio.contacts.service import Contact, ContactChanges, ContactSearchQuery, ContactSummary
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
@@ -47,3 +49,31 @@ async def change_contact(
         )
     response.headers["etag"] = contact.etag
     return contact
+
+
+@router.get("/{contact_id}/consents")
+async def list_consents(context: CurrentOrganization, contact_id: UUID) -> ContactConsents:
+    """List the consents of a contact, also the revoked ones, newest first."""
+    async with context.transaction() as connection:
+        return await consents.list_consents(connection, context, contact_id)
+
+
+@router.post("/{contact_id}/consents")
+async def record_consent(context: CurrentOrganization, contact_id: UUID, new: NewConsent) -> ContactConsents:
+    """Record a consent of a contact. A consent from before the contact revoked or opted out does not count.
+
+    Campaigns that skipped the contact for want of consent call it again.
+    """
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await consents.record_consent(connection, context, contact_id, new)
+
+
+@router.post("/{contact_id}/consents/{consent_id}/revoke")
+async def revoke_consent(
+    context: CurrentOrganization, contact_id: UUID, consent_id: UUID, revocation: ConsentRevocation
+) -> ContactConsents:
+    """Revoke a consent of a contact. To end all calls, add the number to the do-not-call list instead."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await consents.revoke_consent(connection, context, contact_id, consent_id, revocation.reason)

@@ -8,10 +8,15 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
+from outdial.domain.permission.consent import LONGEST_REVOCATION, Basis, Scope
+from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
-from outdial.studio.contacts.service import Contact, ContactChanges, ContactSummary, contact_search
-from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.errors import InvalidInput, PreconditionFailed, StudioError
+from outdial.studio.contacts.consents import NewConsent
+from outdial.studio.contacts.service import ContactChanges, ContactSummary, contact_search
+from outdial.studio.view.badges import humanize
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
+from outdial.studio.web.filters import parse_day, viewer_zone
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -19,6 +24,9 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/contacts")
 
 LIMIT: Final = 50
+_CONSENT_FIELDS: Final = ("basis", "scope", "source", "text", "url", "given_at")
+_BASES: Final = [("", "Select one"), *((each.value, humanize(each)) for each in Basis)]
+_SCOPES: Final = [(scope.value, "All calls" if scope is Scope.ANY else f"{humanize(scope)} calls") for scope in Scope]
 
 
 @router.get("")
@@ -51,9 +59,7 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 @router.get("/{contact_id}")
 async def show_page(request: Request, context: CurrentOrganization, contact_id: UUID) -> HTMLResponse:
     """Show a contact with campaigns, calls and the edit form."""
-    async with context.transaction() as connection:
-        contact = await contacts.find_contact(connection, context, contact_id)
-    return _show(request, context, contact)
+    return await _show(request, context, contact_id)
 
 
 @router.post("/{contact_id}")
@@ -76,39 +82,75 @@ async def change(request: Request, context: CurrentOrganization, contact_id: UUI
             str(problem["loc"][-1]): "is too long or contains characters that cannot be stored"
             for problem in error.errors()
         }
-        return await _show_again(
+        return await _show(
             request,
-            context=context,
-            contact_id=contact_id,
+            context,
+            contact_id,
             typed=typed,
             error=InvalidInput("Please fix the fields below", fields),
         )
     except (InvalidInput, PreconditionFailed) as error:
-        return await _show_again(request, context=context, contact_id=contact_id, typed=typed, error=error)
+        return await _show(request, context, contact_id, typed=typed, error=error)
     return redirect(f"/o/{context.organization_id}/contacts/{contact_id}", "Contact saved.")
 
 
-async def _show_again(
-    request: Request, context: CurrentOrganization, contact_id: UUID, typed: dict[str, str], error: StudioError
+@router.post("/{contact_id}/consents")
+async def record_consent(request: Request, context: CurrentOrganization, contact_id: UUID, form: Form) -> Response:
+    """Record a consent of a contact, given on a day in the viewer's zone."""
+    context.require("operator")
+    typed = {name: text(form, name) for name in _CONSENT_FIELDS}
+    try:
+        given_at = parse_day("given_at", typed["given_at"], viewer_zone(request))
+        if given_at is None:
+            raise InvalidInput("No day entered", {"given_at": "enter the day on which consent was given"})
+        new = NewConsent.model_validate(typed | {"scope": typed["scope"] or Scope.ANY, "given_at": given_at})
+        async with context.transaction() as connection:
+            await consents.record_consent(connection, context, contact_id, new)
+    except ValidationError as error:
+        fields = {str(problem["loc"][-1]): "is not valid or too long" for problem in error.errors()}
+        invalid = InvalidInput("The consent cannot be recorded", fields)
+        return await _show(request, context, contact_id, consent=typed, error=invalid)
+    except InvalidInput as error:
+        return await _show(request, context, contact_id, consent=typed, error=error)
+    return redirect(f"/o/{context.organization_id}/contacts/{contact_id}", "Consent recorded.")
+
+
+@router.post("/{contact_id}/consents/{consent_id}/revoke")
+async def revoke_consent(context: CurrentOrganization, contact_id: UUID, consent_id: UUID, form: Form) -> Response:
+    """Revoke a consent of a contact."""
+    context.require("operator")
+    url = f"/o/{context.organization_id}/contacts/{contact_id}"
+    reason = text(form, "reason", "revoked by a member")[:LONGEST_REVOCATION].replace("\0", "")
+    try:
+        async with context.transaction() as connection:
+            await consents.revoke_consent(connection, context, contact_id, consent_id, reason)
+    except ResourceConflict as error:
+        return redirect(url, f"{error.message}.", "warn")
+    return redirect(url, "Consent revoked.", "info")
+
+
+async def _show(
+    request: Request,
+    context: OrganizationContext,
+    contact_id: UUID,
+    *,
+    typed: dict[str, str] | None = None,
+    consent: dict[str, str] | None = None,
+    error: StudioError | None = None,
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         contact = await contacts.find_contact(connection, context, contact_id)
-    return _show(request, context=context, contact=contact, typed=typed, error=error)
-
-
-def _show(
-    request: Request,
-    context: CurrentOrganization,
-    contact: Contact,
-    typed: dict[str, str] | None = None,
-    error: StudioError | None = None,
-) -> HTMLResponse:
+        given = await consents.list_consents(connection, context, contact_id)
     return page(
         request,
         "contacts/show.html",
         context,
         status=200 if error is None else error.status,
         contact=contact,
+        consents=given.items,
+        bases=_BASES,
+        scopes=_SCOPES,
+        consent=consent or dict.fromkeys(_CONSENT_FIELDS, ""),
         now=context.studio.clock.now(),
         values=typed or {name: getattr(contact, name) or "" for name in CONTACT_FIELD_NAMES},
         problem=None if error is None else error.message,

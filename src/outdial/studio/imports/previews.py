@@ -80,6 +80,7 @@ async def preview_import(
         is_whole=len(beginning) == found.bytes_stored,
         mapping=found.mapping if mapping is None else mapping,
         default_region=region,
+        now=context.studio.clock.now(),
         names_in_use=names_in_use,
     )
     async with context.transaction() as connection:

@@ -25,6 +25,7 @@ _MENU: Final = (
     ("contacts", "Contacts"),
     ("calls", "Calls"),
     ("do-not-call", "Do not call"),
+    ("screening", "Screening lists"),
     ("inbox", "Webhook events"),
     ("functions", "Functions"),
     ("jobs", "Imports and exports"),

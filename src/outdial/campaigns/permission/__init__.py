@@ -1,0 +1,1 @@
+"""Consents of contacts, and screening lists of numbers that must not be called."""

@@ -1,0 +1,1 @@
+"""Screening lists: numbers from outside that must not be called."""

@@ -1,0 +1,91 @@
+"""Screening lists over the API and on their page."""
+
+import asyncpg
+import pytest
+
+from tests.support.factories import NOW
+from tests.support.studio import BrowserFor, ClientFor
+from tests.support.two_organizations import TwoOrganizations
+
+TODAY = NOW.date().isoformat()
+
+
+@pytest.fixture
+async def lists(two_organizations: TwoOrganizations, connection: asyncpg.Connection) -> str:
+    """The URL of the lists of an organization that has none."""
+    await connection.execute("delete from screening_lists")
+    return f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/screening-lists"
+
+
+async def test_a_list_is_uploaded_and_removed(
+    two_organizations: TwoOrganizations, client_for: ClientFor, lists: str
+) -> None:
+    admin = await client_for(two_organizations.own.users["admin"])
+    query = {"kind": "state", "jurisdiction": "US-TX", "registry_date": TODAY, "file_name": "texas.csv"}
+
+    uploaded = await admin.post(lists, params=query, content=b"2145550101\nnonsense\n2145550102\n")
+    assert uploaded.status_code == 200
+    assert uploaded.json() | {"id": "", "bad": []} == {
+        "id": "",
+        "kind": "state",
+        "jurisdiction": "US-TX",
+        "registry_date": TODAY,
+        "numbers": 2,
+        "refused": 1,
+        "bad": [],
+    }
+    assert [bad["line"] for bad in uploaded.json()["bad"]] == [2]
+    form = await admin.post(lists, params=query, files={"file": ("texas.csv", b"phone\n2145550101\n", "text/csv")})
+    assert form.json()["numbers"] == 1
+
+    found = (await admin.get(lists)).json()["items"]
+    assert [(each["status"], each["numbers"], each["is_outdated"]) for each in found] == [
+        ("current", 1, False),
+        ("replaced", 2, False),
+    ]
+    assert (await admin.delete(f"{lists}/{found[0]['id']}")).status_code == 204
+    assert (await admin.delete(f"{lists}/{found[0]['id']}")).status_code == 409
+    assert (await admin.get(lists, params={"limit": 1})).json()["next"] is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "field"),
+    [
+        ({"kind": "state", "registry_date": TODAY}, b"2145550101\n", "jurisdiction"),
+        ({"kind": "national", "registry_date": "2026-01-01"}, b"2145550101\n", "registry_date"),
+        ({"kind": "national", "registry_date": "soon"}, b"2145550101\n", "registry_date"),
+        ({"kind": "friends", "registry_date": TODAY}, b"2145550101\n", "kind"),
+        ({"kind": "national", "registry_date": TODAY}, b"nonsense\n", "file"),
+    ],
+)
+async def test_a_wrong_upload_names_the_field(
+    two_organizations: TwoOrganizations,
+    client_for: ClientFor,
+    lists: str,
+    query: dict[str, str],
+    content: bytes,
+    field: str,
+) -> None:
+    operator = await client_for(two_organizations.own.users["operator"])
+
+    refused = await operator.post(lists, params=query, content=content)
+
+    assert refused.status_code == 400
+    assert field in refused.json()["fields"]
+
+
+async def test_the_page_uploads_a_list_and_shows_what_it_could_not_read(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, lists: str
+) -> None:
+    browser = await browser_for(two_organizations.own.users["operator"])
+    url = f"/o/{two_organizations.own.tenant.organization_id}/screening"
+    form = {"kind": "litigator", "registry_date": TODAY, "region": "US"}
+
+    page = await browser.post_form(url, data=form, files={"file": ("list.txt", b"2145550101\n<b>\n", "text/plain")})
+    assert "Line 2: &lt;b&gt;" in page.text
+    files = {"file": ("list.txt", b"2145550101\n", "text/plain")}
+    assert (await browser.post_form(url, form, files=files)).status_code == 303
+    assert "list.txt" in (await browser.get(url)).text
+    wrong = await browser.post_form(url, data=form | {"registry_date": ""}, files={"file": ("a", b"1", "text/plain")})
+    assert wrong.status_code == 400
+    assert "enter the day of the registry" in wrong.text
