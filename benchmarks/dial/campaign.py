@@ -5,6 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
+from outdial.domain.location import KEYS_VERSION
+
 # Several, so that each dialer gets one and prepares its statements.
 WARM_UPS = [UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in range(10, 14)]
 WARM_UP_CONTACTS = 200
@@ -60,13 +62,15 @@ async def activate(connection: asyncpg.Connection, campaigns: Sequence[UUID]) ->
 async def _import(connection: asyncpg.Connection, campaign: UUID, first: int, size: int) -> None:
     await connection.execute(
         """
-        insert into contacts (id, organization_id, phone, name, email, company, zone_key, zone_source, attributes)
+        insert into contacts (id, organization_id, phone, name, email, company, zone_key, zone_source, keys_version,
+          attributes)
         select uuidv7(), $1, '+1212' || lpad(n::text, 7, '0'), 'Person ' || n, 'p' || n || '@example.com',
-          'Firm ' || n % 997, ($4::text[])[1 + n % cardinality($4::text[])], 'number',
+          'Firm ' || n % 997, ($4::text[])[1 + n % cardinality($4::text[])], 'number', $5,
           jsonb_build_object('city', 'New York', 'last_visit', '2026-03-' || lpad((1 + n % 28)::text, 2, '0'))
         from generate_series($2::integer, $2 + $3 - 1) as n
         """,
-        *(_ORGANIZATION, first, size, list(_ZONES)),
+        # Without the version of the keys, the dialer would compute them again.
+        *(_ORGANIZATION, first, size, list(_ZONES), KEYS_VERSION),
     )
     # An import stores 2,000 rows at a time, all due from the same moment on.
     await connection.execute(

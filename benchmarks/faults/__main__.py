@@ -27,6 +27,7 @@ from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.domain.calling_hours import ALWAYS_OPEN
+from outdial.domain.location import KEYS_VERSION
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.runtime import Simulator
@@ -318,10 +319,10 @@ async def _seed(connection: asyncpg.Connection) -> None:
             *(account_id, organization_id, credential, float(RATE)),
         )
         await connection.execute(
-            "insert into contacts (id, organization_id, phone, zone_key, zone_source)"
+            "insert into contacts (id, organization_id, phone, zone_key, zone_source, keys_version)"
             " select uuidv7(), $1, '+1212' || lpad(($2::integer * 1000000 + n)::text, 7, '2'), 'America/New_York',"
-            " 'number' from generate_series(1, $3::integer) as n",
-            *(organization_id, number + 2, CONTACTS),
+            " 'number', $4 from generate_series(1, $3::integer) as n",
+            *(organization_id, number + 2, CONTACTS, KEYS_VERSION),
         )
         campaign_id = await _campaign(connection, Account(account_id, organization_id, uuid4()), credential, "draft")
         await connection.execute(
@@ -346,9 +347,9 @@ async def _campaign(
 
 async def _add_contact(connection: asyncpg.Connection, account: Account, phone: str) -> None:
     contact_id = await connection.fetchval(
-        "insert into contacts (id, organization_id, phone, zone_key, zone_source)"
-        " values (uuidv7(), $1, $2, 'America/New_York', 'number') returning id",
-        *(account.organization_id, phone),
+        "insert into contacts (id, organization_id, phone, zone_key, zone_source, keys_version)"
+        " values (uuidv7(), $1, $2, 'America/New_York', 'number', $3) returning id",
+        *(account.organization_id, phone, KEYS_VERSION),
     )
     await connection.execute(
         "insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at)"

@@ -27,7 +27,8 @@ alter table public.campaigns
   add column lists_required text[] not null default '{}'
     check (lists_required <@ array['national', 'state', 'litigator', 'reassigned']);
 
--- Corrected keys also apply to the campaigns that the contact is already in. Rows are locked in id order.
+-- Corrected keys also apply to the campaigns that the contact is already in, and may still be called in. Rows are locked
+-- in id order.
 create or replace function private.copy_zone_key() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -37,7 +38,8 @@ begin
     from after_update a
     join before_update b on b.id = a.id
       and (b.zone_key, b.jurisdiction_key) is distinct from (a.zone_key, a.jurisdiction_key)
-    join public.campaign_contacts cc on cc.contact_id = a.id and cc.status in ('pending', 'calling')
+    join public.campaign_contacts cc on cc.contact_id = a.id
+      and cc.status in ('pending', 'calling', 'skipped', 'review')
     order by cc.id
     for update of cc
   )

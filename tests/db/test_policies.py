@@ -49,7 +49,7 @@ MATRIX = {
     "invitations": Rights("admin", "admin", None, "admin", "", "", "rid"),
     "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r"),
     "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
-    "contacts": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
+    "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
     "consents": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
     "screening_lists": Rights("viewer", "operator", "operator", None, "r", "", jobs="ru"),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from outdial.db.session import Connection
 from outdial.domain.ids import new_id
+from outdial.domain.location import KEYS_VERSION
 
 # A Tuesday: 13:00 in New York, 10:00 in Los Angeles.
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
@@ -155,6 +156,8 @@ async def create_contact(connection: Connection, organization_id: UUID, **column
         "name": "Ada",
         "zone_key": "America/New_York",
         "zone_source": "number",
+        # Dialers leave the keys of these contacts as they are.
+        "keys_version": KEYS_VERSION,
         "created_at": NOW,
         "updated_at": NOW,
     }
@@ -229,9 +232,10 @@ async def fill_campaign(
     first = next(_numbers)
     await connection.execute(
         """
-        insert into contacts (organization_id, phone, name, zone_key, zone_source, external_id, created_at, updated_at)
+        insert into contacts (organization_id, phone, name, zone_key, zone_source, keys_version, external_id,
+          created_at, updated_at)
         select $1, '+44' || (7000000000 + $5::bigint * 10000000 + n), 'Contact ' || n,
-          ($2::text[])[1 + n % cardinality($2::text[])], 'number', $6, $4, $4
+          ($2::text[])[1 + n % cardinality($2::text[])], 'number', $7, $6, $4, $4
         from generate_series(1, $3::integer) as n
         """,
         tenant.organization_id,
@@ -240,6 +244,7 @@ async def fill_campaign(
         NOW,
         first,
         campaign.id.hex,
+        KEYS_VERSION,
     )
     await connection.execute(
         """

@@ -11,6 +11,8 @@ from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.clock_check import ClockCheck, TimedTask
+from outdial.dialer.place_keys import EVERY as KEYS_EVERY
+from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.worker import Dialer
@@ -38,6 +40,7 @@ class DialerParts:
     dialer: Dialer
     applier: EventApplier
     deletions: ProviderDeletions
+    place_keys: PlaceKeyUpdater
     clock_check: ClockCheck
 
 
@@ -70,7 +73,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
         deletions = RepeatingTask("deletions", TimedTask(parts.deletions, check), DELETIONS_EVERY)
-        tasks = (claims, rescuer, scheduler, applier, deletions)
+        place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
+        tasks = (claims, rescuer, scheduler, applier, deletions, place_keys)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -95,6 +99,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         await stop.wait()
         log("dialer.stopping")
         await listener.stop()
+        parts.place_keys.stop()
         await asyncio.gather(dialer.stop(), *(task.stop() for task in tasks))
         # A claim may have been committed after dialer.stop() was called.
         await dialer.settled()
@@ -104,11 +109,13 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
 async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
     """Run each task of the dialer once; return what it did, in numbers."""
     async with _connected(settings) as parts:
+        located = await parts.place_keys.run_once()
         done = {"started": await parts.dialer.scheduler.run_once(), "claimed": await parts.dialer.run_once()}
         await parts.dialer.settled()
         done["asked"] = await parts.dialer.rescuer.run_once()
         done["applied"] = await parts.applier.run_once()
         done["deleted"] = await parts.deletions.run_once()
+        done["located"] = located
         return done
 
 
@@ -176,4 +183,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
                 retry_speed=settings.retry_speed,
             ),
             clock_check=check,
+            PlaceKeyUpdater(database, clock),
+            check,
         )

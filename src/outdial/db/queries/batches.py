@@ -274,6 +274,26 @@ async def wake_campaign(connection: Connection, *, now: datetime, campaign_id: U
     return rows_touched(await connection.execute(_WAKE_CAMPAIGN, now, campaign_id))
 
 
+_WAKE_CAMPAIGNS_OF_ORGANIZATION = """\
+update campaigns
+set next_batch_at = $1
+where id in (
+  select id from campaigns
+  where organization_id = $2 and status = 'active' and next_batch_at > $1
+  for update skip locked
+)
+returning id;
+"""
+
+
+async def wake_campaigns_of_organization(connection: Connection, *, now: datetime, organization_id: UUID) -> list[UUID]:
+    """Make the active campaigns of an organization due now, because the keys of its contacts have changed.
+
+    A campaign that a claim has locked is left out: it is about to look again.
+    """
+    return [record[0] for record in await connection.fetch(_WAKE_CAMPAIGNS_OF_ORGANIZATION, now, organization_id)]
+
+
 _WAKE_CAMPAIGNS = """\
 update campaigns
 set next_batch_at = $1

@@ -117,6 +117,19 @@ returning id;
 -- Make an active campaign due now, because it has new contacts.
 update campaigns set next_batch_at = :now where id = :campaign_id and status = 'active' and next_batch_at > :now;
 
+-- name: wake_campaigns_of_organization
+-- returns: list[UUID]
+-- Make the active campaigns of an organization due now, because the keys of its contacts have changed. A campaign that a
+-- claim has locked is left out: it is about to look again.
+update campaigns
+set next_batch_at = :now
+where id in (
+  select id from campaigns
+  where organization_id = :organization_id and status = 'active' and next_batch_at > :now
+  for update skip locked
+)
+returning id;
+
 -- name: wake_campaigns!
 -- Make campaigns due now, because a call ended and freed a slot. That includes campaigns of the same account that wait
 -- for a slot. A campaign that a claim has locked is skipped, because waiting for it could deadlock. Its dialer gets the
