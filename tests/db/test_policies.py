@@ -123,6 +123,8 @@ COLUMNS_TO_UPDATE = {
 def column_to_update(table: str, actor: str) -> str:
     if (table, actor) == ("provider_accounts", "dialer"):
         return "backoff_until"
+    if table == "contacts" and actor.endswith("dialer"):
+        return "keys_version"
     if (table, actor) == ("campaigns", "jobs"):
         return "next_batch_at"
     return COLUMNS_TO_UPDATE.get(table, "updated_at")

@@ -146,6 +146,7 @@ EXECUTE = {
     "private.due_campaigns(timestamp with time zone,integer,uuid[])": {"outdial_dialer"},
     "private.scheduled_campaigns(timestamp with time zone,integer)": {"outdial_dialer"},
     "private.calls_to_check(timestamp with time zone,integer)": {"outdial_dialer"},
+    "private.organizations_with_old_keys(integer)": {"outdial_dialer"},
     "private.reopen_unmatched(text,text[],timestamp with time zone)": {"outdial_dialer"},
     "private.job_organization(text,uuid)": {"outdial_jobs"},
     "private.lost_jobs(timestamp with time zone,integer)": {"outdial_jobs"},

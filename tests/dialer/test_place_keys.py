@@ -7,7 +7,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from outdial.db.queries import contacts
+from outdial.db.queries.places import contact_keys
 from outdial.dialer import place_keys
 from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.domain.location import KEYS_VERSION, StoredKeys
@@ -127,7 +127,7 @@ async def test_ten_thousand_contacts_are_updated_in_batches_while_a_claim_goes_o
         await go_on.wait()
         go_on.clear()
 
-    def locate_and_pause(rows: Sequence[contacts.OldKeys]) -> list[StoredKeys]:
+    def locate_and_pause(rows: Sequence[contact_keys.OldKeys]) -> list[StoredKeys]:
         asyncio.run_coroutine_threadsafe(pause(), loop).result()
         return locate(rows)
 
@@ -196,7 +196,7 @@ async def test_a_dialer_updates_keys_of_its_own_declared_organization_only(stage
     contact = await create_contact(stage.look, other.organization_id)
     async with stage.dialing.for_organization(mine.organization_id) as connection:
         assert (
-            await contacts.set_contact_keys(
+            await contact_keys.set_contact_keys(
                 connection,
                 ids=[contact.id],
                 zone_keys=["UTC"],
@@ -213,4 +213,4 @@ async def test_a_dialer_updates_keys_of_its_own_declared_organization_only(stage
 async def test_the_webhook_role_finds_no_organizations_with_old_keys(stage: Stage) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with stage.webhook.transaction() as connection:
-            await contacts.organizations_with_old_keys(connection, keys_version=KEYS_VERSION)
+            await contact_keys.organizations_with_old_keys(connection, keys_version=KEYS_VERSION)

@@ -182,7 +182,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
                 check_after=timing.reconcile_after,
                 retry_speed=settings.retry_speed,
             ),
+            place_keys=PlaceKeyUpdater(database, clock),
             clock_check=check,
-            PlaceKeyUpdater(database, clock),
-            check,
         )

@@ -11,7 +11,8 @@ from typing import Final
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries import batches, contacts
+from outdial.db.queries import batches
+from outdial.db.queries.places import contact_keys
 from outdial.db.session import Database, LockNotAvailable
 from outdial.domain.location import KEYS_VERSION, StatedPlace, StoredKeys, locate_stored
 from outdial.domain.phone import phone_of
@@ -40,7 +41,7 @@ class PlaceKeyUpdater:
     async def run_once(self) -> int:
         """Update every contact with old keys that is not locked; return how many."""
         async with self._database.transaction() as connection:
-            organizations = await contacts.organizations_with_old_keys(connection, keys_version=KEYS_VERSION)
+            organizations = await contact_keys.organizations_with_old_keys(connection, keys_version=KEYS_VERSION)
         done = 0
         for organization_id in organizations:
             try:
@@ -65,12 +66,12 @@ class PlaceKeyUpdater:
 
     async def _update_batch(self, organization_id: UUID) -> int:
         async with self._database.for_organization(organization_id) as connection:
-            rows = await contacts.lock_contacts_with_old_keys(
+            rows = await contact_keys.lock_contacts_with_old_keys(
                 connection, organization_id=organization_id, keys_version=KEYS_VERSION, limit=self._batch_size
             )
             # In a thread: a batch takes 20 ms of computing, and calls start in between.
             keys = await asyncio.to_thread(_locate, rows)
-            return await contacts.set_contact_keys(
+            return await contact_keys.set_contact_keys(
                 connection,
                 ids=[row.id for row in rows],
                 zone_keys=[each.place.zone_key for each in keys],
@@ -81,7 +82,7 @@ class PlaceKeyUpdater:
 
     async def _report(self, organization_id: UUID, done: int) -> None:
         async with self._database.for_organization(organization_id) as connection:
-            waiting = await contacts.count_old_keys(
+            waiting = await contact_keys.count_old_keys(
                 connection, organization_id=organization_id, keys_version=KEYS_VERSION
             )
             ids = await batches.wake_campaigns_of_organization(
@@ -91,7 +92,7 @@ class PlaceKeyUpdater:
         log("dialer.places_computed", organization_id=str(organization_id), contacts=done, waiting=waiting)
 
 
-def _locate(rows: Sequence[contacts.OldKeys]) -> list[StoredKeys]:
+def _locate(rows: Sequence[contact_keys.OldKeys]) -> list[StoredKeys]:
     return [
         locate_stored(
             phone_of(row.phone),

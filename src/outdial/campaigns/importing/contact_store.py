@@ -17,6 +17,7 @@ from outdial.campaigns.permission.consents import store_consents
 from outdial.clock import Clock
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, do_not_call
 from outdial.db.queries import contacts as contact_queries
+from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.ids import new_id
@@ -226,7 +227,7 @@ async def _update_keys(
         places[contact.phone] = keys.place
         changed.append((row.id, keys))
     if changed:
-        await contact_queries.set_contact_keys(
+        await contact_keys.set_contact_keys(
             connection,
             ids=[contact_id for contact_id, _ in changed],
             zone_keys=[keys.place.zone_key for _, keys in changed],

@@ -3,12 +3,12 @@
 Contacts of organizations.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, PREFETCH, required, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, PREFETCH, row_builder
 from outdial.db.session import Connection
 
 
@@ -28,22 +28,6 @@ class UpsertedContact:
 
 
 _upserted_contact = row_builder(UpsertedContact)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OldKeys:
-    """A contact whose keys are of an older version, with the columns that state its place."""
-
-    id: UUID
-    phone: str
-    timezone: str | None
-    country: str | None
-    region: str | None
-    postal_code: str | None
-    zone_key: str
-
-
-_old_keys = row_builder(OldKeys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,75 +199,6 @@ async def upsert_contacts(
         _upserted_contact(record)
         for record in await connection.fetch(_UPSERT_CONTACTS, organization_id, keys_version, import_id, now, contacts)
     ]
-
-
-_SET_CONTACT_KEYS = """\
-update contacts k
-set zone_key = u.zone_key, zone_source = u.zone_source, jurisdiction_key = u.jurisdiction_key,
-  keys_version = $1
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
-  as u (id, zone_key, zone_source, jurisdiction_key)
-where k.id = u.id;
-"""
-
-
-async def set_contact_keys(
-    connection: Connection,
-    *,
-    keys_version: int,
-    ids: Sequence[UUID],
-    zone_keys: Sequence[str],
-    zone_sources: Sequence[str],
-    jurisdiction_keys: Sequence[str],
-) -> int:
-    """Set the keys of contacts, as computed from the columns that they have now."""
-    return rows_touched(
-        await connection.execute(_SET_CONTACT_KEYS, keys_version, ids, zone_keys, zone_sources, jurisdiction_keys)
-    )
-
-
-_ORGANIZATIONS_WITH_OLD_KEYS = """\
-select private.organizations_with_old_keys($1) as id;
-"""
-
-
-async def organizations_with_old_keys(connection: Connection, *, keys_version: int) -> list[UUID]:
-    """List the organizations with contacts whose keys are of an older version."""
-    return [record[0] for record in await connection.fetch(_ORGANIZATIONS_WITH_OLD_KEYS, keys_version)]
-
-
-_LOCK_CONTACTS_WITH_OLD_KEYS = """\
-select id, phone, timezone, country, region, postal_code, zone_key
-from contacts
-where organization_id = $1 and keys_version < $2
-order by keys_version
-limit $3
-for no key update skip locked;
-"""
-
-
-async def lock_contacts_with_old_keys(
-    connection: Connection, *, organization_id: UUID, keys_version: int, limit: int
-) -> list[OldKeys]:
-    """Lock contacts of an organization whose keys are of an older version.
-
-    Contacts that are being changed are left out. The lock does not keep calls from being inserted.
-    """
-    return [
-        _old_keys(record)
-        for record in await connection.fetch(_LOCK_CONTACTS_WITH_OLD_KEYS, organization_id, keys_version, limit)
-    ]
-
-
-_COUNT_OLD_KEYS = """\
-select count(*) as contacts from contacts where organization_id = $1 and keys_version < $2;
-"""
-
-
-async def count_old_keys(connection: Connection, *, organization_id: UUID, keys_version: int) -> int:
-    """Count the contacts of an organization whose keys are of an older version."""
-    value: int = required(await connection.fetchval(_COUNT_OLD_KEYS, organization_id, keys_version), "count_old_keys")
-    return value
 
 
 _LIST_CONTACTS = """\
