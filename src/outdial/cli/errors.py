@@ -17,6 +17,7 @@ from outdial.auth.tokens import VerifierMisconfigured
 from outdial.campaigns.errors import CampaignsError
 from outdial.db.errors import DatabaseError
 from outdial.domain.errors import DomainError
+from outdial.evidence.errors import EvidenceError
 from outdial.host.wire.errors import HostError
 from outdial.http import HttpServerError
 from outdial.promises.errors import PromisesError
@@ -58,6 +59,7 @@ _EXPECTED = (
     CampaignsError,
     DatabaseError,
     DomainError,
+    EvidenceError,
     HostError,
     HttpServerError,
     VerifierMisconfigured,

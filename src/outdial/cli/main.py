@@ -12,6 +12,7 @@ from outdial.cli import (
     campaign,
     contacts,
     database,
+    evidence,
     hook,
     inbox,
     jobs,
@@ -71,6 +72,7 @@ app.add_typer(contacts.app, name="contacts")
 app.add_typer(screening.app, name="screening")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(verify.app, name="verify")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(organization.app, name="organization")
 app.add_typer(rules.app, name="rules")
 app.add_typer(hook.app, name="hook")

@@ -1,6 +1,7 @@
 """`outdial verify`: whether the audit log and evidence are what they were."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -11,6 +12,7 @@ from outdial.cli.output import AsJson, console, fail, print_json, print_rows
 from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Database
 from outdial.evidence.audit_chain import VerifiedChain, verify_chain
+from outdial.evidence.file import check_file
 from outdial.stack.local import as_service
 
 FOUND_PROBLEM: Final = 3
@@ -60,6 +62,25 @@ def verify_audit(
     for head in lost:
         fail(f"no entry has the expected head {head}: entries were removed from the end, or the log was rewritten")
     if lost or any(chain.problem for chain in chains):
+        raise typer.Exit(FOUND_PROBLEM)
+
+
+@app.command("evidence")
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="File that outdial evidence or the studio wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check the digest of an evidence pack, and the hashes of the audit entries in it. It needs no database."""
+    checked = check_file(file)
+    if as_json:
+        print_json(checked)
+    elif checked.is_unchanged and not checked.wrong_entries:
+        console.print(f"Unchanged: {checked.sha256}, {checked.audit_entries:,} audit entries fit their hashes.")
+    if not checked.is_unchanged:
+        fail(f"{file} was changed: its content has the digest {checked.sha256}")
+    if checked.wrong_entries:
+        fail(f"{file}: audit entries do not fit their hashes: {', '.join(map(str, checked.wrong_entries[:10]))}")
+    if checked.wrong_entries or not checked.is_unchanged:
         raise typer.Exit(FOUND_PROBLEM)
 
 

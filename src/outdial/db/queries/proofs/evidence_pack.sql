@@ -1,0 +1,188 @@
+-- What an evidence pack holds: read in portions, in an order that two readings of the same rows share.
+
+-- name: find_evidence_call
+-- returns: EvidenceCall | None
+-- row: Where a call belongs.
+-- Find the call that a pack is about.
+select organization_id, campaign_id, campaign_contact_id, contact_id, phone from calls where id = :call_id;
+
+-- name: find_evidence_campaign
+-- returns: EvidenceCampaign | None
+-- row: Where a campaign belongs.
+-- Find the campaign that a pack is about.
+select organization_id, name from campaigns where id = :campaign_id;
+
+-- name: evidence_versions
+-- returns: EvidenceVersions
+-- row: The organization, and the version of the database that keeps the rows.
+-- Read what a pack says about its origin.
+select o.name as organization, current_setting('server_version') as postgres
+from organizations o where o.id = :organization_id;
+
+-- name: campaigns_of_phone
+-- returns: list[UUID]
+-- List the campaigns that a phone is in or was called for.
+select u.id from (
+  select c.campaign_id as id from calls c where c.organization_id = :organization_id and c.phone = :phone
+  union
+  select cc.campaign_id from contacts k join campaign_contacts cc on cc.contact_id = k.id
+  where k.organization_id = :organization_id and k.phone = :phone
+) u
+order by u.id;
+
+-- name: evidence_campaigns
+-- returns: list[CampaignEvidence]
+-- row: The settings of a campaign. Calling hours and retry policy are JSON text.
+-- null: scheduled_at, started_at, finished_at, max_concurrency
+-- List campaigns with the settings that decide about calls.
+select id, name, status, purpose, consent_required, lists_required, retell_agent_id, from_number, max_attempts,
+  max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, scheduled_at, started_at,
+  finished_at, created_at, updated_at
+from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]) order by id;
+
+-- name: count_evidence_contacts
+-- returns: int
+-- Count the contacts of a campaign.
+select count(*) as contacts from campaign_contacts
+where organization_id = :organization_id and campaign_id = :campaign_id;
+
+-- name: campaign_evidence_contacts
+-- returns: list[ContactEvidence]
+-- row: A contact, with what decides where it may be.
+-- null: name, external_id, timezone, country, region, postal_code, erased_at, :after_id
+-- List a portion of the contacts of a campaign.
+select k.id, k.phone, k.name, k.external_id, k.timezone, k.country, k.region, k.postal_code, k.zone_key, k.zone_source,
+  k.jurisdiction_key, k.created_at, k.updated_at, k.erased_at
+from campaign_contacts cc join contacts k on k.id = cc.contact_id
+where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id
+  and (:after_id::uuid is null or cc.contact_id > :after_id)
+order by cc.contact_id
+limit :limit;
+
+-- name: evidence_contacts
+-- returns: list[ContactEvidence]
+-- null: name, external_id, timezone, country, region, postal_code, erased_at, :contact_id
+-- List the contact with this id, or the one that has this phone.
+select k.id, k.phone, k.name, k.external_id, k.timezone, k.country, k.region, k.postal_code, k.zone_key, k.zone_source,
+  k.jurisdiction_key, k.created_at, k.updated_at, k.erased_at
+from contacts k
+where k.organization_id = :organization_id
+  and (k.id = :contact_id::uuid or :contact_id::uuid is null and k.phone = :phone)
+order by k.id;
+
+-- name: evidence_memberships
+-- returns: list[MembershipEvidence]
+-- row: A contact in a campaign: its status and why.
+-- null: status_reason, last_outcome, decision, decision_note, decided_by, decided_at, import_id, :campaign_id
+-- List what became of contacts in one campaign, or in all.
+select id, campaign_id, contact_id, status, status_reason, attempts, faults, last_outcome, next_attempt_at, decision,
+  decision_note, decided_by, decided_at, import_id, created_at, updated_at
+from campaign_contacts
+where organization_id = :organization_id and contact_id = any (:contact_ids::uuid[])
+  and (:campaign_id::uuid is null or campaign_id = :campaign_id)
+order by contact_id, campaign_id;
+
+-- name: evidence_attempts
+-- returns: list[AttemptEvidence]
+-- row: An attempt: a call with the decision that allowed it, as JSON text.
+-- null: outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms, erased_at
+-- null: transcript_removed_at, recording_removed_at, cleared_at, hook_result
+-- List the calls of contacts in campaigns.
+select id, campaign_id, campaign_contact_id, contact_id, phone, from_number, attempt_number, status, outcome,
+  disconnection_reason, error, retell_call_id, requests, requested_at, placed_at, started_at, ended_at, duration_ms,
+  decision::text as decision, needs_clearance, cleared_at, hook_result::text as hook_result, erased_at,
+  transcript_removed_at, recording_removed_at, created_at
+from calls
+where organization_id = :organization_id and campaign_contact_id = any (:campaign_contact_ids::uuid[])
+order by campaign_contact_id, attempt_number;
+
+-- name: attempts_without_contact
+-- returns: list[AttemptEvidence]
+-- null: outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms, erased_at
+-- null: transcript_removed_at, recording_removed_at, cleared_at, hook_result
+-- List the calls to a phone whose contact is not in the organization.
+select id, campaign_id, campaign_contact_id, contact_id, phone, from_number, attempt_number, status, outcome,
+  disconnection_reason, error, retell_call_id, requests, requested_at, placed_at, started_at, ended_at, duration_ms,
+  decision::text as decision, needs_clearance, cleared_at, hook_result::text as hook_result, erased_at,
+  transcript_removed_at, recording_removed_at, created_at
+from calls
+where organization_id = :organization_id and phone = :phone
+order by campaign_contact_id, attempt_number;
+
+-- name: evidence_events
+-- returns: list[EventEvidence]
+-- row: A stored event of Retell, with the SHA-256 of its body as it was received.
+-- null: call_id, applied_at, error, body_removed_at
+-- List the events of calls.
+select id, call_id, source, event, status, received_at, applied_at, error, repeats,
+  encode(body_sha256, 'hex') as body_sha256, body_removed_at
+from webhook_events
+where organization_id = :organization_id and call_id = any (:call_ids::uuid[])
+order by call_id, id;
+
+-- name: evidence_consents
+-- returns: list[ConsentEvidence]
+-- row: A consent, also a revoked one.
+-- null: source, text, url, revoked_at, revocation
+-- List the consents of phones.
+select id, phone, basis, scope, source, text, url, given_at, revoked_at, revocation, created_at
+from consents where organization_id = :organization_id and phone = any (:phones::text[])
+order by phone, given_at, id;
+
+-- name: evidence_blocks
+-- returns: list[BlockEvidence]
+-- row: An entry of the do-not-call list.
+-- null: reason
+-- List the entries of the do-not-call list for phones.
+select phone, purpose, source, reason, created_at from do_not_call
+where organization_id = :organization_id and phone = any (:phones::text[])
+order by phone, purpose;
+
+-- name: evidence_listings
+-- returns: list[ListingEvidence]
+-- row: A phone on a screening list.
+-- List the screening lists that phones are on now.
+select n.phone, n.list_id from screened_numbers n
+where n.organization_id = :organization_id and n.phone = any (:phones::text[])
+order by n.phone, n.list_id;
+
+-- name: evidence_lists
+-- returns: list[ListEvidence]
+-- row: A screening list, also one that was replaced.
+-- null: jurisdiction, created_by, completed_at
+-- List the screening lists that were stored completely, oldest first.
+select id, kind, jurisdiction, registry_date, file_name, status, numbers, created_by, created_at, completed_at
+from screening_lists where organization_id = :organization_id and completed_at is not null
+order by created_at, id;
+
+-- name: evidence_rules
+-- returns: list[RuleEvidence]
+-- row: A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization itself.
+-- null: pack_date
+-- List the rules with these ids as packs of these dates had them, and the organization's own.
+select r.rule_id, r.pack_date, r.body::text as body, r.created_by, r.created_at
+from calling_rules r
+join unnest(:rule_ids::text[], :pack_dates::text[]) as u (rule_id, pack_date) on u.rule_id = r.rule_id
+where r.organization_id = :organization_id and coalesce(r.pack_date, u.pack_date) = u.pack_date
+order by r.rule_id, r.pack_date;
+
+-- name: evidence_switches
+-- returns: list[SwitchEvidence]
+-- row: A rule that a member switched off, or on again, and why.
+-- List all switches of rules, oldest first.
+select id, rule_id, is_off, reason, actor, at from rule_switches
+where organization_id = :organization_id order by id;
+
+-- name: evidence_audit
+-- returns: list[AuditEvidence]
+-- row: An entry of the audit log with its place in the chain. `details` is JSON text. Salts are null once redacted.
+-- null: position, previous_hash, hash, subject_salt, details_salt, redacted_at, erasure_id
+-- List the audit entries about subjects, oldest first.
+select a.id, a.organization_id, a.at, a.actor, a.action, a.subject_type, a.subject_id, a.details::text as details,
+  c.position, encode(c.previous_hash, 'hex') as previous_hash, encode(c.hash, 'hex') as hash,
+  encode(c.subject_salt, 'hex') as subject_salt, encode(c.subject_digest, 'hex') as subject_digest,
+  encode(c.details_salt, 'hex') as details_salt, encode(c.details_digest, 'hex') as details_digest, c.redacted_at,
+  c.erasure_id
+from audit_log a join audit_chain c on c.entry_id = a.id
+where a.organization_id = :organization_id and a.subject_id = any (:subject_ids::text[])
+order by a.id;
