@@ -146,6 +146,8 @@ class EvidencePack:
             limit = PORTION if most is None else min(PORTION, most - seen)
             async with self._open() as connection:
                 portion = await self._contacts_after(connection, after, limit)
+                if not portion and self.subject.kind is EvidenceKind.CAMPAIGN:
+                    return
                 items = await self._with_facts(connection, portion)
             for item in items:
                 yield item
