@@ -15,11 +15,10 @@ from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.jobs.retention import UPLOADS_KEPT
 from outdial.provider import CallPlaced, CallRequest
 from tests.support.dialing import Stage, open_stage
+from tests.support.factories import ERASURE_KEYS
 from tests.support.jobs import working
 from tests.support.person import PHONE, SEEDED, TRACES, SeededPerson, contents, create_person, text_columns
 from tests.support.postgres import Scratch
-
-KEYS = ErasureKeys(("a key of tests that is long enough: 0123456789",))
 
 # Why a column cannot hold anything about a contact. Everything else is seeded.
 IMPERSONAL = {
@@ -80,7 +79,7 @@ async def person(stage: Stage) -> SeededPerson:
     return person
 
 
-async def erase(stage: Stage, person: SeededPerson, keys: ErasureKeys | None = KEYS) -> ErasureRequested:
+async def erase(stage: Stage, person: SeededPerson, keys: ErasureKeys | None = ERASURE_KEYS) -> ErasureRequested:
     async with stage.look.transaction():
         await stage.look.execute("set local role service_role")
         done = await request_erasure(stage.look, person.tenant.organization_id, PHONE, keys, Actor(), stage.clock.now())

@@ -24,6 +24,7 @@ NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
 HOOK: Final = {"url": "https://hook.example.com/calls", "secret": "0123456789abcdef"}
 HOOK_FORM: Final = {"url": HOOK["url"], "hook_secret": HOOK["secret"]}
 NUMBER: Final = {"phone": "+12125550177"}
+SUBJECT: Final = {"phone": "+12127009903"}
 DRAFT: Final = {"campaign_id": "draft"}
 PAUSED: Final = {"campaign_id": "paused"}
 IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
@@ -125,6 +126,12 @@ RULES: Final[Mapping[str, Rule]] = {
     f"PATCH {API}/members/{{user_id}}": Rule("admin", sends={"role": "operator"}),
     f"DELETE {API}/members/{{user_id}}": Rule("admin", 204),
     f"GET {API}/reports": Rule("viewer"),
+    f"GET {API}/retention": Rule("viewer"),
+    f"PATCH {API}/retention": Rule("admin", sends={"event_days": 30}),
+    f"GET {API}/erasures": Rule("viewer"),
+    f"POST {API}/erasures": Rule("admin", 201, sends=SUBJECT),
+    f"GET {API}/erasures/{{erasure_id}}": Rule("viewer"),
+    f"POST {API}/subject-export": Rule("admin", sends=SUBJECT),
     f"GET {PAGE}": Rule("viewer", 303),
     f"GET {PAGE}/calls": Rule("viewer"),
     f"GET {PAGE}/calls/{{call_id}}": Rule("viewer"),
@@ -193,6 +200,10 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/settings/numbers": Rule("admin", 303, sends=NUMBER),
     f"POST {PAGE}/settings/numbers/{{number_id}}/remove": Rule("admin", 303),
     f"GET {PAGE}/reports": Rule("viewer"),
+    f"GET {PAGE}/privacy": Rule("viewer"),
+    f"POST {PAGE}/privacy": Rule("admin", 303, sends={"event_days": "30"}),
+    f"POST {PAGE}/privacy/erase": Rule("admin", 303, sends=SUBJECT),
+    f"POST {PAGE}/privacy/export": Rule("admin", sends=SUBJECT),
 }
 """The routes of an organization. Functions belong to the whole environment, which on a local stack is its owners'; a
 rollback is answered with 503, because no function host runs beside these tests."""

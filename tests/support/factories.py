@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.location import KEYS_VERSION
@@ -12,6 +13,9 @@ from outdial.domain.location import KEYS_VERSION
 # A Tuesday: 13:00 in New York, 10:00 in Los Angeles.
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 ALL_DAY = '{"every_day": [["00:00", "24:00"]]}'
+
+ERASURE_SECRETS = ("a key of tests that is long enough: 0123456789",)
+ERASURE_KEYS = ErasureKeys(ERASURE_SECRETS)
 
 _numbers = count(1)
 

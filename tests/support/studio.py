@@ -23,7 +23,7 @@ from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.sessions import COOKIE, CookieSealer, RenewSession, SessionRenewal, StudioSession
 from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
-from tests.support.factories import NOW
+from tests.support.factories import ERASURE_SECRETS, NOW
 from tests.support.postgres import Scratch
 
 BASE = "http://127.0.0.1:54323"
@@ -146,7 +146,10 @@ async def serve_studio(
         pool = await Database.connect(database.dsn_for("outdial_api"), application_name="studio", max_size=5)
         await exits.enter_async_context(pool)
         settings = StudioSettings(
-            supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
+            supabase_url="http://127.0.0.1:54321",
+            publishable_key="sb_publishable_test",
+            secrets=(LOCAL_SECRET,),
+            erasure_secrets=ERASURE_SECRETS,
         )
         studio = StudioState(
             database=pool,

@@ -22,6 +22,7 @@ _ROWS: Mapping[str, str] = {
     "event_id": "select id from webhook_events where organization_id = $1 and call_id is not null",
     "account_id": "select id from provider_accounts where organization_id = $1",
     "number_id": "select id from phone_numbers where organization_id = $1",
+    "erasure_id": "select id from erasures where organization_id = $1",
     "contact_id": "select contact_id from campaign_contacts where id = $1",
     "consent_id": "select id from consents where organization_id = $1 and basis = 'written'",
     "list_id": "select id from screening_lists where organization_id = $1 and status = 'current'",

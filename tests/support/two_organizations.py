@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from outdial.db.session import Connection, Database, Role
 from tests.support.factories import (
+    ERASURE_KEYS,
     NOW,
     Campaign,
     CampaignContact,
@@ -138,7 +139,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "exports": {"id": uuid4(), "kind": "calls", "created_by": user_id, "created_at": NOW, "updated_at": NOW},
         "export_chunks": {"export_id": job_of(filled), "number": next(_numbers), "content": b"1"},
         "erasures": {"id": erasure_of(filled) if actor == "webhook" else uuid4()}
-        | {"phone_hash": uuid4().bytes * 2, "key_id": b"12345678"}
+        | {"phone_hash": uuid4().bytes * 2, "key_id": ERASURE_KEYS.hash(uuid4(), "").key_id}
         | {"requested_by": "service", "requested_at": NOW, "phone": new_phone()},
         "erasure_calls": account
         | {"erasure_id": erasure_of(filled), "retell_call_id": uuid4().hex, "next_try_at": NOW},

@@ -105,6 +105,21 @@ async def find_erased(
     return frozenset(hashes[digest] for digest in found)
 
 
+async def without_erased(
+    connection: Connection, organization_id: UUID, phones: Sequence[str], keys: ErasureKeys | None
+) -> list[str]:
+    """Return `phones` without those that were erased, for lists of numbers that are not called.
+
+    An erased phone is not called anyway, and its number must not be stored again. Without the key, all are returned:
+    an opt-out counts more.
+    """
+    try:
+        erased = await find_erased(connection, organization_id, phones, keys)
+    except ErasureKeyMissing:
+        return list(phones)
+    return [phone for phone in phones if phone not in erased]
+
+
 async def _check_keys(connection: Connection, organization_id: UUID, keys: ErasureKeys | None) -> bool:
     """Return whether the organization has erasures; raises ErasureKeyMissing unless `keys` recognize all of them."""
     key_ids = await erasures.erasure_key_ids(connection, organization_id=organization_id)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from outdial.campaigns.erasure import without_erased
 from outdial.cli import privacy
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
@@ -18,7 +19,7 @@ from outdial.clock import SystemClock
 from outdial.db.queries import do_not_call
 from outdial.db.session import Connection, Database
 from outdial.domain.permission.consent import Scope
-from outdial.stack.local import as_service
+from outdial.stack.local import as_service, erasure_keys
 
 BATCH_SIZE = 5_000
 
@@ -130,6 +131,7 @@ def _change(
         with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
             texts += filter(None, map(str.strip, lines))
     good, bad = read_numbers(texts, region)
+    keys = erasure_keys()
 
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
@@ -137,7 +139,8 @@ def _change(
         changed = 0
         for first in range(0, len(good), BATCH_SIZE):
             async with database.as_service() as connection:
-                phones = good[first : first + BATCH_SIZE]
+                # The number of an erased contact is not called anyway, and must not be stored again.
+                phones = await without_erased(connection, organization_id, good[first : first + BATCH_SIZE], keys)
                 changed += len(await change(connection, organization_id=organization_id, phones=phones))
         return changed
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from outdial.campaigns.erasure import without_erased
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
@@ -159,11 +161,13 @@ async def _add(
     reason: str | None,
 ) -> BlockResult:
     added = 0
-    for first in range(0, len(parsed.valid), _BATCH_SIZE):
+    keys = ErasureKeys.of(context.studio.settings.erasure_secrets)
+    phones = await without_erased(connection, context.organization_id, parsed.valid, keys)
+    for first in range(0, len(phones), _BATCH_SIZE):
         rows = await do_not_call.block_phones(
             connection,
             organization_id=context.organization_id,
-            phones=list(parsed.valid[first : first + _BATCH_SIZE]),
+            phones=phones[first : first + _BATCH_SIZE],
             purpose=purpose,
             source=source,
             reason=(reason or "").strip() or None,
@@ -175,7 +179,7 @@ async def _add(
         context=context,
         action="add_do_not_call",
         details={"added": added, "source": source, "purpose": purpose},
-        phones=parsed.valid,
+        phones=phones,
     )
     return BlockResult(
         added=added,

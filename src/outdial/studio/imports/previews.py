@@ -3,11 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from outdial.campaigns.erasure import ERASED_REASON, find_erased
+from outdial.campaigns.erasure_keys import ErasureKeys
+from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import campaign_contacts, do_not_call, imports
 from outdial.studio.contacts.service import ContactColumns
@@ -84,18 +88,23 @@ async def preview_import(
         names_in_use=names_in_use,
     )
     async with context.transaction() as connection:
+        phones = [contact.phone for contact in read.contacts]
+        keys = ErasureKeys.of(context.studio.settings.erasure_secrets)
+        try:
+            erased = await find_erased(connection, context.organization_id, phones, keys)
+        except ErasureKeyMissing as error:
+            read, erased = replace(read, contacts=(), refused=(), rows=0, problem=str(error)), frozenset()
         rows = await do_not_call.blocked_phones(
-            connection,
-            organization_id=context.organization_id,
-            phones=[contact.phone for contact in read.contacts],
-            campaign_id=found.campaign_id,
+            connection, organization_id=context.organization_id, phones=phones, campaign_id=found.campaign_id
         )
-    blocked = frozenset(rows)
-    return _import_preview(found, read, blocked, is_whole=len(beginning) == found.bytes_stored)
+    blocked = frozenset(rows) - erased
+    return _import_preview(found, read, blocked, erased, is_whole=len(beginning) == found.bytes_stored)
 
 
-def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is_whole: bool) -> ImportPreview:
-    good = [contact for contact in read.contacts if contact.phone not in blocked]
+def _import_preview(
+    found: Import, read: Preview, blocked: frozenset[str], erased: frozenset[str], *, is_whole: bool
+) -> ImportPreview:
+    good = [contact for contact in read.contacts if contact.phone not in blocked | erased]
     refused = [
         *(
             ImportRefusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
@@ -107,6 +116,11 @@ def _import_preview(found: Import, read: Preview, blocked: frozenset[str], *, is
             )
             for contact in read.contacts
             if contact.phone in blocked
+        ),
+        *(
+            ImportRefusal(line=contact.line, value="", kind="erased", reason=ERASED_REASON)
+            for contact in read.contacts
+            if contact.phone in erased
         ),
     ]
     refused.sort(key=lambda row: row.line)

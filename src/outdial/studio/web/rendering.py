@@ -32,6 +32,7 @@ _MENU: Final = (
     ("reports", "Reports"),
     ("members", "Members"),
     ("audit", "Audit log"),
+    ("privacy", "Privacy"),
     ("settings", "Settings"),
 )
 

@@ -12,6 +12,7 @@ from outdial.settings import (
     MissingSetting,
     SettingError,
     credentials,
+    erasure_secrets,
     flag,
     ignores_calling_rules,
     require,
@@ -55,6 +56,8 @@ class StudioSettings:
     """Whether the dialers of a local stack ignore calling rules, so that pages do not name them as a reason to wait."""
     hook_private: bool = False
     """Whether pre-dial hooks may be on private networks and on this machine."""
+    erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Keys that hash the phones of erased contacts; without one, nothing can be erased."""
 
     @property
     def is_local(self) -> bool:
@@ -72,8 +75,8 @@ class StudioSettings:
 
         SUPABASE_URL, SUPABASE_PUBLISHABLE_KEYS or SUPABASE_ANON_KEY, OUTDIAL_STUDIO_SECRET (optional on a local stack)
         and OUTDIAL_STUDIO_HOSTS (host names browsers use). OUTDIAL_API_ORIGINS lists origins whose pages may call the
-        JSON API. For the Functions page: OUTDIAL_STUDIO_OPERATORS (email addresses or user ids), OUTDIAL_HOST_URL
-        (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
+        JSON API. OUTDIAL_ERASURE_KEY hashes erased phones. For the Functions page: OUTDIAL_STUDIO_OPERATORS (email
+        addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
         require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co")
         url = web_url(env, "SUPABASE_URL")
@@ -107,6 +110,7 @@ class StudioSettings:
             recordings=simulator if is_simulated else "",
             ignore_rules=ignores_calling_rules(env),
             hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
+            erasure_secrets=erasure_secrets(env),
         )
 
 

@@ -1,0 +1,1 @@
+"""Retention, erasures, and what is known about a phone."""

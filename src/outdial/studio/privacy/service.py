@@ -1,0 +1,179 @@
+"""Retention of personal data, erasures, and the export of what is known about a phone."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.campaigns.erasure import ErasureRefused, request_erasure, wake_campaigns
+from outdial.campaigns.erasure_keys import ErasureKeys
+from outdial.campaigns.errors import ErasureKeyMissing, InvalidRetention
+from outdial.campaigns.retention import change_retention as store_retention
+from outdial.campaigns.retention import read_retention
+from outdial.campaigns.retention_policy import CALL_DAYS, EVENT_DAYS, RECORDING_DAYS, TRANSCRIPT_DAYS, RetentionPolicy
+from outdial.campaigns.subject import export_subject
+from outdial.db.queries import erasures
+from outdial.db.rows import required
+from outdial.db.session import Connection
+from outdial.domain import limits
+from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import Region
+from outdial.studio.web.paging import Page, PageRequest, paginate
+from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
+
+
+class Retention(BaseModel):
+    """Days that each kind of data is kept; null keeps it. A legal hold stops every removal and erasure."""
+
+    transcript_days: int | None
+    recording_days: int | None
+    event_days: int | None
+    call_days: int | None
+    legal_hold: bool
+    legal_hold_reason: str | None
+    etag: str
+
+
+class RetentionChanges(BaseModel):
+    """Fields to change; omitted fields keep their value, null keeps the data."""
+
+    model_config = ConfigDict(extra="forbid")
+    transcript_days: Annotated[int | None, Field(description=TRANSCRIPT_DAYS.hint, default_factory=lambda: None)]
+    recording_days: Annotated[int | None, Field(description=RECORDING_DAYS.hint, default_factory=lambda: None)]
+    event_days: Annotated[int | None, Field(description=EVENT_DAYS.hint, default_factory=lambda: None)]
+    call_days: Annotated[int | None, Field(description=CALL_DAYS.hint, default_factory=lambda: None)]
+    legal_hold: Annotated[bool, Field(default_factory=lambda: False)]
+    legal_hold_reason: Annotated[
+        str | None, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Why", default_factory=lambda: None)
+    ]
+
+
+class SubjectPhone(BaseModel):
+    """A phone number, in E.164 or in the national format of `default_region`."""
+
+    model_config = ConfigDict(extra="forbid")
+    phone: Annotated[str, Field(max_length=limits.LONGEST_PHONE_INPUT, examples=["+14155550100"])]
+    default_region: Region = None
+
+
+class Erasure(BaseModel):
+    """An erasure and what remains of it.
+
+    `swept_at` says when the number was gone from here, `waiting_for` what keeps it, and `finished_at` when Retell had
+    confirmed the deletion of all `calls`. `removed` counts what was removed by place.
+    """
+
+    id: UUID
+    requested_by: str
+    requested_at: datetime
+    waiting_for: str | None
+    removed: dict[str, int]
+    swept_at: datetime | None
+    finished_at: datetime | None
+    calls: int
+    calls_deleted: int
+    last_error: str | None
+
+
+async def show_retention(connection: Connection, context: OrganizationContext) -> Retention:
+    """Return how long the organization keeps personal data."""
+    policy = await _policy(connection, context)
+    return Retention(**asdict(policy), etag=_etag(context, policy))
+
+
+async def change_retention(
+    connection: Connection, context: OrganizationContext, changes: Mapping[str, Any], if_match: str | None
+) -> Retention:
+    """Change how long the organization keeps personal data.
+
+    Raises InvalidInput, and PreconditionFailed when someone else changed it first.
+    """
+    context.require("admin")
+    former = await _policy(connection, context)
+    check_if_match(if_match, _etag(context, former))
+    wanted = replace(former, **changes)
+    if not wanted.legal_hold and "legal_hold_reason" not in changes:
+        wanted = replace(wanted, legal_hold_reason=None)
+    try:
+        done = await store_retention(connection, context.organization_id, former, wanted, context.actor)
+    except InvalidRetention as error:
+        raise InvalidInput("Invalid retention", error.problems) from None
+    if not done:
+        raise PreconditionFailed(STALE)
+    return await show_retention(connection, context)
+
+
+async def list_erasures(connection: Connection, context: OrganizationContext, page: PageRequest) -> Page[Erasure]:
+    """Return a page of erasures, newest first."""
+    after = page.key(tuple[datetime, UUID]) or (None, None)
+    rows = await erasures.list_erasures(
+        connection,
+        organization_id=context.organization_id,
+        after_at=after[0],
+        after_id=after[1],
+        limit=page.limit + 1,
+    )
+    shown, following = paginate(rows, page.limit, lambda row: [row.requested_at, row.id])
+    return Page(items=[_erasure(row) for row in shown], next=following)
+
+
+async def find_erasure(connection: Connection, context: OrganizationContext, erasure_id: UUID) -> Erasure:
+    """Return an erasure; raises ResourceNotFound."""
+    row = await erasures.show_erasure(connection, organization_id=context.organization_id, erasure_id=erasure_id)
+    if row is None:
+        raise ResourceNotFound("Erasure not found")
+    return _erasure(row)
+
+
+async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
+    """Erase what is known about a phone, in a transaction of its own; raises InvalidInput and ResourceConflict."""
+    context.require("admin")
+    phone, now = _read_phone(subject), context.studio.clock.now()
+    try:
+        async with context.transaction() as connection:
+            result = await request_erasure(
+                connection, context.organization_id, phone, _keys(context), context.actor, now
+            )
+    except ErasureKeyMissing as error:
+        raise ResourceConflict(str(error)) from None
+    if isinstance(result, ErasureRefused):
+        raise ResourceConflict(f"Nothing was erased: {result.reason}")
+    async with context.transaction() as connection:
+        await wake_campaigns(connection, result.campaign_ids, now)
+        return await find_erasure(connection, context, result.erasure_id)
+
+
+async def export_phone(connection: Connection, context: OrganizationContext, subject: SubjectPhone) -> dict[str, Any]:
+    """Return everything that is known about a phone; raises InvalidInput."""
+    context.require("admin")
+    phone = _read_phone(subject)
+    return await export_subject(connection, context.organization_id, phone, _keys(context), context.actor)
+
+
+def _keys(context: OrganizationContext) -> ErasureKeys | None:
+    return ErasureKeys.of(context.studio.settings.erasure_secrets)
+
+
+def _read_phone(subject: SubjectPhone) -> str:
+    phone = parse_phone(subject.phone, subject.default_region)
+    if isinstance(phone, InvalidPhone):
+        raise InvalidInput("Invalid phone number", {"phone": phone.reason})
+    return phone.e164
+
+
+async def _policy(connection: Connection, context: OrganizationContext) -> RetentionPolicy:
+    return required(await read_retention(connection, context.organization_id))
+
+
+def _etag(context: OrganizationContext, policy: RetentionPolicy) -> str:
+    return etag_of(context.organization_id, *asdict(policy).values())
+
+
+def _erasure(row: erasures.ErasureRow) -> Erasure:
+    return Erasure(**asdict(row) | {"removed": msgspec.json.decode(row.removed)})
