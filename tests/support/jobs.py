@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.clock import Clock, VirtualClock
 from outdial.db.queries import exports, imports
 from outdial.db.queue import enqueue
@@ -11,7 +12,7 @@ from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
 from outdial.jobs.worker import POOL_SIZE, JobWorker
-from tests.support.factories import NOW, Campaign
+from tests.support.factories import ERASURE_KEYS, NOW, Campaign
 from tests.support.postgres import Scratch
 
 PIECE = 256 * 1024
@@ -19,12 +20,16 @@ PIECE = 256 * 1024
 
 @asynccontextmanager
 async def working(
-    database: Scratch, clock: Clock | None = None, *, chunk_rows: int = 2_000
+    database: Scratch,
+    clock: Clock | None = None,
+    *,
+    erasure_keys: ErasureKeys | None = ERASURE_KEYS,
+    chunk_rows: int = 2_000,
 ) -> AsyncIterator[JobWorker]:
     """Yield a worker that is logged in as outdial_jobs."""
     pool = await Database.connect(database.dsn_for("outdial_jobs"), application_name="tests:jobs", max_size=POOL_SIZE)
     async with pool:
-        yield JobWorker(pool, clock or VirtualClock(NOW), chunk_rows=chunk_rows)
+        yield JobWorker(pool, clock or VirtualClock(NOW), erasure_keys=erasure_keys, chunk_rows=chunk_rows)
 
 
 async def store_import(connection: Connection, campaign: Campaign, content: bytes, *, queued: bool = True) -> UUID:
