@@ -32,6 +32,7 @@ begin
   if new.erased_at is not null then
     new.phone := 'erased';
     new.request := '{}';
+    new.hook_result := null;
     new.error := null;
     -- What Retell still knows about the call is not fetched any more.
     new.next_check_at := null;

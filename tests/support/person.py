@@ -40,6 +40,7 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.calls.analysis": "zanzibar",
     "public.calls.decision": "kiritimati",
     "public.calls.error": "4155550123",
+    "public.calls.hook_result": "quixote",
     "public.calls.phone": "4155550123",
     "public.calls.public_log_url": "quixote",
     "public.calls.recording_url": "quixote",
@@ -175,6 +176,7 @@ async def _create_calls(connection: Connection, entry: CampaignContact, retell_c
         recording_url="https://recordings.example/quixote.wav",
         public_log_url="https://logs.example/quixote",
         analysis=json.dumps({"call_summary": SAID}),
+        hook_result=json.dumps({"reason": "Ms Quixote is a customer"}),
         **common,
     )
     second = await create_call(
