@@ -5,6 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
+from outdial.domain.geography.area_zones import zones_of_region
+from outdial.domain.geography.regions import REGIONS, TERRITORIES
 from outdial.domain.location import KEYS_VERSION
 
 # Several, so that each dialer gets one and prepares its statements.
@@ -14,14 +16,12 @@ MEASURED = UUID(int=0x7 << 76 | 0b10 << 62 | 3)
 KEY = "key_benchmark_3f9d2c7a81"
 
 _ORGANIZATION, _ACCOUNT = (UUID(int=0x7 << 76 | 0b10 << 62 | n) for n in (1, 2))
-_ZONES = (
-    "America/New_York",
-    "America/Chicago",
-    "America/Denver",
-    "America/Los_Angeles",
-    "America/Phoenix",
-    "America/Chicago|America/New_York",
-)
+_PLACES = [
+    ("|".join(sorted(zones_of_region(region.code))), region.jurisdiction)
+    for region in REGIONS
+    if region.country == "US" and region.code not in TERRITORIES
+]
+"""The keys of the 50 states and the District of Columbia."""
 
 
 async def seed(connection: asyncpg.Connection, contacts: int, batch_size: int) -> None:
@@ -62,22 +62,24 @@ async def activate(connection: asyncpg.Connection, campaigns: Sequence[UUID]) ->
 async def _import(connection: asyncpg.Connection, campaign: UUID, first: int, size: int) -> None:
     await connection.execute(
         """
-        insert into contacts (id, organization_id, phone, name, email, company, zone_key, zone_source, keys_version,
-          attributes)
+        insert into contacts (id, organization_id, phone, name, email, company, zone_key, jurisdiction_key, zone_source,
+          keys_version, attributes)
         select uuidv7(), $1, '+1212' || lpad(n::text, 7, '0'), 'Person ' || n, 'p' || n || '@example.com',
-          'Firm ' || n % 997, ($4::text[])[1 + n % cardinality($4::text[])], 'number', $5,
+          'Firm ' || n % 997, ($4::text[])[1 + n % cardinality($4::text[])],
+          ($5::text[])[1 + n % cardinality($5::text[])], 'region', $6,
           jsonb_build_object('city', 'New York', 'last_visit', '2026-03-' || lpad((1 + n % 28)::text, 2, '0'))
         from generate_series($2::integer, $2 + $3 - 1) as n
         """,
+        *(_ORGANIZATION, first, size, [zone_key for zone_key, _ in _PLACES], [key for _, key in _PLACES]),
         # Without the version of the keys, the dialer would compute them again.
-        *(_ORGANIZATION, first, size, list(_ZONES), KEYS_VERSION),
+        KEYS_VERSION,
     )
     # An import stores 2,000 rows at a time, all due from the same moment on.
     await connection.execute(
         """
-        insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
-          variables)
-        select uuidv7(), $1, $2, k.id, k.phone, k.zone_key,
+        insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
+          next_attempt_at, variables)
+        select uuidv7(), $1, $2, k.id, k.phone, k.zone_key, k.jurisdiction_key,
           now() - interval '1 hour' + (row_number() over (order by k.id) / 2000) * interval '100 ms', '{"visits": 2}'
         from contacts k
         where k.organization_id = $1 and not exists (select from campaign_contacts cc where cc.contact_id = k.id)

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -12,10 +13,14 @@ import msgspec
 import uvloop
 
 from outdial import process as children
+from outdial.dialer import main as dialer_process
 from outdial.dialer import worker
 from outdial.dialer.claim import Claim, Claimed, Claimer
 from outdial.dialer.main import run_dialer
 from outdial.dialer.starts import LOCK_WAIT
+from outdial.domain.openings import MINUTES_OF_DAY, Window
+from outdial.domain.rules import RuleBook
+from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerProcessSettings
 
 
@@ -42,11 +47,28 @@ class TimedClaimer(Claimer):
         return done
 
 
+def rules_at_any_hour() -> RuleBook:
+    """Return the shipped rules, each open around the clock: claims ask as many rules as in production, at any hour."""
+    shipped, all_day = shipped_rules(), (Window(0, MINUTES_OF_DAY),)
+    return RuleBook(
+        [
+            replace(rule, week=None if rule.week is None else (all_day,) * 7, holidays=(), prohibited=False)
+            for rule in shipped.rules
+        ],
+        pack_date=shipped.pack_date,
+        calendars=shipped.calendars,
+        groups=shipped.groups,
+    )
+
+
 def main(file: Path) -> None:
     """Dial with the settings of the environment. The first printed line means that the process is ready."""
     os.environ[children.READY_FD] = str(os.dup(sys.stdout.fileno()))
     setattr(worker, "Claimer", TimedClaimer)  # noqa: B010
-    uvloop.run(run_dialer(DialerProcessSettings.from_env(os.environ)))
+    settings = DialerProcessSettings.from_env(os.environ)
+    if not settings.ignore_rules:
+        setattr(dialer_process, "rules_in_use", lambda **_: rules_at_any_hour())  # noqa: B010
+    uvloop.run(run_dialer(settings))
     file.write_bytes(msgspec.json.encode(TimedClaimer.timed))
 
 

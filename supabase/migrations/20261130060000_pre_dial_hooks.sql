@@ -75,5 +75,6 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
 
 alter table public.campaigns drop constraint campaigns_waiting_for_check;
 alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
-  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening', 'pre_dial_hook')) not valid;
+  ('concurrency', 'pacing', 'calling_hours', 'calling_rules', 'keys', 'retry', 'calls', 'screening',
+    'pre_dial_hook')) not valid;
 alter table public.campaigns validate constraint campaigns_waiting_for_check;

@@ -212,6 +212,7 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "now": LATER,
         "calls_since": LATER - timedelta(days=1),
         "most_calls": 3,
+        "per_place": 10,
         "limit": 10,
     }
 

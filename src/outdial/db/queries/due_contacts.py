@@ -102,26 +102,26 @@ with candidates as (
     limit $5
   ) d
   order by d.next_attempt_at
-  limit $5
+  limit $6
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = $6 and d.phone = cc.phone
-    and d.purpose = any ($7::text[]) limit 1) is not null as do_not_call,
-  coalesce((select c.basis from consents c where c.organization_id = $6 and c.phone = cc.phone
-    and c.basis in ('written', 'express') and c.scope = any ($7::text[]) and c.revoked_at is null
+  (select true from do_not_call d where d.organization_id = $7 and d.phone = cc.phone
+    and d.purpose = any ($8::text[]) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = $7 and c.phone = cc.phone
+    and c.basis in ('written', 'express') and c.scope = any ($8::text[]) and c.revoked_at is null
     order by c.basis desc limit 1), '') as consent,
-  array(select n.list_id from screened_numbers n where n.organization_id = $6 and n.phone = cc.phone)
+  array(select n.list_id from screened_numbers n where n.organization_id = $7 and n.phone = cc.phone)
     as listed_on,
-  (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
+  (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
-  or (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
+  or (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
-  (select true from calls c where c.organization_id = $6 and c.phone = cc.phone
-    and c.from_number = $8 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
-  array(select c.requested_at from calls c where c.organization_id = $6 and c.phone = cc.phone
-    and c.requested_at > $9 and c.status not in ('refused', 'released')
-    order by c.requested_at desc limit $10) as recent_calls
+  (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
+    and c.from_number = $9 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select c.requested_at from calls c where c.organization_id = $7 and c.phone = cc.phone
+    and c.requested_at > $10 and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit $11) as recent_calls
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'
@@ -136,6 +136,7 @@ async def due_contacts(
     jurisdiction_keys: Sequence[str],
     campaign_id: UUID,
     now: datetime,
+    per_place: int,
     limit: int,
     organization_id: UUID,
     scopes: Sequence[str],
@@ -143,7 +144,8 @@ async def due_contacts(
     calls_since: datetime,
     most_calls: int,
 ) -> list[DueContact]:
-    """Lock due contacts in open places, longest due first, with what decides whether each may be called now.
+    """Lock due contacts in open places, longest due first and at most :per_place of each, with what decides whether
+    each may be called now.
 
     The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or its whole do-
     not-call list.
@@ -156,6 +158,7 @@ async def due_contacts(
             jurisdiction_keys,
             campaign_id,
             now,
+            per_place,
             limit,
             organization_id,
             scopes,

@@ -25,8 +25,9 @@ select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
 -- null: name, email, company, external_id
--- Lock due contacts in open places, longest due first, with what decides whether each may be called now. The limits of 1
--- make one probe per contact. `exists` could read all live calls of the organization, or its whole do-not-call list.
+-- Lock due contacts in open places, longest due first and at most :per_place of each, with what decides whether each may
+-- be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or
+-- its whole do-not-call list.
 with candidates as (
   select d.id
   from unnest(:zone_keys::text[], :jurisdiction_keys::text[]) as p (zone_key, jurisdiction_key)
@@ -35,7 +36,7 @@ with candidates as (
     where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
       and cc.jurisdiction_key = p.jurisdiction_key and cc.next_attempt_at <= :now
     order by cc.next_attempt_at
-    limit :limit
+    limit :per_place
   ) d
   order by d.next_attempt_at
   limit :limit
