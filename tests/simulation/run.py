@@ -18,6 +18,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
 from outdial.domain.limits import MAX_CONCURRENCY
+from outdial.domain.rules import UNRESTRICTED
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import WebhookReceiver
 from outdial.provider import BeforeSending
@@ -387,7 +388,10 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             milliseconds = int(now.timestamp() * 1000)
             return UUID(int=milliseconds << 80 | 7 << 76 | ids.getrandbits(12) << 64 | 2 << 62 | ids.getrandbits(62))
 
-        run.dialers = [Dialer(await connect("outdial_dialer"), provider, clock, settings, make_id) for _ in range(2)]
+        run.dialers = [
+            Dialer(await connect("outdial_dialer"), provider, clock, settings, rules=UNRESTRICTED, make_id=make_id)
+            for _ in range(2)
+        ]
         await _populate(run)
         for workspace in workspaces.values():
             workspace.faults.replace(faults(chance))
