@@ -131,6 +131,43 @@ async def test_a_changed_time_zone_applies_in_campaigns_and_a_cleared_one_follow
     ]
 
 
+async def test_a_changed_place_applies_in_campaigns_and_is_stored_as_codes(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own.fresh
+    contact = await create_contact(connection, own.tenant.organization_id, phone="+14235550142")
+    entry = await create_campaign_contact(connection, own, contact)
+    url = f"{contacts_of(two_organizations)}/{contact.id}"
+    keys = "select zone_key, jurisdiction_key from campaign_contacts where id = $1"
+
+    changed = (await operator.patch(url, json={"region": "texas", "country": "USA", "postal_code": "78701"})).json()
+    stored = {"region": "TX", "country": "US", "postal_code": "78701"}
+    assert changed == changed | stored | {"zone_source": "conflict", "jurisdiction_key": "US-TX"}
+    assert await connection.fetchrow(keys, entry.id) == ("America/Chicago|America/Denver|America/New_York", "US-TX")
+
+    cleared = (await operator.patch(url, json={"region": "", "country": None, "postal_code": None})).json()
+    assert (cleared["zone_source"], cleared["jurisdiction_key"]) == ("number", "US-TN")
+    assert await connection.fetchrow(keys, entry.id) == ("America/Chicago|America/New_York", "US-TN")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"region": "Tejas"}, "region", "'Tejas' is not a state or province; write TX or ON"),
+        ({"postal_code": "00000"}, "postal_code", "no state has ZIP codes that begin with 000 ('00000')"),
+        ({"country": "Atlantis"}, "country", "'Atlantis' is not a country; write a code such as US"),
+        ({"country": "CA", "region": "TX"}, "region", "'TX' is not a province of Canada; write ON"),
+    ],
+)
+async def test_a_place_that_cannot_be_read_is_refused_with_the_reason(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, changes: dict[str, str], field: str, reason: str
+) -> None:
+    url = f"{contacts_of(two_organizations)}/{two_organizations.own.spare_entry.contact.id}"
+    refused = await operator.patch(url, json=changes)
+    assert refused.status_code == 400
+    assert refused.json()["fields"] == {field: reason}
+
+
 @pytest.mark.parametrize(
     "changes", [{"timezone": "Mars/Base"}, {"phone": "+12125550100"}, {"name": "a\0"}, {"notes": "n" * 10_001}]
 )

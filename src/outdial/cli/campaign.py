@@ -52,7 +52,8 @@ def import_(
     file: Annotated[Path, typer.Argument(help="CSV file with a header row. The agent can use every column.")],
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")] = None,
     map_: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile; repeatable.")
+        list[str] | None,
+        typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile, or FIELD= for none; repeatable."),
     ] = None,
     refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
     as_json: AsJson = False,

@@ -57,7 +57,7 @@ CONTACT_FIELDS: Final = (
     ContactField(
         name="region",
         label="State or province",
-        headers=("state", "region", "province", "state_province", "state_or_province", "state_code"),
+        headers=("state", "region", "province", "state/province", "state_province", "state_or_province", "state_code"),
         longest=LONGEST_PLACE,
         is_agent_variable=False,
         is_listed=False,

@@ -110,6 +110,8 @@ def normalise(name: str) -> str:
 def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
     """Match the columns of `header` with fields; `mapping` names the column of a field that has another header.
 
+    A field that is mapped to an empty name has no column, even if one is recognized.
+
     Fields are recognized in any spelling; a variable has the name that the header gives it. Columns without a name and
     those of REFUSED_COLUMNS are left out. Raises UnusableFile for columns with the same name, a wrong mapping, and a
     missing phone.
@@ -121,7 +123,7 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
     is_phone_mapped = fields.get("phone", recognized) != recognized
     for field, known_names in HEADERS.items():
         known = next((name for name in known_names if name in indices and indices[name] not in fields.values()), None)
-        if field not in fields and known is not None:
+        if field not in fields and known is not None and (mapping or {}).get(field) != "":
             fields[field] = indices[known]
     if "phone" not in fields:
         raise UnusableFile(_no_phone(names))
@@ -159,7 +161,7 @@ def _indices(names: Sequence[str]) -> dict[str, int]:
 def _mapped(indices: Mapping[str, int], names: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
     fields: dict[str, int] = {}
     for field in HEADERS:
-        if (column := mapping.get(field)) is None:
+        if not (column := mapping.get(field)):
             continue
         index = indices.get(normalise(column))
         if index is None:

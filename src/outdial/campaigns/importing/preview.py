@@ -23,7 +23,7 @@ class Preview:
     """The beginning of a file as it would be imported.
 
     `problem` says why the file cannot be imported. There are no rows then, and the header is empty if it cannot be
-    read. `mapping` has the column of each field; `contacts` are the good rows.
+    read. `mapping` has the column of each field, empty for one that the user left out; `contacts` are the good rows.
     """
 
     header: Sequence[str]
@@ -85,7 +85,7 @@ def preview(
             contacts.append(contact)
     return Preview(
         header=_named(header),
-        mapping={field: header[index] for field, index in columns.fields.items()},
+        mapping={field: header[index] for field, index in columns.fields.items()} | _left_out(mapping),
         variables=[name for name, _ in columns.variables],
         rows=len(read),
         contacts=contacts,
@@ -94,6 +94,10 @@ def preview(
         notices=rows.notices + columns.notices,
         problem=None,
     )
+
+
+def _left_out(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    return {field: column for field, column in (mapping or {}).items() if not column}
 
 
 def _named(header: Sequence[str]) -> list[str]:

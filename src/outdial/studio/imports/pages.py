@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
 from outdial.campaigns.importing.preview import FIELDS
+from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.api import refused_rows_response
@@ -21,6 +22,10 @@ from outdial.studio.web.forms import Form, limited_form, redirect, region_of, te
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 from outdial.studio.web.uploads import file_chunks
+
+NO_COLUMN: Final = "-"
+"""The choice of a form for a field that no column holds, though one is recognized."""
+_LABELS: Final = {field.name: field.label for field in CONTACT_FIELDS}
 
 router = APIRouter(prefix="/o/{organization_id}")
 
@@ -84,6 +89,7 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
         region = region_of(query) if "region" in query else found.default_region
         shown = await preview_import(context, found.id, mapping, region)
         chosen = shown.mapping or mapping or found.mapping
+        columns = {name: column or NO_COLUMN for name, column in chosen.items()}
         return page(
             request,
             "imports/preview.html",
@@ -91,9 +97,9 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
             job=found,
             preview=shown,
             region=region or "",
-            fields=[(name, humanize(name), chosen.get(name, "")) for name in FIELDS],
-            columns=[("", "Match by column name"), *((name, name) for name in shown.header)],
-            start_fields={"region": region or "", **{f"map_{name}": column for name, column in chosen.items()}},
+            fields=[(name, _LABELS.get(name, humanize(name)), columns.get(name, "")) for name in FIELDS],
+            columns=[("", "Match by column name"), (NO_COLUMN, "No column"), *((name, name) for name in shown.header)],
+            start_fields={"region": region or "", **{f"map_{name}": column for name, column in columns.items()}},
         )
     return page(
         request, "imports/show.html", context, job=found, refused_rows=refused.items, has_more=refused.next is not None
@@ -142,4 +148,8 @@ async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -
 def mapping_of(values: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns selected for each field."""
     chosen = {name: values.get(f"map_{name}") for name in FIELDS}
-    return {name: column[:200] for name, column in chosen.items() if isinstance(column, str) and column}
+    return {
+        name: "" if column == NO_COLUMN else column[:200]
+        for name, column in chosen.items()
+        if isinstance(column, str) and column
+    }

@@ -32,7 +32,9 @@ CHUNK_BYTES: Final = 256 * 1024
 ColumnMapping = Annotated[
     dict[str, Annotated[str, Field(max_length=200)]],
     Field(
-        max_length=20, description="Column name by field, for columns with other names", examples=[{"phone": "Mobile"}]
+        max_length=40,
+        description="Column name by field, for columns with other names; an empty name leaves the field out",
+        examples=[{"phone": "Mobile"}],
     ),
 ]
 
