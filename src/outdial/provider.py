@@ -17,6 +17,7 @@ class RefusalKind(StrEnum):
     """The cause of a refusal. With every kind, the provider created no call."""
 
     contact = "contact"  # this number cannot be called
+    do_not_call = "do_not_call"  # the provider's own list forbids calls to this number
     configuration = "configuration"  # the agent, the caller number or the request is wrong
     account = "account"  # the key or the payment: the provider accepts no calls
     capacity = "capacity"  # too many calls, or too fast
@@ -81,6 +82,21 @@ class CallEnded:
 @dataclass(frozen=True, slots=True)
 class CallDeleted:
     """The provider has deleted the call with its transcript, recording and analysis."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutStored:
+    """The provider's own list is as requested. `is_new` is false if it was before the request."""
+
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutsListed:
+    """A page of the phones on the provider's own list, and what selects the next page; None after the last one."""
+
+    phones: tuple[str, ...]
+    next_page: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,4 +236,25 @@ class VoiceProvider(Protocol):
 
     async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:
         """Return the live calls and the limits of the account."""
+        ...
+
+
+class OptOutDirectory(Protocol):
+    """The provider's own do-not-call list, which also applies to calls that Outdial did not place.
+
+    No method retries, and none raises for a failed request. `credential` names the provider account.
+    """
+
+    def has_account(self, credential: str) -> bool:
+        """Whether an API key is configured for this account."""
+        ...
+
+    async def set_opt_out(
+        self, credential: str, phone: str, *, do_not_call: bool
+    ) -> OptOutStored | ProviderUnavailable:
+        """Put a phone on the list, or take it off. Repeating the request changes nothing."""
+        ...
+
+    async def list_opt_outs(self, credential: str, page: str | None) -> OptOutsListed | ProviderUnavailable:
+        """Return a page of the list, the first one for None."""
         ...

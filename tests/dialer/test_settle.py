@@ -278,6 +278,7 @@ async def test_a_placed_call_has_its_id_and_is_asked_about_when_it_stays_silent(
     ("kind", "contact", "campaign_status", "wait"),
     [
         (RefusalKind.contact, "failed", "active", 0),
+        (RefusalKind.do_not_call, "skipped", "active", 0),
         (RefusalKind.configuration, "pending", "pausing", 0),
         (RefusalKind.account, "pending", "pausing", 0),
         (RefusalKind.capacity, "pending", "active", 10),

@@ -21,7 +21,15 @@ from outdial.provider import (
     ProviderUnavailable,
     RefusalKind,
 )
-from outdial.retell.client import CallRetrieved, CallsListed, RetellClient, create_call_body
+from outdial.retell.client import (
+    CallRetrieved,
+    CallsListed,
+    ContactMissing,
+    ContactRetrieved,
+    ContactsListed,
+    RetellClient,
+    create_call_body,
+)
 from outdial.retell.transport import HttpTransport
 
 KEY = "key_secret_5309"
@@ -365,6 +373,7 @@ def test_the_body_carries_the_call_id_as_key_and_as_metadata() -> None:
         "to_number": "+14155550101",
         "override_agent_id": "agent_1",
         "idempotency_key": str(CALL_ID),
+        "honor_internal_dnc": True,
         "metadata": {"call_id": str(CALL_ID), "campaign_id": str(CAMPAIGN_ID), "attempt": "1"},
         "retell_llm_dynamic_variables": {"first_name": "Ann"},
     }
@@ -377,3 +386,82 @@ def test_the_same_call_gives_the_same_bytes() -> None:
 def test_a_value_that_is_not_text_raises() -> None:
     with pytest.raises(TypeError, match="'age' must be a string, not int"):
         body_with(age=5)  # type: ignore[arg-type]
+
+
+CONTACT = (
+    b'{"contact_id":"contact_1","phone_number":"+14155550101","do_not_call":%s,"org_id":"o","created_timestamp":1}'
+)
+OPTED_OUT, CALLABLE = CONTACT % b"true", CONTACT % b"false"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("The contact of to_number is marked do_not_call.", RefusalKind.do_not_call),
+        ("Contact is on the Do Not Call list", RefusalKind.do_not_call),
+        ("Call rejected: DNC", RefusalKind.do_not_call),
+        ("Invalid request format, please check API reference.", RefusalKind.contact),
+        ("to_number +14155550dnc is not valid", RefusalKind.contact),
+    ],
+)
+async def test_a_refusal_of_retells_own_list_is_told_from_that_of_a_bad_number(message: str, kind: RefusalKind) -> None:
+    body = json.dumps({"status": "error", "message": message}).encode()
+    assert await placing(http(400, body)) == CallRefused(kind, 400, message)
+    refused = await placing(http(422, body))
+    assert isinstance(refused, CallRefused)
+    assert refused.kind is RefusalKind.configuration
+
+
+async def test_a_contact_is_read_by_its_phone_and_changed() -> None:
+    async with client_of(peer := Peer(http(200, CALLABLE))) as client:
+        found = await client.get_contact_by_phone("+14155550101")
+        assert isinstance(found, ContactRetrieved)
+        assert (found.contact.contact_id, found.contact.do_not_call) == ("contact_1", False)
+        assert isinstance(await client.update_contact(found.contact, do_not_call=True), ContactRetrieved)
+        assert isinstance(await client.create_contact("+14155550101", do_not_call=True), ContactRetrieved)
+    assert peer.requests[0].startswith(b"GET /get-contact-by-phone/%2B14155550101 ")
+    assert peer.requests[1].startswith(b"PATCH /update-contact/contact_1 ")
+    assert json.loads(peer.requests[1].partition(b"\r\n\r\n")[2]) == {"do_not_call": True}
+    assert peer.requests[2].startswith(b"POST /create-contact ")
+    assert json.loads(peer.requests[2].partition(b"\r\n\r\n")[2]) == {
+        "phone_number": "+14155550101",
+        "do_not_call": True,
+    }
+    for status in (404, 422):
+        async with client_of(Peer(http(status))) as client:
+            assert await client.get_contact_by_phone("+14155550101") == ContactMissing()
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", CALLABLE.replace(b"0101", b"0102")])
+async def test_another_contact_is_not_the_requested_one(body: bytes) -> None:
+    async with client_of(Peer(http(200, body))) as client:
+        assert isinstance(await client.get_contact_by_phone("+14155550101"), ProviderUnavailable)
+        assert isinstance(await client.create_contact("+14155550101", do_not_call=True), ProviderUnavailable)
+
+
+async def test_a_page_of_opted_out_contacts() -> None:
+    body = b'{"items":[%s],"has_more":true,"pagination_key":"next"}' % OPTED_OUT
+    async with client_of(peer := Peer(http(200, body))) as client:
+        page = await client.list_contacts(do_not_call=True, pagination_key="this", limit=7)
+    assert isinstance(page, ContactsListed)
+    assert ([contact.phone_number for contact in page.contacts], page.next_key) == (["+14155550101"], "next")
+    assert json.loads(peer.requests[0].partition(b"\r\n\r\n")[2]) == {
+        "filter_criteria": {"do_not_call": {"type": "boolean", "op": "eq", "value": True}},
+        "sort_order": "asc",
+        "limit": 7,
+        "pagination_key": "this",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b'{"items":[%s]}' % CALLABLE,  # the filter was ignored: such a list would block everyone
+        b'{"items":[{"contact_id":"c","phone_number":"+14155550101"}]}',
+        b'{"items":[%s],"has_more":true}' % OPTED_OUT,
+    ],
+)
+async def test_a_list_that_is_not_one_of_opted_out_contacts_is_not_used(body: bytes) -> None:
+    async with client_of(Peer(http(200, body))) as client:
+        assert isinstance(await client.list_contacts(do_not_call=True), ProviderUnavailable)

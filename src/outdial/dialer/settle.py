@@ -276,13 +276,16 @@ async def _with_own_refusals(connection: Connection, batch: SettlementBatch) -> 
 
 
 def contact_after_refusal(refused: RefusedCall, now: datetime) -> ContactAfterRefusal:
-    """Return what a refusal makes of the contact: a bad number fails it, almost everything else returns it.
+    """Return what a refusal makes of the contact: a bad number fails it, Retell's own do-not-call list skips it.
 
-    A number that alone is refused for capacity waits longer each time, and finally goes to review.
+    Almost everything else returns it. A number that alone is refused for capacity waits longer each time, and finally
+    goes to review.
     """
     match refused.refusal.kind:
         case RefusalKind.contact:
             return ContactAfterRefusal(ContactStatus.FAILED, now)
+        case RefusalKind.do_not_call:
+            return ContactAfterRefusal(ContactStatus.SKIPPED, now)
         case RefusalKind.configuration | RefusalKind.account:
             return ContactAfterRefusal(ContactStatus.PENDING, now)
         case RefusalKind.capacity | RefusalKind.unreachable:

@@ -1,5 +1,6 @@
 """A client for the part of Retell's API that Outdial uses."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,7 @@ from outdial.provider import (
 )
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
-from outdial.retell.wire import CallPayload, MalformedPayload, RetellResponse, parse_call
+from outdial.retell.wire import CallPayload, ContactPayload, MalformedPayload, RetellResponse, parse_call
 
 MAX_MESSAGE: Final = 500
 
@@ -35,6 +36,7 @@ _REFUSALS: Final = {
     403: RefusalKind.account,
     429: RefusalKind.capacity,
 }
+_DO_NOT_CALL: Final = re.compile(r"do[ _-]?not[ _-]?call|\bdnc\b", re.IGNORECASE)
 _AMBIGUOUS: Final = frozenset({408, 409})
 _MISSING: Final = frozenset({404, 422})
 
@@ -42,6 +44,12 @@ _MISSING: Final = frozenset({404, 422})
 class _Listing(msgspec.Struct):
     items: list[msgspec.Raw]
     has_more: bool = False
+
+
+class _ContactListing(msgspec.Struct):
+    items: list[ContactPayload]
+    has_more: bool = False
+    pagination_key: str | None = None
 
 
 class _Concurrency(msgspec.Struct):
@@ -65,6 +73,26 @@ class CallsListed:
 
     calls: tuple[CallPayload, ...]
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRetrieved:
+    """A contact of the workspace."""
+
+    contact: ContactPayload
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMissing:
+    """The workspace has no such contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsListed:
+    """A page of contacts, and the key of the next page; None after the last one."""
+
+    contacts: tuple[ContactPayload, ...]
+    next_key: str | None
 
 
 class RetellClient:
@@ -113,8 +141,10 @@ class RetellClient:
             return CallPlaced(call.call_id, call.call_status)
         if not 400 <= response.status < 500 or response.status in _AMBIGUOUS:
             return CallUncertain(_describe(response))
-        kind = _REFUSALS.get(response.status, RefusalKind.configuration)
-        return CallRefused(kind, response.status, _message(response), response.retry_after_s)
+        kind, message = _REFUSALS.get(response.status, RefusalKind.configuration), _message(response)
+        if response.status == 400 and _DO_NOT_CALL.search(message):
+            kind = RefusalKind.do_not_call
+        return CallRefused(kind, response.status, message, response.retry_after_s)
 
     async def get_call(self, retell_call_id: str) -> CallRetrieved | CallMissing | ProviderUnavailable:
         """GET /v2/get-call/{id}."""
@@ -186,6 +216,50 @@ class RetellClient:
             return ProviderUnavailable(_describe(response), response.status)
         return CallDeleted()
 
+    async def get_contact_by_phone(self, phone: str) -> ContactRetrieved | ContactMissing | ProviderUnavailable:
+        """GET /get-contact-by-phone/{number}. A workspace has at most one contact for a number."""
+        response = await self._request("GET", f"/get-contact-by-phone/{quote(phone, safe='')}")
+        if isinstance(response, ProviderUnavailable):
+            return ContactMissing() if response.status in _MISSING else response
+        return _contact_in(response, phone)
+
+    async def create_contact(self, phone: str, *, do_not_call: bool) -> ContactRetrieved | ProviderUnavailable:
+        """POST /create-contact. Retell refuses a second contact for a number."""
+        body = msgspec.json.encode({"phone_number": phone, "do_not_call": do_not_call})
+        response = await self._request("POST", "/create-contact", body)
+        return response if isinstance(response, ProviderUnavailable) else _contact_in(response, phone)
+
+    async def update_contact(
+        self, contact: ContactPayload, *, do_not_call: bool
+    ) -> ContactRetrieved | ContactMissing | ProviderUnavailable:
+        """PATCH /update-contact/{id}: set the do-not-call flag and nothing else."""
+        body = msgspec.json.encode({"do_not_call": do_not_call})
+        response = await self._request("PATCH", f"/update-contact/{quote(contact.contact_id, safe='')}", body)
+        if isinstance(response, ProviderUnavailable):
+            return ContactMissing() if response.status in _MISSING else response
+        return _contact_in(response, contact.phone_number)
+
+    async def list_contacts(
+        self, *, do_not_call: bool, pagination_key: str | None = None, limit: int = 100
+    ) -> ContactsListed | ProviderUnavailable:
+        """POST /list-contacts for a page of the contacts with this do-not-call flag, the oldest first."""
+        wanted = {"type": "boolean", "op": "eq", "value": do_not_call}
+        body: dict[str, Any] = {"filter_criteria": {"do_not_call": wanted}, "sort_order": "asc", "limit": limit}
+        if pagination_key is not None:
+            body["pagination_key"] = pagination_key
+        response = await self._request("POST", "/list-contacts", msgspec.json.encode(body))
+        if isinstance(response, ProviderUnavailable):
+            return response
+        try:
+            listing = msgspec.json.decode(response.body, type=_ContactListing)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ProviderUnavailable("the response is not a list of contacts", response.status)
+        if any(contact.do_not_call is not do_not_call for contact in listing.items):
+            return ProviderUnavailable("the list contains contacts with another do_not_call flag", response.status)
+        if listing.has_more and not listing.pagination_key:
+            return ProviderUnavailable("the list has more contacts, but no key for them", response.status)
+        return ContactsListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:
             response = await self._transport.send(method, path, body, self._timeout_s)
@@ -194,6 +268,16 @@ class RetellClient:
         if 200 <= response.status < 300:
             return response
         return ProviderUnavailable(_describe(response), response.status, response.retry_after_s)
+
+
+def _contact_in(response: RetellResponse, phone: str) -> ContactRetrieved | ProviderUnavailable:
+    try:
+        contact = msgspec.json.decode(response.body, type=ContactPayload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ProviderUnavailable("the response is not a contact", response.status)
+    if contact.phone_number != phone:
+        return ProviderUnavailable("the response is not the requested contact", response.status)
+    return ContactRetrieved(contact)
 
 
 def create_call_body(
@@ -221,6 +305,8 @@ def create_call_body(
         "metadata": labels,
         "retell_llm_dynamic_variables": dict(dynamic_variables),
         "idempotency_key": str(call_id),
+        # Retell refuses the call when its own contact for the number is marked do-not-call.
+        "honor_internal_dnc": True,
     }
     if agent_id is not None:
         body["override_agent_id"] = agent_id

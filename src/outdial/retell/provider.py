@@ -1,7 +1,8 @@
 """Retell as a voice provider."""
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.provider import (
@@ -16,17 +17,25 @@ from outdial.provider import (
     CallRequest,
     CallsFound,
     CallUncertain,
+    OptOutsListed,
+    OptOutStored,
     ProviderUnavailable,
     RefusalKind,
     RequestKeys,
 )
-from outdial.retell.client import RetellClient, create_call_body, read_call_body
+from outdial.retell.client import (
+    ContactMissing,
+    ContactRetrieved,
+    RetellClient,
+    create_call_body,
+    read_call_body,
+)
 
 _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
 
 class RetellProvider:
-    """Implements `VoiceProvider` with one client per credential."""
+    """Implements `VoiceProvider` and `OptOutDirectory` with one client per credential."""
 
     def __init__(self, clients: Mapping[str, RetellClient]) -> None:
         self._clients = clients
@@ -57,7 +66,10 @@ class RetellProvider:
         client = self._clients.get(credential)
         if client is None:
             return CallRefused(RefusalKind.account, None, _no_key(credential))
-        return await client.create_phone_call(body, before_sending=before_sending)
+        response = await client.create_phone_call(body, before_sending=before_sending)
+        if isinstance(response, CallRefused) and response.status == 400 and response.kind is RefusalKind.contact:
+            return await _with_opt_out(client, body, response)
+        return response
 
     async def get_call(self, credential: str, provider_call_id: str) -> CallFound | CallMissing | ProviderUnavailable:
         """GET /v2/get-call, and name the webhook event that the call's state amounts to."""
@@ -113,7 +125,69 @@ class RetellProvider:
             return ProviderUnavailable(_no_key(credential))
         return await client.get_concurrency()
 
+    async def set_opt_out(
+        self, credential: str, phone: str, *, do_not_call: bool
+    ) -> OptOutStored | ProviderUnavailable:
+        """Set the do-not-call flag of the workspace's contact; create the contact if there is none."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        found = await client.get_contact_by_phone(phone)
+        if isinstance(found, ContactRetrieved) and bool(found.contact.do_not_call) is do_not_call:
+            return OptOutStored(is_new=False)
+        match found:
+            case ContactRetrieved(contact):
+                changed = await client.update_contact(contact, do_not_call=do_not_call)
+            case ContactMissing() if do_not_call:
+                changed = await client.create_contact(phone, do_not_call=True)
+            case ContactMissing():
+                return OptOutStored(is_new=False)
+            case ProviderUnavailable():
+                return found
+            case never:
+                assert_never(never)
+        return _opt_out_after(changed, do_not_call=do_not_call)
+
+    async def list_opt_outs(self, credential: str, page: str | None) -> OptOutsListed | ProviderUnavailable:
+        """POST /list-contacts for contacts that are marked do-not-call."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        listed = await client.list_contacts(do_not_call=True, pagination_key=page)
+        if isinstance(listed, ProviderUnavailable):
+            return listed
+        return OptOutsListed(tuple(contact.phone_number for contact in listed.contacts), listed.next_key)
+
+
+def _opt_out_after(
+    changed: ContactRetrieved | ContactMissing | ProviderUnavailable, *, do_not_call: bool
+) -> OptOutStored | ProviderUnavailable:
+    """Return whether the response to a change of a contact confirms its do-not-call flag."""
+    match changed:
+        case ContactRetrieved(contact) if bool(contact.do_not_call) is do_not_call:
+            return OptOutStored(is_new=True)
+        case ContactRetrieved():
+            return ProviderUnavailable("Retell has not changed the contact's do_not_call flag")
+        case ContactMissing():
+            return ProviderUnavailable("the contact was deleted at Retell meanwhile")
+        case ProviderUnavailable():
+            return changed
+        case never:
+            assert_never(never)
+
 
 def _no_key(credential: str) -> str:
     name = "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
     return f"no API key for the account {credential!r}: set {name}"
+
+
+async def _with_opt_out(client: RetellClient, body: bytes, refused: CallRefused) -> CallRefused:
+    """Return the refusal as one of Retell's do-not-call list, if the contact of the number is on it.
+
+    Retell has no code for it, and does not document the message.
+    """
+    keys = read_call_body(body)
+    found = None if keys is None else await client.get_contact_by_phone(keys.to_number)
+    if isinstance(found, ContactRetrieved) and found.contact.do_not_call:
+        return replace(refused, kind=RefusalKind.do_not_call)
+    return refused

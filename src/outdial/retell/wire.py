@@ -54,6 +54,14 @@ class CallPayload(Struct, kw_only=True):
         return None if self.raw_analysis is UNSET else self.raw_analysis
 
 
+class ContactPayload(Struct, frozen=True, kw_only=True):
+    """A contact of the workspace, with the fields that Outdial uses (Retell API, get-contact-by-phone)."""
+
+    contact_id: Name
+    phone_number: Name
+    do_not_call: bool | None = None
+
+
 class WebhookPayload(Struct):
     """One webhook: the name of the event, and its call (empty for an event without a call)."""
 

@@ -67,6 +67,7 @@ class CreateCall(Struct, kw_only=True):
     custom_sip_headers: dict[str, str] | None = None
     ignore_e164_validation: bool = False
     idempotency_key: str | None = None
+    honor_internal_dnc: bool = False
     # Set by the simulator: the batch that the call belongs to.
     batch_call_id: str | None = None
 

@@ -20,6 +20,7 @@ from outdial.retell import signature
 from outdial.retell.simulator.agents import DEFAULT_AGENT, AgentDirectory, weighted_agent
 from outdial.retell.simulator.clock import epoch_ms, from_epoch_ms
 from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.endpoints.contacts import ContactDirectory
 from outdial.retell.simulator.endpoints.phone_numbers import NumberDirectory
 from outdial.retell.simulator.faults import FaultSet
 from outdial.retell.simulator.ledger import RequestLedger
@@ -138,6 +139,7 @@ class SimulatedWorkspace:
         self.calls: dict[str, SimulatedCall] = {}
         self.agents = AgentDirectory(f"{self._id_prefix}{seed}/")
         self.phone_numbers = NumberDirectory()
+        self.contacts = ContactDirectory(f"{self._id_prefix}{seed}/")
         self.faults = FaultSet(seed)
         self.ledger = RequestLedger(self.config.keep_requests)
         self.starts = StartLimit(self.config.calls_per_second, self.config.rate_tolerance_s)
@@ -387,6 +389,8 @@ class SimulatedWorkspace:
 
     def _end(self, call: SimulatedCall, at_ms: int, reason: str) -> None:
         call.status, call.reason, call.end_ms = status_of(reason), reason, at_ms
+        if reason == "user_requested_dnc":
+            self.contacts.opt_out(call.request.to_number, at_ms)
         self._count_live(call, -1)
         self._finish(call)
         if not self.config.silent:

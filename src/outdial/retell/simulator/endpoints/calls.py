@@ -100,6 +100,9 @@ def create_phone_call(workspace: SimulatedWorkspace, request: SimulatedRequest) 
     if strikes in BEFORE and body.to_number not in workspace.struck_numbers:
         workspace.struck_numbers.add(body.to_number)
         return fail_before(request, Fault(kind=strikes, status=500))
+    is_new = workspace.replay(body.idempotency_key, request.arrived) is None
+    if is_new and body.honor_internal_dnc and workspace.contacts.is_opted_out(body.to_number):
+        return refuse(request, 400, "do_not_call", "The contact of to_number is marked do_not_call.")
     match workspace.create_call(request.now, body, request.arrived):
         case LimitReached() as refusal:
             return refuse(request, 429, refusal.value)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.endpoints import agents, calls
+from outdial.retell.simulator.endpoints import agents, calls, contacts
 from outdial.retell.simulator.endpoints import phone_numbers as numbers
 from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
@@ -33,6 +33,8 @@ _EXACT: Final[dict[str, _Route]] = {
     "/create-agent": ("POST", "create-agent", agents.create_agent),
     "/v2/list-agents": ("POST", "list-agents", agents.list_agents),
     "/list-agents": ("GET", "list-agents", agents.list_all_agents),
+    "/create-contact": ("POST", "create-contact", contacts.create_contact),
+    "/list-contacts": ("POST", "list-contacts", contacts.list_contacts),
     "/create-phone-number": ("POST", "create-phone-number", numbers.create_number),
     "/import-phone-number": ("POST", "import-phone-number", numbers.import_number),
     "/v2/list-phone-numbers": ("GET", "list-phone-numbers", numbers.list_numbers),
@@ -52,6 +54,10 @@ _WITH_ID: Final[dict[str, _Route]] = {
     "/create-agent-version": ("POST", "create-agent-version", agents.create_version),
     "/publish-agent-version": ("POST", "publish-agent-version", agents.publish_version),
     "/delete-agent-version": ("DELETE", "delete-agent-version", agents.delete_version),
+    "/get-contact": ("GET", "get-contact", contacts.get_contact),
+    "/get-contact-by-phone": ("GET", "get-contact-by-phone", contacts.get_contact_by_phone),
+    "/update-contact": ("PATCH", "update-contact", contacts.update_contact),
+    "/delete-contact": ("DELETE", "delete-contact", contacts.delete_contact),
     "/get-phone-number": ("GET", "get-phone-number", numbers.get_number),
     "/update-phone-number": ("PATCH", "update-phone-number", numbers.update_number),
     "/delete-phone-number": ("DELETE", "delete-phone-number", numbers.delete_number),
