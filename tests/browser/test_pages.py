@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page
 
+from outdial.rules.pack import shipped_rules
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.postgres import Scratch
@@ -72,7 +73,7 @@ async def site(database: Scratch, connection: asyncpg.Connection) -> AsyncIterat
     rows = {**route_rows.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
     for name in ("campaign_contact_id", "contact_id"):
         rows[name] = str(await connection.fetchval(f"select {name} from calls where id = $1", call_id))  # noqa: S608
-    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged, rules=shipped_rules()) as served, listening(served.app) as url:
         yield Site(url, served, route_rows.world.own.users["owner"], rows)
         served.studio.hub.end_streams()
 

@@ -15,6 +15,8 @@ CAMPAIGN_FORM: Final = CAMPAIGN | {
     "monday_from": "09:00",
     "monday_to": "17:00",
 }
+RULE: Final = {"jurisdiction": "ES", "purpose": "any", "source": "Counsel", "confidence": "s"}
+RULE_FORM: Final = RULE | {"purpose": "sales"}
 PHONES: Final = b"phone\n+12127009901\n"
 FILE: Final = {"file": ("people.csv", PHONES, "text/csv")}
 CONSENT: Final = {"basis": "written", "source": "form", "given_at": "2026-03-01T09:00:00Z"}
@@ -57,6 +59,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls/{{call_id}}/events": Rule("viewer"),
     f"GET {API}/campaigns": Rule("viewer"),
     f"POST {API}/campaigns": Rule("operator", 201, sends=CAMPAIGN),
+    f"POST {API}/campaigns/effective-hours": Rule("viewer", sends={"purpose": "survey"}),
     f"GET {API}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"PATCH {API}/campaigns/{{campaign_id}}": Rule("operator", sends={"name": "Winter"}, uses=DRAFT),
     f"DELETE {API}/campaigns/{{campaign_id}}": Rule("operator", 204, uses=DRAFT),
@@ -86,6 +89,11 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/do-not-call": Rule("operator", sends={"numbers": ["+12127009902"]}),
     f"POST {API}/do-not-call/import": Rule("operator", content=PHONES),
     f"POST {API}/do-not-call/remove": Rule("admin", sends={"numbers": ["+12127009902"]}),
+    f"GET {API}/rules": Rule("viewer"),
+    f"POST {API}/rules": Rule("admin", 201, sends=RULE),
+    f"GET {API}/rules/overview": Rule("viewer"),
+    f"GET {API}/rules/{{rule_id}}": Rule("viewer"),
+    f"POST {API}/rules/{{rule_id}}/switch": Rule("admin", 204, sends={"is_off": True, "reason": "Advice"}),
     f"GET {API}/exports": Rule("viewer"),
     f"POST {API}/exports": Rule("operator", 201, sends={"kind": "contacts"}),
     f"GET {API}/exports/{{export_id}}": Rule("viewer"),
@@ -138,6 +146,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/campaigns": Rule("viewer"),
     f"POST {PAGE}/campaigns": Rule("operator", 303, sends=CAMPAIGN_FORM),
     f"GET {PAGE}/campaigns/new": Rule("operator"),
+    f"POST {PAGE}/campaigns/effective-hours": Rule("operator", sends=CAMPAIGN_FORM),
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
@@ -168,6 +177,11 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/do-not-call": Rule("operator", 303, sends={"numbers": "+12127009902"}),
     f"POST {PAGE}/do-not-call/import": Rule("operator", 303, files=FILE),
     f"POST {PAGE}/do-not-call/remove": Rule("admin", 303, sends={"phone": "+12127009902"}),
+    f"GET {PAGE}/rules": Rule("viewer"),
+    f"GET {PAGE}/rules/new": Rule("admin"),
+    f"POST {PAGE}/rules": Rule("admin", 303, sends=RULE_FORM),
+    f"GET {PAGE}/rules/{{rule_id}}": Rule("viewer"),
+    f"POST {PAGE}/rules/{{rule_id}}/switch": Rule("admin", 303, sends={"is_off": "true", "reason": "Advice"}),
     f"POST {PAGE}/exports": Rule("operator", 303, sends={"kind": "contacts"}),
     f"POST {PAGE}/exports/{{export_id}}/cancel": Rule("operator", 303),
     f"GET {PAGE}/exports/{{export_id}}/file": Rule("viewer", uses={"export_id": "completed"}),

@@ -17,7 +17,7 @@ from outdial.auth.client import AuthUnavailable, BadCredentials, SignedOut, Sign
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
-from outdial.domain.rules import UNRESTRICTED
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
@@ -135,7 +135,7 @@ class FakeAuth:
 
 @asynccontextmanager
 async def serve_studio(
-    database: Scratch, renew: RenewSession, app: FastAPI | None = None
+    database: Scratch, renew: RenewSession, app: FastAPI | None = None, *, rules: RuleBook = UNRESTRICTED
 ) -> AsyncIterator[StudioServer]:
     """Serve the studio in process on `database`, logged in as outdial_api.
 
@@ -154,7 +154,7 @@ async def serve_studio(
         studio = StudioState(
             database=pool,
             clock=clock,
-            rules=UNRESTRICTED,
+            rules=rules,
             keyring=KEYRING,
             verifier=TokenVerifier.from_keys(KEYRING, clock),
             settings=settings,

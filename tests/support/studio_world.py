@@ -1,5 +1,6 @@
 """Two organizations with a row for each path parameter of the studio's routes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,7 @@ _ROWS: Mapping[str, str] = {
     "completed": "select id from exports where organization_id = $1 and status = 'completed'",
     "draft": "select id from campaigns where organization_id = $1 and status = 'draft'",
     "paused": "select id from campaigns where organization_id = $1 and status = 'paused'",
+    "rule_id": "select rule_id from calling_rules where organization_id = $1 and rule_id like 'OWN-ES-%'",
     "in_review": "select id from campaign_contacts where organization_id = $1 and status = 'review'",
 }
 
@@ -90,6 +92,17 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
         created_at=NOW,
         updated_at=NOW,
         finished_at=NOW,
+    )
+    rule_id = f"OWN-ES-{filled.tenant.credential.upper()}"
+    rule = {"id": rule_id, "jurisdiction": "ES", "purpose": "any", "source": "Counsel", "confidence": "s"}
+    await insert(
+        connection,
+        "calling_rules",
+        organization_id=organization_id,
+        rule_id=rule_id,
+        body=json.dumps(rule | {"checked_on": "2026-11-28"}),
+        created_by="service",
+        created_at=NOW,
     )
     await store_export(connection, organization_id, "calls")
     completed = {"id": new_id(NOW), "organization_id": organization_id}

@@ -4,12 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from outdial.campaigns.errors import InvalidSwitch, RuleIdTaken
 from outdial.campaigns.lifecycle import Actor
@@ -19,12 +17,15 @@ from outdial.domain.errors import InvalidRule
 from outdial.domain.ids import new_id
 from outdial.domain.rule_parsing import parse_rule, rule_document
 from outdial.domain.rules import NO_RULE_SUFFIX, CallingRule, RuleBook
+from outdial.rules.organization import rules_of_organization
 
 OWN_PREFIX: Final = "OWN-"
 """How the ids of an organization's own rules start; no shipped rule has such an id."""
 LONGEST_REASON: Final = 1000
 """Characters of the reason for switching a rule off or on."""
 
+_LONGEST_ID: Final = 100
+_LARGEST_RULE: Final = 10_000
 _PLACE: Final = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)?")
 
 
@@ -40,32 +41,7 @@ class RuleSwitchChange:
 async def organization_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
     """Return the rules that count for an organization; raises InvalidRule for a stored rule that cannot be read."""
     stored = await calling_rules.rules_of(connection, organization_id=organization_id)
-    own = tuple(read_stored_rule(body) for body in stored.own_rules)
-    return shipped.for_organization(frozenset(stored.switched_off), own)
-
-
-async def readable_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
-    """Return the rules that count for an organization, for pages, without its rules that cannot be read.
-
-    Members can insert rules with SQL, without the checks of `add_rule`. The dialer calls no one meanwhile.
-    """
-    stored = await calling_rules.rules_of(connection, organization_id=organization_id)
-    own = tuple(rule for body in stored.own_rules if isinstance(rule := try_stored_rule(body), CallingRule))
-    return shipped.for_organization(frozenset(stored.switched_off), own)
-
-
-def try_stored_rule(body: str) -> CallingRule | str:
-    """Read a rule as the database has it, or return why it cannot be read."""
-    try:
-        return read_stored_rule(body)
-    except InvalidRule as error:
-        return str(error)
-
-
-@lru_cache(maxsize=1024)
-def read_stored_rule(body: str) -> CallingRule:
-    """Read a rule as the database has it, as JSON text."""
-    return parse_rule(msgspec.json.decode(body))
+    return rules_of_organization(shipped, switched_off=stored.switched_off, own_rules=stored.own_rules)
 
 
 async def add_rule(
@@ -108,6 +84,7 @@ def read_new_rule(document: Mapping[str, object], existing: list[str], today: da
 
     It was checked `today` if it does not say when. A prefix keeps its id apart from those of shipped rules.
     """
+    _check_storable(document)
     given = dict(document)
     if not given.get("id"):
         place = str(given.get("jurisdiction"))
@@ -118,9 +95,21 @@ def read_new_rule(document: Mapping[str, object], existing: list[str], today: da
     rule = parse_rule(given, checked_on=today)
     if not rule.id.startswith(OWN_PREFIX):
         raise InvalidRule("id", f"must start with {OWN_PREFIX}, such as {OWN_PREFIX}{rule.id}")
+    if len(rule.id) > _LONGEST_ID:
+        raise InvalidRule("id", f"must have at most {_LONGEST_ID} characters")
     if rule.checked_on > today:
         raise InvalidRule("checked_on", f"{rule.checked_on} is in the future")
     return rule
+
+
+def _check_storable(document: Mapping[str, object]) -> None:
+    try:
+        text = encode_json(document)
+    except (TypeError, UnicodeEncodeError):
+        raise InvalidRule("", "the rule must be JSON with readable text") from None
+    # Postgres stores no null characters.
+    if len(text) > _LARGEST_RULE or "\\u0000" in text:
+        raise InvalidRule("", f"the rule must have at most {_LARGEST_RULE:,} characters, none of them null")
 
 
 async def switch_rule(

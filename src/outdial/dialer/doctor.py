@@ -37,7 +37,7 @@ from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose
 from outdial.domain.rules import UNRESTRICTED, CallingRule, EffectiveWindow, NoRules, RuleBook
-from outdial.rules.organization import rules_of_organization
+from outdial.rules.organization import readable_rules, rules_of_organization
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
@@ -183,11 +183,15 @@ async def examine(
 
 
 async def read_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
-    """Read the rules of an organization: the shipped ones, minus those it has switched off, plus its own."""
+    """Read the rules of an organization: the shipped ones, minus those it has switched off, plus its own readable ones.
+
+    While one cannot be read, the dialer fails on its campaigns, and the reason is recorded with each of them.
+    """
     if shipped is UNRESTRICTED:
         return shipped
     row = await calling_rules.rules_of(connection, organization_id=organization_id)
-    return rules_of_organization(shipped, switched_off=row.switched_off, own_rules=row.own_rules)
+    own_rules = readable_rules(row.own_rules)
+    return rules_of_organization(shipped, switched_off=row.switched_off, own_rules=own_rules)
 
 
 def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns import actions
+from outdial.studio.campaigns import effective_hours as hours
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import CampaignAction, CampaignActionResult, run_action
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.effective_hours import EffectiveHours, HoursQuestion
 from outdial.studio.campaigns.service import (
     BatchSize,
     Campaign,
@@ -76,6 +78,13 @@ async def create_campaign(
     """Create a draft. Then import contacts and start it."""
     context.require("operator")
     return await idempotent_response(context, request, key, lambda c: campaigns.create_campaign(c, context, new))
+
+
+@router.post("/effective-hours")
+async def evaluate_hours(context: CurrentOrganization, question: HoursQuestion) -> EffectiveHours:
+    """Evaluate hours by the calling rules, without saving them: the usual week of each place."""
+    async with context.transaction() as connection:
+        return await hours.effective_hours(connection, context, question)
 
 
 @router.get("/{campaign_id}")

@@ -171,7 +171,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         else:
             settings[limit.name] = None
     settings["scheduled_at"] = _parse_schedule(fields, form)
-    settings["calling_hours"] = _parse_hours(fields, form)
+    settings["calling_hours"] = parse_hours(fields, form)
     try:
         parse_retry_policy(stored_policy or {})
     except InvalidRetryPolicy:
@@ -190,6 +190,21 @@ def parse_account(form: CampaignForm) -> UUID | None:
     except ValueError:
         reason = "Select an account from the list"
         raise InvalidInput(reason, {"provider_account_id": reason}) from None
+
+
+def parse_hours(fields: dict[str, str], form: CampaignForm) -> dict[str, Any]:
+    """Return the hours of the form as settings, with what cannot be parsed in `fields`."""
+    hours: dict[str, Any] = {}
+    for day in WEEKDAYS:
+        windows = form.hours.get(day, ())
+        if any(not begin or not end for begin, end in windows):
+            fields["calling_hours"] = f"{day.capitalize()}: enter both a start and an end time"
+        elif windows:
+            hours[day] = [[begin, "24:00" if end == "00:00" else end] for begin, end in windows]
+    if not hours:
+        fields.setdefault("calling_hours", "Open at least half an hour on one day")
+    dates = form.excluded_dates.replace(",", " ").split()
+    return hours | {"excluded_dates": dates} if dates else hours
 
 
 @cache
@@ -219,20 +234,6 @@ def _parse_schedule(fields: dict[str, str], form: CampaignForm) -> datetime | No
     elif form.is_scheduled and form.scheduled_at is None:
         fields["scheduled_local"] = "Enter a date and time that exists in this time zone"
     return form.scheduled_at
-
-
-def _parse_hours(fields: dict[str, str], form: CampaignForm) -> dict[str, Any]:
-    hours: dict[str, Any] = {}
-    for day in WEEKDAYS:
-        windows = form.hours.get(day, ())
-        if any(not begin or not end for begin, end in windows):
-            fields["calling_hours"] = f"{day.capitalize()}: enter both a start and an end time"
-        elif windows:
-            hours[day] = [[begin, "24:00" if end == "00:00" else end] for begin, end in windows]
-    if not hours:
-        fields.setdefault("calling_hours", "Open at least half an hour on one day")
-    dates = form.excluded_dates.replace(",", " ").split()
-    return hours | {"excluded_dates": dates} if dates else hours
 
 
 def _parse_variables(fields: dict[str, str], typed: str) -> dict[str, str]:

@@ -12,9 +12,11 @@ from outdial.campaigns.edit import EDITABLE
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.session import Connection
+from outdial.dialer.doctor import read_rules
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
+from outdial.domain.purpose import Purpose
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import (
@@ -25,12 +27,21 @@ from outdial.studio.campaigns.actions import (
     run_action,
 )
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.effective_hours import (
+    EffectiveHours,
+    HoursQuestion,
+    closed_in_campaign,
+    effective_hours,
+    grouped,
+    pending_places,
+)
 from outdial.studio.campaigns.form import (
     CampaignForm,
     empty_form,
     form_from_campaign,
     form_from_request,
     parse_account,
+    parse_hours,
     parse_settings,
     zone_names,
 )
@@ -66,6 +77,7 @@ environment.filters |= {
     "waiting_text": waiting_text,
     "sorted_counts": sorted_counts,
     "delay_text": delay_text,
+    "grouped": grouped,
 }
 
 
@@ -110,7 +122,9 @@ async def new_page(request: Request, context: CurrentOrganization) -> HTMLRespon
     context.require("operator")
     async with context.transaction() as connection:
         choices = await _choices(connection, context.organization_id)
-    return _form_page(request, context, empty_form(choices["agent"], choices["caller"], viewer_zone(request)), choices)
+        form = empty_form(choices["agent"], choices["caller"], viewer_zone(request))
+        effective = await _effective(connection, context, form)
+    return _form_page(request, context, form, choices, effective=effective)
 
 
 @router.post("")
@@ -133,9 +147,24 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
     except (InvalidInput, ResourceConflict) as error:
         async with context.transaction() as connection:
             choices = await _choices(connection, context.organization_id)
-        return _form_page(request, context, typed, choices, error=error)
+            effective = await _effective(connection, context, typed)
+        return _form_page(request, context, typed, choices, effective=effective, error=error)
     url = f"/o/{context.organization_id}/campaigns/{created.body['id']}/import"
     return redirect(url, f"{typed.name} created as a draft. Import contacts, then start it.")
+
+
+@router.post("/effective-hours")
+async def effective_hours_part(request: Request, context: CurrentOrganization, form: Form) -> HTMLResponse:
+    """Return the part of the form that shows what the calling rules leave of its hours."""
+    context.require("operator")
+    campaign = text(form, "campaign_id")
+    try:
+        campaign_id = UUID(campaign) if campaign else None
+    except ValueError:
+        raise InvalidInput("Unknown campaign", {"campaign_id": "must be a campaign's id"}) from None
+    async with context.transaction() as connection:
+        effective = await _effective(connection, context, form_from_request(form), campaign_id)
+    return page(request, "campaigns/effective_hours.html", context, effective=effective)
 
 
 @router.get("/{campaign_id}")
@@ -157,6 +186,13 @@ async def show_page(
             rules=context.studio.rules,
             now=now,
         )
+        closed = closed_in_campaign(
+            await read_rules(connection, context.organization_id, context.studio.rules),
+            calling_hours=campaign.calling_hours,
+            purpose=campaign.purpose,
+            counts=await pending_places(connection, context, campaign_id),
+            at=now,
+        )
     return page(
         request,
         "campaigns/show.html",
@@ -168,6 +204,7 @@ async def show_page(
         may_edit=context.may("operator") and campaign.status in EDITABLE,
         charts=reports.render_charts(charts),
         contact_panel=panel,
+        closed=closed,
         weekdays=WEEKDAYS,
     )
 
@@ -179,12 +216,13 @@ async def edit_page(request: Request, context: CurrentOrganization, campaign_id:
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         choices = await _choices(connection, context.organization_id)
+        form = form_from_campaign(campaign, viewer_zone(request))
+        effective = await _effective(connection, context, form, campaign_id)
     if campaign.status not in EDITABLE:
         is_active = campaign.status == CampaignStatus.ACTIVE
         hint = "Pause it to change its settings." if is_active else "It can no longer be edited."
         return redirect(_url_of(context, campaign_id), f"This campaign is {campaign.status}. {hint}", "warn")
-    form = form_from_campaign(campaign, viewer_zone(request))
-    return _form_page(request, context, form, choices, campaign=campaign, seen=campaign.etag)
+    return _form_page(request, context, form, choices, effective=effective, campaign=campaign, seen=campaign.etag)
 
 
 @router.post("/{campaign_id}/edit")
@@ -201,8 +239,11 @@ async def save(request: Request, context: CurrentOrganization, campaign_id: UUID
         async with context.transaction() as connection:
             campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
             choices = await _choices(connection, context.organization_id)
+            effective = await _effective(connection, context, typed, campaign_id)
         seen = campaign.etag if isinstance(error, PreconditionFailed) else text(form, "seen")
-        return _form_page(request, context, typed, choices, campaign=campaign, seen=seen, error=error)
+        return _form_page(
+            request, context, typed, choices, effective=effective, campaign=campaign, seen=seen, error=error
+        )
     return redirect(_url_of(context, campaign_id), "Settings saved.")
 
 
@@ -256,6 +297,21 @@ async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form)
     return redirect(f"{_url_of(context, copy.id)}/edit", "Draft created. Import contacts before you start it.")
 
 
+async def _effective(
+    connection: Connection, context: OrganizationContext, form: CampaignForm, campaign_id: UUID | None = None
+) -> EffectiveHours | None:
+    """Return what the rules leave of the hours in a form; None if the hours or the purpose cannot be read."""
+    fields: dict[str, str] = {}
+    hours = parse_hours(fields, form)
+    if fields or form.purpose not in list(Purpose):
+        return None
+    question = HoursQuestion(calling_hours=hours, purpose=Purpose(form.purpose), campaign_id=campaign_id)
+    try:
+        return await effective_hours(connection, context, question)
+    except InvalidInput:
+        return None
+
+
 def _url_of(context: OrganizationContext, campaign_id: UUID) -> str:
     return f"/o/{context.organization_id}/campaigns/{campaign_id}"
 
@@ -284,6 +340,7 @@ def _form_page(
     form: CampaignForm,
     choices: Mapping[str, Any],
     *,
+    effective: EffectiveHours | None,
     campaign: Campaign | None = None,
     seen: str = "",
     error: StudioError | None = None,
@@ -295,6 +352,7 @@ def _form_page(
         status=200 if error is None else error.status,
         campaign=campaign,
         form=form,
+        effective=effective,
         seen=seen,
         key=str(new_id(context.studio.clock.now())),
         choices=choices,

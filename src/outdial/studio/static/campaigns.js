@@ -1,5 +1,6 @@
-// The campaign form: adds the calling hours grid.
+// The campaign form: adds the calling hours grid, and shows what the calling rules leave of the hours.
 
+import { followHours } from "./effective_hours.js";
 import { drawWeek } from "./hours.js";
 
 for (const form of document.querySelectorAll("[data-campaign-form]")) {
@@ -7,4 +8,5 @@ for (const form of document.querySelectorAll("[data-campaign-form]")) {
   const at = form.querySelector("#schedule-at");
   form.querySelector("[name=scheduled_local]")?.addEventListener("input", () => { if (at) at.checked = true; });
   for (const fieldset of form.querySelectorAll("[data-hours]")) drawWeek(fieldset);
+  followHours(form);
 }

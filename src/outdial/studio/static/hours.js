@@ -52,7 +52,7 @@ class Week {
       const button = element("button", { type: "button", className: "button button-quiet", textContent: label });
       button.addEventListener("click", () => {
         this.#days.forEach((row, day) => writeWindows(row, windows(day)));
-        this.show();
+        this.#painted();
       });
       buttons.append(button);
     }
@@ -147,7 +147,13 @@ class Week {
       if (shown.every((state, slot) => state === stateOf(typed, slot))) return;
       writeWindows(row, merged(shown));
     });
+    this.#painted();
+  }
+
+  // Inputs that a script writes to report no change of their own.
+  #painted() {
     this.show();
+    this.#place.dispatchEvent(new CustomEvent("hours-painted", { bubbles: true }));
   }
 
   #focus(at) {

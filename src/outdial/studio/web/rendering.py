@@ -26,6 +26,7 @@ _MENU: Final = (
     ("calls", "Calls"),
     ("do-not-call", "Do not call"),
     ("screening", "Screening lists"),
+    ("rules", "Calling rules"),
     ("inbox", "Webhook events"),
     ("functions", "Functions"),
     ("jobs", "Imports and exports"),

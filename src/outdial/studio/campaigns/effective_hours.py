@@ -1,0 +1,203 @@
+"""What the calling rules leave of the hours of a campaign, by state: while they are painted, and for its contacts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.db.queries import calling_rules
+from outdial.db.session import Connection
+from outdial.dialer.doctor import read_rules
+from outdial.domain.calling_hours import WEEKDAYS, CallingHours, parse_calling_hours
+from outdial.domain.errors import InvalidCallingHours
+from outdial.domain.explaining.closed_contacts import COUNTED, ClosedContacts, closed_contacts
+from outdial.domain.explaining.effective_week import EffectiveWeek, effective_week, monday_of, places_with_rules
+from outdial.domain.explaining.rule_wording import block_text, clock_text, week_text
+from outdial.domain.geography.place_names import place_names
+from outdial.domain.place import UNKNOWN_STATE, Place
+from outdial.domain.purpose import Purpose
+from outdial.domain.rules import UNRESTRICTED, RuleBook
+from outdial.studio.campaigns.shapes import HoursField
+from outdial.studio.view.format import sentence_case
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput
+
+_IGNORED: Final = "This Outdial ignores the calling rules: its calls are simulated."
+_US: Final = "US-"
+
+
+class HoursQuestion(BaseModel):
+    """Hours of a campaign, as they would be saved. With `campaign_id`, the places are those of its pending contacts."""
+
+    model_config = ConfigDict(extra="forbid")
+    calling_hours: Annotated[HoursField, Field(examples=[{"weekdays": [["09:00", "20:00"]]}])] = {}
+    purpose: Purpose = Purpose.SALES
+    campaign_id: UUID | None = None
+
+
+class PlaceHours(BaseModel):
+    """When calls may start in a usual week of a place, on the contact's clock.
+
+    `closed` says why none may, null where some may. `rules` are the ids of the rules that take hours away.
+    """
+
+    jurisdiction: str
+    name: str
+    contacts: int | None
+    is_narrower: bool
+    closed: str | None
+    week: HoursField
+    rules: list[str]
+
+
+class EffectiveHours(BaseModel):
+    """What the calling rules leave of the hours, by place. `summary` has it in a sentence.
+
+    `pack_date` is null, and there are no places, where calling rules are ignored.
+    """
+
+    summary: str
+    narrower: int
+    closed: int
+    pack_date: date | None
+    places: list[PlaceHours]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoursGroup:
+    """Places with the same effective week, as the form shows them."""
+
+    hours: str
+    places: Sequence[str]
+    rules: Sequence[str]
+    is_narrower: bool
+    is_closed: bool
+
+
+async def effective_hours(
+    connection: Connection, context: OrganizationContext, question: HoursQuestion
+) -> EffectiveHours:
+    """Evaluate the hours by the organization's rules; raises InvalidInput for hours that cannot be read."""
+    try:
+        hours = parse_calling_hours(question.calling_hours)
+    except InvalidCallingHours as error:
+        raise InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": sentence_case(str(error))}) from error
+    book = await read_rules(connection, context.organization_id, context.studio.rules)
+    if book is UNRESTRICTED:
+        return EffectiveHours(summary=_IGNORED, narrower=0, closed=0, pack_date=None, places=[])
+    counts = await pending_places(connection, context, question.campaign_id) if question.campaign_id else {}
+    monday = monday_of(context.studio.clock.now().date())
+    weeks = [
+        (effective_week(book, hours=hours, place=place, purpose=question.purpose, monday=monday), contacts)
+        for place, contacts in (counts or dict.fromkeys(places_with_rules(book))).items()
+    ]
+    places = [_place_hours(found, hours, contacts) for found, contacts in weeks]
+    return EffectiveHours(
+        summary=_summary(places),
+        narrower=sum(place.is_narrower for place in places),
+        closed=sum(place.closed is not None for place in places),
+        pack_date=book.pack_date,
+        places=places,
+    )
+
+
+async def pending_places(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> dict[Place, int]:
+    """Return where the pending contacts of a campaign may be, each counted up to COUNTED."""
+    rows = await calling_rules.count_pending_places(
+        connection, organization_id=context.organization_id, campaign_id=campaign_id, most=COUNTED
+    )
+    return {Place(row.zone_key, row.jurisdiction_key): row.contacts for row in rows}
+
+
+def closed_in_campaign(
+    book: RuleBook, *, calling_hours: Mapping[str, Any], purpose: Purpose, counts: Mapping[Place, int], at: datetime
+) -> tuple[ClosedContacts, ...]:
+    """Return the contacts that the rules keep from being called; none if the stored hours cannot be read."""
+    try:
+        hours = parse_calling_hours(calling_hours)
+    except InvalidCallingHours:
+        return ()
+    return closed_contacts(book, hours=hours, purpose=purpose, counts=counts, at=at)
+
+
+def grouped(found: EffectiveHours) -> list[HoursGroup]:
+    """Group places with the same week: the closed ones first, then the narrower ones, then the others."""
+    groups: dict[tuple[bool, bool, str], list[PlaceHours]] = {}
+    for place in found.places:
+        text = sentence_case(place.closed) if place.closed else _hours_text(place)
+        groups.setdefault((place.closed is None, not place.is_narrower, text), []).append(place)
+    return [
+        HoursGroup(
+            hours=text,
+            places=[_named(place) for place in places],
+            rules=list(dict.fromkeys(rule for place in places for rule in place.rules)),
+            is_narrower=not is_whole,
+            is_closed=not is_open,
+        )
+        for (is_open, is_whole, text), places in sorted(
+            groups.items(), key=lambda item: (item[0][0], item[0][1], -len(item[1]))
+        )
+    ]
+
+
+def _place_hours(found: EffectiveWeek, hours: CallingHours, contacts: int | None) -> PlaceHours:
+    closed = None
+    if found.block is not None:
+        closed = block_text(found.block)
+    elif found.is_closed:
+        closed = "the rules leave none of these hours"
+    return PlaceHours(
+        jurisdiction=found.place.jurisdiction_key,
+        name=place_names(found.place.jurisdiction_key),
+        contacts=contacts,
+        is_narrower=closed is None and found.week != hours.week,
+        closed=closed,
+        week={}
+        if closed
+        else {
+            day: [[clock_text(window.start_minute), clock_text(window.end_minute)] for window in windows]
+            for day, windows in zip(WEEKDAYS, found.week, strict=True)
+            if windows
+        },
+        rules=[rule.id for rule in found.narrowing],
+    )
+
+
+def _hours_text(place: PlaceHours) -> str:
+    return week_text(parse_calling_hours(place.week).week)
+
+
+def _named(place: PlaceHours) -> str:
+    if place.contacts is None:
+        return place.name
+    return f"{place.name} ({place.contacts:,}{'+' if place.contacts >= COUNTED else ''})"
+
+
+def _summary(places: Sequence[PlaceHours]) -> str:
+    narrower = [place for place in places if place.is_narrower]
+    closed = [place for place in places if place.closed is not None]
+    parts = []
+    if narrower:
+        parts.append(f"{_counted(narrower)} {'is' if len(narrower) == 1 else 'are'} narrower than these hours")
+    if closed:
+        parts.append(f"{_counted(closed)} {'is' if len(closed) == 1 else 'are'} closed")
+    if not parts:
+        return f"The calling rules allow these hours in {_counted(places)}." if places else ""
+    return "; ".join(parts) + "."
+
+
+def _counted(places: Iterable[PlaceHours]) -> str:
+    """Count states and other places: `24 states and 3 other places`."""
+    names = {place.jurisdiction for place in places}
+    states = sum(name.startswith(_US) and "|" not in name and name != UNKNOWN_STATE for name in names)
+    others = len(names) - states
+    parts = []
+    if states:
+        parts.append("1 state" if states == 1 else f"{states} states")
+    if others:
+        kind = "other place" if states else "place"
+        parts.append(f"1 {kind}" if others == 1 else f"{others} {kind}s")
+    return " and ".join(parts)

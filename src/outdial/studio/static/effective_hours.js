@@ -1,0 +1,46 @@
+// Shows what the calling rules leave of the hours in the campaign form while they are painted: the server evaluates the
+// form as it stands and returns this part of the page. Without this script, the part is as of the last save.
+
+const PAUSE_MS = 200;
+const FIELDS = /^(purpose|excluded_dates|\w+day_(from|to))$/;
+
+export function followHours(form) {
+  let timer = 0;
+  let running = new AbortController();
+  const ask = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      running.abort();
+      running = new AbortController();
+      refresh(form, running.signal);
+    }, PAUSE_MS);
+  };
+  form.addEventListener("hours-painted", ask);
+  form.addEventListener("change", (event) => { if (FIELDS.test(event.target.name)) ask(); });
+}
+
+async function refresh(form, signal) {
+  const shown = form.querySelector("#effective-hours");
+  try {
+    const response = await fetch(form.dataset.effectiveHours, { method: "POST", body: new FormData(form), signal });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    const part = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("effective-hours");
+    update(shown, part);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    const note = document.createElement("p");
+    note.className = "note";
+    note.setAttribute("role", "status");
+    note.textContent = "The effect of the calling rules cannot be loaded now. Saving the campaign shows it.";
+    shown.replaceChildren(note);
+  }
+}
+
+// Keeps the table open, and announces a summary only when it has changed.
+function update(shown, part) {
+  const details = part.querySelector("details");
+  if (details) details.open = shown.querySelector("details")?.open ?? false;
+  const [old, fresh] = [shown.querySelector("[data-summary]"), part.querySelector("[data-summary]")];
+  if (old && fresh && old.textContent === fresh.textContent) fresh.replaceWith(old);
+  shown.replaceChildren(...part.childNodes);
+}
