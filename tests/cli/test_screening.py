@@ -46,3 +46,20 @@ def test_an_opt_out_names_its_purpose(acme: Outdial) -> None:
 
     assert "Removed 1" in acme("contacts", "dnc", "remove", "+12125550123", "--purpose=survey")
     assert [row["purpose"] for row in acme.json("contacts", "dnc", "list")] == ["any"]
+
+
+def test_what_a_campaign_will_not_call_is_printed_before_it_starts(acme: Outdial, tmp_path: Path) -> None:
+    file = tmp_path / "contacts.csv"
+    file.write_text("phone\n+12125550101\n+12125550102\n")
+    created = acme.json(
+        "campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550000", "--consent=express"
+    )
+    acme("campaign", "import", created["id"], str(file))
+
+    sentence = "2 of 2 contacts will not be called: 2 without consent"
+    assert sentence in acme("campaign", "check", created["id"])
+    report = acme.json("campaign", "check", created["id"])
+    assert (report["contacts"], report["uncalled"], report["missing_lists"]) == (2, 2, [])
+    started = acme.run("campaign", "start", created["id"])
+    assert sentence in started.stderr
+    assert "is active" in started.stdout

@@ -65,6 +65,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"DELETE {API}/campaigns/{{campaign_id}}": Rule("operator", 204, uses=DRAFT),
     f"POST {API}/campaigns/{{campaign_id}}/duplicate": Rule("operator", 201, sends={"name": "Winter"}),
     f"GET {API}/campaigns/{{campaign_id}}/charts": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
@@ -149,6 +150,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/effective-hours": Rule("operator", sends=CAMPAIGN_FORM),
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", 303, sends={"decision": "never_call"}, uses=IN_REVIEW

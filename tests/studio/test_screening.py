@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from tests.support.factories import NOW
+from tests.support.factories import NOW, create_campaign, create_campaign_contact
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
@@ -89,3 +89,35 @@ async def test_the_page_uploads_a_list_and_shows_what_it_could_not_read(
     wrong = await browser.post_form(url, data=form | {"registry_date": ""}, files={"file": ("a", b"1", "text/plain")})
     assert wrong.status_code == 400
     assert "enter the day of the registry" in wrong.text
+
+
+async def test_a_campaign_says_before_it_starts_what_it_will_not_call(
+    two_organizations: TwoOrganizations,
+    client_for: ClientFor,
+    browser_for: BrowserFor,
+    connection: asyncpg.Connection,
+    lists: str,
+) -> None:
+    own = two_organizations.own
+    viewer = own.users["viewer"]
+    required = {"consent_required": "written", "lists_required": ["national"]}
+    campaign = await create_campaign(connection, own.tenant, status="draft", **required)
+    for _ in range(2):
+        await create_campaign_contact(connection, campaign)
+    url = f"organizations/{own.tenant.organization_id}/campaigns/{campaign.id}"
+
+    report = (await (await client_for(viewer)).get(f"/api/v1/{url}/launch-report")).json()
+
+    sentence = "2 of 2 contacts will not be called: 2 without written consent"
+    assert (report["contacts"], report["uncalled"], report["sentence"]) == (2, 2, sentence)
+    assert report["reasons"] == [{"code": "no_consent", "text": "without written consent", "contacts": 2}]
+    [missing] = report["missing_lists"]
+    assert missing.startswith("Upload a national list with a registry date of ")
+    browser = await browser_for(viewer)
+    page = url.replace("organizations/", "/o/")
+    for shown in (await browser.get(page), await browser.get(f"{page}/launch-report")):
+        assert sentence in shown.text
+        assert missing in shown.text
+    await connection.execute("update campaigns set status = 'scheduled' where id = $1", campaign.id)
+    await connection.execute("update campaigns set status = 'active' where id = $1", campaign.id)
+    assert sentence not in (await browser.get(page)).text

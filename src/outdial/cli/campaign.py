@@ -17,6 +17,7 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+from outdial.cli.campaign_launch import launch_document, print_launch, read_launch
 from outdial.cli.campaign_settings import CampaignName, create, edit
 from outdial.cli.campaign_view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
@@ -27,7 +28,7 @@ from outdial.cli.finding import (
     read_pairs,
     read_time,
 )
-from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
+from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import campaign_contacts, campaigns, reviews
 from outdial.db.session import Connection, Database
@@ -101,8 +102,20 @@ def undo_import_(
 
 @app.command()
 def start(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Start a draft, or schedule it when its start time is in the future."""
+    """Start a draft, or schedule it when its start time is in the future. First prints what will not be called."""
+    if not as_json:
+        print_launch(as_service(lambda database: read_launch(database, campaign)), notes)
     _change(campaign, lifecycle.start, as_json)
+
+
+@app.command()
+def check(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Count the pending contacts that a campaign will not call, by reason."""
+    summary = as_service(lambda database: read_launch(database, campaign))
+    if as_json:
+        print_json(launch_document(summary))
+    else:
+        print_launch(summary, console)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Consent: what a contact agreed to, and whether it covers the calls of a campaign."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,7 +36,11 @@ LONGEST_CONSENT_TEXT: Final = 10_000
 LONGEST_URL: Final = 2_000
 LONGEST_REVOCATION: Final = 500
 
-_STRENGTH: Final = {"": 0, RequiredConsent.EXPRESS: 1, RequiredConsent.WRITTEN: 2}
+_ACCEPTED: Final[Mapping[RequiredConsent, tuple[str, ...]]] = {
+    RequiredConsent.NONE: (),
+    RequiredConsent.EXPRESS: (Basis.EXPRESS.value, Basis.WRITTEN.value),
+    RequiredConsent.WRITTEN: (Basis.WRITTEN.value,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,14 @@ def scopes_of(purpose: Purpose) -> list[str]:
     return [Scope.ANY.value, purpose.value]
 
 
+def accepted_bases(required: RequiredConsent) -> list[str]:
+    """Return the bases that are enough for a campaign; none if it requires no consent."""
+    return list(_ACCEPTED[required])
+
+
 def covers(required: RequiredConsent, basis: str) -> bool:
     """Return whether the strongest consent of a contact, empty for none, is enough."""
-    return required is RequiredConsent.NONE or _STRENGTH.get(basis, 0) >= _STRENGTH[required]
+    return required is RequiredConsent.NONE or basis in _ACCEPTED[required]
 
 
 def no_consent(required: RequiredConsent, purpose: Purpose) -> str:

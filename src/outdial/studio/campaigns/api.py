@@ -14,6 +14,7 @@ from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import CampaignAction, CampaignActionResult, run_action
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.effective_hours import EffectiveHours, HoursQuestion
+from outdial.studio.campaigns.launch import LaunchReport, launch_report
 from outdial.studio.campaigns.service import (
     BatchSize,
     Campaign,
@@ -145,6 +146,13 @@ async def get_campaign_progress(context: CurrentOrganization, counter: Counter, 
         return await campaigns.campaign_progress(
             connection, counter, campaign, rules=context.studio.rules, now=context.studio.clock.now()
         )
+
+
+@router.get("/{campaign_id}/launch-report")
+async def get_launch_report(context: CurrentOrganization, campaign_id: UUID) -> LaunchReport:
+    """Count the pending contacts that the campaign will not call, by reason. Takes seconds for a million contacts."""
+    async with context.transaction() as connection:
+        return await launch_report(connection, context, campaign_id)
 
 
 @router.post("/{campaign_id}/start")

@@ -45,6 +45,7 @@ from outdial.studio.campaigns.form import (
     parse_settings,
     zone_names,
 )
+from outdial.studio.campaigns.launch import COUNTED_AT_ONCE, SHOWN_IN, launch_report
 from outdial.studio.campaigns.retry_form import attempt_options, delay_options, delay_text
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
@@ -177,6 +178,9 @@ async def show_page(
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         progress = await campaigns.campaign_progress(connection, counter, campaign, rules=context.studio.rules, now=now)
         charts = await counter.charts(connection, campaign_id, campaign.status, viewer_zone(request))
+        launch = None
+        if campaign.status in SHOWN_IN and 0 < progress.total <= COUNTED_AT_ONCE:
+            launch = await launch_report(connection, context, campaign_id)
         panel = await contact_panel(
             connection,
             organization_id=context.organization_id,
@@ -203,10 +207,21 @@ async def show_page(
         actions=allowed_actions(campaign.status) if context.may("operator") else (),
         may_edit=context.may("operator") and campaign.status in EDITABLE,
         charts=reports.render_charts(charts),
+        launch=launch,
+        may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
         contact_panel=panel,
         closed=closed,
         weekdays=WEEKDAYS,
     )
+
+
+@router.get("/{campaign_id}/launch-report")
+async def launch_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> HTMLResponse:
+    """Show what a campaign will not call, by reason."""
+    async with context.transaction() as connection:
+        campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
+        launch = await launch_report(connection, context, campaign_id)
+    return page(request, "campaigns/launch.html", context, campaign=campaign, launch=launch)
 
 
 @router.get("/{campaign_id}/edit")

@@ -1,0 +1,174 @@
+"""Counts what a campaign will not call, before it starts: each contact once, by its first reason."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, assert_never
+from uuid import UUID
+
+from outdial.db.queries import campaigns, launch
+from outdial.db.session import Connection
+from outdial.dialer.admission import (
+    Admit,
+    CampaignHours,
+    PlaceFacts,
+    Skip,
+    SkipReason,
+    Wait,
+    WaitReason,
+    admit_place,
+    campaign_hours,
+)
+from outdial.dialer.doctor import countries_without_rules, read_rules
+from outdial.dialer.screening import screening_lists
+from outdial.domain.explaining.rule_sentences import name_jurisdictions
+from outdial.domain.permission.consent import accepted_bases, scopes_of
+from outdial.domain.permission.screening import (
+    LIFTED_BY_CONSENT,
+    MissingList,
+    ScreeningList,
+    applied_kinds,
+    missing_lists,
+)
+from outdial.domain.place import Place
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
+from outdial.domain.rules import RuleBook
+
+_KIND_TEXT: Final[Mapping[ListKind, str]] = {
+    ListKind.NATIONAL: "on a national list",
+    ListKind.STATE: "on a state list",
+    ListKind.LITIGATOR: "on a list of litigators",
+    ListKind.REASSIGNED: "on a list of reassigned numbers",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncalledGroup:
+    """Contacts that will not be called for the same reason: a code for programs, and words that follow the count."""
+
+    code: SkipReason | WaitReason
+    text: str
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSummary:
+    """How many pending contacts a campaign has, and which of them it will not call, the largest group first.
+
+    `missing` are screening lists without which the campaign calls no one yet.
+    """
+
+    contacts: int
+    groups: Sequence[UncalledGroup]
+    missing: Sequence[MissingList]
+
+    @property
+    def uncalled(self) -> int:
+        """How many contacts will not be called."""
+        return sum(group.contacts for group in self.groups)
+
+    def sentence(self) -> str:
+        """Return the summary as a sentence without a period, such as "3 of 10 contacts will not be called: ..."."""
+        if not self.groups:
+            return f"No reason is known not to call any of the {self.contacts:,} contacts"
+        reasons = ", ".join(f"{group.contacts:,} {group.text}" for group in self.groups)
+        return f"{self.uncalled:,} of {self.contacts:,} contacts will not be called: {reasons}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counting:
+    # What the counts are judged with: the lists that apply, in the order of their positions, and the law at `at`.
+    purpose: Purpose
+    consent_required: RequiredConsent
+    lists: Sequence[ScreeningList]
+    hours: CampaignHours
+    at: datetime
+
+
+async def launch_summary(
+    connection: Connection, *, campaign_id: UUID, organization_id: UUID | None, now: datetime, shipped: RuleBook
+) -> LaunchSummary | None:
+    """Count the pending contacts that a campaign will not call, by set: seconds for a million contacts.
+
+    The law of each place is judged at the scheduled start, or now. None if the caller may not see the campaign, or if
+    it is of another organization than `organization_id`. `shipped` are the rules before what the organization has
+    changed.
+    """
+    campaign = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
+    if campaign is None:
+        return None
+    purpose, consent_required = Purpose(campaign.purpose), RequiredConsent(campaign.consent_required)
+    required = [ListKind(kind) for kind in campaign.lists_required]
+    found = await screening_lists(connection, campaign.organization_id)
+    kinds = applied_kinds(purpose, required)
+    lists = sorted(
+        ((list_id, each) for list_id, each in found.items() if each.kind in kinds),
+        key=lambda item: item[1].kind in LIFTED_BY_CONSENT,
+    )
+    rows = await launch.count_uncallable(
+        connection,
+        campaign_id=campaign_id,
+        organization_id=campaign.organization_id,
+        scopes=scopes_of(purpose),
+        accepted=accepted_bases(consent_required),
+        list_ids=[list_id for list_id, _ in lists],
+        lifted=[each.kind in LIFTED_BY_CONSENT for _, each in lists],
+    )
+    rules = await read_rules(connection, campaign.organization_id, shipped)
+    counting = _Counting(
+        purpose=purpose,
+        consent_required=consent_required,
+        lists=[each for _, each in lists],
+        hours=campaign_hours(campaign.calling_hours, purpose, rules),
+        at=max(now, campaign.scheduled_at or now),
+    )
+    return LaunchSummary(
+        contacts=sum(row.contacts for row in rows),
+        groups=_groups(rows, counting),
+        missing=missing_lists(required, list(found.values()), now.date()),
+    )
+
+
+def _groups(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list[UncalledGroup]:
+    # The law of a place comes first, as in a claim.
+    of_place = {place: _law(place, counting) for place in {Place(row.zone_key, row.jurisdiction_key) for row in rows}}
+    counts: Counter[tuple[SkipReason | WaitReason, str]] = Counter()
+    for row in rows:
+        reason = of_place[Place(row.zone_key, row.jurisdiction_key)] or _contact_reason(row, counting)
+        if reason is not None:
+            counts[reason] += row.contacts
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [UncalledGroup(code=code, text=text, contacts=count) for (code, text), count in ordered]
+
+
+def _law(place: Place, counting: _Counting) -> tuple[SkipReason | WaitReason, str] | None:
+    """Return why no contact of a place will be called, if so."""
+    match admit_place(counting.hours, PlaceFacts(place=place, first_due_at=counting.at), counting.at):
+        case Skip(reason=SkipReason.PROHIBITED as reason, rule=rule):
+            by = "the law" if rule is None else f"calling rule {rule.id}"
+            return reason, f"where {by} forbids such calls"
+        case Skip(reason=SkipReason.LAW_NEVER_OPENS as reason):
+            return reason, "where calling rules allow no call within the calling hours"
+        case Skip(reason=reason):
+            return reason, "whose time zones are never open together in the calling hours"
+        case Wait(reason=WaitReason.NO_RULES as reason):
+            countries = name_jurisdictions(countries_without_rules(counting.hours.at(place), counting.at))
+            return reason, f"in {countries}, without any calling rule"
+        case Admit() | Wait():
+            return None
+        case never:
+            assert_never(never)
+
+
+def _contact_reason(row: launch.UncallableCount, counting: _Counting) -> tuple[SkipReason | WaitReason, str] | None:
+    match row.reason:
+        case "do_not_call":
+            return SkipReason.DO_NOT_CALL, "on the do-not-call list"
+        case "no_consent":
+            words = "consent" if counting.consent_required is RequiredConsent.EXPRESS else "written consent"
+            return SkipReason.NO_CONSENT, f"without {words}"
+        case "listed" if row.list_position is not None:
+            return SkipReason.LISTED, _KIND_TEXT[counting.lists[row.list_position - 1].kind]
+        case _:
+            return None
