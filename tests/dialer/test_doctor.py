@@ -170,7 +170,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
         (
             facts_of(places=(zone("Europe/Paris"),), rules=BOOK),
             "keys_missing",
-            "Outdial is working out where the contacts are; calls start when it is done",
+            "Outdial is working out where the contacts are; calls start when it is done (outdial contacts places)",
         ),
         (
             facts_of(places=(zone("America/Los_Angeles", jurisdiction="US-WA"),), rules=BOOK),

@@ -15,6 +15,7 @@ from outdial.cli import privacy
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
+from outdial.cli.places import places
 from outdial.clock import SystemClock
 from outdial.db.queries import do_not_call
 from outdial.db.session import Connection, Database
@@ -30,6 +31,7 @@ clock = SystemClock()
 
 app.command()(privacy.erase)
 app.command()(privacy.erasures)
+app.command()(places)
 app.command("export-subject")(privacy.export_subject)
 
 Numbers = Annotated[

@@ -324,7 +324,9 @@ def _permission_sentence(reason: PermissionReason, diagnosis: Diagnosis, at: str
         case WaitReason.NO_RULES:
             return no_rules_sentence(diagnosis.countries)
         case WaitReason.KEYS_MISSING:
-            return "Outdial is working out where the contacts are; calls start when it is done"
+            return (
+                "Outdial is working out where the contacts are; calls start when it is done (outdial contacts places)"
+            )
         case WaitReason.RULE_CAP:
             return f"{_reached_cap(diagnosis.facts.campaign)}; the next call may start {at}"
         case WaitReason.NOT_SCREENED:
