@@ -1,6 +1,6 @@
 """Write `src/outdial/domain/geography/area_codes.py`: the states and provinces of each area code, from libphonenumber.
 
-`python tools/generate_area_codes.py` prints the module. It reads libphonenumber's names of places, which take 190 MB of
+`python tools/generate_area_codes.py` prints the module. It reads libphonenumber's names of places, which take 96 MB of
 memory once loaded, so that no process of Outdial has to.
 """
 

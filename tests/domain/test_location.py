@@ -320,7 +320,7 @@ def test_the_version_of_the_keys_grows_with_that_of_libphonenumber() -> None:
 
 
 def test_places_are_found_without_the_names_of_libphonenumber() -> None:
-    """`phonenumbers.geodata` takes 190 MB of memory."""
+    """`phonenumbers.geodata` takes 96 MB of memory."""
     code = (
         "import sys, json\n"
         "from outdial.domain.location import *\n"

@@ -15,10 +15,11 @@ from outdial.cli import privacy
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
-from outdial.cli.places import places
 from outdial.clock import SystemClock
 from outdial.db.queries import do_not_call
+from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
+from outdial.domain.location import KEYS_VERSION
 from outdial.domain.permission.consent import Scope
 from outdial.stack.local import as_service, erasure_keys
 
@@ -31,7 +32,6 @@ clock = SystemClock()
 
 app.command()(privacy.erase)
 app.command()(privacy.erasures)
-app.command()(places)
 app.command("export-subject")(privacy.export_subject)
 
 Numbers = Annotated[
@@ -40,6 +40,30 @@ Numbers = Annotated[
 File = Annotated[Path | None, typer.Option(help="File with one number per line; - reads standard input.")]
 Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
 Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
+
+
+@app.command()
+def places(organization: Organization = None, as_json: AsJson = False) -> None:
+    """Show how many contacts wait for their time zones and jurisdictions after an update.
+
+    The dialer computes them in the background, 1,000 at a time. Contacts stored by an older version are not called
+    before.
+    """
+
+    async def work(database: Database) -> int:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await contact_keys.count_old_keys(
+                connection, organization_id=organization_id, keys_version=KEYS_VERSION
+            )
+
+    waiting = as_service(work)
+    if as_json:
+        print_json({"waiting": waiting, "keys_version": KEYS_VERSION})
+    elif waiting:
+        console.print(f"{waiting:,} contacts wait for their time zones and jurisdictions. Is a dialer running?")
+    else:
+        console.print("The time zones and jurisdictions of all contacts are known.")
 
 
 @dnc.command()
