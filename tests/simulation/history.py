@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from outdial.domain.outcomes import RetryClass
+from outdial.promises.law import written_law
 from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import SimulatedWorkspace
 
@@ -43,6 +44,7 @@ class History:
             self.note(1, f"the key {key} is not the call id {request['metadata']['call_id']}")
         async with self.one_at_a_time:
             row = await self.observer.fetchrow(_AT_REQUEST, key, now - timedelta(hours=24), now)
+            off = await self.observer.fetch("select distinct rule_id from rule_switches where is_off")
         if row is None:
             self.note(1, f"a request left for {key}, which has no committed row")
             return str(key)
@@ -57,6 +59,7 @@ class History:
         if row["attempts"] >= row["max_attempts"]:
             self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
         self._check_hours(row["zone_key"], now)
+        self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
         return str(key)
 
     def on_answer(self, key: str) -> None:
@@ -68,6 +71,19 @@ class History:
             local = now.astimezone(ZoneInfo(zone))
             if not 9 <= local.hour < 20 or local.weekday() >= 5:
                 self.note(8, f"a request left at {local:%A %H:%M:%S} in {zone}")
+
+    def _check_law(self, row: Mapping[str, Any], switched_off: frozenset[str], now: datetime) -> None:
+        zones = row["zone_key"].split("|")
+        law = written_law().in_place(row["jurisdiction_key"].split("|"), row["purpose"]).without(switched_off)
+        for breach in law.breaches(now, zones):
+            self.note(12, f"a request left against the law: {breach}")
+        for rule in law.in_force(now, zones):
+            if (cap := rule.get("cap")) is not None:
+                unit = {"h": timedelta(hours=1), "d": timedelta(days=1)}[cap["period"][-1]]
+                since = now - int(cap["period"][:-1]) * unit
+                calls = sum(called_at > since for called_at in row["called_at"])
+                if calls > cap["count"]:
+                    self.note(12, f"call {calls} in {cap['period']} under {rule['id']}")
 
     async def at_rest(self) -> None:
         """Check what must hold between any two steps."""
@@ -125,7 +141,10 @@ class History:
 
 
 _AT_REQUEST = """
-select c.status as call_status, m.status as campaign_status, m.max_attempts, cc.attempts, cc.zone_key,
+select c.status as call_status, m.status as campaign_status, m.max_attempts, m.purpose, cc.attempts, cc.zone_key,
+  cc.jurisdiction_key,
+  array(select x.requested_at from calls x where x.organization_id = c.organization_id and x.phone = c.phone
+    and x.requested_at <= $3 and x.status not in ('refused', 'released')) as called_at,
   o.daily_call_cap,
   exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.created_at < c.created_at) as blocked,

@@ -18,7 +18,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.worker import Dialer
 from outdial.domain.limits import MAX_CONCURRENCY
-from outdial.domain.rules import UNRESTRICTED
+from outdial.domain.location import KEYS_VERSION
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.receive import WebhookReceiver
 from outdial.provider import BeforeSending
@@ -29,6 +29,7 @@ from outdial.retell.simulator import DueWebhook, SimulatedWorkspace, SimulatorCo
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.retell.wire import RetellResponse
+from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
 from tests.simulation.history import History
 from tests.support import factories
@@ -36,13 +37,22 @@ from tests.support.postgres import Scratch
 
 # A Monday, 13:00 in London: the Americas are about to open, and a weekend lies ahead of the longest runs.
 START = datetime(2026, 3, 9, 13, 0, tzinfo=UTC)
-ZONES = (
-    "America/New_York",
-    "America/Chicago|America/New_York",
-    "America/Los_Angeles",
-    "Europe/London",
-    "Asia/Kolkata",
+# States and countries with hours, caps and a ban of their own, a contact in one of two states, and a country without a
+# rule until its check is switched off.
+PLACES = (
+    ("America/New_York", "US-NY"),
+    ("America/Chicago|America/New_York", "US-IN|US-KY"),
+    ("America/Los_Angeles", "US-CA"),
+    ("America/Los_Angeles", "US-WA"),
+    ("America/New_York", "US-FL"),
+    ("America/New_York", "US-ME"),
+    ("America/New_York", "US-PA"),
+    ("America/Chicago", "US-TX"),
+    ("Europe/London", "GB"),
+    ("Europe/Paris", "FR"),
+    ("Asia/Kolkata", "IN"),
 )
+WITHOUT_RULE = "IN-NO-RULE"
 OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
 QUICK_RETRIES = (
     '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["1h"]}, "max_faults": 4}'
@@ -246,6 +256,8 @@ class Run:
     async def _operator(self) -> None:
         """What people do meanwhile: pause, resume, and put numbers on the do-not-call list."""
         now = self.clock.now()
+        if self._healed or self.chance.random() < 0.01:
+            await self._switch_off(WITHOUT_RULE, now)
         if self._healed:
             for campaign_id in self.campaigns:
                 async with self.api.as_service() as connection:
@@ -269,6 +281,16 @@ class Run:
                 now,
             )
 
+    async def _switch_off(self, rule_id: str, now: datetime) -> None:
+        """Switch a rule off for every organization, once."""
+        await self.history.observer.execute(
+            "insert into rule_switches (organization_id, rule_id, is_off, reason, actor, at)"
+            " select o.id, $1, true, 'Checked with counsel', 'simulation', $2 from organizations o"
+            " where not exists (select from rule_switches s where s.organization_id = o.id and s.rule_id = $1)",
+            rule_id,
+            now,
+        )
+
     async def _advance(self) -> None:
         """Move the clock: by a little, or to the next moment at which something is due."""
         now = self.clock.now()
@@ -286,15 +308,24 @@ class Run:
         moments = [moment for moment in moments if moment > now] or [now + timedelta(minutes=1)]
         due_later = await self._next_due_contact(now)
         target = max(min(moments), due_later) if due_later is not None else min(moments)
-        self.clock.set(min(target, now + LONGEST_JUMP))
+        self.clock.set(target if target == due_later else min(target, now + LONGEST_JUMP))
 
     async def _next_due_contact(self, now: datetime) -> datetime | None:
         """When nothing is live, skip the dialer's idle looks up to the moment when somebody is due."""
         live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
         waiting = await self.history.observer.fetchval(
-            "select bool_and(waiting_for in ('calling_hours', 'retry')) from campaigns where status = 'active'"
+            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry')) from campaigns"
+            " where status = 'active'"
         )
-        return None if live or not waiting else now + timedelta(minutes=self.chance.choice((10, 30, 60)))
+        if live or not waiting:
+            return None
+        # Such as a month later, when a cap of four calls in thirty days allows the next one.
+        first = await self.history.observer.fetchval(
+            "select min(cc.next_attempt_at) from campaign_contacts cc join campaigns m on m.id = cc.campaign_id"
+            " where cc.status = 'pending' and m.status = 'active'"
+        )
+        soon = now + timedelta(minutes=self.chance.choice((10, 30, 60)))
+        return soon if first is None else max(soon, first)
 
     async def _all_done(self) -> bool:
         return bool(
@@ -389,7 +420,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             return UUID(int=milliseconds << 80 | 7 << 76 | ids.getrandbits(12) << 64 | 2 << 62 | ids.getrandbits(62))
 
         run.dialers = [
-            Dialer(await connect("outdial_dialer"), provider, clock, settings, rules=UNRESTRICTED, make_id=make_id)
+            Dialer(await connect("outdial_dialer"), provider, clock, settings, rules=shipped_rules(), make_id=make_id)
             for _ in range(2)
         ]
         await _populate(run)
@@ -408,12 +439,18 @@ async def _populate(run: Run) -> None:
             concurrency_limit=workspace.config.concurrency_limit,
             calls_per_second=workspace.config.calls_per_second,
         )
-        people = [
-            await factories.create_contact(
-                run.history.observer, tenant.organization_id, zone_key=run.chance.choice(ZONES)
+        people, jurisdictions = [], {}
+        for number in range(CONTACTS):
+            zone_key, jurisdiction_key = PLACES[number % len(PLACES)]
+            person = await factories.create_contact(
+                run.history.observer,
+                tenant.organization_id,
+                zone_key=zone_key,
+                jurisdiction_key=jurisdiction_key,
+                keys_version=KEYS_VERSION,
             )
-            for _ in range(CONTACTS)
-        ]
+            people.append(person)
+            jurisdictions[person.id] = jurisdiction_key
         run.phones += [(tenant.organization_id, person.phone) for person in people]
         for _ in range(run.chance.choice((1, 2))):
             campaign = await factories.create_campaign(
@@ -424,8 +461,15 @@ async def _populate(run: Run) -> None:
                 **{MAX_CONCURRENCY.name: run.chance.choice((None, 1, 3))},
                 batch_size=run.chance.choice((2, 10)),
                 next_batch_at=START,
+                purpose=run.chance.choice(("sales", "sales", "survey")),
             )
             run.campaigns.append(campaign.id)
             # The campaigns share people: one phone must never get two calls at once.
             for person in run.chance.sample(people, k=CONTACTS * 2 // 3):
-                await factories.create_campaign_contact(run.history.observer, campaign, person, next_attempt_at=START)
+                await factories.create_campaign_contact(
+                    run.history.observer,
+                    campaign,
+                    person,
+                    jurisdiction_key=jurisdictions[person.id],
+                    next_attempt_at=START,
+                )
