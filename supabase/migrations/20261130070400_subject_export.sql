@@ -26,6 +26,9 @@ begin
     select 'do_not_call', to_jsonb(d) from public.do_not_call d
     where d.organization_id = p_organization_id and d.phone = p_phone;
   return query
+    select 'opt_out_at_provider', to_jsonb(s) from public.opt_out_syncs s
+    where s.organization_id = p_organization_id and s.phone = p_phone;
+  return query
     select 'consent', to_jsonb(s) from public.consents s
     where s.organization_id = p_organization_id and s.phone = p_phone
     order by s.given_at, s.id;

@@ -25,7 +25,16 @@ def test_a_dialer_calls_through_retell_only_from_a_named_database(outdial: Outdi
 
 def test_a_dialer_runs_once(outdial: Outdial) -> None:
     done = outdial.json("dialer", "--once", env={"RETELL_API_KEY": "key"})
-    assert done == {"started": 0, "claimed": 0, "asked": 0, "applied": 0, "deleted": 0, "located": 0}
+    assert done == {
+        "started": 0,
+        "claimed": 0,
+        "asked": 0,
+        "applied": 0,
+        "deleted": 0,
+        "opt_outs_sent": 0,
+        "opt_outs_read": 0,
+        "located": 0,
+    }
 
 
 def test_functions_without_a_key_name_the_setting(outdial: Outdial) -> None:

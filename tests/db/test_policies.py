@@ -66,6 +66,9 @@ MATRIX = {
     # Written by triggers.
     "audit_chain": Rights("viewer", None, None, None, "", "", "r"),
     "audit_heads": Rights("viewer", None, None, None, "", "", "r"),
+    # Written by triggers.
+    "opt_out_syncs": Rights("viewer", None, None, None, "ru", ""),
+    "opt_out_reads": Rights("viewer", None, None, None, "riu", ""),
     "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", ""),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
@@ -110,6 +113,8 @@ COLUMNS_TO_UPDATE = {
     "audit_chain": "ready",
     "audit_heads": "position",
     "pre_dial_hooks": "failures",
+    "opt_out_syncs": "tries",
+    "opt_out_reads": "next_read_at",
     "import_chunks": "number",
     "import_refusals": "reason",
     "export_chunks": "number",

@@ -63,7 +63,15 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
     )
     tables = ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations", "calling_rules")
-    for table in (*tables, "rule_switches", "erasures", "erasure_calls", "retention_progress", "pre_dial_hooks"):
+    for table in (
+        *tables,
+        "rule_switches",
+        "erasures",
+        "erasure_calls",
+        "retention_progress",
+        "pre_dial_hooks",
+        "opt_out_reads",
+    ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
@@ -131,6 +139,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "audit_chain": {"entry_id": next(_numbers), "subject_digest": b"1" * 32, "details_digest": b"1" * 32}
         | {"subject_salt": b"1" * 16, "details_salt": b"1" * 16},
         "audit_heads": {"position": 1, "hash": b"1" * 32},
+        "opt_out_syncs": {"provider_account_id": tenant.provider_account_id, "phone": new_phone(), "do_not_call": True},
+        "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},

@@ -11,6 +11,7 @@ from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.clock_check import ClockCheck, TimedTask
+from outdial.dialer.opt_outs import SEND_EVERY, OptOutReader, OptOutSender
 from outdial.dialer.place_keys import EVERY as KEYS_EVERY
 from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.dialer.provider_deletions import ProviderDeletions
@@ -31,6 +32,7 @@ from outdial.settings import DialerProcessSettings
 POOL_SIZE = 12
 HTTP_CONNECTIONS = 400
 DELETIONS_EVERY = timedelta(seconds=15)
+LISTS_CHECKED_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class DialerParts:
     dialer: Dialer
     applier: EventApplier
     deletions: ProviderDeletions
+    opt_out_sender: OptOutSender
+    opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
     clock_check: ClockCheck
 
@@ -73,8 +77,10 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
         deletions = RepeatingTask("deletions", TimedTask(parts.deletions, check), DELETIONS_EVERY)
+        sender = RepeatingTask("opt_out_sender", TimedTask(parts.opt_out_sender, check), SEND_EVERY)
+        reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
-        tasks = (claims, rescuer, scheduler, applier, deletions, place_keys)
+        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -115,6 +121,8 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["asked"] = await parts.dialer.rescuer.run_once()
         done["applied"] = await parts.applier.run_once()
         done["deleted"] = await parts.deletions.run_once()
+        done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
+        done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["located"] = located
         return done
 
@@ -175,6 +183,8 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=_rules(settings, clock.now()), hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
+            opt_out_sender=OptOutSender(database, provider, clock),
+            opt_out_reader=OptOutReader(database, provider, clock),
             applier=EventApplier(
                 inbox,
                 RetellEventReader(),

@@ -10,6 +10,7 @@ import asyncpg
 
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_contacts, campaign_status, events, settlements
+from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Connection, Database
 from outdial.dialer.place import CallResponse, TooLate
 from outdial.dialer.plan import PlannedCall, pace_of
@@ -186,6 +187,7 @@ class Settler:
                     next_attempt_ats=[change.next_attempt_at for change in changes],
                     now=now,
                 )
+                await _import_opt_outs(connection, calls[0], batch, now)
             if batch.unknown:
                 await settlements.settle_unknown(
                     connection,
@@ -263,6 +265,20 @@ class Settler:
                 now=now,
             )
         log("dialer.campaign_paused", level="warning", campaign_id=str(call.campaign_id), reason=reason)
+
+
+async def _import_opt_outs(connection: Connection, first: PlannedCall, batch: SettlementBatch, now: datetime) -> None:
+    """Put the numbers that the provider's own list forbids on the organization's list, too."""
+    phones = [one.call.phone for one in batch.refused if one.refusal.kind is RefusalKind.do_not_call]
+    if phones:
+        await opt_outs.import_opt_outs(
+            connection,
+            organization_id=first.organization_id,
+            provider_account_id=first.provider_account_id,
+            phones=phones,
+            read_at=now,
+            now=now,
+        )
 
 
 async def _with_own_refusals(connection: Connection, batch: SettlementBatch) -> SettlementBatch:

@@ -14,7 +14,9 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedNumber:
-    """A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import or call."""
+    """A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import, call or
+    provider.
+    """
 
     phone: str
     purpose: str

@@ -39,7 +39,8 @@ on conflict do nothing;
 
 -- name: recently_blocked_phones
 -- returns: list[BlockedNumber]
--- row: A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import or call.
+-- row: A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import, call or
+-- row: provider.
 -- null: reason
 -- List the do-not-call list, newest first.
 select phone, purpose, source, reason, created_at from do_not_call

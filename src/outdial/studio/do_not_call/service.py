@@ -37,7 +37,10 @@ _ReadNumber = tuple[int, str, Phone | InvalidPhone]
 
 
 class BlockedPhone(BaseModel):
-    """A number on the do-not-call list, for calls of one purpose or any; `source` is manual, import or call."""
+    """A number on the do-not-call list, for calls of one purpose or any.
+
+    `source` is manual, import, call or provider.
+    """
 
     phone: str
     purpose: Scope
