@@ -11,6 +11,7 @@ import pytest
 from outdial.campaigns.importing.preview import Preview, preview
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS
 from outdial.jobs.csv_cells import CsvBuffer, PlainPhone
+from tests.support.factories import NOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Case:
     variables: tuple[str, ...] | None = None
 
     def read(self) -> Preview:
-        return preview(self.content, is_whole=True, mapping=self.mapping, default_region=self.region)
+        return preview(self.content, is_whole=True, mapping=self.mapping, default_region=self.region, now=NOW)
 
 
 CASES = {

@@ -107,6 +107,7 @@ def new_contacts(numbers: Iterable[int]) -> list[NewContact]:
             phone=phone(number),
             details=dict.fromkeys(CONTACT_FIELD_NAMES),
             location=Location(place=Place("America/New_York", "US-NY"), zone_source="number", stated=StatedPlace()),
+            consent=None,
             variables="{}",
             cells=(),
         )

@@ -3,10 +3,11 @@
 import pytest
 
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
+from tests.support.factories import NOW
 
 
 def of(content: bytes, *, is_whole: bool = True, region: str | None = None, **mapping: str) -> Preview:
-    return preview(content, is_whole=is_whole, mapping=mapping or None, default_region=region)
+    return preview(content, is_whole=is_whole, mapping=mapping or None, default_region=region, now=NOW)
 
 
 def test_rows_are_sorted_into_good_and_refused_with_their_lines_zones_and_columns() -> None:

@@ -12,6 +12,7 @@ from outdial.campaigns.importing.contact_rows import ContactReader
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, unescape_cell
 from outdial.jobs.csv_cells import CsvBuffer
+from tests.support.factories import NOW
 
 HEADER = ["phone", "name", "Account Tier", "=odd"]
 CELLS = st.text(st.sampled_from([*"=+-@'\",;\t|\n\r ab1", "é", "＝", "\u00a0"]), max_size=12)
@@ -20,7 +21,7 @@ CELLS = st.text(st.sampled_from([*"=+-@'\",;\t|\n\r ab1", "é", "＝", "\u00a0"]
 def refused_rows(content: bytes) -> list[Sequence[str]]:
     """Return the cells of the rows of a file, each of which is refused for its phone."""
     rows = CsvRows(io.BytesIO(content))
-    reader = ContactReader(find_columns(rows.header), None)
+    reader = ContactReader(find_columns(rows.header), None, NOW)
     found = []
     for row in rows:
         assert isinstance(row, Row)
