@@ -37,7 +37,7 @@ def test_each_state_has_the_hours_of_its_rules() -> None:
     assert "US-TX-HOURS" in {rule.id for rule in texas.narrowing}
     assert week_text(florida.week) == "Every day 08:00–20:00"
     assert "US-TX-HOURS" not in {rule.id for rule in florida.narrowing}
-    assert week_text(week("US-TX", purpose=Purpose.SURVEY).week) == "Every day 00:00–24:00"
+    assert week_text(week("US-TX", purpose=Purpose.SURVEY).week) == "Around the clock"
 
 
 def test_a_law_that_changes_changes_the_week() -> None:

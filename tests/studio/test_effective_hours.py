@@ -142,3 +142,31 @@ async def test_contacts_of_a_place_are_counted_up_to_a_limit(
     )
 
     assert [(row.jurisdiction_key, row.contacts) for row in rows] == [("US-NY", 2), ("US-PA", 1)]
+
+
+async def test_the_preview_of_an_import_counts_contacts_whom_the_rules_keep_away(
+    operator: Browser,
+    client_for: ClientFor,
+    two_organizations: TwoOrganizations,
+) -> None:
+    own = two_organizations.own
+    caller = await client_for(own.users["operator"])
+    api = f"/api/v1/organizations/{own.tenant.organization_id}/imports"
+    new = {"campaign_id": str(own.fresh.id), "file_name": "people.csv"}
+    import_id = (await caller.post(api, json=new)).json()["id"]
+    file = b"phone\n+34912000121\n+34912000122\n+12065550123\n+12125550123\n+34912000121\n"
+    await caller.put(f"{api}/{import_id}/file", content=file)
+
+    preview = (await caller.post(f"{api}/{import_id}/preview")).json()
+    page = main_of((await operator.get(f"/o/{own.tenant.organization_id}/imports/{import_id}")).text)
+
+    assert preview["good_rows"] == 4
+    assert preview["closed"] == [
+        {"rows": 2, "reason": "2 contacts in Spain: no rule", "rule_id": "ES-NO-RULE"},
+        {
+            "rows": 1,
+            "reason": "1 contact in Washington: such calls are prohibited (US-WA-AUTOMATED)",
+            "rule_id": "US-WA-AUTOMATED",
+        },
+    ]
+    assert "The calling rules keep these contacts from being called: 2 contacts in Spain: no rule" in page

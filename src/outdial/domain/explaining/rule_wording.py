@@ -27,6 +27,7 @@ CONFIDENCES: Final = {
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOUR: Final = timedelta(hours=1)
+_ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
 
 
 def week_text(week: Sequence[Windows]) -> str:
@@ -37,6 +38,8 @@ def week_text(week: Sequence[Windows]) -> str:
         text = ", ".join(map(window_text, windows)) or "closed"
         parts.append((names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}", text))
     if len(parts) == 1:
+        if week[0] == _ALL_DAY:
+            return "Around the clock"
         return f"Every day {parts[0][1]}" if week[0] else "Closed every day"
     return "; ".join(f"{days} {text}" for days, text in parts)
 
@@ -55,8 +58,7 @@ def hours_text(rule: CallingRule) -> str:
     """Return the hours that a rule allows, with the clock and the holidays if it names them; empty without hours."""
     parts = []
     if rule.week is not None:
-        all_day = all(windows == (Window(0, MINUTES_OF_DAY),) for windows in rule.week)
-        parts.append("Any hour" if all_day else week_text(rule.week))
+        parts.append(week_text(rule.week))
         if rule.zone is not None:
             parts.append(f"on the clock of {rule.zone}")
     if rule.holidays:

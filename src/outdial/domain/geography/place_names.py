@@ -7,8 +7,8 @@ from outdial.domain.geography.regions import REGION_OF_CODE
 from outdial.domain.place import UNKNOWN_COUNTRY, UNKNOWN_STATE
 
 _OTHERS: Final = {
-    UNKNOWN_STATE: "United States, state unknown",
-    UNKNOWN_COUNTRY: "country unknown",
+    UNKNOWN_STATE: "unknown US state",
+    UNKNOWN_COUNTRY: "unknown country",
     "EU": "European Union",
     "GB": "United Kingdom",
     "US": "United States",

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated, Any, Final
+from datetime import date
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.db.queries import calling_rules
+from outdial.db.queries import calling_rules, campaigns
 from outdial.db.session import Connection
 from outdial.dialer.doctor import read_rules
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, parse_calling_hours
@@ -19,9 +19,10 @@ from outdial.domain.explaining.rule_wording import block_text, clock_text, week_
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.place import UNKNOWN_STATE, Place
 from outdial.domain.purpose import Purpose
-from outdial.domain.rules import UNRESTRICTED, RuleBook
+from outdial.domain.rules import UNRESTRICTED
 from outdial.studio.campaigns.shapes import HoursField
 from outdial.studio.view.format import sentence_case
+from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 
@@ -112,15 +113,23 @@ async def pending_places(connection: Connection, context: OrganizationContext, c
     return {Place(row.zone_key, row.jurisdiction_key): row.contacts for row in rows}
 
 
-def closed_in_campaign(
-    book: RuleBook, *, calling_hours: Mapping[str, Any], purpose: Purpose, counts: Mapping[Place, int], at: datetime
+async def closed_contacts_of(
+    connection: Connection, context: OrganizationContext, *, campaign_id: UUID, counts: Mapping[Place, int]
 ) -> tuple[ClosedContacts, ...]:
-    """Return the contacts that the rules keep from being called; none if the stored hours cannot be read."""
+    """Return whom the rules keep from being called by a campaign, of contacts counted by place.
+
+    None if the stored hours of the campaign cannot be read.
+    """
+    plan = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
+    if plan is None or not counts:
+        return ()
     try:
-        hours = parse_calling_hours(calling_hours)
+        hours = parse_calling_hours(decode_object(plan.calling_hours))
     except InvalidCallingHours:
         return ()
-    return closed_contacts(book, hours=hours, purpose=purpose, counts=counts, at=at)
+    book = await read_rules(connection, context.organization_id, context.studio.rules)
+    now = context.studio.clock.now()
+    return closed_contacts(book, hours=hours, purpose=Purpose(plan.purpose), counts=counts, at=now)
 
 
 def grouped(found: EffectiveHours) -> list[HoursGroup]:

@@ -12,7 +12,6 @@ from outdial.campaigns.edit import EDITABLE
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.session import Connection
-from outdial.dialer.doctor import read_rules
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
@@ -30,7 +29,7 @@ from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
     HoursQuestion,
-    closed_in_campaign,
+    closed_contacts_of,
     effective_hours,
     grouped,
     pending_places,
@@ -190,13 +189,8 @@ async def show_page(
             rules=context.studio.rules,
             now=now,
         )
-        closed = closed_in_campaign(
-            await read_rules(connection, context.organization_id, context.studio.rules),
-            calling_hours=campaign.calling_hours,
-            purpose=campaign.purpose,
-            counts=await pending_places(connection, context, campaign_id),
-            at=now,
-        )
+        places = await pending_places(connection, context, campaign_id)
+        closed = await closed_contacts_of(connection, context, campaign_id=campaign_id, counts=places)
     return page(
         request,
         "campaigns/show.html",

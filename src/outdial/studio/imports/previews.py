@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from outdial.campaigns.erasure import ERASED_REASON, find_erased
 from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import ErasureKeyMissing
+from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import campaign_contacts, do_not_call, imports
+from outdial.studio.campaigns.effective_hours import closed_contacts_of
 from outdial.studio.contacts.service import ContactColumns
-from outdial.studio.imports.service import Import, ImportRefusal, find_import
+from outdial.studio.imports.service import ImportRefusal, find_import
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
@@ -43,6 +45,14 @@ class ZoneCount(BaseModel):
     rows: int
 
 
+class ClosedRows(BaseModel):
+    """Rows with contacts whom the calling rules keep from being called, such as `12 contacts in Spain: no rule`."""
+
+    rows: int
+    reason: str
+    rule_id: str | None
+
+
 class ImportPreview(BaseModel):
     """The first rows of a file as they would be imported.
 
@@ -62,6 +72,7 @@ class ImportPreview(BaseModel):
     rows: list[PreviewRow]
     refused: list[ImportRefusal]
     zones: list[ZoneCount]
+    closed: list[ClosedRows]
     notices: list[str]
 
 
@@ -97,14 +108,28 @@ async def preview_import(
         rows = await do_not_call.blocked_phones(
             connection, organization_id=context.organization_id, phones=phones, campaign_id=found.campaign_id
         )
-    blocked = frozenset(rows) - erased
-    return _import_preview(found, read, blocked, erased, is_whole=len(beginning) == found.bytes_stored)
+        blocked = frozenset(rows) - erased
+        good = [contact for contact in read.contacts if contact.phone not in blocked | erased]
+        closed = await closed_contacts_of(
+            connection,
+            context,
+            campaign_id=found.campaign_id,
+            counts=Counter(contact.location.place for contact in good),
+        )
+    is_whole = len(beginning) == found.bytes_stored
+    shown = _import_preview(read, good=good, blocked=blocked, erased=erased, is_whole=is_whole)
+    shown.closed = [ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in closed]
+    return shown
 
 
 def _import_preview(
-    found: Import, read: Preview, blocked: frozenset[str], erased: frozenset[str], *, is_whole: bool
+    read: Preview,
+    *,
+    good: Sequence[NewContact],
+    blocked: frozenset[str],
+    erased: frozenset[str],
+    is_whole: bool,
 ) -> ImportPreview:
-    good = [contact for contact in read.contacts if contact.phone not in blocked | erased]
     refused = [
         *(
             ImportRefusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
@@ -146,5 +171,6 @@ def _import_preview(
         ],
         refused=refused[:MAX_REFUSED_SHOWN],
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
+        closed=[],
         notices=list(read.notices),
     )

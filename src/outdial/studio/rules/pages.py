@@ -145,9 +145,9 @@ async def _show(
     request: Request, context: OrganizationContext, rule_id: str, *, error: InvalidInput | None = None
 ) -> HTMLResponse:
     async with context.transaction() as connection:
-        missing = await rules.find_without_rule(connection, context, rule_id)
-        values: dict[str, Any] = {"missing": missing, "rule": None, "is_off": missing is not None and missing.is_off}
-        if missing is None:
+        check = await rules.find_check(connection, context, rule_id)
+        values: dict[str, Any] = {"check": check, "rule": None, "is_off": check is not None and check.place.is_off}
+        if check is None:
             values["rule"] = await rules.find_rule(connection, context, rule_id)
             values["is_off"] = values["rule"].is_off
         history = await rules.rule_history(connection, context, rule_id)

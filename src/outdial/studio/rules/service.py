@@ -81,6 +81,14 @@ class PlaceWithoutRule(BaseModel):
     is_off: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CountryCheck:
+    """The check that closes a country without a rule. It changes nothing where the country has one by now."""
+
+    place: PlaceWithoutRule
+    has_rule: bool
+
+
 class UnreadableRule(BaseModel):
     """A stored rule of the organization that cannot be read, and why. No campaign calls until it is switched off."""
 
@@ -162,19 +170,20 @@ async def find_rule(connection: Connection, context: OrganizationContext, rule_i
     return _details(rule, stored, context.studio.clock.now().date())
 
 
-async def find_without_rule(
-    connection: Connection, context: OrganizationContext, rule_id: str
-) -> PlaceWithoutRule | None:
-    """Return the country of a pseudo rule such as ES-NO-RULE, None for any other id."""
+async def find_check(connection: Connection, context: OrganizationContext, rule_id: str) -> CountryCheck | None:
+    """Return the check of a country by the id of its pseudo rule, such as ES-NO-RULE; None for any other id."""
     country = feature.missing_country(rule_id)
     if country is None:
         return None
-    found = {place.country: place for place in (await overview(connection, context)).without_rule}
-    if country in found:
-        return found[country]
-    latest = await calling_rules.latest_switches(connection, organization_id=context.organization_id)
-    is_off = any(switch.rule_id == rule_id and switch.is_off for switch in latest)
-    return PlaceWithoutRule(country=country, name=country_name(country), contacts=0, rule_id=rule_id, is_off=is_off)
+    stored = await _load(connection, context)
+    now = context.studio.clock.now()
+    for place in await _without_rule(connection, context.organization_id, stored, now):
+        if place.country == country:
+            return CountryCheck(place, has_rule=False)
+    place = PlaceWithoutRule(
+        country=country, name=country_name(country), contacts=0, rule_id=rule_id, is_off=stored.is_off(rule_id)
+    )
+    return CountryCheck(place, has_rule=not _countries_without_rule(stored, country, now))
 
 
 async def rule_history(connection: Connection, context: OrganizationContext, rule_id: str) -> list[RuleSwitched]:
@@ -258,15 +267,9 @@ async def _without_rule(
     connection: Connection, organization_id: UUID, stored: _StoredRules, now: datetime
 ) -> list[PlaceWithoutRule]:
     contacts: dict[str, int] = {}
-    off = frozenset(rule_id for rule_id in stored.switches if stored.is_off(rule_id))
-    own = tuple(rule for rule in stored.book.rules if rule.id in stored.own and rule.id not in off)
-    # With the shipped rules on, and the checks too: a country whose check is switched off is listed as such.
-    book = stored.book.for_organization(stored.own, own)
     for row in await calling_rules.contacts_by_jurisdiction(connection, organization_id=organization_id):
-        block = book.window(_ALWAYS, Place("UTC", row.jurisdiction_key), Purpose.SALES).blocked_at(now)
-        if isinstance(block, NoRules):
-            for country in block.countries:
-                contacts[country] = contacts.get(country, 0) + row.contacts
+        for country in _countries_without_rule(stored, row.jurisdiction_key, now):
+            contacts[country] = contacts.get(country, 0) + row.contacts
     return [
         PlaceWithoutRule(
             country=country,
@@ -277,6 +280,14 @@ async def _without_rule(
         )
         for country, count in sorted(contacts.items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def _countries_without_rule(stored: _StoredRules, jurisdiction_key: str, now: datetime) -> tuple[str, ...]:
+    # With every check on: a country whose check is switched off is listed as such.
+    own = tuple(rule for rule in stored.book.rules if rule.id in stored.own and not stored.is_off(rule.id))
+    book = shipped_rules().for_organization(frozenset(), own)
+    block = book.window(_ALWAYS, Place("UTC", jurisdiction_key), Purpose.SALES).blocked_at(now)
+    return block.countries if isinstance(block, NoRules) else ()
 
 
 def _matches(rule: CallingRule, stored: _StoredRules, filters: RuleFilters) -> bool:
