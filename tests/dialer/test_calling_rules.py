@@ -259,6 +259,7 @@ async def test_the_request_of_a_call_is_not_repeated_outside_the_law(stage: Stag
     stage.clock.set(datetime(2026, 3, 11, 12, 1, tzinfo=UTC))
     await dialer.rescuer.run_once()
     assert stage.asked() == []
+    assert (await stage.row("calls", claimed.calls[0].id))["requests"] == 1
 
     stage.clock.set(datetime(2026, 3, 11, 12, 48, tzinfo=UTC))
     await switch_off(stage, campaign, "FR-HOURS")

@@ -9,11 +9,15 @@ import pytest
 from outdial.dialer.admission import LimitFacts
 from outdial.dialer.invariants import OutstandingRequests, check_claim
 from outdial.dialer.plan import PlannedCall
+from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import InvariantBroken
 from outdial.domain.pacing import Pace
+from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
 from outdial.retell.client import create_call_body, read_call_body
 from tests.support.dialing import ANY_TIME
+from tests.support.rules import BOOK
 
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=20)
@@ -27,6 +31,10 @@ LIMITS = LimitFacts(
     sharers=1,
     pace=Pace(1.0, 1.0, NOW, None),
 )
+
+
+CLOSED = BOOK.window(parse_calling_hours(ALWAYS_OPEN), Place("Europe/Madrid", "ES"), Purpose.SALES)
+"""A place without a rule."""
 
 
 def planned(number: int = 1, **changes: object) -> PlannedCall:
@@ -82,6 +90,7 @@ def test_a_claim_that_keeps_every_promise_passes() -> None:
         ([planned(1), planned(2)], replace(LIMITS, account_live=7), "promise 7: 2 calls more"),
         ([planned(1)], replace(LIMITS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=3), None)), "promise 7: .* before"),
         ([planned(1), planned(2, start_at=NOW + timedelta(seconds=2.5))], LIMITS, "promise 7: .* too close together"),
+        ([planned(1, window=CLOSED)], LIMITS, "promise 8: .* outside the hours of its place"),
     ],
 )
 def test_a_claim_that_breaks_a_promise_is_refused(calls: list[PlannedCall], limits: LimitFacts, message: str) -> None:
@@ -101,6 +110,7 @@ def test_a_claim_that_breaks_a_promise_is_refused(calls: list[PlannedCall], limi
         (planned(2, campaign_status=CampaignStatus.CANCELLED), "promise 4: .* campaign that is cancelled"),
         (planned(2, deadline=NOW + timedelta(seconds=23)), "promise 4: .* outlive its deadline"),
         (planned(2, start_at=NOW + timedelta(seconds=5)), "promise 7: .* leaves before its start time"),
+        (planned(2, window=CLOSED), "promise 8: .* leaves outside the hours of its place"),
     ],
 )
 def test_a_request_that_breaks_a_promise_does_not_leave(call: PlannedCall, message: str) -> None:

@@ -1,6 +1,6 @@
 """Contacts of a campaign: list, search, and the timeline of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypedDict
@@ -15,28 +15,15 @@ from outdial.db.queries import campaign_contacts, campaigns
 from outdial.db.queries import contacts as contact_queries
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
-    Admission,
-    Admit,
-    ContactFacts,
-    PlaceFacts,
-    Skip,
-    SkipReason,
-    Wait,
-    WaitReason,
-    admit_contact,
-    admit_place,
-    admit_status,
-    campaign_hours,
     next_call_at,
 )
-from outdial.dialer.doctor import countries_without_rules, read_rules
+from outdial.dialer.doctor import read_rules
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
-from outdial.domain.errors import InvalidCallingHours
-from outdial.domain.explaining.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.outcomes import Outcome
 from outdial.domain.place import Place
 from outdial.domain.rules import RuleBook
+from outdial.studio.campaign_contacts.next_call import NextCall, plan_next_call
 from outdial.studio.campaigns.shapes import DecisionField
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.view.decisions import explain_decision, explain_reason
@@ -115,13 +102,6 @@ class ContactAuditEntry(BaseModel):
     subject_type: str
     subject_id: str
     details: dict[str, Any]
-
-
-class NextCall(BaseModel):
-    """The earliest time of the next call, null when none is planned, and the reason."""
-
-    at: datetime | None
-    reason: str
 
 
 class ContactDecision(BaseModel):
@@ -401,22 +381,23 @@ async def show_contact(
         faults=row.faults,
         variables=decode_object(row.variables),
         entered_at=row.created_at,
-        planned=_planned(row, rules, now),
+        planned=plan_next_call(row, rules, now),
         decided=_decided(row, emails),
         attempts=[_attempt(call) for call in calls],
-        audit=[
-            ContactAuditEntry(
-                id=entry.id,
-                at=entry.at,
-                actor=entry.actor,
-                actor_email=emails.get(entry.actor),
-                action=entry.action,
-                subject_type=entry.subject_type,
-                subject_id=entry.subject_id,
-                details=decode_object(entry.details),
-            )
-            for entry in audit
-        ],
+        audit=[_audit_entry(entry, emails) for entry in audit],
+    )
+
+
+def _audit_entry(row: audit_queries.AuditRow, emails: Mapping[str, str | None]) -> ContactAuditEntry:
+    return ContactAuditEntry(
+        id=row.id,
+        at=row.at,
+        actor=row.actor,
+        actor_email=emails.get(row.actor),
+        action=row.action,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        details=decode_object(row.details),
     )
 
 
@@ -441,21 +422,6 @@ def _attempt(row: call_queries.AttemptRow) -> CallAttempt:
     )
 
 
-_NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
-    WaitReason.DRAFT: "The campaign has not started.",
-    WaitReason.SCHEDULED: "The campaign is scheduled and has not started.",
-    WaitReason.PAUSED: "The campaign is paused. No calls until it is resumed.",
-    SkipReason.CANCELLED: "The campaign is cancelled. No further calls.",
-    SkipReason.FINISHED: "The campaign is completed.",
-    SkipReason.DO_NOT_CALL: "The number is on the do-not-call list. The contact will be skipped.",
-    SkipReason.ATTEMPTS_USED: "All attempts have been used. The contact will be skipped.",
-    SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
-    SkipReason.NEVER_OPENS: "The contact's possible time zones have no calling hours in common.",
-    SkipReason.LAW_NEVER_OPENS: "The calling rules of the contact's place allow no call within the calling hours.",
-    WaitReason.KEYS_MISSING: "Outdial is working out where the contact is.",
-}
-
-
 def _decided(row: campaign_contacts.CampaignContactDetail, emails: Mapping[str, str | None]) -> ContactDecision | None:
     if row.decision is None or row.decided_at is None or row.decided_by is None:
         return None
@@ -466,44 +432,3 @@ def _decided(row: campaign_contacts.CampaignContactDetail, emails: Mapping[str, 
         by=row.decided_by,
         by_email=emails.get(row.decided_by),
     )
-
-
-def _planned(row: campaign_contacts.CampaignContactDetail, rules: RuleBook, now: datetime) -> NextCall:
-    if row.status == ContactStatus.CALLING:
-        return NextCall(at=None, reason="A call is in progress.")
-    if row.status == ContactStatus.REVIEW:
-        return NextCall(at=None, reason="This contact needs a decision and will not be called until then.")
-    if row.status != ContactStatus.PENDING:
-        return NextCall(at=None, reason="No further call is planned.")
-    return _planned_pending(row, rules, now)
-
-
-def _planned_pending(row: campaign_contacts.CampaignContactDetail, rules: RuleBook, now: datetime) -> NextCall:
-    contact = admit_contact(
-        ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
-    )
-    place = Place(row.zone_key, row.jurisdiction_key)
-    countries: Sequence[str] = ()
-    zone: Admission
-    try:
-        hours = campaign_hours(row.calling_hours, row.purpose, rules)
-        zone = admit_place(hours, PlaceFacts(place=place, first_due_at=row.next_attempt_at), now)
-        countries = countries_without_rules(hours.at(place), now)
-    except InvalidCallingHours:
-        zone = Skip(reason=SkipReason.NEVER_OPENS)
-    campaign = admit_status(CampaignStatus(row.campaign_status), None)
-    for admission in (contact, zone, campaign):
-        if isinstance(admission, Skip) and admission.rule is not None:
-            return NextCall(at=None, reason=f"{forbidden_sentence(admission.rule)}. The contact will be skipped.")
-        if not isinstance(admission, Admit) and admission.reason in _NO_NEXT_CALL:
-            return NextCall(at=None, reason=_NO_NEXT_CALL[admission.reason])
-    if countries:
-        return NextCall(at=None, reason=f"{no_rules_sentence(countries)}.")
-    attempts = f"{row.attempts} of {row.max_attempts} attempts made."
-    if not isinstance(zone, Wait):
-        return NextCall(at=now, reason=f"Due as soon as a line is free. {attempts}")
-    waits = {
-        WaitReason.ZONE_OPENS: "Waiting for calling hours to open in the contact's time zone.",
-        WaitReason.LAW_OPENS: "Waiting for calling rules to allow a call to the contact's place.",
-    }
-    return NextCall(at=zone.until, reason=f"{waits.get(zone.reason, 'Due as soon as a line is free.')} {attempts}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from outdial.domain.geography.place_names import place_names
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from outdial.studio.view.format import clock, place_name
@@ -85,6 +86,7 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
         clocks = ", ".join(f"{_clock(value)} in {place_name(str(zone))}" for zone, value in times.items())
         side = "within" if decision.get("calling_hours") == "open" else "outside"
         lines.append(f"Local time: {clocks}, {side} calling hours.")
+    lines += _explain_rules(decision)
     if (listed := decision.get("do_not_call")) is not None:
         lines.append(f"The number was {'not ' if listed == 'not listed' else ''}on the do-not-call list.")
     if {"attempts", "max_attempts"} <= decision.keys():
@@ -104,6 +106,17 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
         reason = f": {hook['reason']}" if hook.get("reason") else ""
         lines.append(f"{result}{reason}.")
     return lines
+
+
+def _explain_rules(decision: Mapping[str, Any]) -> list[str]:
+    """Explain which calling rules allowed a call. Decisions of earlier versions name none."""
+    key, rule_ids = decision.get("jurisdiction_key"), decision.get("rule_ids")
+    if not isinstance(key, str) or not isinstance(rule_ids, list):
+        return []
+    if decision.get("pack_date") is None:
+        return ["Calling rules were ignored, as for simulated calls."]
+    rules = ", ".join(map(str, rule_ids)) or "none applies"
+    return [f"Calling rules of {place_names(key)}: {rules} (rules of {decision['pack_date']})."]
 
 
 def _clock(value: object) -> str:
