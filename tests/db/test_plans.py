@@ -20,7 +20,9 @@ import pytest
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox
 from outdial.db.queries import calls as call_queries
+from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
+from outdial.domain.location import KEYS_VERSION
 from tests.support import postgres
 from tests.support.factories import (
     NOW,
@@ -221,6 +223,10 @@ def of_calls(filled: Filled) -> dict[str, object]:
     return {"ids": filled.call_ids[:5], "retell_call_ids": filled.retell_call_ids[5:]}
 
 
+def of_keys(filled: Filled) -> dict[str, object]:
+    return {"organization_id": filled.tenant.organization_id, "keys_version": KEYS_VERSION, "limit": 1_000}
+
+
 def at_now(filled: Filled) -> dict[str, object]:
     return {"now": NOW, "limit": 100, "named": [filled.campaign.id]}
 
@@ -254,6 +260,8 @@ CASES = [
         frozenset({"calls_pkey", "calls_retell_call_id_key"}),
         100,
     ),
+    # Nearly always nothing is to be done.
+    Case(contact_keys.lock_contacts_with_old_keys, "dialer", of_keys, frozenset({"contacts_keys_version"}), 1),
     Case(events.pending_events, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
 ]
 

@@ -142,6 +142,7 @@ def test_an_area_code_has_every_zone_of_its_territory(area_code: str, zones: set
         ("928", "America/Denver"),  # the Navajo Nation
         ("306", "America/Edmonton"), ("639", "America/Edmonton"), ("474", "America/Edmonton"),  # Lloydminster
         ("306", "America/Winnipeg"),  # Creighton
+        ("402", MOUNTAIN), ("531", MOUNTAIN),  # the west of Cherry County
         ("334", EASTERN), ("483", EASTERN),  # Phenix City
     ],
 )  # fmt: skip

@@ -49,6 +49,8 @@ EXTRA_ZONES: Final = {
     "306": ("America/Edmonton", "America/Winnipeg"),
     # Phenix City, Smiths Station, Lanett and Valley live by the clock of Georgia, across the river.
     "334": ("America/New_York",),
+    # Cody and the west of Cherry County are on Mountain Time, unlike the rest of the area code.
+    "402": ("America/Denver",),
     # West Wendover and Jackpot, beside Utah and Idaho.
     "775": ("America/Boise", "America/Denver"),
     # The Navajo Nation changes its clocks, the rest of Arizona does not.
@@ -65,7 +67,6 @@ SINGLE_ZONE: Final = {
     "Kansas east of the four counties on Mountain Time": "316 913",
     "Kentucky around Louisville, Lexington and Covington": "502 859",
     "the lower peninsula of Michigan": "231 248 269 313 517 586 616 734 810 989",
-    "eastern Nebraska": "402",
     "southern Nevada, around Las Vegas": "702",
     "Ontario east of Lake Superior": "416 519 613 705 905",
     "northwestern Oregon": "503",
