@@ -12,7 +12,6 @@ from outdial.cli import (
     campaign,
     contacts,
     database,
-    evidence,
     hook,
     inbox,
     jobs,
@@ -22,9 +21,9 @@ from outdial.cli import (
     screening,
     studio,
     users,
-    verify,
 )
 from outdial.cli.errors import explain
+from outdial.cli.evidence import packs, verify
 from outdial.cli.functions import commands as functions
 from outdial.cli.functions import keys, scaffold, secrets, serving, tokens
 from outdial.cli.output import console, fail
@@ -72,7 +71,7 @@ app.add_typer(contacts.app, name="contacts")
 app.add_typer(screening.app, name="screening")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(verify.app, name="verify")
-app.add_typer(evidence.app, name="evidence")
+app.add_typer(packs.app, name="evidence")
 app.add_typer(organization.app, name="organization")
 app.add_typer(rules.app, name="rules")
 app.add_typer(hook.app, name="hook")

@@ -158,7 +158,7 @@ class EvidencePack:
 
     async def _contacts_after(
         self, connection: Connection, after: UUID | None, limit: int
-    ) -> list[queries.ContactEvidence]:
+    ) -> list[queries.PackedContact]:
         if self.subject.kind is EvidenceKind.CAMPAIGN:
             return await queries.campaign_evidence_contacts(
                 connection,
@@ -174,7 +174,7 @@ class EvidencePack:
             phone=self.subject.phone or "",
         )
 
-    async def _with_facts(self, connection: Connection, portion: Sequence[queries.ContactEvidence]) -> list[Item]:
+    async def _with_facts(self, connection: Connection, portion: Sequence[queries.PackedContact]) -> list[Item]:
         organization_id = self._organization_id
         phones = [contact.phone for contact in portion] or [self.subject.phone or ""]
         memberships = await queries.evidence_memberships(
@@ -230,10 +230,10 @@ class EvidencePack:
 
     def _item(
         self,
-        contact: queries.ContactEvidence | None,
+        contact: queries.PackedContact | None,
         phone: str,
-        memberships: Sequence[queries.MembershipEvidence],
-        attempts: Sequence[queries.AttemptEvidence],
+        memberships: Sequence[queries.PackedMembership],
+        attempts: Sequence[queries.PackedAttempt],
         facts: "_PhoneFacts",
     ) -> Item:
         subjects = [phone, *(str(row.id) for row in memberships), *(str(row.id) for row in attempts)]
@@ -251,7 +251,7 @@ class EvidencePack:
             "screening_lists": [row.list_id for row in facts.listings.get(phone, [])],
         }
 
-    def _attempt(self, attempt: queries.AttemptEvidence, events: Sequence[queries.EventEvidence]) -> Item:
+    def _attempt(self, attempt: queries.PackedAttempt, events: Sequence[queries.PackedEvent]) -> Item:
         item = as_item(attempt, json=("decision", "hook_result"))
         decision = item["decision"]
         named = decision.get("rule_ids")
@@ -325,10 +325,10 @@ class EvidencePack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PhoneFacts:
-    consents: Mapping[Any, list[queries.ConsentEvidence]]
-    blocks: Mapping[Any, list[queries.BlockEvidence]]
-    listings: Mapping[Any, list[queries.ListingEvidence]]
-    events: Mapping[Any, list[queries.EventEvidence]]
+    consents: Mapping[Any, list[queries.PackedConsent]]
+    blocks: Mapping[Any, list[queries.PackedBlock]]
+    listings: Mapping[Any, list[queries.PackedListing]]
+    events: Mapping[Any, list[queries.PackedEvent]]
     audit: Mapping[str, list[Item]]
 
 

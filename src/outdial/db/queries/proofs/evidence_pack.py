@@ -49,7 +49,7 @@ _evidence_versions = row_builder(EvidenceVersions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignEvidence:
+class PackedCampaign:
     """The settings of a campaign. Calling hours and retry policy are JSON text."""
 
     id: UUID
@@ -61,7 +61,6 @@ class CampaignEvidence:
     retell_agent_id: str
     from_number: str
     max_attempts: int
-    max_concurrency: int | None
     calling_hours: str
     retry_policy: str
     scheduled_at: datetime | None
@@ -71,11 +70,11 @@ class CampaignEvidence:
     updated_at: datetime
 
 
-_campaign_evidence = row_builder(CampaignEvidence)
+_packed_campaign = row_builder(PackedCampaign)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactEvidence:
+class PackedContact:
     """A contact, with what decides where it may be."""
 
     id: UUID
@@ -94,11 +93,11 @@ class ContactEvidence:
     erased_at: datetime | None
 
 
-_contact_evidence = row_builder(ContactEvidence)
+_packed_contact = row_builder(PackedContact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MembershipEvidence:
+class PackedMembership:
     """A contact in a campaign: its status and why."""
 
     id: UUID
@@ -119,11 +118,11 @@ class MembershipEvidence:
     updated_at: datetime
 
 
-_membership_evidence = row_builder(MembershipEvidence)
+_packed_membership = row_builder(PackedMembership)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEvidence:
+class PackedAttempt:
     """An attempt: a call with the decision that allowed it, as JSON text."""
 
     id: UUID
@@ -154,11 +153,11 @@ class AttemptEvidence:
     created_at: datetime
 
 
-_attempt_evidence = row_builder(AttemptEvidence)
+_packed_attempt = row_builder(PackedAttempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventEvidence:
+class PackedEvent:
     """A stored event of Retell, with the SHA-256 of its body as it was received."""
 
     id: int
@@ -174,11 +173,11 @@ class EventEvidence:
     body_removed_at: datetime | None
 
 
-_event_evidence = row_builder(EventEvidence)
+_packed_event = row_builder(PackedEvent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsentEvidence:
+class PackedConsent:
     """A consent, also a revoked one."""
 
     id: UUID
@@ -194,11 +193,11 @@ class ConsentEvidence:
     created_at: datetime
 
 
-_consent_evidence = row_builder(ConsentEvidence)
+_packed_consent = row_builder(PackedConsent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockEvidence:
+class PackedBlock:
     """An entry of the do-not-call list."""
 
     phone: str
@@ -208,22 +207,22 @@ class BlockEvidence:
     created_at: datetime
 
 
-_block_evidence = row_builder(BlockEvidence)
+_packed_block = row_builder(PackedBlock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListingEvidence:
+class PackedListing:
     """A phone on a screening list."""
 
     phone: str
     list_id: UUID
 
 
-_listing_evidence = row_builder(ListingEvidence)
+_packed_listing = row_builder(PackedListing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListEvidence:
+class PackedScreeningList:
     """A screening list, also one that was replaced."""
 
     id: UUID
@@ -238,11 +237,11 @@ class ListEvidence:
     completed_at: datetime | None
 
 
-_list_evidence = row_builder(ListEvidence)
+_packed_screening_list = row_builder(PackedScreeningList)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleEvidence:
+class PackedRule:
     """A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization
     itself.
     """
@@ -254,11 +253,11 @@ class RuleEvidence:
     created_at: datetime
 
 
-_rule_evidence = row_builder(RuleEvidence)
+_packed_rule = row_builder(PackedRule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchEvidence:
+class PackedSwitch:
     """A rule that a member switched off, or on again, and why."""
 
     id: int
@@ -269,11 +268,11 @@ class SwitchEvidence:
     at: datetime
 
 
-_switch_evidence = row_builder(SwitchEvidence)
+_packed_switch = row_builder(PackedSwitch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvidence:
+class PackedAuditEntry:
     """An entry of the audit log with its place in the chain. `details` is JSON text. Salts are null once redacted."""
 
     id: int
@@ -295,7 +294,7 @@ class AuditEvidence:
     erasure_id: UUID | None
 
 
-_audit_evidence = row_builder(AuditEvidence)
+_packed_audit_entry = row_builder(PackedAuditEntry)
 
 _FIND_EVIDENCE_CALL = """\
 select organization_id, campaign_id, campaign_contact_id, contact_id, phone from calls where id = $1;
@@ -350,7 +349,7 @@ async def campaigns_of_phone(connection: Connection, *, organization_id: UUID, p
 
 _EVIDENCE_CAMPAIGNS = """\
 select id, name, status, purpose, consent_required, lists_required, retell_agent_id, from_number, max_attempts,
-  max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, scheduled_at, started_at,
+  calling_hours::text as calling_hours, retry_policy::text as retry_policy, scheduled_at, started_at,
   finished_at, created_at, updated_at
 from campaigns where organization_id = $1 and id = any ($2::uuid[]) order by id;
 """
@@ -358,9 +357,9 @@ from campaigns where organization_id = $1 and id = any ($2::uuid[]) order by id;
 
 async def evidence_campaigns(
     connection: Connection, *, organization_id: UUID, ids: Sequence[UUID]
-) -> list[CampaignEvidence]:
+) -> list[PackedCampaign]:
     """List campaigns with the settings that decide about calls."""
-    return [_campaign_evidence(record) for record in await connection.fetch(_EVIDENCE_CAMPAIGNS, organization_id, ids)]
+    return [_packed_campaign(record) for record in await connection.fetch(_EVIDENCE_CAMPAIGNS, organization_id, ids)]
 
 
 _COUNT_EVIDENCE_CONTACTS = """\
@@ -390,10 +389,10 @@ limit $4;
 
 async def campaign_evidence_contacts(
     connection: Connection, *, organization_id: UUID, campaign_id: UUID, after_id: UUID | None, limit: int
-) -> list[ContactEvidence]:
+) -> list[PackedContact]:
     """List a portion of the contacts of a campaign."""
     return [
-        _contact_evidence(record)
+        _packed_contact(record)
         for record in await connection.fetch(_CAMPAIGN_EVIDENCE_CONTACTS, organization_id, campaign_id, after_id, limit)
     ]
 
@@ -410,10 +409,10 @@ order by k.id;
 
 async def evidence_contacts(
     connection: Connection, *, organization_id: UUID, contact_id: UUID | None, phone: str
-) -> list[ContactEvidence]:
+) -> list[PackedContact]:
     """List the contact with this id, or the one that has this phone."""
     return [
-        _contact_evidence(record)
+        _packed_contact(record)
         for record in await connection.fetch(_EVIDENCE_CONTACTS, organization_id, contact_id, phone)
     ]
 
@@ -430,10 +429,10 @@ order by contact_id, campaign_id;
 
 async def evidence_memberships(
     connection: Connection, *, organization_id: UUID, contact_ids: Sequence[UUID], campaign_id: UUID | None
-) -> list[MembershipEvidence]:
+) -> list[PackedMembership]:
     """List what became of contacts in one campaign, or in all."""
     return [
-        _membership_evidence(record)
+        _packed_membership(record)
         for record in await connection.fetch(_EVIDENCE_MEMBERSHIPS, organization_id, contact_ids, campaign_id)
     ]
 
@@ -451,10 +450,10 @@ order by campaign_contact_id, attempt_number;
 
 async def evidence_attempts(
     connection: Connection, *, organization_id: UUID, campaign_contact_ids: Sequence[UUID]
-) -> list[AttemptEvidence]:
+) -> list[PackedAttempt]:
     """List the calls of contacts in campaigns."""
     return [
-        _attempt_evidence(record)
+        _packed_attempt(record)
         for record in await connection.fetch(_EVIDENCE_ATTEMPTS, organization_id, campaign_contact_ids)
     ]
 
@@ -470,13 +469,10 @@ order by campaign_contact_id, attempt_number;
 """
 
 
-async def attempts_without_contact(
-    connection: Connection, *, organization_id: UUID, phone: str
-) -> list[AttemptEvidence]:
+async def attempts_without_contact(connection: Connection, *, organization_id: UUID, phone: str) -> list[PackedAttempt]:
     """List the calls to a phone whose contact is not in the organization."""
     return [
-        _attempt_evidence(record)
-        for record in await connection.fetch(_ATTEMPTS_WITHOUT_CONTACT, organization_id, phone)
+        _packed_attempt(record) for record in await connection.fetch(_ATTEMPTS_WITHOUT_CONTACT, organization_id, phone)
     ]
 
 
@@ -491,9 +487,9 @@ order by call_id, id;
 
 async def evidence_events(
     connection: Connection, *, organization_id: UUID, call_ids: Sequence[UUID]
-) -> list[EventEvidence]:
+) -> list[PackedEvent]:
     """List the events of calls."""
-    return [_event_evidence(record) for record in await connection.fetch(_EVIDENCE_EVENTS, organization_id, call_ids)]
+    return [_packed_event(record) for record in await connection.fetch(_EVIDENCE_EVENTS, organization_id, call_ids)]
 
 
 _EVIDENCE_CONSENTS = """\
@@ -505,9 +501,9 @@ order by phone, given_at, id;
 
 async def evidence_consents(
     connection: Connection, *, organization_id: UUID, phones: Sequence[str]
-) -> list[ConsentEvidence]:
+) -> list[PackedConsent]:
     """List the consents of phones."""
-    return [_consent_evidence(record) for record in await connection.fetch(_EVIDENCE_CONSENTS, organization_id, phones)]
+    return [_packed_consent(record) for record in await connection.fetch(_EVIDENCE_CONSENTS, organization_id, phones)]
 
 
 _EVIDENCE_BLOCKS = """\
@@ -517,11 +513,9 @@ order by phone, purpose;
 """
 
 
-async def evidence_blocks(
-    connection: Connection, *, organization_id: UUID, phones: Sequence[str]
-) -> list[BlockEvidence]:
+async def evidence_blocks(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[PackedBlock]:
     """List the entries of the do-not-call list for phones."""
-    return [_block_evidence(record) for record in await connection.fetch(_EVIDENCE_BLOCKS, organization_id, phones)]
+    return [_packed_block(record) for record in await connection.fetch(_EVIDENCE_BLOCKS, organization_id, phones)]
 
 
 _EVIDENCE_LISTINGS = """\
@@ -533,9 +527,9 @@ order by n.phone, n.list_id;
 
 async def evidence_listings(
     connection: Connection, *, organization_id: UUID, phones: Sequence[str]
-) -> list[ListingEvidence]:
+) -> list[PackedListing]:
     """List the screening lists that phones are on now."""
-    return [_listing_evidence(record) for record in await connection.fetch(_EVIDENCE_LISTINGS, organization_id, phones)]
+    return [_packed_listing(record) for record in await connection.fetch(_EVIDENCE_LISTINGS, organization_id, phones)]
 
 
 _EVIDENCE_LISTS = """\
@@ -545,9 +539,9 @@ order by created_at, id;
 """
 
 
-async def evidence_lists(connection: Connection, *, organization_id: UUID) -> list[ListEvidence]:
+async def evidence_lists(connection: Connection, *, organization_id: UUID) -> list[PackedScreeningList]:
     """List the screening lists that were stored completely, oldest first."""
-    return [_list_evidence(record) for record in await connection.fetch(_EVIDENCE_LISTS, organization_id)]
+    return [_packed_screening_list(record) for record in await connection.fetch(_EVIDENCE_LISTS, organization_id)]
 
 
 _EVIDENCE_RULES = """\
@@ -561,10 +555,10 @@ order by r.rule_id, r.pack_date;
 
 async def evidence_rules(
     connection: Connection, *, rule_ids: Sequence[str], pack_dates: Sequence[str], organization_id: UUID
-) -> list[RuleEvidence]:
+) -> list[PackedRule]:
     """List the rules with these ids as packs of these dates had them, and the organization's own."""
     return [
-        _rule_evidence(record)
+        _packed_rule(record)
         for record in await connection.fetch(_EVIDENCE_RULES, rule_ids, pack_dates, organization_id)
     ]
 
@@ -575,9 +569,9 @@ where organization_id = $1 order by id;
 """
 
 
-async def evidence_switches(connection: Connection, *, organization_id: UUID) -> list[SwitchEvidence]:
+async def evidence_switches(connection: Connection, *, organization_id: UUID) -> list[PackedSwitch]:
     """List all switches of rules, oldest first."""
-    return [_switch_evidence(record) for record in await connection.fetch(_EVIDENCE_SWITCHES, organization_id)]
+    return [_packed_switch(record) for record in await connection.fetch(_EVIDENCE_SWITCHES, organization_id)]
 
 
 _EVIDENCE_AUDIT = """\
@@ -594,6 +588,8 @@ order by a.id;
 
 async def evidence_audit(
     connection: Connection, *, organization_id: UUID, subject_ids: Sequence[str]
-) -> list[AuditEvidence]:
+) -> list[PackedAuditEntry]:
     """List the audit entries about subjects, oldest first."""
-    return [_audit_evidence(record) for record in await connection.fetch(_EVIDENCE_AUDIT, organization_id, subject_ids)]
+    return [
+        _packed_audit_entry(record) for record in await connection.fetch(_EVIDENCE_AUDIT, organization_id, subject_ids)
+    ]

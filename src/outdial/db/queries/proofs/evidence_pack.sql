@@ -31,12 +31,12 @@ select u.id from (
 order by u.id;
 
 -- name: evidence_campaigns
--- returns: list[CampaignEvidence]
+-- returns: list[PackedCampaign]
 -- row: The settings of a campaign. Calling hours and retry policy are JSON text.
--- null: scheduled_at, started_at, finished_at, max_concurrency
+-- null: scheduled_at, started_at, finished_at
 -- List campaigns with the settings that decide about calls.
 select id, name, status, purpose, consent_required, lists_required, retell_agent_id, from_number, max_attempts,
-  max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, scheduled_at, started_at,
+  calling_hours::text as calling_hours, retry_policy::text as retry_policy, scheduled_at, started_at,
   finished_at, created_at, updated_at
 from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]) order by id;
 
@@ -47,7 +47,7 @@ select count(*) as contacts from campaign_contacts
 where organization_id = :organization_id and campaign_id = :campaign_id;
 
 -- name: campaign_evidence_contacts
--- returns: list[ContactEvidence]
+-- returns: list[PackedContact]
 -- row: A contact, with what decides where it may be.
 -- null: name, external_id, timezone, country, region, postal_code, erased_at, :after_id
 -- List a portion of the contacts of a campaign.
@@ -60,7 +60,7 @@ order by cc.contact_id
 limit :limit;
 
 -- name: evidence_contacts
--- returns: list[ContactEvidence]
+-- returns: list[PackedContact]
 -- null: name, external_id, timezone, country, region, postal_code, erased_at, :contact_id
 -- List the contact with this id, or the one that has this phone.
 select k.id, k.phone, k.name, k.external_id, k.timezone, k.country, k.region, k.postal_code, k.zone_key, k.zone_source,
@@ -71,7 +71,7 @@ where k.organization_id = :organization_id
 order by k.id;
 
 -- name: evidence_memberships
--- returns: list[MembershipEvidence]
+-- returns: list[PackedMembership]
 -- row: A contact in a campaign: its status and why.
 -- null: status_reason, last_outcome, decision, decision_note, decided_by, decided_at, import_id, :campaign_id
 -- List what became of contacts in one campaign, or in all.
@@ -83,7 +83,7 @@ where organization_id = :organization_id and contact_id = any (:contact_ids::uui
 order by contact_id, campaign_id;
 
 -- name: evidence_attempts
--- returns: list[AttemptEvidence]
+-- returns: list[PackedAttempt]
 -- row: An attempt: a call with the decision that allowed it, as JSON text.
 -- null: outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms, erased_at
 -- null: transcript_removed_at, recording_removed_at, cleared_at, hook_result
@@ -97,7 +97,7 @@ where organization_id = :organization_id and campaign_contact_id = any (:campaig
 order by campaign_contact_id, attempt_number;
 
 -- name: attempts_without_contact
--- returns: list[AttemptEvidence]
+-- returns: list[PackedAttempt]
 -- null: outcome, disconnection_reason, error, retell_call_id, placed_at, started_at, ended_at, duration_ms, erased_at
 -- null: transcript_removed_at, recording_removed_at, cleared_at, hook_result
 -- List the calls to a phone whose contact is not in the organization.
@@ -110,7 +110,7 @@ where organization_id = :organization_id and phone = :phone
 order by campaign_contact_id, attempt_number;
 
 -- name: evidence_events
--- returns: list[EventEvidence]
+-- returns: list[PackedEvent]
 -- row: A stored event of Retell, with the SHA-256 of its body as it was received.
 -- null: call_id, applied_at, error, body_removed_at
 -- List the events of calls.
@@ -121,7 +121,7 @@ where organization_id = :organization_id and call_id = any (:call_ids::uuid[])
 order by call_id, id;
 
 -- name: evidence_consents
--- returns: list[ConsentEvidence]
+-- returns: list[PackedConsent]
 -- row: A consent, also a revoked one.
 -- null: source, text, url, revoked_at, revocation
 -- List the consents of phones.
@@ -130,7 +130,7 @@ from consents where organization_id = :organization_id and phone = any (:phones:
 order by phone, given_at, id;
 
 -- name: evidence_blocks
--- returns: list[BlockEvidence]
+-- returns: list[PackedBlock]
 -- row: An entry of the do-not-call list.
 -- null: reason
 -- List the entries of the do-not-call list for phones.
@@ -139,7 +139,7 @@ where organization_id = :organization_id and phone = any (:phones::text[])
 order by phone, purpose;
 
 -- name: evidence_listings
--- returns: list[ListingEvidence]
+-- returns: list[PackedListing]
 -- row: A phone on a screening list.
 -- List the screening lists that phones are on now.
 select n.phone, n.list_id from screened_numbers n
@@ -147,7 +147,7 @@ where n.organization_id = :organization_id and n.phone = any (:phones::text[])
 order by n.phone, n.list_id;
 
 -- name: evidence_lists
--- returns: list[ListEvidence]
+-- returns: list[PackedScreeningList]
 -- row: A screening list, also one that was replaced.
 -- null: jurisdiction, created_by, completed_at
 -- List the screening lists that were stored completely, oldest first.
@@ -156,7 +156,7 @@ from screening_lists where organization_id = :organization_id and completed_at i
 order by created_at, id;
 
 -- name: evidence_rules
--- returns: list[RuleEvidence]
+-- returns: list[PackedRule]
 -- row: A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization itself.
 -- null: pack_date
 -- List the rules with these ids as packs of these dates had them, and the organization's own.
@@ -167,14 +167,14 @@ where r.organization_id = :organization_id and coalesce(r.pack_date, u.pack_date
 order by r.rule_id, r.pack_date;
 
 -- name: evidence_switches
--- returns: list[SwitchEvidence]
+-- returns: list[PackedSwitch]
 -- row: A rule that a member switched off, or on again, and why.
 -- List all switches of rules, oldest first.
 select id, rule_id, is_off, reason, actor, at from rule_switches
 where organization_id = :organization_id order by id;
 
 -- name: evidence_audit
--- returns: list[AuditEvidence]
+-- returns: list[PackedAuditEntry]
 -- row: An entry of the audit log with its place in the chain. `details` is JSON text. Salts are null once redacted.
 -- null: position, previous_hash, hash, subject_salt, details_salt, redacted_at, erasure_id
 -- List the audit entries about subjects, oldest first.
