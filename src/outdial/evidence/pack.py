@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from outdial import __version__
+from outdial.db.queries.proofs import evidence_facts
 from outdial.db.queries.proofs import evidence_pack as queries
 from outdial.db.session import Connection
 from outdial.evidence.errors import EvidenceNotFound
@@ -193,32 +194,11 @@ class EvidencePack:
             attempts = await queries.attempts_without_contact(
                 connection, organization_id=organization_id, phone=phones[0]
             )
-        facts = _PhoneFacts(
-            consents=_by(
-                "phone",
-                await queries.evidence_consents(connection, organization_id=organization_id, phones=phones),
-            ),
-            blocks=_by(
-                "phone", await queries.evidence_blocks(connection, organization_id=organization_id, phones=phones)
-            ),
-            listings=_by(
-                "phone", await queries.evidence_listings(connection, organization_id=organization_id, phones=phones)
-            ),
-            events=_by(
-                "call_id",
-                await queries.evidence_events(
-                    connection, organization_id=organization_id, call_ids=[attempt.id for attempt in attempts]
-                ),
-            ),
-            audit=await self._audit_by_subject(
-                connection,
-                [
-                    *phones,
-                    *(str(contact.id) for contact in portion),
-                    *(str(membership.id) for membership in memberships),
-                    *(str(attempt.id) for attempt in attempts),
-                ],
-            ),
+        facts = await self._facts(
+            connection,
+            phones,
+            calls=[attempt.id for attempt in attempts],
+            subjects=[row.id for rows in (portion, memberships) for row in rows],
         )
         campaigns, calls = _by("contact_id", memberships), _by("contact_id", attempts)
         if not portion:
@@ -227,6 +207,25 @@ class EvidencePack:
             self._item(contact, contact.phone, campaigns.get(contact.id, []), calls.get(contact.id, []), facts)
             for contact in portion
         ]
+
+    async def _facts(
+        self, connection: Connection, phones: Sequence[str], *, calls: Sequence[UUID], subjects: Sequence[UUID]
+    ) -> "_PhoneFacts":
+        id = self._organization_id
+        return _PhoneFacts(
+            consents=_by(
+                "phone", await evidence_facts.evidence_consents(connection, organization_id=id, phones=phones)
+            ),
+            blocks=_by("phone", await evidence_facts.evidence_blocks(connection, organization_id=id, phones=phones)),
+            listings=_by(
+                "phone", await evidence_facts.evidence_listings(connection, organization_id=id, phones=phones)
+            ),
+            events=_by(
+                "call_id",
+                await queries.evidence_events(connection, organization_id=id, call_ids=calls),
+            ),
+            audit=await self._audit_by_subject(connection, [*phones, *map(str, subjects), *map(str, calls)]),
+        )
 
     def _item(
         self,
@@ -278,7 +277,7 @@ class EvidencePack:
             yield entry
 
     async def _audit_by_subject(self, connection: Connection, subjects: Sequence[str]) -> Mapping[str, list[Item]]:
-        rows = await queries.evidence_audit(
+        rows = await evidence_facts.evidence_audit(
             connection, organization_id=self._organization_id, subject_ids=list(subjects)
         )
         found: dict[str, list[Item]] = {}
@@ -288,14 +287,14 @@ class EvidencePack:
 
     async def _switches(self) -> AsyncIterator[Item]:
         async with self._open() as connection:
-            rows = await queries.evidence_switches(connection, organization_id=self._organization_id)
+            rows = await evidence_facts.evidence_switches(connection, organization_id=self._organization_id)
         for row in rows:
             yield as_item(row)
 
     async def _rules(self) -> AsyncIterator[Item]:
         used = sorted(self._used_rules)
         async with self._open() as connection:
-            rows = await queries.evidence_rules(
+            rows = await evidence_facts.evidence_rules(
                 connection,
                 organization_id=self._organization_id,
                 rule_ids=[rule_id for rule_id, _ in used],
@@ -318,16 +317,16 @@ class EvidencePack:
 
     async def _lists(self) -> AsyncIterator[Item]:
         async with self._open() as connection:
-            rows = await queries.evidence_lists(connection, organization_id=self._organization_id)
+            rows = await evidence_facts.evidence_lists(connection, organization_id=self._organization_id)
         for row in rows:
             yield as_item(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PhoneFacts:
-    consents: Mapping[Any, list[queries.PackedConsent]]
-    blocks: Mapping[Any, list[queries.PackedBlock]]
-    listings: Mapping[Any, list[queries.PackedListing]]
+    consents: Mapping[Any, list[evidence_facts.PackedConsent]]
+    blocks: Mapping[Any, list[evidence_facts.PackedBlock]]
+    listings: Mapping[Any, list[evidence_facts.PackedListing]]
     events: Mapping[Any, list[queries.PackedEvent]]
     audit: Mapping[str, list[Item]]
 
