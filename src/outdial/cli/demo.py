@@ -10,7 +10,7 @@ from outdial.cli.demo_report import print_report
 from outdial.cli.errors import explain
 from outdial.cli.output import fail, notes, print_json
 from outdial.db.session import Database
-from outdial.domain.rules import UNRESTRICTED
+from outdial.domain.rules import RuleBook
 from outdial.promises.demo import run_demo
 
 LINE_EVERY = timedelta(seconds=2)
@@ -23,12 +23,12 @@ class TerminalDemoConsole:
         """Print a line."""
         notes.print(text, markup=False)
 
-    async def follow(self, database: Database, campaign_id: UUID) -> tuple[str, str | None]:
-        """Show the campaign until it stops; return its status, and why it waits."""
+    async def follow(self, database: Database, campaign_id: UUID, rules: RuleBook) -> tuple[str, str | None]:
+        """Show the campaign until it stops; return its status, and why it waits under the rules."""
         if notes.is_terminal:
-            view = await follow_live(database, campaign_id, console=notes, rules=UNRESTRICTED)
+            view = await follow_live(database, campaign_id, console=notes, rules=rules)
         else:
-            view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY, rules=UNRESTRICTED)
+            view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY, rules=rules)
         return view.campaign.status, view.waiting
 
     def failed(self, error: Exception, log_lines: Sequence[str]) -> bool:

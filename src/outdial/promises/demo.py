@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -19,20 +20,28 @@ from uuid import UUID
 import aiohttp
 
 from outdial.auth.keys import LOCAL_SECRET_KEY
+from outdial.clock import SystemClock
 from outdial.db.queries import evidence as evidence_queries
 from outdial.db.queries import inbox
 from outdial.db.queries.inbox import EventCount
 from outdial.db.session import Database
+from outdial.domain.rules import RuleBook
 from outdial.process import wait_for_event
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, audit, resolved
-from outdial.promises.demo_contacts import PHONE_COLUMN, DemoFile, make_contacts
+from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_holiday_contacts
 from outdial.promises.errors import DemoFailed
 from outdial.promises.evidence import SimulatorClient, gather_evidence
+from outdial.promises.law import written_law
+from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
+from outdial.rules.pack import shipped_rules
 from outdial.settings import DatabaseUrls, read_environment
-from outdial.stack.local import SIMULATOR_KEY, LocalStack
+from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
 from outdial.supervisor import ProcessSpec, Supervisor
 
 SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
+UNTIL_LAW_OPENS: Final = timedelta(seconds=10)
+"""How long after the start of the dialers most states open: they start in two seconds or three."""
+HOLIDAY_CONTACTS: Final = 12
 CAMPAIGN_TIMEOUT_S, SETTLE_TIMEOUT_S = 300.0, 60.0
 LOG_LINES_SHOWN = 30
 
@@ -46,8 +55,6 @@ FAST_TIMING: Final[Mapping[str, str]] = {
     "OUTDIAL_RECONCILE_AFTER": "2",
     "OUTDIAL_RECONCILE_MOST": "3",
     "OUTDIAL_CAPACITY_HOLD": "2",
-    # It runs at any hour.
-    "OUTDIAL_CALLING_RULES": "ignore",
 }
 RETRY: Final[Mapping[str, Any]] = {
     "no_answer": {"delays": ["2m", "3m"]},
@@ -73,23 +80,29 @@ _OURS = ("SUPABASE_", "RETELL_", "OUTDIAL_")
 _KEPT = ("OUTDIAL_PG_BIN", "OUTDIAL_PG_USER")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoImport:
-    """The campaign, and the report on the import of its contacts, as `outdial campaign import --json` prints it."""
+    """The campaigns, and the report on the first one's import, as `outdial campaign import --json` prints it.
 
+    The second campaign calls states on a holiday only, so it waits.
+    """
+
+    organization_id: UUID
     campaign_id: UUID
+    holiday_campaign_id: UUID
     report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """The result of a finished run; `state` is the simulator's."""
+    """The result of a finished run; `state` is the simulator's, `law` the numbers about the law's hours."""
 
     evidence: RunEvidence
     imported: Mapping[str, Any]
     events: Sequence[EventCount]
     state: Mapping[str, Any]
     resolved: ResolvedCalls
+    law: Mapping[str, object]
     checks: Sequence[PromiseCheck]
 
     def numbers(self) -> dict[str, object]:
@@ -108,6 +121,7 @@ class DemoReport:
             "events fetched by reconciling": sum(row.events for row in self.events if row.source == "reconciler"),
             "calls with an ambiguous response": self.resolved.ambiguous,
             "of these resolved": self.resolved.resolved,
+            **self.law,
         }
 
     def as_dict(self) -> dict[str, object]:
@@ -125,8 +139,8 @@ class DemoConsole(Protocol):
     def say(self, text: str) -> None:
         """Print a line."""
 
-    async def follow(self, database: Database, campaign_id: UUID) -> tuple[str, str | None]:
-        """Show the campaign until it stops; return its status, and why it waits."""
+    async def follow(self, database: Database, campaign_id: UUID, rules: RuleBook) -> tuple[str, str | None]:
+        """Show the campaign until it stops; return its status, and why it waits under the rules."""
 
     def failed(self, error: Exception, log_lines: Sequence[str]) -> bool:
         """Print an expected error and the end of the stack's log; return False for an unexpected error."""
@@ -201,9 +215,9 @@ class DemoCommand:
 async def _run(
     outdial: DemoCommand, supervisor: Supervisor, file: DemoFile, seed: int, console: DemoConsole
 ) -> DemoReport:
-    console.say("Starting the local stack: Postgres, functions, simulated Retell, two dialers...")
+    console.say("Starting the local stack: Postgres, functions, simulated Retell...")
     command = outdial.command(
-        *("dev", "--ports=auto", "--no-studio", f"--dialers={DIALERS}", f"--speed={SPEED}", f"--seed={seed}"),
+        *("dev", "--ports=auto", "--no-studio", "--dialers=0", f"--speed={SPEED}", f"--seed={seed}"),
         *(f"--concurrency={CONCURRENCY}", f"--calls-per-second={CALLS_PER_SECOND}"),
     )
     await supervisor.start(ProcessSpec(name="stack", command=command, env=outdial.env, grace_s=90.0))
@@ -215,46 +229,82 @@ async def _run(
         await Database.connect(urls.api, application_name="outdial:demo", role=urls.role("api")) as database,
         SimulatorClient(stack.simulator_url or "", SIMULATOR_KEY) as simulator,
     ):
-        imported = await _prepare(outdial, file, console.say)
+        imported = await _prepare(outdial, file, seed, console.say)
         await simulator.set_faults(FAULTS)
-        await _start(stack, imported.campaign_id)
+        for campaign_id in (imported.campaign_id, imported.holiday_campaign_id):
+            await _start(stack, campaign_id)
+        started_at = SystemClock().now()
+        ahead = LAW_OPENS - UNTIL_LAW_OPENS - started_at
+        await _start_dialers(outdial, supervisor, stack, ahead, console.say)
         console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
         try:
             async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
-                status, waiting = await console.follow(database, imported.campaign_id)
+                rules = shipped_rules().at_another_time(ahead)
+                status, waiting = await console.follow(database, imported.campaign_id, rules)
         except TimeoutError:
             raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
         if status != "completed":
             raise DemoFailed(f"the campaign is {status}: {waiting}")
         console.say("Completed. Waiting for the last events...")
         await _until_settled(database, simulator)
-        return await _report(database, simulator, imported, file)
+        run = await gather_evidence(simulator, database)
+        law = await gather_law_evidence(
+            database, imported.organization_id, run.requests, ahead=ahead, started_at=started_at
+        )
+        return await _report(database, simulator, imported, file, run, law)
 
 
-async def _prepare(outdial: DemoCommand, file: DemoFile, say: Callable[[str], None]) -> DemoImport:
+async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callable[[str], None]) -> DemoImport:
     contacts, blocked = outdial.directory / "contacts.csv", outdial.directory / "do_not_call.txt"
+    on_holiday = outdial.directory / "holiday.csv"
     contacts.write_text(file.text)
     blocked.write_text("\n".join(file.do_not_call))
+    on_holiday.write_text(make_holiday_contacts(HOLIDAY_CONTACTS, seed))
     limits = (f"--concurrency={CONCURRENCY}", f"--calls-per-second={CALLS_PER_SECOND}", "--daily-cap=20")
-    await outdial.json("organization", "create", "Demo", *limits)
-    say(f"Blocking {len(file.do_not_call)} numbers, creating the campaign, importing the contacts...")
+    organization = await outdial.json("organization", "create", "Demo", *limits)
+    say(f"Blocking {len(file.do_not_call)} numbers, creating the campaigns, importing the contacts...")
     await outdial("contacts", "dnc", "add", f"--file={blocked}", "--reason=asked not to be called")
-    campaign = await outdial.json(
-        "campaign",
-        "create",
-        "--name=Demo",
-        "--agent=agent_demo",
-        "--from=+12125550100",
-        "--hours=always",
-        f"--retry={json.dumps(RETRY)}",
-        f"--batch-size={CALLS_PER_SECOND}",
-        "--var=greeting=Good day",
-    )
-    report = await outdial.json(
-        "campaign", "import", "Demo", str(contacts), "--region=US", f"--map=phone={PHONE_COLUMN}"
-    )
+    # India has no rule in the packs.
+    await outdial("rules", "off", "IN-NO-RULE", "--reason=the demo calls a simulator")
+    campaigns = []
+    for name in ("Demo", "Demo on a holiday"):
+        campaign = await outdial.json(
+            "campaign",
+            "create",
+            f"--name={name}",
+            "--agent=agent_demo",
+            "--from=+12125550100",
+            "--hours=always",
+            f"--retry={json.dumps(RETRY)}",
+            f"--batch-size={CALLS_PER_SECOND}",
+            "--var=greeting=Good day",
+        )
+        campaigns.append(UUID(campaign["id"]))
+    options = ("--region=US", f"--map=phone={PHONE_COLUMN}")
+    report = await outdial.json("campaign", "import", "Demo", str(contacts), *options)
+    await outdial("campaign", "import", "Demo on a holiday", str(on_holiday), *options)
     say(f"Imported {report['rows']} rows: {report['added']} added, {report['refused_rows']} refused.")
-    return DemoImport(UUID(campaign["id"]), report)
+    return DemoImport(
+        organization_id=UUID(organization["id"]),
+        campaign_id=campaigns[0],
+        holiday_campaign_id=campaigns[1],
+        report=report,
+    )
+
+
+async def _start_dialers(
+    outdial: DemoCommand, supervisor: Supervisor, stack: LocalStack, ahead: timedelta, say: Callable[[str], None]
+) -> None:
+    """Start the dialers, for which the law is that of LAW_OPENS: the demo shows the same at any hour of any day."""
+    env = {
+        **local_settings(stack, outdial.env),
+        "OUTDIAL_RETRY_SPEED": str(SPEED),
+        "OUTDIAL_CALLING_RULES_AHEAD": str(ahead.total_seconds()),
+    }
+    say(f"Starting {DIALERS} dialers. For them, it is {LAW_OPENS - UNTIL_LAW_OPENS:%A %Y-%m-%d %H:%M:%S} UTC.")
+    for n in range(DIALERS):
+        spec = ProcessSpec(name=f"dialer {n + 1}", command=outdial.command("dialer"), env=env, grace_s=25.0)
+        await supervisor.start(spec)
 
 
 async def _start(stack: LocalStack, campaign_id: UUID) -> None:
@@ -282,8 +332,14 @@ async def _until_settled(database: Database, simulator: SimulatorClient) -> None
     raise DemoFailed(f"{left.calls} calls and {left.events} events are unsettled after {SETTLE_TIMEOUT_S:g} s")
 
 
-async def _report(database: Database, simulator: SimulatorClient, imported: DemoImport, file: DemoFile) -> DemoReport:
-    evidence = await gather_evidence(simulator, database)
+async def _report(
+    database: Database,
+    simulator: SimulatorClient,
+    imported: DemoImport,
+    file: DemoFile,
+    run: RunEvidence,
+    law: LawEvidence,
+) -> DemoReport:
     async with database.as_service() as connection:
         events = await inbox.count_events(connection, organization_id=None)
     report = imported.report
@@ -295,12 +351,13 @@ async def _report(database: Database, simulator: SimulatorClient, imported: Demo
         breaches=[f"{name} is {report[name]}, not {n}" for name, n in expected.items() if report[name] != n],
     )
     return DemoReport(
-        evidence=evidence,
+        evidence=run,
         imported=report,
         events=events,
         state=await simulator.state(),
-        resolved=resolved(evidence),
-        checks=[*audit(evidence), import_check],
+        resolved=resolved(run),
+        law=law_numbers(law, written_law()),
+        checks=[*audit(run), import_check, check_law(law, written_law())],
     )
 
 

@@ -1,22 +1,31 @@
-"""The contact file of the demo: contacts in several countries, with the invalid rows that real files contain."""
+"""The contact files of the demo: contacts in several states and countries, with the invalid rows of real files."""
 
 import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
+from typing import Final
 
 PHONE_COLUMN = "Customer Phone"
 HEADER = (
-    PHONE_COLUMN, "First Name", "Last Name", "Email", "Company", "Time Zone", "plan", "balance_due", "appointment"
+    PHONE_COLUMN, "First Name", "Last Name", "Email", "Company", "State", "Time Zone", "plan", "balance_due",
+    "appointment",
 )  # fmt: skip
 
-_AREAS = ("212", "312", "303", "415", "602", "808")
+# Area codes by state. At LAW_OPENS, calls are allowed in New York, begin in the next five states, and are forbidden in
+# Washington.
+_AREAS: Final = {"212": "NY", "303": "CO", "312": "IL", "502": "KY", "512": "TX", "602": "AZ", "206": "WA"}
+_CALLABLE: Final = tuple(_AREAS)[:6]
+_ON_HOLIDAY: Final = {"205": "AL", "504": "LA"}
+LAW_OPENS: Final = datetime(2027, 2, 9, 15, tzinfo=UTC)
+"""Mardi Gras, a holiday in Alabama and Louisiana, at 9 in Chicago: the moment when five of the states open."""
 _FIRST = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Tim", "Radia", "Ken", "Dennis", "Frances")
 _LAST = ("Moreau", "Okafor", "Silva", "Novak", "Ivanov", "Tanaka", "Haddad", "Larsen", "O'Neill", "García")
 _COMPANIES = ("Acme, Inc.", "Globex", 'The "Best" Bakery', "Initech", "")
 _PLANS = ("basic", "plus", "premium")
-_ZONES = ("", "", "", "America/Denver", "America/New_York")
+_ZONES = {"NY": ("", "", "America/New_York"), "CO": ("", "", "America/Denver")}
 _BAD_PHONES = ("n/a", "12345", "+1 212 555 01", "call the office", "+999 123 456", "(212) 555-0123 x42", "")
 # Last digits that make the simulator misbehave: failures of every kind, lost responses, and webhooks that are dropped,
 # repeated or reordered.
@@ -41,7 +50,7 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
     rng = random.Random(seed)
     bad, bad_zones, duplicates, blocked = (max(1, rows * share // 100) for share in (4, 1, 4, 3))
     good = rows - bad - bad_zones - duplicates - blocked
-    found = {f"+1{_AREAS[n % len(_AREAS)]}7{n:02}{digits}": None for n, digits in enumerate(_MAGIC)}
+    found = {f"+1{_CALLABLE[n % len(_CALLABLE)]}7{n:02}{digits}": None for n, digits in enumerate(_MAGIC)}
     count = good + blocked + bad_zones
     while len(found) < count:
         match rng.choice(("US", "US", "US", "GB", "IN")):
@@ -50,7 +59,7 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
             case "IN":
                 number = f"+9198765{rng.randint(0, 99_999):05}"
             case _:
-                number = f"+1{rng.choice(_AREAS)}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
+                number = f"+1{rng.choice(tuple(_AREAS))}{rng.randint(220, 699)}{rng.randint(0, 9999):04}"
         if number[-4:-2] != "99":
             found[number] = None
     # The magic numbers come last, so that neither a bad time zone nor the do-not-call list removes them.
@@ -72,6 +81,16 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
     )
 
 
+def make_holiday_contacts(rows: int, seed: int) -> str:
+    """Return a file of contacts in the states whose holiday it is at LAW_OPENS."""
+    rng = random.Random(seed)
+    text = StringIO()
+    areas = tuple(_ON_HOLIDAY)
+    numbers = [f"+1{areas[n % len(areas)]}{rng.randint(220, 699)}{n:04}" for n in range(rows)]
+    csv.writer(text).writerows([HEADER, *(_row(rng, number) for number in numbers)])
+    return text.getvalue()
+
+
 def _formatted(rng: random.Random, number: str) -> str:
     """Return a number in a format that people use."""
     if not number.startswith("+1") or len(number) != 12:
@@ -84,13 +103,15 @@ def _formatted(rng: random.Random, number: str) -> str:
 
 def _row(rng: random.Random, number: str) -> list[str]:
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    state = (_AREAS | _ON_HOLIDAY).get(number[2:5], "") if number.startswith("+1") else ""
     return [
         number,
         first,
         last,
         f"{first}.{last}@example.com".lower().replace("'", ""),
         rng.choice(_COMPANIES),
-        rng.choice(_ZONES) if number.startswith("+1") else "",
+        rng.choice((state, "")),
+        rng.choice(_ZONES.get(state, ("",))),
         rng.choice(_PLANS),
         f"{rng.uniform(5, 500):.2f}",
         f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}",

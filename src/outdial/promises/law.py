@@ -13,7 +13,20 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+PROHIBITED: Final = "such calls are prohibited"
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawBreach:
+    """What forbids a call: a rule, why, and the clock by which it was judged."""
+
+    rule_id: str
+    reason: str
+    clock: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.reason}{self.clock and f' ({self.clock})'}"
 
 
 class Law:
@@ -75,25 +88,24 @@ class LawOfPlace:
         days = {at.astimezone(ZoneInfo(zone)).date() for zone in zones}
         return [row for row in self.rows if any(_in_force(row, day) for day in days)]
 
-    def breaches(self, at: datetime, zones: Sequence[str]) -> list[str]:
+    def breaches(self, at: datetime, zones: Sequence[str]) -> list[LawBreach]:
         """Return what forbids a call at a time to a contact who may be in each of the zones; empty if it is lawful."""
         return list(self._breaches(at, zones))
 
-    def _breaches(self, at: datetime, zones: Sequence[str]) -> Iterator[str]:
-        if not zones:
-            yield "the place of the contact was not known"
-        yield from (f"{country}-NO-RULE: the country has no rule" for country in self.unruled)
+    def _breaches(self, at: datetime, zones: Sequence[str]) -> Iterator[LawBreach]:
+        for country in self.unruled:
+            yield LawBreach(rule_id=f"{country}-NO-RULE", reason="the country has no rule")
         local_times = {zone: at.astimezone(ZoneInfo(zone)) for zone in zones}
         for row in self.rows:
             own = row.get("zone")
             clocks = local_times if own is None else {own: at.astimezone(ZoneInfo(own))}
             for zone, local in clocks.items():
                 if _in_force(row, local.date()) and (why := self._forbids(row, local)):
-                    yield f"{row['id']}: {why} ({local:%a %Y-%m-%d %H:%M} in {zone})"
+                    yield LawBreach(rule_id=row["id"], reason=why, clock=f"{local:%a %Y-%m-%d %H:%M} in {zone}")
 
     def _forbids(self, row: Mapping[str, Any], local: datetime) -> str | None:
         if row.get("prohibited"):
-            return "such calls are prohibited"
+            return PROHIBITED
         for calendar in row.get("holidays", []):
             if local.date() in self._holidays(calendar, local.year):
                 return f"a holiday of {calendar}"

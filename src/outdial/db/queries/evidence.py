@@ -81,6 +81,36 @@ class AccountLimits:
 
 _account_limits = row_builder(AccountLimits)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlace:
+    """A call with where its contact may be, what it was for, and the rules that its decision names."""
+
+    id: UUID
+    phone: str
+    requested_at: datetime
+    zone_key: str
+    jurisdiction_key: str
+    purpose: str
+    rule_ids: list[str]
+
+
+_call_place = row_builder(CallPlace)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactPlace:
+    """A place of a campaign: how many of its contacts were called, and how many were not."""
+
+    purpose: str
+    zone_key: str
+    jurisdiction_key: str
+    called: int
+    not_called: int
+
+
+_contact_place = row_builder(ContactPlace)
+
 _ALL_CAMPAIGNS = """\
 select m.id, a.credential, m.status
 from campaigns m join provider_accounts a on a.id = m.provider_account_id
@@ -138,3 +168,34 @@ order by credential;
 async def all_account_limits(connection: Connection) -> list[AccountLimits]:
     """List the limits of every account."""
     return [_account_limits(record) for record in await connection.fetch(_ALL_ACCOUNT_LIMITS)]
+
+
+_CALL_PLACES = """\
+select c.id, c.phone, c.requested_at, cc.zone_key, cc.jurisdiction_key, m.purpose,
+  array(select jsonb_array_elements_text(c.decision -> 'rule_ids')) as rule_ids
+from calls c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join campaigns m on m.id = c.campaign_id
+where c.organization_id = $1
+order by c.id;
+"""
+
+
+async def call_places(connection: Connection, *, organization_id: UUID) -> list[CallPlace]:
+    """List every call of an organization with what decides whether it was lawful."""
+    return [_call_place(record) for record in await connection.fetch(_CALL_PLACES, organization_id)]
+
+
+_CONTACT_PLACES = """\
+select m.purpose, cc.zone_key, cc.jurisdiction_key, count(*) filter (where cc.call_count > 0) as called,
+  count(*) filter (where cc.call_count = 0 and cc.status in ('pending', 'skipped')) as not_called
+from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
+where cc.organization_id = $1
+group by m.purpose, cc.zone_key, cc.jurisdiction_key
+order by cc.jurisdiction_key, cc.zone_key, m.purpose;
+"""
+
+
+async def contact_places(connection: Connection, *, organization_id: UUID) -> list[ContactPlace]:
+    """Count the contacts of an organization's campaigns by place."""
+    return [_contact_place(record) for record in await connection.fetch(_CONTACT_PLACES, organization_id)]

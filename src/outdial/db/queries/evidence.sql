@@ -38,3 +38,26 @@ select credential, least(concurrency_limit, coalesce(provider_limit, concurrency
   as concurrency_limit, calls_per_second
 from provider_accounts
 order by credential;
+
+-- name: call_places
+-- returns: list[CallPlace]
+-- row: A call with where its contact may be, what it was for, and the rules that its decision names.
+-- List every call of an organization with what decides whether it was lawful.
+select c.id, c.phone, c.requested_at, cc.zone_key, cc.jurisdiction_key, m.purpose,
+  array(select jsonb_array_elements_text(c.decision -> 'rule_ids')) as rule_ids
+from calls c
+join campaign_contacts cc on cc.id = c.campaign_contact_id
+join campaigns m on m.id = c.campaign_id
+where c.organization_id = :organization_id
+order by c.id;
+
+-- name: contact_places
+-- returns: list[ContactPlace]
+-- row: A place of a campaign: how many of its contacts were called, and how many were not.
+-- Count the contacts of an organization's campaigns by place.
+select m.purpose, cc.zone_key, cc.jurisdiction_key, count(*) filter (where cc.call_count > 0) as called,
+  count(*) filter (where cc.call_count = 0 and cc.status in ('pending', 'skipped')) as not_called
+from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
+where cc.organization_id = :organization_id
+group by m.purpose, cc.zone_key, cc.jurisdiction_key
+order by cc.jurisdiction_key, cc.zone_key, m.purpose;
