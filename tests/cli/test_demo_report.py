@@ -34,6 +34,7 @@ def report(*checks: PromiseCheck) -> DemoReport:
         events=events,
         state={"webhooks": {"dropped": 9}},
         resolved=ResolvedCalls(2, 1),
+        law={"contacts that waited for the law": 5},
         checks=checks,
     )
 
@@ -44,6 +45,7 @@ def test_received_events_are_counted_apart_from_fetched_ones() -> None:
     assert (numbers["events fetched by reconciling"], numbers["events lost on the way"]) == (3, 9)
     assert (numbers["calls with an ambiguous response"], numbers["of these resolved"]) == (2, 1)
     assert numbers["refused rows"] == "6 duplicate, 4 bad_phone"
+    assert numbers["contacts that waited for the law"] == 5
 
 
 def test_a_broken_promise_is_shown_with_its_breaches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,10 +33,17 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     report = json.loads(done.stdout)
-    assert {check["promise"]: check["holds"] for check in report["checks"]} == dict.fromkeys((1, 3, 5, 6, 7, 10), True)
+    assert {check["promise"]: check["holds"] for check in report["checks"]} == dict.fromkeys(
+        (1, 3, 5, 6, 7, 10, 12), True
+    )
     numbers = report["numbers"]
     assert numbers["contacts"] > 80
     # The faults were real: events were lost, repeated, and fetched by reconciling.
     for number in ("of these duplicates", "events lost on the way", "events fetched by reconciling"):
         assert numbers[number] > 0, numbers
+    # The law was real: contacts waited for their state to open, and others were not called on a holiday or at all.
+    assert numbers["contacts that waited for the law"] > 0, numbers
+    kept = numbers["contacts that the law kept from calls"]
+    for reason in ("in US-AL: a holiday", "in US-LA: a holiday", "in US-WA: such calls are prohibited"):
+        assert reason in kept
     assert numbers["calls with an ambiguous response"] == numbers["of these resolved"] > 0

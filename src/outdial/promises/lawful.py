@@ -37,8 +37,9 @@ class LawEvidence:
 
     def law_of(self, law: Law, place: CallPlace | ContactPlace) -> LawOfPlace:
         """Return the law of a call's or a contact's place, with what the organization changed about it."""
-        jurisdictions = place.jurisdiction_key.split("|") if place.jurisdiction_key else []
-        return law.in_place(jurisdictions, place.purpose, own=self.own_rules).without(self.switched_off)
+        return law.in_place(place.jurisdiction_key.split("|"), place.purpose, own=self.own_rules).without(
+            self.switched_off
+        )
 
 
 async def gather_law_evidence(
@@ -73,11 +74,13 @@ async def gather_law_evidence(
 def check_law(evidence: LawEvidence, law: Law) -> PromiseCheck:
     """Check promise 12: each call at its planned start and when its request arrived, and the rules of its decision."""
     closed = _closed_at_the_start(evidence, law)
+    places = len({call.jurisdiction_key for call in evidence.calls})
+    kept = sum(closed.kept.values())
     return PromiseCheck(
         promise=12,
         promised="no call outside the law's hours",
-        examined=f"{len(evidence.calls)} calls in {len({call.jurisdiction_key for call in evidence.calls})} states and"
-        f" countries; {closed.waited} contacts waited until the law opened, {sum(closed.kept.values())} were not called",
+        examined=f"{len(evidence.calls)} calls in {places} states and countries; {closed.waited} contacts waited until"
+        f" the law opened, {kept} were not called",
         breaches=list(_breaches(evidence, law)),
     )
 
@@ -87,7 +90,7 @@ def law_numbers(evidence: LawEvidence, law: Law) -> dict[str, object]:
     closed, first = _closed_at_the_start(evidence, law), dict[str, str]()
     for call in sorted(evidence.calls, key=lambda call: call.requested_at):
         at = min(evidence.arrivals.get(call.id, [call.requested_at])) + evidence.ahead
-        local = at.astimezone(ZoneInfo(call.zone_key.split("|")[0]))
+        local = at.astimezone(ZoneInfo(call.zone_key.split("|")[0] or "UTC"))
         first.setdefault(call.jurisdiction_key, f"{call.jurisdiction_key} {local:%H:%M:%S}")
     return {
         "law's clock at the start": f"{evidence.started_at + evidence.ahead:%A %Y-%m-%d %H:%M:%S} UTC",
@@ -108,6 +111,9 @@ class _ClosedPlaces:
 def _closed_at_the_start(evidence: LawEvidence, law: Law) -> _ClosedPlaces:
     waited, kept = 0, Counter[str]()
     for place in evidence.contacts:
+        if not place.zone_key or not place.jurisdiction_key:
+            kept["places that are not known"] += place.not_called
+            continue
         zones = place.zone_key.split("|")
         breaches = evidence.law_of(law, place).breaches(evidence.started_at + evidence.ahead, zones)
         if breaches:
