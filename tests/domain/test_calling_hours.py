@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from outdial.domain.calling_hours import (
     DEFAULT_HOURS,
     CallingHours,
-    is_open,
     is_zone_name,
     local_times,
-    never_opens,
-    next_open,
     parse_calling_hours,
     zones_of,
 )
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
 from outdial.domain.openings import SEARCH, Window
+from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
+from outdial.domain.rules import UNRESTRICTED, EffectiveWindow
 
 MINUTE = timedelta(minutes=1)
 ZONES = sorted(name for name in available_timezones() if is_zone_name(name))
@@ -43,6 +43,22 @@ ODD_MOMENTS = [
     ("Antarctica/Troll", datetime(2026, 3, 29, 1, tzinfo=UTC)),
     ("Asia/Kathmandu", datetime(1985, 12, 31, 18, 30, tzinfo=UTC)),
 ]
+
+
+def window(hours: CallingHours, key: str) -> EffectiveWindow:
+    return UNRESTRICTED.window(hours, Place(key, ""), Purpose.SALES)
+
+
+def is_open(hours: CallingHours, key: str, at: datetime) -> bool:
+    return window(hours, key).is_open(at)
+
+
+def next_open(hours: CallingHours, key: str, after: datetime) -> datetime | None:
+    return window(hours, key).next_open(after)
+
+
+def never_opens(hours: CallingHours, key: str, at: datetime) -> bool:
+    return window(hours, key).never_opens(at)
 
 
 def hours_of(**raw: Any) -> CallingHours:

@@ -1,31 +1,21 @@
-"""When a contact may be called: windows of local time, evaluated in every time zone the contact may live in."""
+"""The calling hours of a campaign: windows of local time, and the time zones in which they must be open."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
-from outdial.domain.openings import (
-    SEARCH,
-    LocalSchedule,
-    Window,
-    Windows,
-    all_open,
-    ever_open,
-    local_time,
-    next_opening,
-)
+from outdial.domain.openings import Window, Windows, local_time
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _GROUPS = {"every_day": WEEKDAYS, "weekdays": WEEKDAYS[:5], "weekend": WEEKDAYS[5:]}
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
-_NEAR: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +24,6 @@ class CallingHours:
 
     week: tuple[Windows, ...]
     excluded_dates: frozenset[date]
-
-    @property
-    def changes(self) -> tuple[date, ...]:
-        """None: the week of a campaign stays the same."""
-        return ()
-
-    def windows(self, day: date) -> Windows:
-        """Return the windows of a date."""
-        return () if day in self.excluded_dates else self.week[day.weekday()]
-
-    def usual_windows(self, day: date) -> Windows:
-        """Return the windows of the weekday of a date."""
-        return self.week[day.weekday()]
 
 
 _NINE_TO_EIGHT = (Window(9 * 60, 20 * 60),)
@@ -98,44 +75,6 @@ def zones_of(zone_key: str) -> tuple[ZoneInfo, ...]:
     return tuple(ZoneInfo(name) for name in names)
 
 
-def is_open(hours: CallingHours, zone_key: str, at: datetime) -> bool:
-    """Return whether the aware moment `at` lies in a window in every zone of the key; False for an unknown zone."""
-    try:
-        return all_open(_schedules(hours, zone_key), at)
-    except UnknownZone:
-        return False
-
-
-def next_open(hours: CallingHours, zone_key: str, after: datetime) -> datetime | None:
-    """Return the earliest moment from `after` on, in UTC, when every zone of the key is open.
-
-    None when there is none within SEARCH. Only `never_opens` tells whether there is one later. Zones far apart may
-    share no hour at all: a North American toll-free number covers zones from Guam to St. John's.
-    """
-    try:
-        schedules = _schedules(hours, zone_key)
-    except UnknownZone:
-        return None
-    moment = local_time(after, UTC)
-    near = moment + _NEAR
-    found = next_opening(schedules, moment, near)
-    if found is not None or never_opens(hours, zone_key, moment):
-        return found
-    return next_opening(schedules, near, moment + SEARCH)
-
-
-def never_opens(hours: CallingHours, zone_key: str, at: datetime) -> bool:
-    """Return whether the zones of the key are never open together from `at` on, or one of them is unknown.
-
-    Excluded dates end, so they do not count: the zones must share no minute of the week in any combination of offsets
-    that they have within SEARCH.
-    """
-    try:
-        return not _ever_opens(hours.week, zone_key, local_time(at, UTC).date())
-    except UnknownZone:
-        return True
-
-
 def local_times(zone_key: str, at: datetime) -> dict[str, str]:
     """Return the ISO local time of `at` for each zone of the key; raise UnknownZone."""
     return {zone.key: local_time(at, zone).isoformat() for zone in zones_of(zone_key)}
@@ -146,15 +85,6 @@ def _zone_names() -> frozenset[str]:
     # 50 ms: it lists the directories of the zone database.
     names = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
     return frozenset(names | {"UTC", "Etc/UTC"})
-
-
-def _schedules(hours: CallingHours, zone_key: str) -> list[LocalSchedule]:
-    return [LocalSchedule(zone, hours) for zone in zones_of(zone_key)]
-
-
-@lru_cache(maxsize=4096)
-def _ever_opens(week: tuple[Windows, ...], zone_key: str, day: date) -> bool:
-    return ever_open(_schedules(CallingHours(week, frozenset()), zone_key), day)
 
 
 def _parse_day(key: str, raw: object) -> tuple[Window, ...]:

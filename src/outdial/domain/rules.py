@@ -398,7 +398,7 @@ class _RuledHours:
         return found
 
     def usual_windows(self, day: date) -> Windows:
-        windows = _ALL_DAY if self.hours is None else self.hours.usual_windows(day)
+        windows = _ALL_DAY if self.hours is None else self.hours.week[day.weekday()]
         for rule in self.rules:
             if rule.in_force_on(day):
                 if rule.prohibited:
