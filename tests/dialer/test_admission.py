@@ -26,7 +26,6 @@ from outdial.dialer.admission import (
     admit_places,
     campaign_hours,
 )
-from outdial.domain.calling_hours import 
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_DAILY_CAP
 from outdial.domain.openings import SEARCH
