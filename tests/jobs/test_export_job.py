@@ -99,6 +99,19 @@ async def test_a_run_after_a_dead_one_writes_the_file_again(
     assert len(text.splitlines()) == 21
 
 
+async def test_an_export_of_contacts_states_where_they_are(
+    worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("delete from contacts")
+    place = {"country": "US", "region": "MA", "postal_code": "02139", "jurisdiction_key": "US-MA"}
+    await create_contact(connection, tenant.organization_id, phone="+16175550100", **place)
+    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    await exports_of(worker, 10_000).run(export_id, tenant.organization_id)
+    header, row = (await exported(connection, export_id)).splitlines()
+    cells = dict(zip(header.lstrip("\ufeff").split(","), row.split(","), strict=True))
+    assert cells == cells | place
+
+
 async def test_times_in_a_file_are_in_the_zone_of_the_viewer(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection
 ) -> None:

@@ -232,11 +232,16 @@ async def test_pages_find_show_and_edit_a_contact(
     assert wrong.status_code == 400
     assert "is not a time zone" in wrong.text
     assert 'value="Mars/Base"' in wrong.text
+    unread = await browser.post_form(url, form | {"region": "Tejas"}, page=url)
+    assert unread.status_code == 400
+    assert "&#39;Tejas&#39; is not a state or province" in unread.text
+    form["region"] = "texas"
     saved = await browser.post_form(url, form, page=url)
     assert (saved.status_code, saved.headers["location"]) == (303, url)
     assert (await browser.post_form(url, form, page=url)).status_code == 412
     shown = await browser.get(url)
     assert 'value="America/Chicago"' in shown.text
+    assert 'value="TX"' in shown.text
     viewer = await browser_for(two_organizations.own.users["viewer"])
     assert '<form class="form"' not in (await viewer.get(url)).text
     assert (await viewer.post_form(url, form)).status_code == 403

@@ -70,6 +70,23 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     assert "people.csv" in jobs.text
 
 
+async def test_a_recognized_column_is_left_out(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    url = await upload(operator, two_organizations, b"phone,region\n+12122000001,Midwest\n+12122000002,Texas\n")
+    assert "&#39;Midwest&#39; is not a state or province" in (await operator.get(url)).text
+    mapped = f"{url}?map_region=-&region="
+    preview = (await operator.get(mapped)).text
+    assert "+12122000001" in preview
+    assert "is not a state" not in preview
+    assert 'name="map_region" value="-"' in preview
+
+    await operator.post_form(f"{url}/start", {"map_phone": "phone", "map_region": "-"}, page=mapped)
+    await worker.run_once()
+    rows = await connection.fetch("select region from contacts where phone like '+12122%'")
+    assert [row["region"] for row in rows] == [None, None]
+
+
 async def test_an_import_is_undone_from_its_page(
     two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker
 ) -> None:
