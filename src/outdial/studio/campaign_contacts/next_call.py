@@ -23,7 +23,7 @@ from outdial.dialer.admission import (
 )
 from outdial.dialer.doctor import countries_without_rules
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import ContactStatus
+from outdial.domain.contact import OVER_RULE_CAP, ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.explaining.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.place import Place
@@ -67,11 +67,12 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
         ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
     )
     place = Place(row.zone_key, row.jurisdiction_key)
+    facts = PlaceFacts(place=place, first_due_at=row.next_attempt_at, first_reason=row.status_reason or "")
     countries: Sequence[str] = ()
     zone: Admission
     try:
         hours = campaign_hours(row.calling_hours, row.purpose, rules)
-        zone = admit_place(hours, PlaceFacts(place=place, first_due_at=row.next_attempt_at), now)
+        zone = admit_place(hours, facts, now)
         countries = countries_without_rules(hours.at(place), now)
     except InvalidCallingHours:
         zone = Skip(reason=SkipReason.NEVER_OPENS)
@@ -89,5 +90,7 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
     waits = {
         WaitReason.ZONE_OPENS: "Waiting for calling hours to open in the contact's time zone.",
         WaitReason.LAW_OPENS: "Waiting for calling rules to allow a call to the contact's place.",
+        WaitReason.DAILY_CAP: "The number has reached the daily call cap.",
+        WaitReason.RULE_CAP: f"{facts.first_reason.removeprefix(OVER_RULE_CAP)}.",
     }
     return NextCall(at=zone.until, reason=f"{waits.get(zone.reason, 'Due as soon as a line is free.')} {attempts}")
