@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
@@ -16,6 +16,7 @@ from outdial.dialer.place_keys import EVERY as KEYS_EVERY
 from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.dialer.rescue import Rescuer
+from outdial.dialer.rules_check import CHECKED_EVERY, StaleRulesCheck
 from outdial.dialer.worker import Dialer
 from outdial.domain.rules import RuleBook
 from outdial.inbox.applier import EventApplier
@@ -45,6 +46,7 @@ class DialerParts:
     opt_out_sender: OptOutSender
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
+    rules_check: StaleRulesCheck
     clock_check: ClockCheck
 
 
@@ -80,7 +82,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         sender = RepeatingTask("opt_out_sender", TimedTask(parts.opt_out_sender, check), SEND_EVERY)
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
-        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys)
+        stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
+        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys, stale_rules)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -127,17 +130,13 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         return done
 
 
-def _rules(settings: DialerProcessSettings, now: datetime) -> RuleBook:
-    """Return the rules that calls keep to, and warn about those that were not checked for long: they stay in force."""
+def _rules(settings: DialerProcessSettings) -> RuleBook:
+    """Return the rules that calls keep to, and warn where simulated calls do not keep to all of them."""
     rules = rules_in_use(ignored=settings.ignore_rules).at_another_time(settings.rules_ahead)
     if settings.ignore_rules:
         log("dialer.calling_rules_ignored", level="warning", reason="OUTDIAL_CALLING_RULES=ignore")
     if settings.rules_ahead:
         log("dialer.calling_rules_ahead", level="warning", seconds=settings.rules_ahead.total_seconds())
-    stale = rules.stale(now.date())
-    if stale:
-        oldest = min(rule.checked_on for rule in stale)
-        log("dialer.calling_rules_old", level="warning", rules=len(stale), checked_on=oldest.isoformat())
     return rules
 
 
@@ -179,9 +178,9 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         clock = FollowingClock(system_clock or SystemClock())
         check = ClockCheck(database, clock)
         await check.compare()
-        provider = RetellProvider(clients)
+        provider, rules = RetellProvider(clients), _rules(settings)
         yield DialerParts(
-            dialer=Dialer(database, provider, clock, timing, rules=_rules(settings, clock.now()), hook=hook),
+            dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
             opt_out_sender=OptOutSender(database, provider, clock),
             opt_out_reader=OptOutReader(database, provider, clock),
@@ -193,5 +192,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
                 retry_speed=settings.retry_speed,
             ),
             place_keys=PlaceKeyUpdater(database, clock),
+            rules_check=StaleRulesCheck(rules, clock),
             clock_check=check,
         )
