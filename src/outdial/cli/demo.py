@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from outdial.cli.campaign import follow_in_lines, follow_live
+from outdial.cli.campaigns.commands import follow_in_lines, follow_live
 from outdial.cli.demo_report import print_report
 from outdial.cli.errors import explain
 from outdial.cli.output import fail, notes, print_json

@@ -9,7 +9,6 @@ from typer.core import TyperGroup
 
 from outdial import __version__
 from outdial.cli import (
-    campaign,
     contacts,
     database,
     hook,
@@ -22,6 +21,7 @@ from outdial.cli import (
     studio,
     users,
 )
+from outdial.cli.campaigns import commands as campaign
 from outdial.cli.errors import explain
 from outdial.cli.evidence import packs, verify
 from outdial.cli.functions import commands as functions

@@ -17,9 +17,9 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
-from outdial.cli.campaign_launch import launch_document, print_launch, read_launch
-from outdial.cli.campaign_settings import CampaignName, create, edit
-from outdial.cli.campaign_view import CampaignView, read_campaign
+from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
+from outdial.cli.campaigns.settings import CampaignName, create, edit
+from outdial.cli.campaigns.view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
     find_campaign,
