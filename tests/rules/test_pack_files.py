@@ -1,5 +1,7 @@
 """A rule pack loads whole or not at all: what is wrong with it is named by file and line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,17 @@ def test_every_shipped_row_names_its_source_and_its_calendars_exist() -> None:
         calendar for rule in book.rules for calendar in rule.holidays
     }
     assert len(book.groups["EU"]) == 27
+
+
+def test_the_library_of_holidays_is_loaded_with_the_rules_and_not_before() -> None:
+    """It takes 0.1 s, which every command would wait for."""
+    program = (
+        "import sys, outdial.cli.main, outdial.domain.rules, outdial.rules.pack as pack\n"
+        "print('holidays' in sys.modules)\n"
+        "pack.shipped_rules()\n"
+        "print('holidays' in sys.modules)\n"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert printed.stdout.split() == ["False", "True"]
