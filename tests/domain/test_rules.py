@@ -179,6 +179,21 @@ def test_switching_off_every_rule_of_a_country_does_not_close_it() -> None:
     assert britain.is_open(NOON)
 
 
+def test_rules_of_the_european_union_do_not_open_its_countries() -> None:
+    ireland = window("Europe/Dublin", "IE")
+
+    assert {rule.id for rule in ireland.rules_at(NOON)} == {"EU-AI-DISCLOSE", "EU-AUTOMATED"}
+    assert ireland.blocked_at(NOON) == NoRules(("IE",))
+
+
+def test_a_territory_has_the_federal_rules_and_a_caribbean_country_has_none() -> None:
+    puerto_rico, jamaica = window("America/Puerto_Rico", "US-PR"), window("America/Jamaica", "JM")
+
+    assert {"US-FCC-HOURS", "US-FTC-HOURS"} <= {rule.id for rule in puerto_rico.rules_at(NOON)}
+    assert puerto_rico.is_open(NOON)
+    assert jamaica.blocked_at(NOON) == NoRules(("JM",))
+
+
 def test_a_country_opens_from_the_day_on_which_its_first_rule_is_in_force() -> None:
     india = rule(
         id="OWN-INDIA", jurisdiction="IN", in_force_from="2026-12-01", hours={"every_day": [["09:00", "18:00"]]}
