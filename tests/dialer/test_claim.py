@@ -413,6 +413,7 @@ async def test_the_decision_record_says_why_the_call_was_allowed(stage: Stage) -
         "consent_required": "none",
         "consent": "none",
         "screening_lists": {},
+        "lists_lifted_by_consent": [],
         "attempts": 0,
         "max_attempts": 4,
         "calls_in_24_hours": 0,

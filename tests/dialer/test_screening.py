@@ -24,7 +24,7 @@ TODAY = NOW.date()
 
 async def claim(stage: Stage, campaign: Campaign) -> int:
     """Claim once and return how many calls came of it."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings)
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return len(claimed.calls)
@@ -283,7 +283,8 @@ async def test_the_decision_names_the_consent_and_the_lists_that_were_checked(st
     campaign = await create_campaign(stage.look, tenant, consent_required="express", lists_required=["national"])
     entry = await create_campaign_contact(stage.look, campaign)
     await consent(stage, entry, "written")
-    await screen(stage, campaign, "national", jurisdiction="US", registry_date=TODAY - timedelta(days=2))
+    number = entry.contact.phone
+    await screen(stage, campaign, "national", number, jurisdiction="US", registry_date=TODAY - timedelta(days=2))
     await screen(stage, campaign, "litigator")
 
     assert await claim(stage, campaign) == 1
@@ -295,3 +296,4 @@ async def test_the_decision_names_the_consent_and_the_lists_that_were_checked(st
         "litigator list": str(TODAY),
         "national list of US": str(TODAY - timedelta(days=2)),
     }
+    assert decision["lists_lifted_by_consent"] == ["national list of US"]

@@ -246,6 +246,17 @@ def test_an_incomplete_decision_is_explained_partly(decision: dict[str, Any]) ->
     assert all(sentence.endswith(".") for sentence in explain_decision(decision))
 
 
+def test_a_decision_says_which_consent_and_lists_were_checked() -> None:
+    checked = {"screening_lists": {"litigator list": "2026-03-01", "US-TX list": "2026-03-02"}}
+    assert explain_decision({"consent": "none", "consent_required": "none", "screening_lists": {}}) == []
+    assert explain_decision({"consent": "written", "consent_required": "express", **checked}) == [
+        "The contact had given written consent; the campaign requires express consent.",
+        "The number was checked against the litigator list (2026-03-01), US-TX list (2026-03-02), without a match.",
+    ]
+    lifted = explain_decision(checked | {"lists_lifted_by_consent": ["US-TX list"]})
+    assert lifted[0].endswith("; written consent lifts the US-TX list.")
+
+
 async def test_calls_of_another_organization_are_not_found(
     two_organizations: TwoOrganizations, client_for: ClientFor
 ) -> None:

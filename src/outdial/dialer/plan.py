@@ -280,6 +280,7 @@ def decision(
         "consent_required": screening.consent_required,
         "consent": contact.consent or Basis.NONE,
         "screening_lists": {each.name: each.registry_date.isoformat() for each in screening.lists.values()},
+        "lists_lifted_by_consent": [each.name for each in screening.lifted_lists(contact)],
         "attempts": contact.attempts,
         "max_attempts": campaign.max_attempts,
         "calls_in_24_hours": sum(called_at > start_at - DAY for called_at in contact.recent_calls),

@@ -27,11 +27,17 @@ class Screening:
 
     def list_with(self, contact: DueContact) -> ScreeningList | None:
         """Return the first list with the number of the contact, unless the contact's written consent lifts it."""
-        is_written = contact.consent == Basis.WRITTEN
-        for list_id, each in self.lists.items():
-            if list_id in contact.listed_on and not (is_written and each.kind in LIFTED_BY_CONSENT):
-                return each
-        return None
+        lifted = self.lifted_lists(contact)
+        return next((each for each in self._lists_with(contact) if each not in lifted), None)
+
+    def lifted_lists(self, contact: DueContact) -> list[ScreeningList]:
+        """Return the lists with the number of the contact that its written consent lifts."""
+        if contact.consent != Basis.WRITTEN:
+            return []
+        return [each for each in self._lists_with(contact) if each.kind in LIFTED_BY_CONSENT]
+
+    def _lists_with(self, contact: DueContact) -> list[ScreeningList]:
+        return [each for list_id, each in self.lists.items() if list_id in contact.listed_on]
 
 
 async def screening_lists(connection: Connection, organization_id: UUID) -> dict[UUID, ScreeningList]:

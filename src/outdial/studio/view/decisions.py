@@ -89,6 +89,7 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
     lines += _explain_rules(decision)
     if (listed := decision.get("do_not_call")) is not None:
         lines.append(f"The number was {'not ' if listed == 'not listed' else ''}on the do-not-call list.")
+    lines += _screening_lines(decision)
     if {"attempts", "max_attempts"} <= decision.keys():
         attempts = decision["attempts"]
         lines.append(f"{attempts} of {decision['max_attempts']} attempts had been made.")
@@ -117,6 +118,20 @@ def _explain_rules(decision: Mapping[str, Any]) -> list[str]:
         return ["Calling rules were ignored, as for simulated calls."]
     rules = ", ".join(map(str, rule_ids)) or "none applies"
     return [f"Calling rules of {place_names(key)}: {rules} (rules of {decision['pack_date']})."]
+
+
+def _screening_lines(decision: Mapping[str, Any]) -> list[str]:
+    lines = []
+    consent, required = decision.get("consent", "none"), decision.get("consent_required", "none")
+    if consent != "none":
+        needed = f"; the campaign requires {required} consent" if required != "none" else ""
+        lines.append(f"The contact had given {consent} consent{needed}.")
+    lists, lifted = decision.get("screening_lists"), decision.get("lists_lifted_by_consent") or []
+    if isinstance(lists, Mapping) and lists:
+        checked = ", ".join(f"{name} ({day})" for name, day in lists.items())
+        found = f"; written consent lifts the {' and the '.join(map(str, lifted))}" if lifted else ", without a match"
+        lines.append(f"The number was checked against the {checked}{found}.")
+    return lines
 
 
 def _clock(value: object) -> str:
