@@ -76,32 +76,7 @@ def upload(
         default_region=region,
     )
 
-    async def work(database: Database) -> UploadedList:
-        async with database.as_service() as connection:
-            organization_id = await find_organization(connection, organization)
-        size = None if is_stdin else file.stat().st_size
-        with (
-            nullcontext(sys.stdin.buffer) if is_stdin else file.open("rb") as source,
-            Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
-        ):
-            task = bars.add_task("Uploading", total=size, numbers=0, refused=0)
-
-            async def blocks() -> AsyncIterator[bytes]:
-                while block := source.read(_BLOCK_BYTES):
-                    bars.update(task, advance=len(block))
-                    yield block
-
-            return await upload_screening_list(
-                blocks(),
-                new,
-                database.as_service,
-                organization_id=organization_id,
-                actor=Actor(),
-                clock=clock,
-                on_progress=lambda numbers, refused: bars.update(task, numbers=numbers, refused=refused),
-            )
-
-    uploaded = as_service(work)
+    uploaded = as_service(lambda database: _upload(database, None if is_stdin else file, new, organization))
     if as_json:
         print_json(uploaded)
         return
@@ -159,3 +134,32 @@ def remove(
     if as_service(work) is None:
         raise ActionRefused(f"{list_id} is not a current list: outdial screening list shows all")
     console.print("Removed the list.")
+
+
+async def _upload(
+    database: Database, file: Path | None, new: NewScreeningList, organization: str | None
+) -> UploadedList:
+    """Upload a file, or standard input, with a progress bar."""
+    async with database.as_service() as connection:
+        organization_id = await find_organization(connection, organization)
+    with (
+        nullcontext(sys.stdin.buffer) if file is None else file.open("rb") as source,
+        Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
+    ):
+        size = None if file is None else file.stat().st_size
+        task = bars.add_task("Uploading", total=size, numbers=0, refused=0)
+
+        async def blocks() -> AsyncIterator[bytes]:
+            while block := source.read(_BLOCK_BYTES):
+                bars.update(task, advance=len(block))
+                yield block
+
+        return await upload_screening_list(
+            blocks(),
+            new,
+            database.as_service,
+            organization_id=organization_id,
+            actor=Actor(),
+            clock=clock,
+            on_progress=lambda numbers, refused: bars.update(task, numbers=numbers, refused=refused),
+        )

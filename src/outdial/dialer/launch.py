@@ -106,6 +106,8 @@ async def launch_summary(
         ((list_id, each) for list_id, each in found.items() if each.kind in kinds),
         key=lambda item: item[1].kind in LIFTED_BY_CONSENT,
     )
+    lifted = [each.kind in LIFTED_BY_CONSENT for _, each in lists]
+    await launch.allow_sort_memory(connection)
     rows = await launch.count_uncallable(
         connection,
         campaign_id=campaign_id,
@@ -113,7 +115,8 @@ async def launch_summary(
         scopes=scopes_of(purpose),
         accepted=accepted_bases(consent_required),
         list_ids=[list_id for list_id, _ in lists],
-        lifted=[each.kind in LIFTED_BY_CONSENT for _, each in lists],
+        lifted=lifted,
+        reads_consents=consent_required is not RequiredConsent.NONE or any(lifted),
     )
     rules = await read_rules(connection, campaign.organization_id, shipped)
     counting = _Counting(

@@ -20,8 +20,8 @@ _AREA_CODE_HEADERS: Final = ("area_code", "areacode", "npa")
 _LOCAL_HEADERS: Final = ("number", "local_number", "phone", "phone_number", "telephone_number", "last_seven")
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _ANY_NUMBER: Final = "+14155552671"
-# libphonenumber takes 50 to 90 us for a number, which is minutes for a national list. A number of the North American
-# plan that says so is read without it. One that does not exist does no harm in a list of numbers not to call.
+# libphonenumber takes 50 to 90 us for a number, which is minutes for a national list. North American numbers are read
+# without it: one that does not exist does no harm in a list of numbers that must not be called.
 _NORTH_AMERICAN: Final = re.compile(r"(?:\+?1)?([2-9]\d{2}[2-9]\d{6})")
 _PUNCTUATION: Final = str.maketrans("", "", " ().-")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder
 from outdial.db.session import Connection
 
 
@@ -26,27 +26,42 @@ class UncallableCount:
 
 _uncallable_count = row_builder(UncallableCount)
 
+_ALLOW_SORT_MEMORY = """\
+select set_config('work_mem', '32MB', true) as id;
+"""
+
+
+async def allow_sort_memory(connection: Connection) -> str:
+    """Let the statements of this transaction sort and hash a million phones in memory: 4 MB, the default, spills to
+    disk.
+    """
+    value: str = required(await connection.fetchval(_ALLOW_SORT_MEMORY), "allow_sort_memory")
+    return value
+
+
 _COUNT_UNCALLABLE = """\
 with pending as (
   select cc.phone, cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
   where cc.campaign_id = $1 and cc.status = 'pending'
 ),
 opted_out as (
-  select distinct d.phone from do_not_call d
-  where d.organization_id = $2 and d.purpose = any ($3::text[])
+  select distinct d.phone
+  from pending p
+  join do_not_call d on d.organization_id = $2 and d.phone = p.phone and d.purpose = any ($3::text[])
 ),
 consenting as (
   select c.phone, bool_or(c.basis = any ($4::text[])) as is_accepted, bool_or(c.basis = 'written') as is_written
-  from consents c
-  where c.organization_id = $2 and c.scope = any ($3::text[]) and c.revoked_at is null
-    and c.basis in ('written', 'express')
+  from pending p
+  join consents c on c.organization_id = $2 and c.phone = p.phone
+  where c.scope = any ($3::text[]) and c.revoked_at is null and c.basis in ('written', 'express')
+    and $5::boolean
   group by c.phone
 ),
 listed as (
   select n.phone, min(l.position) as first_list, min(l.position) filter (where not l.is_lifted) as first_not_lifted
   from pending p
   join screened_numbers n on n.organization_id = $2 and n.phone = p.phone
-  join unnest($5::uuid[], $6::boolean[]) with ordinality as l (list_id, is_lifted, position)
+  join unnest($6::uuid[], $7::boolean[]) with ordinality as l (list_id, is_lifted, position)
     on l.list_id = n.list_id
   group by n.phone
 ),
@@ -78,19 +93,21 @@ async def count_uncallable(
     organization_id: UUID,
     scopes: Sequence[str],
     accepted: Sequence[str],
+    reads_consents: bool,
     list_ids: Sequence[UUID],
     lifted: Sequence[bool],
 ) -> list[UncallableCount]:
     """Count the pending contacts of a campaign by place and by the first reason not to call them.
 
     `accepted` are the bases of the consent that the campaign requires, none if it requires none. `list_ids` are the
-    lists that apply, those that no consent lifts first; `lifted` says of each whether written consent lifts it. The
-    statement reads each table once and joins them as sets, with no probe per contact.
+    lists that apply, those that no consent lifts first; `lifted` says of each whether written consent lifts it. Unless
+    `reads_consents`, consents make no difference and are not read. The tables are joined as sets: of a large campaign
+    they are read once, of a small one through their indexes.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
         _uncallable_count(record)
         for record in await connection.fetch(
-            _COUNT_UNCALLABLE, campaign_id, organization_id, scopes, accepted, list_ids, lifted
+            _COUNT_UNCALLABLE, campaign_id, organization_id, scopes, accepted, reads_consents, list_ids, lifted
         )
     ]
