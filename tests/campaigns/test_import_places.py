@@ -88,9 +88,15 @@ async def test_a_row_whose_place_cannot_be_read_is_refused_with_its_line_and_rea
 
 @pytest.mark.parametrize(
     ("header", "field"),
-    [(header, "region") for header in ("state", "Region", "PROVINCE", "State/Province", "State or Province")]
-    + [(header, "postal_code") for header in ("zip", "ZIP Code", "zipcode", "Postal Code", "postcode")]
-    + [(header, "country") for header in ("country", "Country Name")],
+    [
+        (header, "region")
+        for header in ("state", "Region", "PROVINCE", "State/Province", "State or Province", "Address 1 - Region")
+    ]
+    + [
+        (header, "postal_code")
+        for header in ("zip", "ZIP Code", "zipcode", "Postal Code", "postcode", "Address 1 - Postal Code")
+    ]
+    + [(header, "country") for header in ("country", "Country Name", "Address 1 - Country")],
 )
 async def test_columns_of_the_place_are_recognized(
     api: Database, campaign: Campaign, connection: asyncpg.Connection, header: str, field: str
@@ -113,6 +119,18 @@ async def test_a_calling_code_that_names_a_country_states_it(
     rows = [(row["phone"], row["country"]) for row in await rows_of(connection, campaign)]
     # Canada has several provinces, so that a toll-free number there needs more than the country.
     assert rows == [("+15125550101", "US"), ("+442079460102", None), ("+442079460103", "GB")]
+
+
+async def test_a_number_without_a_country_code_is_of_the_country_of_its_row(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    """By the region of the import, the first would be another number: one of New Jersey."""
+    report = await run(
+        api, campaign, "phone,country\n5512345678,Mexico\n030 23125136,Germany\n5125550103,-\n5125550104,Atlantis\n"
+    )
+    rows = [(row["phone"], row["country"]) for row in await rows_of(connection, campaign)]
+    assert rows == [("+525512345678", "MX"), ("+493023125136", "DE"), ("+15125550103", None)]
+    assert [row.kind for row in report.first_refused] == [Refusal.BAD_PLACE]
 
 
 async def test_a_column_that_only_looks_like_a_place_can_be_left_out(

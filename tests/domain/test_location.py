@@ -150,6 +150,14 @@ def test_numbers_of_no_country_need_a_country_or_a_time_zone() -> None:
     assert keys("+448001111111", country="UK") == ("Europe/London", "GB", "country")
 
 
+def test_a_dash_states_nothing() -> None:
+    assert keys("+14155552671", region="-", country=" -- ", postal_code=".", timezone="?") == (
+        PACIFIC,
+        "US-CA",
+        "number",
+    )
+
+
 def test_sources_that_agree_narrow_each_other() -> None:
     assert keys("+15122000123", region="TX") == (CENTRAL, "US-TX", "region")
     assert keys("+19152000123", region="TX") == (MOUNTAIN, "US-TX", "region")

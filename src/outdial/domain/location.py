@@ -33,7 +33,7 @@ _DATA_VERSION: Final = 1
 
 
 def _keys_version() -> int:
-    major, minor, patch = (int(part) for part in phonenumbers.__version__.split(".")[:3])
+    major, minor, patch, *_ = (*(int(part) for part in re.findall(r"\d+", phonenumbers.__version__)), 0, 0, 0)
     return _DATA_VERSION * 10_000_000 + major * 100_000 + minor * 1_000 + patch
 
 
@@ -176,9 +176,8 @@ def _missing(read: _Stated, problem: str | None) -> str:
 
 
 def _read(phone: Phone, stated: StatedPlace) -> _Stated | Unlocatable:
-    timezone, country_text, region_text, postal_text = (
-        (text or "").strip() or None for text in (stated.timezone, stated.country, stated.region, stated.postal_code)
-    )
+    timezone = (stated.timezone or "").strip() or None
+    country_text, region_text, postal_text = map(_text, (stated.country, stated.region, stated.postal_code))
     if timezone and not is_zone_name(timezone):
         return Unlocatable("timezone", f"{timezone!r} is not a time zone; use an IANA name")
     country = find_country(country_text) if country_text else None
@@ -193,6 +192,12 @@ def _read(phone: Phone, stated: StatedPlace) -> _Stated | Unlocatable:
     has_no_state = postal is not None and postal.country == "US" and not postal.regions
     is_military = read.is_military or has_no_state
     return replace(read, timezone=timezone, country=country, postal=postal, is_military=is_military)
+
+
+def _text(text: str | None) -> str | None:
+    """Return `text` trimmed; None for a dash and the like, which say that there is no value."""
+    trimmed = (text or "").strip()
+    return trimmed if any(letter.isalnum() for letter in trimmed) else None
 
 
 def _read_region(text: str, country: str | None, phone: Phone) -> _Stated | Unlocatable:

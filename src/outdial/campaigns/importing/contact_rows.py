@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from outdial.campaigns.errors import UnknownRegion
 from outdial.campaigns.importing.columns import Columns, cell_text
 from outdial.campaigns.importing.consent_columns import read_consent
@@ -12,6 +14,7 @@ from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
+from outdial.domain.geography.countries import find_country
 from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import GivenConsent
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
@@ -62,7 +65,7 @@ class Chunk:
 
 
 class ContactReader:
-    """Reads contacts from rows at `now`. Numbers without a country code belong to `default_region`.
+    """Reads contacts from rows. Numbers without a country code belong to the row's country, or `default_region`.
 
     The constructor raises UnknownRegion if libphonenumber does not know the region.
     """
@@ -112,7 +115,8 @@ def read_phone(columns: Columns, cells: Sequence[str], default_region: str | Non
     """Return the phone cell of a row as written, and the number in it.
 
     If the cell is empty, the one other phone column with a value is read, unless the user chose the phone column. With
-    values in several, none is read. The number belongs to the calling code of its row, else to `default_region`.
+    values in several, none is read. The number belongs to the calling code of its row, else to the country of its row,
+    else to `default_region`.
     """
     written = cells[columns.fields["phone"]].strip()
     if cell_text(written):
@@ -136,7 +140,7 @@ def _read_number(
 ) -> Phone | InvalidPhone:
     code = columns.cell(cells, "calling_code")
     if code is None:
-        return parse_phone(written, default_region)
+        return parse_phone(written, _region_of_row(columns, cells) or default_region)
     match read_calling_code(code):
         case None:
             column = columns.names[columns.fields["calling_code"]]
@@ -145,6 +149,12 @@ def _read_number(
             return parse_phone(written, default_region, calling_code)
         case str(region):
             return parse_phone(written, region)
+
+
+def _region_of_row(columns: Columns, cells: Sequence[str]) -> str | None:
+    """Return the country of a row if it has telephone numbers; None for text that the place is refused for later."""
+    country = find_country(columns.cell(cells, "country") or "")
+    return country if country in SUPPORTED_REGIONS else None
 
 
 def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:
