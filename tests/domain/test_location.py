@@ -151,11 +151,9 @@ def test_numbers_of_no_country_need_a_country_or_a_time_zone() -> None:
 
 
 def test_a_dash_states_nothing() -> None:
-    assert keys("+14155552671", region="-", country=" -- ", postal_code=".", timezone="?") == (
-        PACIFIC,
-        "US-CA",
-        "number",
-    )
+    assert keys("+14155552671", region="-", country=" -- ", postal_code=".") == (PACIFIC, "US-CA", "number")
+    # A time zone opens hours, so that nothing that is written there is passed over.
+    assert problem("+14155552671", timezone="-").field == "timezone"
 
 
 def test_sources_that_agree_narrow_each_other() -> None:

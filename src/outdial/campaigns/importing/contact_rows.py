@@ -65,8 +65,9 @@ class Chunk:
 
 
 class ContactReader:
-    """Reads contacts from rows. Numbers without a country code belong to the row's country, or `default_region`.
+    """Reads contacts from rows at `now`.
 
+    Numbers without a country code belong to the country of their row, else to `default_region`.
     The constructor raises UnknownRegion if libphonenumber does not know the region.
     """
 
