@@ -91,7 +91,9 @@ def test_rules_that_an_organization_switched_off_or_added_count() -> None:
     own = {"id": "OWN-1", "jurisdiction": "US-TX", "purpose": "any", "hours": {"every_day": [["13:00", "14:00"]]}}
 
     assert not breaches(india)
-    assert any("OWN-1: outside its hours" in text for text in breaches(evidence(own_rules=[own])))
+    for jurisdiction in ("US-TX", "US-ZZ"):
+        found = evidence(jurisdiction, own_rules=[own])
+        assert any("OWN-1: outside its hours" in text for text in breaches(found))
 
 
 def test_the_report_counts_who_waited_and_who_was_not_called() -> None:

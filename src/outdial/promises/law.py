@@ -45,7 +45,10 @@ class Law:
         self, jurisdictions: Sequence[str], purpose: str, *, own: Sequence[Mapping[str, Any]] = ()
     ) -> "LawOfPlace":
         """Return the rows that may apply to calls of a purpose in a place, and those that an organization added."""
-        rows = [row for row in (*self.rows, *own) if self._covers(row, jurisdictions, purpose)]
+        # The packs have rows for the unknown state; a rule that an organization added may be that of the contact's.
+        possible = [*jurisdictions, *("US" for name in jurisdictions if name == "US-ZZ")]
+        rows = [row for row in self.rows if self._covers(row, jurisdictions, purpose)]
+        rows += [row for row in own if self._covers(row, possible, purpose)]
         known = {row["jurisdiction"] for row in (*self.rows, *own)}
         return LawOfPlace(
             rows=rows,
