@@ -25,6 +25,7 @@ from tests.support.factories import (
     create_contact,
     create_member,
     create_tenant,
+    insert,
 )
 from tests.support.postgres import Scratch
 from tests.support.rules import BOOK, FLORIDA
@@ -166,6 +167,13 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             ),
             "no_rules",
             "No calling rule for Portugal and Spain: add one or switch the check off under Rules",
+        ),
+        (
+            facts_of(
+                places=(zone("Europe/Madrid", jurisdiction="ES"), zone("Europe/Paris", jurisdiction="FR")), rules=BOOK
+            ),
+            "law_opens",
+            "the next may start 09:00; no calling rule for Spain: add one or switch the check off under Rules",
         ),
         (
             facts_of(places=(zone("Europe/Paris"),), rules=BOOK),
@@ -350,3 +358,36 @@ async def test_the_facts_are_read_as_the_caller_may_see_them(database: Scratch, 
     assert is_full.sentence(str) == "The account has reached its limit of 1 concurrent call"
     assert is_capped is not None
     assert (is_capped.reason, is_capped.at) == (WaitReason.DAILY_CAP, LATER)
+
+
+async def test_the_doctor_reads_the_rules_that_an_organization_has_switched_off(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    viewer = await create_member(connection, tenant.organization_id, "viewer")
+    campaign = await create_campaign(connection, tenant, next_batch_at=NOW)
+    await create_campaign_contact(
+        connection, campaign, zone_key="Europe/Madrid", jurisdiction_key="ES", next_attempt_at=NOW
+    )
+
+    async with (
+        await Database.connect(database.dsn_for("outdial_api"), application_name="tests") as api,
+        api.as_caller("authenticated", {"sub": str(viewer), "role": "authenticated"}) as caller,
+    ):
+        before = (await examine(caller, [campaign.id], NOW, BOOK))[campaign.id]
+        await insert(
+            connection,
+            "rule_switches",
+            organization_id=tenant.organization_id,
+            rule_id="ES-NO-RULE",
+            is_off=True,
+            reason="Checked with counsel",
+            actor=str(viewer),
+            at=NOW,
+        )
+        after = (await examine(caller, [campaign.id], NOW, BOOK))[campaign.id]
+
+    assert before is not None
+    assert before.reason is WaitReason.NO_RULES
+    assert before.countries == ["ES"]
+    assert after is None

@@ -62,6 +62,17 @@ ContactSkipReason: TypeAlias = Literal[
     SkipReason.CALLER_BLOCKED,
 ]
 
+_OF_PLACES: Final = frozenset(
+    {
+        WaitReason.ZONE_OPENS,
+        WaitReason.LAW_OPENS,
+        WaitReason.NO_RULES,
+        WaitReason.RETRY_DUE,
+        WaitReason.DAILY_CAP,
+        WaitReason.RULE_CAP,
+    }
+)
+"""The reasons of places: the calling hours were read for them, and are valid."""
 FAILS_IN: Final = (CampaignStatus.ACTIVE, CampaignStatus.PAUSING, CampaignStatus.CANCELLING)
 """The statuses in which the dialer works on a campaign."""
 OVERDUE: Final = timedelta(seconds=30)
@@ -111,7 +122,12 @@ class Diagnosis:
         at = "" if self.at is None else format_moment(self.at)
         match self.reason:
             case WaitReason():
-                return _wait_sentence(self.reason, self, at)
+                sentence = _wait_sentence(self.reason, self, at)
+                if not self.countries or self.reason is WaitReason.NO_RULES:
+                    return sentence
+                # Other contacts wait for a rule, which no hour brings.
+                unruled = no_rules_sentence(self.countries)
+                return f"{sentence}; {unruled[:1].lower()}{unruled[1:]}"
             case SkipReason():
                 return _skip_sentence(self.reason, self)
             case RunReason.NO_DIALER:
@@ -233,20 +249,17 @@ def _explain(facts: DialingFacts, admission: Admission, now: datetime) -> Diagno
 
 def _diagnose_wait(wait: Wait, facts: DialingFacts, now: datetime) -> Diagnosis:
     campaign, reason, until = facts.campaign, wait.reason, wait.until
-    match reason:
-        case WaitReason.ZONE_OPENS | WaitReason.LAW_OPENS:
-            opens_at = _closed_places(campaign, reason, now)
-            first = {place.zone_key for place, opening in opens_at.items() if opening == until}
-            zone = min(first) if len(first) == 1 and "|" not in min(first) else None
-            return Diagnosis(reason=reason, at=until, facts=facts, places=list(opens_at), zone=zone)
-        case WaitReason.NO_RULES:
-            hours = campaign_hours(campaign.calling_hours, campaign.purpose, campaign.rules)
-            countries = {
-                name for each in campaign.places for name in countries_without_rules(hours.at(each.place), now)
-            }
-            return Diagnosis(reason=reason, at=None, facts=facts, countries=sorted(countries))
-        case _:
-            return Diagnosis(reason=reason, at=until, facts=facts)
+    if reason not in _OF_PLACES:
+        return Diagnosis(reason=reason, at=until, facts=facts)
+    hours = campaign_hours(campaign.calling_hours, campaign.purpose, campaign.rules)
+    countries = {name for each in campaign.places for name in countries_without_rules(hours.at(each.place), now)}
+    diagnosis = Diagnosis(reason=reason, at=until, facts=facts, countries=sorted(countries))
+    if reason not in (WaitReason.ZONE_OPENS, WaitReason.LAW_OPENS):
+        return diagnosis
+    opens_at = _closed_places(campaign, reason, now)
+    first = {place.zone_key for place, opening in opens_at.items() if opening == until}
+    zone = min(first) if len(first) == 1 and "|" not in min(first) else None
+    return replace(diagnosis, places=list(opens_at), zone=zone)
 
 
 def _closed_places(campaign: CampaignFacts, reason: WaitReason, now: datetime) -> dict[Place, datetime | None]:
