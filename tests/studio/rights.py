@@ -234,6 +234,7 @@ rollback is answered with 503, because no function host runs beside these tests.
 ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /": {"nobody": 303, "outsider": 200, "viewer": 303},
     "GET /api/v1/docs": {"nobody": 200, "outsider": 200, "viewer": 200},
+    "GET /api/v1/docs/schemas": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /api/v1/openapi.json": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /api/v1/me": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /api/v1/organizations": {"nobody": 401, "outsider": 200, "viewer": 200},

@@ -119,5 +119,10 @@ async def test_the_api_reference_lists_every_route_and_stays_small(client_for: C
         assert f"<code>{path}</code>" in page.text
         assert verbs
     sections = re.findall(r'id="group-([^"]+)"', page.text)
+    schemas = await client.get("/api/v1/docs/schemas")
+    assert len(schemas.content) < 60_000
+    named = re.findall(r'href="docs/schemas#(schema-\w+)"', page.text)
+    assert named
+    assert {name for name in named if f'id="{name}"' not in schemas.text} == set()
     tags = {tag for verbs in document["paths"].values() for verb in verbs.values() for tag in verb["tags"]}
     assert sorted(sections) == sorted(tag.replace(" ", "-") for tag in tags)

@@ -1,4 +1,4 @@
-"""The API reference page: the OpenAPI document rendered without scripts or third-party files."""
+"""The API reference: the OpenAPI document rendered as two pages, without scripts or third-party files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class ApiOperation:
 
 @router.get("/docs")
 async def show_docs(request: Request) -> Response:
-    """Show every API route, with a link to the OpenAPI document."""
+    """Show every API route, with links to the schemas and to the OpenAPI document."""
     document = request.app.openapi()
     groups: dict[str, list[ApiOperation]] = {}
     for path, methods in sorted(document["paths"].items()):
@@ -70,11 +70,23 @@ async def show_docs(request: Request) -> Response:
                     ],
                 )
             )
-    schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
     errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
     return page(
-        request, "web/api_docs.html", groups=groups, schemas=schemas, errors=errors, url=request.app.openapi_url
+        request,
+        "web/api_docs.html",
+        groups=groups,
+        schemas=document["components"]["schemas"].keys(),
+        errors=errors,
+        url=request.app.openapi_url,
     )
+
+
+@router.get("/docs/schemas")
+async def show_schemas(request: Request) -> Response:
+    """Show the schemas of request and response bodies."""
+    document = request.app.openapi()
+    schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
+    return page(request, "web/api_schemas.html", schemas=schemas)
 
 
 def _schema_text(schema: Mapping[str, Any]) -> str:
