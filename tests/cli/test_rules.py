@@ -129,3 +129,20 @@ def test_a_campaign_adds_its_hours_and_purpose_and_what_is_known_of_the_number(
     gates = {gate["name"]: gate["is_open"] for gate in after["gates"]}
     assert (after["jurisdictions"], gates["calling hours"], gates["do-not-call list"]) == (["US-OR"], True, False)
     assert (gates["daily cap"], after["open"], after["next_open"]) == (True, False, None)
+
+
+def test_consent_and_lists_that_a_campaign_requires_are_gates(acme: Outdial) -> None:
+    acme(
+        "campaign", "create", "--name=Spring", "--agent=agent_1", "--from=+12125550100", "--hours=always",
+        "--consent=express", "--require-list=national",
+    )  # fmt: skip
+    question = ("rules", "explain", FLORIDA, "--at=2026-12-01T15:00Z")
+
+    required = {gate["name"]: gate for gate in acme.json(*question, "--campaign=Spring")["gates"]}
+    other = {gate["name"] for gate in acme.json(*question, "--organization=Acme")["gates"]}
+
+    assert (required["consent"]["is_open"], required["national list"]["is_open"]) == (False, False)
+    assert required["consent"]["text"] == "no express consent for sales calls on record"
+    assert required["national list"]["text"].startswith("upload a national list")
+    assert required["screening lists"]["is_open"] is True
+    assert "consent" not in other

@@ -17,7 +17,9 @@ from outdial.clock import SystemClock
 from outdial.db.queries import calling_rules, campaigns
 from outdial.db.rows import required
 from outdial.db.session import Database
+from outdial.dialer.screening import screening_lists
 from outdial.domain.calling_hours import CallingHours, parse_calling_hours
+from outdial.domain.explaining.permission_gates import permission_gates
 from outdial.domain.explaining.rule_explanation import Gate, PhoneHistory, RuleExplanation, explain_rules
 from outdial.domain.explaining.rule_wording import (
     CONFIDENCES,
@@ -30,9 +32,10 @@ from outdial.domain.explaining.rule_wording import (
 from outdial.domain.geography.countries import find_country
 from outdial.domain.geography.place_names import place_name
 from outdial.domain.location import StatedPlace, Unlocatable, locate
+from outdial.domain.permission.consent import scopes_of
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 from outdial.domain.place import Place
-from outdial.domain.purpose import Purpose
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.rule_parsing import rule_document
 from outdial.domain.rules import CallingRule, RuleBook
 from outdial.rules.pack import shipped_rules
@@ -149,11 +152,12 @@ def explain(
         raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
     number = _read_phone(phone, country)
     stated = StatedPlace(timezone=timezone, country=country, region=state, postal_code=postal_code)
+    question = _Question(number=number, stated=stated, at=moment, purpose=purpose)
     if campaign is None and organization is None:
-        facts = _CallFacts(book=shipped_rules())
+        facts = _CallFacts(book=shipped_rules(), purpose=purpose or Purpose.SALES)
     else:
-        facts = as_service(lambda database: _stored_facts(database, number, moment, campaign, organization))
-    answer = _answer(number, stated, facts, purpose or facts.purpose, moment)
+        facts = as_service(lambda database: _stored_facts(database, question, campaign, organization))
+    answer = _answer(question, facts)
     if as_json:
         print_json(answer.as_dict())
     else:
@@ -196,6 +200,16 @@ def add(
         print_json(rule_document(added))
     else:
         console.print(f"Added {added.id}: {rule_text(added)}.", markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A number, what is stated about its contact, a time, and the purpose, None for that of the campaign."""
+
+    number: Phone
+    stated: StatedPlace
+    at: datetime
+    purpose: Purpose | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,25 +281,30 @@ class _Answer:
         notes.print(NOT_LEGAL_ADVICE)
 
 
-def _answer(number: Phone, stated: StatedPlace, facts: _CallFacts, purpose: Purpose, at: datetime) -> _Answer:
+def _answer(question: _Question, facts: _CallFacts) -> _Answer:
     place, source = facts.place, facts.zone_source
-    if place is None or stated != StatedPlace():
-        located = locate(number, stated)
+    if place is None or question.stated != StatedPlace():
+        located = locate(question.number, question.stated)
         if isinstance(located, Unlocatable):
             raise InvalidArgument(f"{located.field.replace('_', ' ')}: {located.reason}")
         place, source = located.place, located.zone_source
     return _Answer(
-        phone=number,
+        phone=question.number,
         zone_source=source,
         pack_date=facts.book.pack_date,
         explanation=explain_rules(
-            facts.book, hours=facts.hours, place=place, purpose=purpose, at=at, history=facts.history
+            facts.book,
+            hours=facts.hours,
+            place=place,
+            purpose=facts.purpose,
+            at=question.at,
+            history=facts.history,
         ),
     )
 
 
 async def _stored_facts(
-    database: Database, number: Phone, at: datetime, campaign: str | None, organization: str | None
+    database: Database, question: _Question, campaign: str | None, organization: str | None
 ) -> _CallFacts:
     async with database.as_service() as connection:
         plan = None
@@ -294,18 +313,36 @@ async def _stored_facts(
             plan = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         organization_id = plan.organization_id if plan else await find_organization(connection, organization)
         book = await organization_rules(connection, organization_id, shipped_rules())
+        purpose = question.purpose or (Purpose(plan.purpose) if plan else Purpose.SALES)
         known = await calling_rules.phone_facts(
-            connection, organization_id=organization_id, phone=number.e164, since=at - LONGEST_CAP
+            connection,
+            organization_id=organization_id,
+            phone=question.number.e164,
+            scopes=scopes_of(purpose),
+            since=question.at - LONGEST_CAP,
         )
+        lists = await screening_lists(connection, organization_id)
+    history = PhoneHistory(
+        do_not_call=known.do_not_call,
+        called_at=tuple(known.called_at),
+        daily_call_cap=known.daily_call_cap,
+        permissions=permission_gates(
+            purpose,
+            consent_required=RequiredConsent(plan.consent_required) if plan else RequiredConsent.NONE,
+            lists_required=[ListKind(kind) for kind in plan.lists_required] if plan else [],
+            consent=known.consent,
+            listed_on=[lists[list_id] for list_id in known.listed_on if list_id in lists],
+            lists=list(lists.values()),
+            today=question.at.date(),
+        ),
+    )
     return _CallFacts(
         book=book,
         hours=None if plan is None else parse_calling_hours(msgspec.json.decode(plan.calling_hours)),
-        purpose=Purpose.SALES if plan is None else Purpose(plan.purpose),
+        purpose=purpose,
         place=None if known.zone_key is None else Place(known.zone_key, known.jurisdiction_key or ""),
         zone_source=known.zone_source or "",
-        history=PhoneHistory(
-            do_not_call=known.do_not_call, called_at=tuple(known.called_at), daily_call_cap=known.daily_call_cap
-        ),
+        history=history,
     )
 
 

@@ -85,6 +85,8 @@ class PhoneFacts:
     jurisdiction_key: str | None
     zone_source: str | None
     do_not_call: bool
+    consent: str
+    listed_on: list[UUID]
     called_at: list[datetime]
 
 
@@ -255,19 +257,32 @@ async def wake_organization(connection: Connection, *, now: datetime, organizati
 
 _PHONE_FACTS = """\
 select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
-  exists (select from do_not_call d where d.organization_id = o.id and d.phone = $1) as do_not_call,
+  exists (select from do_not_call d where d.organization_id = o.id and d.phone = $1
+    and d.purpose = any ($2::text[])) as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = o.id and c.phone = $1
+    and c.basis in ('written', 'express') and c.scope = any ($2::text[]) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = o.id and n.phone = $1) as listed_on,
   array(select c.requested_at from calls c where c.organization_id = o.id and c.phone = $1
-    and c.requested_at > $2 and c.status not in ('refused', 'released')
+    and c.requested_at > $3 and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as called_at
 from organizations o
 left join contacts k on k.organization_id = o.id and k.phone = $1
-where o.id = $3;
+where o.id = $4;
 """
 
 
-async def phone_facts(connection: Connection, *, phone: str, since: datetime, organization_id: UUID) -> PhoneFacts:
-    """Read what decides about a call to a number: its contact's place, the do-not-call list, and when it was called."""
-    return _phone_facts(required(await connection.fetchrow(_PHONE_FACTS, phone, since, organization_id), "phone_facts"))
+async def phone_facts(
+    connection: Connection, *, phone: str, scopes: Sequence[str], since: datetime, organization_id: UUID
+) -> PhoneFacts:
+    """Read what decides about a call to a number: its contact's place, the do-not-call list, the strongest consent,
+    the lists that have it, and when it was called.
+
+    `scopes` are those of consents and opt-outs that are about the purpose.
+    """
+    return _phone_facts(
+        required(await connection.fetchrow(_PHONE_FACTS, phone, scopes, since, organization_id), "phone_facts")
+    )
 
 
 _COPY_RULES = """\

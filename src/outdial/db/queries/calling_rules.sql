@@ -113,9 +113,15 @@ returning id;
 -- returns: PhoneFacts
 -- row: What an organization knows about a number. Its contact's keys are null without a contact.
 -- null: zone_key, jurisdiction_key, zone_source
--- Read what decides about a call to a number: its contact's place, the do-not-call list, and when it was called.
+-- Read what decides about a call to a number: its contact's place, the do-not-call list, the strongest consent, the lists
+-- that have it, and when it was called. `scopes` are those of consents and opt-outs that are about the purpose.
 select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
-  exists (select from do_not_call d where d.organization_id = o.id and d.phone = :phone) as do_not_call,
+  exists (select from do_not_call d where d.organization_id = o.id and d.phone = :phone
+    and d.purpose = any (:scopes::text[])) as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = o.id and c.phone = :phone
+    and c.basis in ('written', 'express') and c.scope = any (:scopes::text[]) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = o.id and n.phone = :phone) as listed_on,
   array(select c.requested_at from calls c where c.organization_id = o.id and c.phone = :phone
     and c.requested_at > :since and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 100) as called_at

@@ -41,10 +41,12 @@ class Gate:
 class PhoneHistory:
     """What an organization knows about a number: its place on the do-not-call list, and when it was called.
 
-    `called_at` is newest first and reaches back over the longest period of a cap.
+    `called_at` is newest first and reaches back over the longest period of a cap. `permissions` are the gates of
+    consent and of lists.
     """
 
     do_not_call: bool
+    permissions: tuple[Gate, ...] = ()
     called_at: tuple[datetime, ...]
     daily_call_cap: int
 
@@ -111,6 +113,7 @@ def _history_gates(history: PhoneHistory, rules: tuple[CallingRule, ...], at: da
     daily = RuleCap(history.daily_call_cap, timedelta(days=1))
     return [
         Gate(name="do-not-call list", is_open=not history.do_not_call, text=listed),
+        *history.permissions,
         _cap_gate("daily cap", daily, history, at),
         *(_cap_gate(f"{rule.id} cap", rule.cap, history, at) for rule in rules if rule.cap is not None),
     ]
