@@ -297,7 +297,7 @@ begin
   from left_over l where l.status_reason = 'the contact was erased';
   set constraints public.campaign_contacts_organization_id_contact_id_phone_fkey immediate;
   delete from public.do_not_call d where d.organization_id = p_organization_id and d.phone = p_phone;
-  -- Retell keeps what it was told: the phone stays on its list.
+  -- The phone stays on Retell's own list.
   delete from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone;
   return query select 'requested', request_id, woken;
 end

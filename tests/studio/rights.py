@@ -87,6 +87,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/screening-lists": Rule("operator", content=PHONES, query=SCREENING),
     f"DELETE {API}/screening-lists/{{list_id}}": Rule("admin", 204),
     f"GET {API}/do-not-call": Rule("viewer"),
+    f"GET {API}/do-not-call/retell": Rule("viewer"),
     f"POST {API}/do-not-call": Rule("operator", sends={"numbers": ["+12127009902"]}),
     f"POST {API}/do-not-call/import": Rule("operator", content=PHONES),
     f"POST {API}/do-not-call/remove": Rule("admin", sends={"numbers": ["+12127009902"]}),

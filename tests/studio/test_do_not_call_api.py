@@ -218,3 +218,22 @@ async def test_a_rejected_form_keeps_its_input_and_explains_the_problem(
     assert "No numbers entered" in none.text
     for shown in (many, none):
         assert 'value="they asked"' in shown.text
+
+
+async def test_the_status_of_retells_list_counts_what_has_not_arrived(
+    two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    admin = await client_for(own.users["admin"])
+    base = f"/api/v1/organizations/{own.tenant.organization_id}/do-not-call"
+    before = (await admin.get(f"{base}/retell")).json()
+    await admin.post(base, json={"numbers": ["+12127009911", "+12127009912"]})
+    await admin.post(base, json={"numbers": ["+12127009913"], "purpose": "sales"})
+    after = (await admin.get(f"{base}/retell")).json()
+    assert (after["waiting"] - before["waiting"], after["error"]) == (2, None)
+    await connection.execute("update opt_out_syncs set error = 'HTTP 401: no', tries = 3 where next_try_at is not null")
+    page = await (await browser_for(own.users["viewer"])).get(f"/o/{own.tenant.organization_id}/do-not-call")
+    assert "not yet (HTTP 401: no)" in page.text
+    other = two_organizations.other
+    path = f"/api/v1/organizations/{other.tenant.organization_id}/do-not-call/retell"
+    assert (await (await client_for(other.users["viewer"])).get(path)).json()["waiting"] == before["waiting"]

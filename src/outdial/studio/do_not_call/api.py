@@ -12,6 +12,7 @@ from outdial.studio.do_not_call.service import (
     BlockResult,
     NewBlockedNumbers,
     NumbersToUnblock,
+    RetellListStatus,
     UnblockResult,
 )
 from outdial.studio.web.context import CurrentOrganization
@@ -30,6 +31,13 @@ async def list_blocked_numbers(
     """List blocked numbers, ordered by number."""
     async with context.transaction() as connection:
         return await do_not_call.list_blocked(connection, context, page, phone)
+
+
+@router.get("/retell")
+async def get_retell_list_status(context: CurrentOrganization) -> RetellListStatus:
+    """Return how far this list and the do-not-call lists of the Retell workspaces agree."""
+    async with context.transaction() as connection:
+        return await do_not_call.retell_list(connection, context)
 
 
 @router.post("")

@@ -138,8 +138,10 @@ async def _list(
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found: Page[BlockedPhone] = Page(items=[])
     search_error: str | None = None
+    retell = None
     try:
         async with context.transaction() as connection:
+            retell = await do_not_call.retell_list(connection, context)
             found = await do_not_call.list_blocked(connection, context, page_request, phone)
     except InvalidInput as invalid:
         search_error = "; ".join(invalid.fields.values()) or invalid.message
@@ -161,5 +163,6 @@ async def _list(
             name: "" if file_form is None else text(file_form, name) for name in ("region", "purpose", "reason")
         },
         purposes=PURPOSES,
+        retell=retell,
         **page_links(url, {"phone": phone}, page_request, found.next),
     )

@@ -16,6 +16,7 @@ from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.db.queries import do_not_call
+from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Connection
 from outdial.domain.permission.consent import Scope
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
@@ -92,6 +93,19 @@ class UnblockResult(BaseModel):
     bad: list[RejectedNumber]
 
 
+class RetellListStatus(BaseModel):
+    """How far this list and the do-not-call lists of the organization's Retell workspaces agree.
+
+    `waiting` opt-outs have not reached Retell yet; `error` is the cause. `read_at` is when Retell's lists were last
+    read to the end, and `read_error` why not since.
+    """
+
+    waiting: int
+    error: str | None
+    read_at: datetime | None
+    read_error: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class _ParsedNumbers:
     valid: Sequence[str]
@@ -113,6 +127,12 @@ async def list_blocked(
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.phone, row.purpose])
     return Page(items=[BlockedPhone.model_validate(row, from_attributes=True) for row in shown], next=following)
+
+
+async def retell_list(connection: Connection, context: OrganizationContext) -> RetellListStatus:
+    """Return how far this list and Retell's own lists agree."""
+    row = await opt_outs.opt_out_status(connection, organization_id=context.organization_id)
+    return RetellListStatus.model_validate(row, from_attributes=True)
 
 
 async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
