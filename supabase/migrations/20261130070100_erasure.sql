@@ -39,7 +39,8 @@ begin
     new.decision := coalesce((
       select pg_catalog.jsonb_object_agg(d.key, d.value) from pg_catalog.jsonb_each(new.decision) d
       where d.key in ('calling_hours', 'do_not_call', 'attempts', 'max_attempts', 'calls_in_24_hours', 'daily_call_cap',
-        'live_calls', 'concurrency_limit', 'reserved_inbound', 'pack_date')
+        'live_calls', 'concurrency_limit', 'reserved_inbound', 'rule_ids', 'pack_date', 'purpose', 'consent_required',
+        'consent', 'screening_lists')
     ), '{}');
   end if;
   if new.erased_at is not null or new.transcript_removed_at is not null then

@@ -1,24 +1,48 @@
 """A person is erased from every table and from Retell. What stays counts the same, and names no one."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
-from outdial.campaigns.erasure import ErasureRequested, request_erasure
+from outdial.campaigns.erasure import (
+    ERASED_REASON,
+    ErasureRefused,
+    ErasureRequested,
+    find_erased,
+    request_erasure,
+    wake_campaigns,
+    without_erased,
+)
 from outdial.campaigns.erasure_keys import ErasureKeys
+from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.binaries import Binaries, ServerUser
-from outdial.dialer.provider_deletions import ProviderDeletions
+from outdial.db.session import Database
+from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
+from outdial.inbox.replay import ReplayedEvents, replay
 from outdial.jobs.retention import UPLOADS_KEPT
 from outdial.provider import CallPlaced, CallRequest
-from tests.support.dialing import Stage, open_stage
-from tests.support.factories import ERASURE_KEYS
-from tests.support.jobs import working
-from tests.support.person import PHONE, SEEDED, TRACES, SeededPerson, contents, create_person, text_columns
-from tests.support.postgres import Scratch
+from outdial.retell.provider import RetellProvider
+from outdial.retell.simulator.faults import Fault, FaultKind
+from tests.support.dialing import Stage, life_of_call, open_stage
+from tests.support.factories import ERASURE_KEYS, NOW, create_call, create_contact, create_member, create_tenant
+from tests.support.jobs import import_row, store_import, working
+from tests.support.person import (
+    NAME,
+    PHONE,
+    SAID,
+    SEEDED,
+    TRACES,
+    SeededPerson,
+    contents,
+    create_person,
+    text_columns,
+)
+from tests.support.postgres import Scratch, until_one_waits
 
 # Why a column cannot hold anything about a contact. Everything else is seeded.
 IMPERSONAL = {
@@ -140,3 +164,299 @@ async def test_after_an_erasure_no_dump_names_the_person(stage: Stage, person: S
     dump = await pg_dump(stage.scratch)
     assert "campaign_contacts" in dump
     assert [trace for trace in TRACES if trace in dump or trace.encode().hex() in dump] == []
+
+
+async def counts_of(stage: Stage, person: SeededPerson) -> list[tuple[object, ...]]:
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        campaigns = [person.campaign.id]
+        calls = await stage.look.fetch("select * from private.count_ended_calls($1)", campaigns)
+        contacts = await stage.look.fetch("select * from private.count_campaign_contacts($1)", campaigns)
+    return [tuple(row) for row in (*calls, *contacts)]
+
+
+async def test_an_erasure_changes_no_count_and_no_cost_of_a_campaign(stage: Stage, person: SeededPerson) -> None:
+    before = await counts_of(stage, person)
+
+    await erase(stage, person)
+    await finish(stage)
+
+    assert before == await counts_of(stage, person)
+    assert any(12 in row for row in before)
+    call = await stage.row("calls", person.call_ids[0])
+    assert (call["outcome"], call["duration_ms"], call["cost_cents"], call["phone"]) == (
+        "answered",
+        61_000,
+        12,
+        "erased",
+    )
+
+
+async def test_a_waiting_contact_is_skipped_and_its_campaign_completes(stage: Stage, person: SeededPerson) -> None:
+    done = await erase(stage, person)
+
+    waiting = await stage.row("campaign_contacts", person.entries[1].id)
+    assert (waiting["status"], waiting["status_reason"]) == ("skipped", "the contact was erased")
+    campaign_id = person.entries[1].campaign.id
+    assert done.campaign_ids == [campaign_id]
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        await wake_campaigns(stage.look, done.campaign_ids, stage.clock.now())
+    await stage.dialer().run_once()
+    assert (await stage.row("campaigns", campaign_id))["status"] == "completed"
+
+
+async def request(stage: Stage, person: SeededPerson, keys: ErasureKeys | None) -> ErasureRequested | ErasureRefused:
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        return await request_erasure(stage.look, person.tenant.organization_id, PHONE, keys, Actor(), stage.clock.now())
+
+
+async def refusal(stage: Stage, person: SeededPerson, keys: ErasureKeys | None = ERASURE_KEYS) -> str:
+    result = await request(stage, person, keys)
+    assert isinstance(result, ErasureRefused)
+    assert (await stage.row("contacts", person.contact.id))["phone"] == PHONE
+    assert await stage.rows("erasures") == []
+    return result.reason
+
+
+async def test_a_phone_is_not_erased_during_a_call(stage: Stage, person: SeededPerson) -> None:
+    await create_call(stage.look, person.entries[1], status="ongoing")
+
+    assert "a call to this number is in progress" in await refusal(stage, person)
+
+
+async def test_a_legal_hold_refuses_erasures_and_stops_those_under_way(stage: Stage, person: SeededPerson) -> None:
+    held = "update organizations set legal_hold = $1, legal_hold_reason = case when $1 then 'Smith v. Acme' end"
+    await stage.look.execute(held, True)
+    assert "under legal hold" in await refusal(stage, person)
+
+    await stage.look.execute(held, False)
+    done = await erase(stage, person)
+    await stage.look.execute(held, True)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    await finish(stage)
+    erasure = await stage.row("erasures", done.erasure_id)
+    assert (erasure["swept_at"], erasure["finished_at"]) == (None, None)
+    assert stage.workspace.calls
+
+    await stage.look.execute(held, False)
+    await finish(stage)
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] is not None
+
+
+async def test_without_a_key_nothing_is_erased(stage: Stage, person: SeededPerson) -> None:
+    assert "OUTDIAL_ERASURE_KEY is not set" in await refusal(stage, person, keys=None)
+
+
+OTHER_KEY = "another key that is long enough: 0123456789 01234"
+
+
+@pytest.mark.parametrize("keys", [None, ErasureKeys((OTHER_KEY,))])
+async def test_without_the_key_of_its_erasures_an_organization_adds_no_contacts(
+    stage: Stage, person: SeededPerson, keys: ErasureKeys | None
+) -> None:
+    await erase(stage, person)
+    import_id = await store_import(stage.look, person.campaign, b"phone\n+12125550177\n")
+
+    async with working(stage.scratch, stage.clock, erasure_keys=keys) as worker:
+        await worker.run_once()
+
+    row = await import_row(stage.look, import_id)
+    assert (row.status, row.added) == ("failed", 0)
+    assert row.error is not None
+    assert "OUTDIAL_ERASURE_KEY" in row.error
+    if keys is not None:
+        with pytest.raises(ErasureKeyMissing, match="has none of the keys"):
+            await request(stage, person, keys)
+
+
+async def test_an_erased_phone_is_refused_in_every_spelling_and_its_row_is_not_stored(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await erase(stage, person)
+    file = f"phone,name\n{PHONE},{NAME}\n(415) 555-0123,Mina\n+12125550177,Ada\n".encode()
+    import_id = await store_import(stage.look, person.campaign, file)
+    await stage.look.execute("update imports set default_region = 'US' where id = $1", import_id)
+
+    rotated = ErasureKeys((OTHER_KEY, *ERASURE_KEYS.secrets))
+    async with working(stage.scratch, stage.clock, erasure_keys=rotated) as worker:
+        await worker.run_once()
+
+    row = await import_row(stage.look, import_id)
+    assert (row.status, row.added, row.refused) == ("completed", 1, 2)
+    refused = await stage.look.fetch(
+        "select line, kind, value, cells::text, reason from import_refusals where import_id = $1 order by line",
+        import_id,
+    )
+    assert tuple(refused[0]) == (2, "erased", "", "[]", ERASED_REASON)
+    assert refused[1]["kind"] == "duplicate"
+    assert await stage.look.fetchval("select count(*) from contacts where phone = $1", PHONE) == 0
+
+
+async def test_another_organization_may_still_know_the_phone(stage: Stage, person: SeededPerson) -> None:
+    await erase(stage, person)
+    other = await create_tenant(stage.look, credential="acme", name="Other")
+
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        own = await find_erased(stage.look, person.tenant.organization_id, [PHONE, "+12125550177"], ERASURE_KEYS)
+        theirs = await find_erased(stage.look, other.organization_id, [PHONE], ERASURE_KEYS)
+        listed = await without_erased(stage.look, person.tenant.organization_id, [PHONE], ERASURE_KEYS)
+        without_key = await without_erased(stage.look, person.tenant.organization_id, [PHONE], None)
+
+    assert (own, theirs, listed, without_key) == ({PHONE}, frozenset(), [], [PHONE])
+
+
+async def test_an_import_that_is_storing_contacts_ends_before_its_phone_is_erased(
+    stage: Stage, person: SeededPerson
+) -> None:
+    """The import has looked for erased phones; the erasure must see the contact that it adds."""
+    organization_id = person.tenant.organization_id
+    await erase(stage, person)
+    await stage.look.execute("delete from erasures")
+    importer, watcher = [await asyncpg.connect(stage.scratch.dsn) for _ in range(2)]
+    try:
+        transaction = importer.transaction()
+        await transaction.start()
+        await importer.execute("set local role service_role")
+        assert await find_erased(importer, organization_id, [PHONE], ERASURE_KEYS) == frozenset()
+        erasing = asyncio.ensure_future(erase(stage, person))
+        await until_one_waits(watcher)
+        await create_contact(importer, organization_id, phone=PHONE)
+        await transaction.commit()
+        await erasing
+    finally:
+        await importer.close()
+        await watcher.close()
+
+    assert await stage.look.fetchval("select count(*) from contacts where phone = $1", PHONE) == 0
+
+
+async def test_an_event_that_arrives_after_the_erasure_brings_nothing_back(stage: Stage, person: SeededPerson) -> None:
+    call_id = person.call_ids[0]
+    retell_call_id = (await stage.row("calls", call_id))["retell_call_id"]
+    await erase(stage, person)
+
+    late = life_of_call(retell_call_id, call_id)["call_analyzed"].replace(b"Hello.", SAID.encode())
+    await stage.send(late)
+
+    call = await stage.row("calls", call_id)
+    assert (call["transcript"], call["analysis"], call["recording_url"]) == (None, None, None)
+    assert float(call["cost_cents"]) == 7.25
+    event = (await stage.rows("webhook_events"))[-1]
+    assert (event["status"], event["body"], event["error"]) == ("applied", b"", None)
+    assert event["body_sha256"] == hashlib.sha256(late).digest()
+    assert event["body_removed_at"] == stage.clock.now()
+
+
+async def test_an_opt_out_that_arrives_after_the_erasure_stores_no_number(stage: Stage, person: SeededPerson) -> None:
+    call_id = person.call_ids[1]
+    await erase(stage, person)
+
+    await stage.send(*life_of_call("call_late", call_id, "user_requested_dnc").values())
+
+    assert (await stage.row("calls", call_id))["outcome"] == "do_not_call"
+    assert await stage.rows("do_not_call") == []
+
+
+async def test_events_of_an_erased_person_are_not_replayed(stage: Stage, person: SeededPerson) -> None:
+    await erase(stage, person)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    await finish(stage)
+
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        replayed = await replay(stage.look, first_id=1, last_id=1_000, now=stage.clock.now())
+
+    assert replayed == ReplayedEvents(replayed=0, without_body=3)
+    assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied", "unmatched", "quarantined"}
+
+
+async def test_a_deletion_at_retell_is_repeated_until_it_is_confirmed(stage: Stage, person: SeededPerson) -> None:
+    done = await erase(stage, person)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_reply, operation=None)])
+    await finish(stage)
+    waiting = await stage.row("erasures", done.erasure_id)
+    assert waiting["swept_at"] is not None
+    assert waiting["finished_at"] is None
+    deletions = [row for row in await stage.rows("erasure_calls") if row["call_id"] is not None]
+    assert {(row["error"] is not None, row["confirmed_at"]) for row in deletions} == {(True, None)}
+
+    stage.workspace.faults.replace([])
+    await finish(stage)
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] is None
+    stage.clock.advance(FIRST_DELAY)
+    await finish(stage)
+
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] == stage.clock.now()
+    assert not stage.workspace.calls
+
+
+async def test_a_dialer_without_the_key_of_the_account_leaves_the_deletion_to_others(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await erase(stage, person)
+    without_key = RetellProvider({})
+
+    await ProviderDeletions(stage.dialing, without_key, stage.clock).run_once()
+
+    errors = {row["error"] for row in await stage.rows("erasure_calls")}
+    assert errors == {"this dialer has no API key for the account default"}
+    assert stage.workspace.calls
+
+
+async def test_an_erasure_waits_for_imports_and_exports_that_may_still_store_the_person(
+    stage: Stage, person: SeededPerson
+) -> None:
+    done = await erase(stage, person)
+    async with working(stage.scratch, stage.clock) as worker:
+        await worker.erasures.run_once()
+        erasure = await stage.row("erasures", done.erasure_id)
+        assert (erasure["waiting_for"], erasure["swept_at"]) == ("the import of contacts.csv", None)
+
+        await stage.change("imports", person.upload_id, status="cancelled")
+        await stage.change("exports", person.export_id, status="running")
+        await worker.erasures.run_once()
+        assert (await stage.row("erasures", done.erasure_id))["waiting_for"] == "a running export"
+
+        await stage.change("exports", person.export_id, status="completed")
+        await worker.erasures.run_once()
+    erasure = await stage.row("erasures", done.erasure_id)
+    assert (erasure["waiting_for"], erasure["phone"]) == (None, None)
+    assert erasure["swept_at"] is not None
+    assert (await stage.row("exports", person.export_id))["status"] == "expired"
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+async def test_only_admins_erase(stage: Stage, person: SeededPerson, role: str) -> None:
+    user_id = await create_member(stage.look, person.tenant.organization_id, role)
+    other = await create_tenant(stage.look, credential="acme")
+    outsider = await create_member(stage.look, other.organization_id, "owner")
+    pool = await Database.connect(stage.scratch.dsn_for("outdial_api"), application_name="test", max_size=1)
+    async with pool:
+        for caller in (outsider, user_id):
+            try:
+                async with pool.as_caller("authenticated", {"sub": str(caller), "role": "authenticated"}) as connection:
+                    await request_erasure(
+                        connection, person.tenant.organization_id, PHONE, ERASURE_KEYS, Actor(caller), NOW
+                    )
+            except asyncpg.InsufficientPrivilegeError:
+                assert (await stage.row("contacts", person.contact.id))["phone"] == PHONE
+                assert caller != user_id or role != "admin"
+            else:
+                assert (caller, role) == (user_id, "admin")
+    erased_by = [row["requested_by"] for row in await stage.rows("erasures")]
+    assert erased_by == ([str(user_id)] if role == "admin" else [])
+
+
+async def test_a_job_sweeps_only_the_organization_that_it_has_declared(stage: Stage, person: SeededPerson) -> None:
+    done = await erase(stage, person)
+    other = await create_tenant(stage.look, credential="acme")
+    jobs = await Database.connect(stage.scratch.dsn_for("outdial_jobs"), application_name="test", max_size=1)
+    async with jobs:
+        for sweep in ("sweep_events($1, '{}', '{}', now())", "sweep_exports($1, now())", "sweep_rows($1, '{}', '{}')"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="the organization that it has declared"):
+                async with jobs.for_organization(other.organization_id) as connection:
+                    await connection.execute(f"select private.{sweep}", done.erasure_id)

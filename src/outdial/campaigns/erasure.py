@@ -41,6 +41,11 @@ _REFUSALS: Final = {
 }
 
 
+def is_erased(phone: str) -> bool:
+    """Return whether a contact's phone stands for one that was erased."""
+    return phone.startswith("erased:")
+
+
 async def request_erasure(
     connection: Connection, organization_id: UUID, phone: str, keys: ErasureKeys | None, actor: Actor, now: datetime
 ) -> ErasureRequested | ErasureRefused:

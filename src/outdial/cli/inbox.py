@@ -8,11 +8,12 @@ import typer
 
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import maybe_organization
-from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
+from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import inbox as inbox_queries
 from outdial.db.session import JOB_TIMEOUTS, Database
 from outdial.inbox.applier import EventApplier
+from outdial.inbox.replay import ReplayedEvents, without_body_notice
 from outdial.inbox.replay import replay as send_through_apply
 from outdial.retell.events import RetellEventReader
 from outdial.settings import DatabaseUrls, DialerSettings, retry_speed
@@ -103,12 +104,14 @@ def replay(
     if last is not None and last < first:
         raise InvalidArgument(f"{events!r}: the range ends before it starts")
     with environment() as env:
-        marked = asyncio.run(
+        done = asyncio.run(
             _replay(
                 DatabaseUrls.from_env(env), env=env, first=first, last=last, status=status, organization=organization
             )
         )
-    console.print(f"Replayed {marked} event{'' if marked == 1 else 's'}.")
+    console.print(f"Replayed {done.replayed} event{'' if done.replayed == 1 else 's'}.")
+    if notice := without_body_notice(done.without_body):
+        notes.print(notice)
 
 
 async def _replay(
@@ -118,13 +121,13 @@ async def _replay(
     last: int | None,
     status: str | None,
     organization: str | None,
-) -> int:
+) -> ReplayedEvents:
     now = clock.now()
     api = await Database.connect(urls.api, application_name="outdial:cli", role=urls.role("api"), timeouts=JOB_TIMEOUTS)
     async with api, api.as_service() as connection:
         organization_id = await maybe_organization(connection, organization)
         newest = await inbox_queries.last_event_id(connection)
-        marked = await send_through_apply(
+        done = await send_through_apply(
             connection,
             first_id=first,
             last_id=newest if last is None else last,
@@ -142,4 +145,4 @@ async def _replay(
             retry_speed=retry_speed(env),
         )
         await applier.run_once()
-    return marked
+    return done

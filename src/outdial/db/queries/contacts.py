@@ -328,7 +328,7 @@ select k.id, k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.time
   array(select d.purpose from do_not_call d where d.organization_id = k.organization_id and d.phone = k.phone
     order by d.purpose) as opted_out_of
 from contacts k
-where k.id = $1 and k.organization_id = $2 and k.erased_at is null;
+where k.id = $1 and k.organization_id = $2;
 """
 
 

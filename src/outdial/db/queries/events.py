@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import required, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -342,3 +342,34 @@ async def replay_organization_events(
             _REPLAY_ORGANIZATION_EVENTS, organization_id, first_id, last_id, status, event, limit, now
         )
     ]
+
+
+_COUNT_BODILESS_EVENTS = """\
+select count(*) as id from (
+  select from webhook_events
+  where id between $1 and $2 and body_removed_at is not null
+    and ($3::text is null or status = $3)
+    and ($4::text is null or event = $4)
+    and ($5::uuid is null or organization_id = $5)
+  limit $6
+) e;
+"""
+
+
+async def count_bodiless_events(
+    connection: Connection,
+    *,
+    first_id: int,
+    last_id: int,
+    status: str | None,
+    event: str | None,
+    organization_id: UUID | None,
+    most: int,
+) -> int:
+    """Count the events of a range whose body was removed, up to `most`. They cannot be applied again."""
+    await connection.execute(CUSTOM_PLAN)
+    value: int = required(
+        await connection.fetchval(_COUNT_BODILESS_EVENTS, first_id, last_id, status, event, organization_id, most),
+        "count_bodiless_events",
+    )
+    return value

@@ -121,3 +121,17 @@ returning id;
 -- null: :event, :status
 -- Apply events of an organization again.
 select private.replay_events(:organization_id, :first_id, :last_id, :status, :event, :limit, :now) as id;
+
+-- name: count_bodiless_events
+-- returns: int
+-- null: :status, :event, :organization_id
+-- plan: custom
+-- Count the events of a range whose body was removed, up to `most`. They cannot be applied again.
+select count(*) as id from (
+  select from webhook_events
+  where id between :first_id and :last_id and body_removed_at is not null
+    and (:status::text is null or status = :status)
+    and (:event::text is null or event = :event)
+    and (:organization_id::uuid is null or organization_id = :organization_id)
+  limit :most
+) e;

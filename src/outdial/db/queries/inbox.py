@@ -95,6 +95,7 @@ class EventExcerpt:
     repeats: int
     size: int
     body: bytes
+    body_removed_at: datetime | None
 
 
 _event_excerpt = row_builder(EventExcerpt)
@@ -248,7 +249,7 @@ async def show_event(connection: Connection, *, id: int) -> EventWithBody | None
 
 _SHOW_ORGANIZATION_EVENT = """\
 select e.id, e.call_id, e.source, e.credential, e.retell_call_id, e.event, e.status, e.received_at, e.applied_at,
-  e.tries, e.error, e.repeats, octet_length(e.body) as size, substring(e.body from 1 for $1) as body
+  e.tries, e.error, e.repeats, octet_length(e.body) as size, substring(e.body from 1 for $1) as body, e.body_removed_at
 from webhook_events e
 where e.id = $2
   and (e.organization_id = $3

@@ -65,10 +65,10 @@ where id = :id;
 -- name: show_organization_event
 -- returns: EventExcerpt | None
 -- row: An event with the beginning of its body, which has `size` bytes.
--- null: call_id, applied_at, error
+-- null: call_id, applied_at, error, body_removed_at
 -- Read an event with the first `most` bytes of its body.
 select e.id, e.call_id, e.source, e.credential, e.retell_call_id, e.event, e.status, e.received_at, e.applied_at,
-  e.tries, e.error, e.repeats, octet_length(e.body) as size, substring(e.body from 1 for :most) as body
+  e.tries, e.error, e.repeats, octet_length(e.body) as size, substring(e.body from 1 for :most) as body, e.body_removed_at
 from webhook_events e
 where e.id = :id
   and (e.organization_id = :organization_id

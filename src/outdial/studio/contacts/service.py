@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from outdial.campaigns.erasure import is_erased
 from outdial.db.queries import contacts
 from outdial.db.session import Connection
 from outdial.dialer.admission import next_call_at
@@ -208,8 +209,8 @@ async def list_contacts(
 async def find_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> Contact:
     """Return a contact with campaigns and calls; raises ResourceNotFound."""
     row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
-    if row is None:
-        raise ResourceNotFound("Contact not found")
+    if row is None or is_erased(row.phone):
+        raise ResourceNotFound("Contact not found" if row is None else "This contact was erased")
     now = context.studio.clock.now()
     entries = await contacts.contact_campaigns(connection, contact_id=contact_id, limit=MAX_CAMPAIGNS)
     rules = await read_rules(connection, context.organization_id, context.studio.rules)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
+from outdial.inbox.replay import without_body_notice
 from outdial.studio.inbox import service as inbox
 from outdial.studio.inbox.service import EventFilters, EventSource, EventStatus, LedgerEvent, ReplayRequest
 from outdial.studio.web import forms
@@ -94,5 +95,7 @@ async def replay_page(context: CurrentOrganization, form: Form) -> Response:
     async with context.transaction() as connection:
         result = await inbox.replay_events(connection, context, replay)
     message = f"Replaying {result.replayed:,} {'event' if result.replayed == 1 else 'events'}."
+    if notice := without_body_notice(result.without_body):
+        message = f"{message} {notice}"
     base = f"/o/{context.organization_id}/inbox"
     return forms.redirect(f"{base}/{replay.first_id}" if replay.first_id == replay.last_id else base, message)

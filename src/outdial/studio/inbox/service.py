@@ -42,10 +42,14 @@ class LedgerEvent(BaseModel):
 
 
 class LedgerEventDetail(LedgerEvent):
-    """An event with its body, truncated to 64 KiB; bytes that are not UTF-8 are replaced."""
+    """An event with its body, truncated to 64 KiB; bytes that are not UTF-8 are replaced.
+
+    Since `body_removed_at`, the body is empty, because of the age of the event or an erasure.
+    """
 
     body: str
     is_cut: bool
+    body_removed_at: datetime | None
 
 
 class EventsToReview(BaseModel):
@@ -79,9 +83,13 @@ class ReplayRequest(BaseModel):
 
 
 class ReplayResult(BaseModel):
-    """Number of events replayed. A request replays at most 10,000 events, oldest first."""
+    """Number of events replayed. A request replays at most 10,000 events, oldest first.
+
+    `without_body` counts events that cannot be replayed, because their body was removed by age or by an erasure.
+    """
 
     replayed: int
+    without_body: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +137,13 @@ async def show_event(connection: Connection, organization_id: UUID, event_id: in
     if row is None:
         raise ResourceNotFound("Event not found")
     fields = {name: getattr(row, name) for name in LedgerEvent.model_fields if name != "bytes"}
-    return LedgerEventDetail(**fields, bytes=row.size, body=readable_body(row.body), is_cut=row.size > len(row.body))
+    return LedgerEventDetail(
+        **fields,
+        bytes=row.size,
+        body=readable_body(row.body),
+        is_cut=row.size > len(row.body),
+        body_removed_at=row.body_removed_at,
+    )
 
 
 async def count_events_to_review(connection: Connection, organization_id: UUID) -> EventsToReview:
@@ -141,7 +155,7 @@ async def count_events_to_review(connection: Connection, organization_id: UUID) 
 async def replay_events(connection: Connection, context: OrganizationContext, request: ReplayRequest) -> ReplayResult:
     """Set events back to pending for the applier; raises PermissionDenied below operator."""
     context.require("operator")
-    replayed = 0
+    replayed = without_body = 0
     for first_id, last_id in request.ranges:
         rows = await events.replay_organization_events(
             connection,
@@ -154,6 +168,15 @@ async def replay_events(connection: Connection, context: OrganizationContext, re
             now=context.studio.clock.now(),
         )
         replayed += len(rows)
+        without_body += await events.count_bodiless_events(
+            connection,
+            organization_id=context.organization_id,
+            first_id=first_id,
+            last_id=last_id,
+            status=request.status,
+            event=request.event,
+            most=MAX_REPLAYED,
+        )
     details = request.model_dump(exclude_defaults=True) | {"replayed": replayed}
     await record_audit(
         connection,
@@ -163,4 +186,4 @@ async def replay_events(connection: Connection, context: OrganizationContext, re
         subject_id=request.ranges[0][0],
         details=details,
     )
-    return ReplayResult(replayed=replayed)
+    return ReplayResult(replayed=replayed, without_body=without_body)
