@@ -80,6 +80,8 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.import_refusals.cells": "quixote",
     "public.import_refusals.reason": "415.555.0123",
     "public.import_refusals.value": "415 555 0123",
+    "public.opt_out_syncs.error": "4155550123",
+    "public.opt_out_syncs.phone": "4155550123",
     "public.screened_numbers.phone": "4155550123",
     "public.webhook_events.body": "4155550123",
     "public.webhook_events.error": "4155550123",
@@ -317,6 +319,8 @@ async def _create_permissions(connection: Connection, tenant: Tenant) -> None:
         **owner,
     )
     await insert(connection, "screened_numbers", list_id=list_id, phone=PHONE, **owner)
+    # The entry of the do-not-call list has queued it for the provider.
+    await connection.execute("update opt_out_syncs set is_ours = true, error = $1", f"no contact {PHONE}")
     for subject, details in ((PHONE, "{}"), ("1", json.dumps({"numbers": [PHONE]}))):
         await insert(
             connection,

@@ -16,6 +16,7 @@ SECTIONS: Final = {
     "do_not_call": "do_not_call",
     "consent": "consents",
     "screening_list": "screening_lists",
+    "provider_opt_out": "provider_opt_outs",
     "campaign": "campaigns",
     "call": "calls",
     "event": "events",
