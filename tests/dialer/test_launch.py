@@ -180,3 +180,34 @@ async def test_a_member_sees_the_counts_of_the_own_organization_only(
                 found.append(None if summary is None else (summary.contacts, summary.uncalled))
 
     assert found == [(1, 1), None]
+
+
+async def test_what_calling_rules_ask_for_is_compared_with_what_the_campaign_requires(
+    database: Scratch, connection: asyncpg.Connection, tenant: Tenant
+) -> None:
+    campaign = await create_campaign(connection, tenant, consent_required="express", lists_required=["national"])
+    for jurisdiction in ("US-FL", "US-FL", "US-NY", "US-WA"):
+        await add(connection, campaign, consent="express", jurisdiction=jurisdiction)
+
+    summary = await summary_of(database, campaign, shipped_rules())
+
+    # Washington forbids the calls, so nothing else is asked there.
+    assert list(summary.duties) == [
+        "Calling rules ask for written consent, which this campaign does not require (3 contacts): US-AI-VOICE-SALES,"
+        " US-FL-HOURS"
+    ]
+
+
+async def test_screening_that_calling_rules_ask_for_is_named(
+    database: Scratch, connection: asyncpg.Connection, tenant: Tenant
+) -> None:
+    campaign = await create_campaign(connection, tenant, consent_required="written")
+    await add(connection, campaign, consent="written", jurisdiction="US-NY")
+
+    summary = await summary_of(database, campaign, shipped_rules())
+
+    assert list(summary.duties) == [
+        "Calling rules ask for screening against a national list, which this campaign does not require (1 contact):"
+        " US-DNC"
+    ]
+    assert not (await summary_of(database, campaign)).duties

@@ -32,7 +32,7 @@ from outdial.domain.permission.screening import (
     missing_lists,
 )
 from outdial.domain.place import Place
-from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
+from outdial.domain.purpose import ListKind, Purpose, RequiredConsent, is_stronger
 from outdial.domain.rules import RuleBook
 
 _KIND_TEXT: Final[Mapping[ListKind, str]] = {
@@ -56,12 +56,14 @@ class UncalledGroup:
 class LaunchSummary:
     """How many pending contacts a campaign has, and which of them it will not call, the largest group first.
 
-    `missing` are screening lists without which the campaign calls no one yet.
+    `missing` are screening lists without which the campaign calls no one yet. `duties` are sentences about consent and
+    lists that calling rules ask for and the campaign does not require: they keep no contact from being called.
     """
 
     contacts: int
     groups: Sequence[UncalledGroup]
     missing: Sequence[MissingList]
+    duties: Sequence[str] = ()
 
     @property
     def uncalled(self) -> int:
@@ -81,6 +83,7 @@ class _Counting:
     # What the counts are judged with: the lists that apply, in the order of their positions, and the law at `at`.
     purpose: Purpose
     consent_required: RequiredConsent
+    lists_required: Sequence[ListKind]
     lists: Sequence[ScreeningList]
     hours: CampaignHours
     at: datetime
@@ -122,6 +125,7 @@ async def launch_summary(
     counting = _Counting(
         purpose=purpose,
         consent_required=consent_required,
+        lists_required=required,
         lists=[each for _, each in lists],
         hours=campaign_hours(campaign.calling_hours, purpose, rules),
         at=max(now, campaign.scheduled_at or now),
@@ -130,6 +134,7 @@ async def launch_summary(
         contacts=sum(row.contacts for row in rows),
         groups=_groups(rows, counting),
         missing=missing_lists(required, list(found.values()), now.date()),
+        duties=_duties(rows, counting),
     )
 
 
@@ -143,6 +148,41 @@ def _groups(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list
             counts[reason] += row.contacts
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [UncalledGroup(code=code, text=text, contacts=count) for (code, text), count in ordered]
+
+
+def _duties(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list[str]:
+    """Compare what the rules of the places ask for with what the campaign requires."""
+    asked: dict[str, set[str]] = {}
+    contacts: Counter[str] = Counter()
+    for place, count in _contacts_by_place(rows).items():
+        if _law(place, counting) is not None:
+            continue
+        needs: dict[str, list[str]] = {}
+        for rule in counting.hours.at(place).rules_at(counting.at):
+            if is_stronger(rule.consent, counting.consent_required):
+                needs.setdefault(f"{rule.consent} consent", []).append(rule.id)
+            for kind in rule.lists:
+                if kind not in counting.lists_required:
+                    needs.setdefault(f"screening against a {kind} list", []).append(rule.id)
+        for need, rule_ids in needs.items():
+            contacts[need] += count
+            asked.setdefault(need, set()).update(rule_ids)
+    return [
+        f"Calling rules ask for {need}, which this campaign does not require ({_contacts_text(contacts[need])}):"
+        f" {', '.join(sorted(rule_ids))}"
+        for need, rule_ids in sorted(asked.items())
+    ]
+
+
+def _contacts_text(count: int) -> str:
+    return "1 contact" if count == 1 else f"{count:,} contacts"
+
+
+def _contacts_by_place(rows: Sequence[launch.UncallableCount]) -> Counter[Place]:
+    counts: Counter[Place] = Counter()
+    for row in rows:
+        counts[Place(row.zone_key, row.jurisdiction_key)] += row.contacts
+    return counts
 
 
 def _law(place: Place, counting: _Counting) -> tuple[SkipReason | WaitReason, str] | None:

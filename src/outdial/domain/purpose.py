@@ -20,6 +20,12 @@ class RequiredConsent(StrEnum):
     WRITTEN = "written"
 
 
+def is_stronger(consent: RequiredConsent, other: RequiredConsent) -> bool:
+    """Return whether a consent is more than another one: written is more than express."""
+    order = list(RequiredConsent)
+    return order.index(consent) > order.index(other)
+
+
 class ListKind(StrEnum):
     """A kind of screening list: numbers from outside the organization that must not be called."""
 

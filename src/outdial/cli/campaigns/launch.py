@@ -34,6 +34,8 @@ def print_launch(summary: LaunchSummary, console: Console) -> None:
     for missing in summary.missing:
         advice = f"Numbers are not screened, so no one is called yet: {missing.advice()}."
         console.print(advice, markup=False, soft_wrap=True)
+    for duty in summary.duties:
+        console.print(f"{duty}.", markup=False, soft_wrap=True)
 
 
 def launch_document(summary: LaunchSummary) -> dict[str, Any]:
@@ -44,4 +46,5 @@ def launch_document(summary: LaunchSummary) -> dict[str, Any]:
         "sentence": summary.sentence(),
         "reasons": [{"code": each.code, "text": each.text, "contacts": each.contacts} for each in summary.groups],
         "missing_lists": [each.advice() for each in summary.missing],
+        "duties": list(summary.duties),
     }

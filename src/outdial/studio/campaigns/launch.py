@@ -36,6 +36,9 @@ class LaunchReport(BaseModel):
     missing_lists: Annotated[
         list[str], Field(description="What to upload before the campaign calls anyone: required screening lists")
     ]
+    duties: Annotated[
+        list[str], Field(description="Consent and lists that calling rules ask for and the campaign does not require")
+    ]
 
 
 async def launch_report(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchReport:
@@ -57,4 +60,5 @@ async def launch_report(connection: Connection, context: OrganizationContext, ca
             UncalledContacts(code=group.code, text=group.text, contacts=group.contacts) for group in summary.groups
         ],
         missing_lists=[sentence_case(each.advice()) for each in summary.missing],
+        duties=list(summary.duties),
     )
