@@ -14,6 +14,7 @@ from outdial.db.migrate import push
 from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Connection, Database
 from outdial.evidence.audit_chain import verify_chain
+from tests.evidence.test_audit_chain import create_erasure
 from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant
 from tests.support.postgres import MIGRATIONS, Scratch, until_one_waits
 from tests.support.two_organizations import TwoOrganizations, acting, create_two_organizations
@@ -238,9 +239,10 @@ async def redact(
     subjects: list[str] | None = None,
     numbers: list[str] | None = None,
     words: list[str] | None = None,
+    erasure_id: UUID | None = None,
 ) -> int:
     number = await connection.fetchval(
-        REDACT, organization_id, uuid4(), subjects or [], numbers or [], words or [], NOW
+        REDACT, organization_id, erasure_id or uuid4(), subjects or [], numbers or [], words or [], NOW
     )
     assert isinstance(number, int)
     return number
@@ -265,9 +267,11 @@ async def test_entries_that_mention_a_person_are_redacted_and_others_kept(
     await connection.execute(ENTRY, organization_id, NOW, "contact", "2", '{"note": "212-555-0124, Adam Love"}')
     await connection.execute(ENTRY, tenants[1].organization_id, NOW, "contact", *MENTIONS[mention])
 
+    erasure = await create_erasure(connection, organization_id)
+
     async with service.as_service() as writing:
         words = ["ada lovelace", 'ada "l" byron', "ada@example.com"]
-        assert await redact(writing, organization_id, numbers=[PHONE[1:]], words=words) == 1
+        assert await redact(writing, organization_id, numbers=[PHONE[1:]], words=words, erasure_id=erasure) == 1
 
     rows = await connection.fetch(
         "select subject_id, details::text as details, redacted_at, subject_salt, details_salt from audit_log a"

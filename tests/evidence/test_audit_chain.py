@@ -7,12 +7,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from outdial.clock import VirtualClock
 from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Database
 from outdial.evidence.audit_chain import ChainFault, VerifiedChain, verify_chain
 from outdial.evidence.entry_hash import HashedEntry, entry_hash, salted_digest
-from tests.support.factories import NOW, create_tenant
+from tests.support.factories import NOW, create_tenant, insert
 from tests.support.postgres import Scratch
 
 ENTRIES = 7
@@ -321,17 +320,30 @@ async def test_places_removed_without_their_entries_are_found(
     ) == (ChainFault.INSERTED, None, first)
 
 
+async def create_erasure(connection: asyncpg.Connection, organization_id: UUID) -> UUID:
+    """Create an erasure that has been carried out. Return its id."""
+    erasure_id = uuid4()
+    await insert(
+        connection,
+        "erasures",
+        id=erasure_id,
+        organization_id=organization_id,
+        phone_hash=sha256(erasure_id.bytes).digest(),
+        key_id=b"12345678",
+        requested_by="service",
+        requested_at=NOW,
+        swept_at=NOW,
+    )
+    return erasure_id
+
+
 async def redact(database: Scratch, organization_id: UUID, subjects: list[str], erasure_id: UUID) -> int:
     async with (
         await Database.connect(database.dsn_for("outdial_jobs"), application_name="test") as jobs,
         jobs.for_organization(organization_id) as connection,
     ):
         number = await connection.fetchval(
-            "select private.redact_audit($1, $2, $3, '{}', '{}', $4)",
-            organization_id,
-            erasure_id,
-            subjects,
-            VirtualClock(NOW).now(),
+            "select private.redact_audit($1, $2, $3, '{}', '{}', $4)", organization_id, erasure_id, subjects, NOW
         )
     assert isinstance(number, int)
     return number
@@ -341,9 +353,10 @@ async def test_a_redacted_entry_is_counted_and_the_chain_holds(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
     kept = (await verify(database, organization)).hash
+    erasure = await create_erasure(connection, organization)
 
-    assert await redact(database, organization, ["campaign-2", "campaign-4"], uuid4()) == 2
-    assert await redact(database, organization, ["campaign-2"], uuid4()) == 0
+    assert await redact(database, organization, ["campaign-2", "campaign-4"], erasure) == 2
+    assert await redact(database, organization, ["campaign-2"], erasure) == 0
 
     chain = await verify(database, organization, expected=[kept])
     assert (chain.problem, chain.redacted, chain.entries) == (None, 2, ENTRIES + 1)
@@ -362,7 +375,7 @@ async def test_an_entry_redacted_without_an_erasure_is_found(
     database: Scratch, connection: asyncpg.Connection, organization: UUID, borrows: bool
 ) -> None:
     """With `borrows`, the redaction claims an erasure that redacted another entry."""
-    erasure = uuid4()
+    erasure = await create_erasure(connection, organization)
     if borrows:
         await redact(database, organization, ["campaign-4"], erasure)
     entry = await entry_at(connection, organization, 3)
@@ -374,10 +387,21 @@ async def test_an_entry_redacted_without_an_erasure_is_found(
     assert (found.fault, found.position, found.entry_id) == (ChainFault.REDACTED, 3, entry)
 
 
+async def test_an_erasure_that_does_not_exist_is_found(
+    database: Scratch, connection: asyncpg.Connection, organization: UUID
+) -> None:
+    await redact(database, organization, ["campaign-2", "campaign-4"], uuid4())
+
+    found = (await verify(database, organization)).problem
+    assert found is not None
+    assert (found.fault, found.position) == (ChainFault.REDACTED, 3)
+    assert "does not exist" in found.reason
+
+
 async def test_a_text_in_a_redacted_entry_is_found(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
-    await redact(database, organization, ["campaign-2"], uuid4())
+    await redact(database, organization, ["campaign-2"], await create_erasure(connection, organization))
     entry = await entry_at(connection, organization, 3)
 
     await tamper(connection, f"update audit_log set subject_id = 'campaign-9' where id = {entry}")  # noqa: S608

@@ -1,5 +1,6 @@
 """Verifies the chain of the audit log: recomputes every hash, and names the first entry that does not fit."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,7 +78,11 @@ async def verify_chain(
             break
     await rows.aclose()  # type: ignore[attr-defined]
     if problem is None:
-        problem = chain.end(organization) or await _find_unchained(connection, organization.id)
+        problem = (
+            chain.end(organization)
+            or await _find_unchained(connection, organization.id)
+            or await _find_unknown_erasure(connection, organization.id, chain.erasures)
+        )
     elif problem.fault is ChainFault.CHANGED and chain.suspect is not None:
         problem = await _explain(connection, chain, chain.suspect, problem)
     return VerifiedChain(
@@ -101,6 +106,8 @@ class _Chain:
         self.hash = FIRST_PREVIOUS
         self.redacted = 0
         self.passed: set[str] = set()
+        # The first entry that each erasure redacted: its position and id.
+        self.erasures: dict[UUID, tuple[int, int]] = {}
         self.suspect: ChainedEntry | None = None
         self._expected = expected
         self._head: tuple[int | None, bytes | None] | None = None
@@ -167,6 +174,8 @@ class _Chain:
                 return _problem(ChainFault.CHANGED, row, "it is marked as redacted, but has a text")
             self.redacted += 1
             self._unexplained[row.entry_id] = (self.position + 1, row.erasure_id)
+            if row.erasure_id is not None:
+                self.erasures.setdefault(row.erasure_id, (self.position + 1, row.entry_id))
             return None
         if salted_digest(row.subject_salt, row.subject_id or "") != row.subject_digest:
             return _problem(ChainFault.CHANGED, row, "its subject was changed")
@@ -254,6 +263,21 @@ async def _find_unchained(connection: Connection, organization_id: UUID) -> Chai
         entry_id=entry.id,
         reason=f"this entry ({entry.action}) was written past the chain",
     )
+
+
+async def _find_unknown_erasure(
+    connection: Connection, organization_id: UUID, erasures: Mapping[UUID, tuple[int, int]]
+) -> ChainProblem | None:
+    unknown = await audit_chain.unknown_erasures(connection, ids=list(erasures), organization_id=organization_id)
+    for erasure_id in unknown:
+        position, entry_id = erasures[erasure_id]
+        return ChainProblem(
+            fault=ChainFault.REDACTED,
+            position=position,
+            entry_id=entry_id,
+            reason=f"erasure {erasure_id} does not exist",
+        )
+    return None
 
 
 def _problem(fault: ChainFault, row: ChainedEntry, reason: str) -> ChainProblem:

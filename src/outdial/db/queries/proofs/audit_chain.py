@@ -3,7 +3,7 @@
 The chain of the audit log, as `outdial verify audit` reads it. Triggers write it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -137,3 +137,15 @@ async def unchained_entry(connection: Connection, *, organization_id: UUID) -> U
     """Find the first entry of an organization that was written past the chain."""
     record = await connection.fetchrow(_UNCHAINED_ENTRY, organization_id)
     return None if record is None else _unchained_entry(record)
+
+
+_UNKNOWN_ERASURES = """\
+select u.id from unnest($1::uuid[]) as u (id)
+where not exists (select from erasures e where e.id = u.id and e.organization_id = $2)
+order by u.id;
+"""
+
+
+async def unknown_erasures(connection: Connection, *, ids: Sequence[UUID], organization_id: UUID) -> list[UUID]:
+    """Return those of these ids that no erasure of the organization has."""
+    return [record[0] for record in await connection.fetch(_UNKNOWN_ERASURES, ids, organization_id)]

@@ -45,3 +45,10 @@ select a.id, a.action from audit_log a
 where a.organization_id = :organization_id
   and not exists (select from audit_chain c where c.entry_id = a.id and c.organization_id = a.organization_id)
 order by a.id limit 1;
+
+-- name: unknown_erasures
+-- returns: list[UUID]
+-- Return those of these ids that no erasure of the organization has.
+select u.id from unnest(:ids::uuid[]) as u (id)
+where not exists (select from erasures e where e.id = u.id and e.organization_id = :organization_id)
+order by u.id;
