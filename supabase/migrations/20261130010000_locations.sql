@@ -25,3 +25,21 @@ grant update (zone_key, zone_source, jurisdiction_key, keys_version) on public.c
 create policy dialer_updates on public.contacts for update to outdial_dialer
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
+
+-- Whoever changes where a contact is without its keys, such as a member with SQL, has them computed again.
+create function private.mark_old_keys() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.keys_version := 0;
+  return new;
+end
+$$;
+revoke all on function private.mark_old_keys() from public;
+create trigger contacts_old_keys before update of timezone, country, region, postal_code on public.contacts
+  for each row
+  when ((old.timezone, old.country, old.region, old.postal_code)
+      is distinct from (new.timezone, new.country, new.region, new.postal_code)
+    and (old.zone_key, old.jurisdiction_key, old.keys_version)
+      is not distinct from (new.zone_key, new.jurisdiction_key, new.keys_version))
+  execute function private.mark_old_keys();

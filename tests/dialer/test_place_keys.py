@@ -76,6 +76,20 @@ async def test_old_keys_are_computed_again_and_pending_contacts_of_campaigns_fol
     assert [tuple(row) for row in rows] == [(KEYS_VERSION, NOW)]
 
 
+async def test_a_place_that_a_member_changes_with_sql_has_its_keys_computed_again(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    contact = await create_contact(stage.look, tenant.organization_id, phone="+14155550142", jurisdiction_key="US-CA")
+    updater = PlaceKeyUpdater(stage.dialing, stage.clock)
+    await stage.look.execute("update contacts set name = 'Eve', region = region")
+    assert await updater.run_once() == 0
+
+    await stage.look.execute("update contacts set region = 'NY'")
+
+    assert await updater.run_once() == 1
+    assert await keys_of(stage.look, "contacts") == [("America/Los_Angeles|America/New_York", "US-NY", 1)]
+    assert contact.zone_key == "America/New_York"
+
+
 async def test_columns_that_contradict_each_other_end_in_the_strictest_law_and_not_in_a_loop(stage: Stage) -> None:
     tenant = await create_tenant(stage.look)
     await create_contact(

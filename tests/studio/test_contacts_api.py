@@ -242,6 +242,7 @@ async def test_pages_find_show_and_edit_a_contact(
     shown = await browser.get(url)
     assert 'value="America/Chicago"' in shown.text
     assert 'value="TX"' in shown.text
+    assert "Calling rules of Texas." in shown.text
     viewer = await browser_for(two_organizations.own.users["viewer"])
     assert '<form class="form"' not in (await viewer.get(url)).text
     assert (await viewer.post_form(url, form)).status_code == 403

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from outdial.domain import limits
 from outdial.domain.contact_fields import CONTACT_FIELDS
+from outdial.domain.geography.place_names import place_names
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
 from outdial.studio.view.decisions import ZONE_SOURCES
@@ -79,6 +80,7 @@ environment.globals |= {
     "limits": limits,
     "contact_fields": CONTACT_FIELDS,
     "zone_sources": ZONE_SOURCES,
+    "place_names": place_names,
 }
 environment.filters |= {
     "number": formats.number,
