@@ -297,10 +297,8 @@ begin
   select coalesce(pg_catalog.array_agg(distinct l.campaign_id), '{}') into woken
   from left_over l where l.status_reason = 'the contact was erased';
   set constraints public.campaign_contacts_organization_id_contact_id_phone_fkey immediate;
-  -- First, so that the number is not taken off the provider's list.
-  delete from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone;
   delete from public.do_not_call d where d.organization_id = p_organization_id and d.phone = p_phone;
-  -- The phone stays on Retell's own list.
+  -- With what the entry of the list has just queued: the number stays on the provider's own list.
   delete from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone;
   return query select 'requested', request_id, woken;
 end

@@ -38,10 +38,6 @@ begin
     where s.organization_id = p_organization_id and s.phone = p_phone
     order by l.created_at, l.id;
   return query
-    select 'provider_opt_out', to_jsonb(s) from public.opt_out_syncs s
-    where s.organization_id = p_organization_id and s.phone = p_phone
-    order by s.provider_account_id;
-  return query
     select 'campaign', to_jsonb(cc) || pg_catalog.jsonb_build_object('campaign', m.name)
     from public.campaign_contacts cc join public.campaigns m on m.id = cc.campaign_id
     where cc.contact_id = contact.id

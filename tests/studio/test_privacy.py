@@ -101,7 +101,7 @@ async def test_a_person_is_exported_and_then_erased(
         "do_not_call": 1,
         "consents": 1,
         "screening_lists": 1,
-        "provider_opt_outs": 1,
+        "opt_outs_at_provider": 1,
         "campaigns": 2,
         "calls": 2,
         "events": 3,

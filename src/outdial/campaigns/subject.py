@@ -16,7 +16,7 @@ SECTIONS: Final = {
     "do_not_call": "do_not_call",
     "consent": "consents",
     "screening_list": "screening_lists",
-    "provider_opt_out": "provider_opt_outs",
+    "opt_out_at_provider": "opt_outs_at_provider",
     "campaign": "campaigns",
     "call": "calls",
     "event": "events",
