@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox
+from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox, launch
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
@@ -389,3 +389,25 @@ async def asking(filled: Filled, role: str) -> AsyncIterator[Connection]:
 
 class _Undone(Exception):
     """Ends a transaction without a trace."""
+
+
+async def test_counting_what_a_campaign_will_not_call_reads_each_table_about_once(filled: Filled) -> None:
+    connection = await asyncpg.connect(filled.database.dsn)
+    list_ids = [row["id"] for row in await connection.fetch("select id from screening_lists")]
+    await connection.close()
+    named = {
+        "campaign_id": filled.campaign.id,
+        "organization_id": filled.tenant.organization_id,
+        "scopes": ["any", "sales"],
+        "accepted": ["written"],
+        "list_ids": list_ids,
+        "lifted": [True] * len(list_ids),
+        "reads_consents": True,
+    }
+    async with asking(filled, "viewer") as asking_connection:
+        arguments = [named[name] for name in parameters_of(launch.count_uncallable)]
+        plan = await explain(asking_connection, sql_of(launch.count_uncallable), arguments, generic=False)
+        found = [scan for scan in scans(plan) if scan.table in BIG]
+
+    # 50,000 contacts, 50,000 screened numbers, 30,000 consents and 100,000 opt-outs: a probe per contact reads more.
+    assert sum(scan.rows for scan in found) <= 5 * CONTACTS, found
