@@ -15,6 +15,7 @@ alter table public.campaign_contacts
   add column jurisdiction_key text not null default '';
 
 -- A claim reads one entry per place. With a million contacts, the table is locked for a few seconds while the index is built.
+-- squawk-ignore require-concurrent-index-creation
 create index campaign_contacts_places on public.campaign_contacts
   (campaign_id, zone_key, jurisdiction_key, next_attempt_at) where status = 'pending';
 
