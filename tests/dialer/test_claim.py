@@ -452,6 +452,7 @@ async def test_the_request_carries_the_key_the_metadata_and_the_nearest_variable
             "to_number": contact.phone,
             "override_agent_id": "agent_1",
             "idempotency_key": str(call["id"]),
+            "honor_internal_dnc": True,
             "metadata": {"call_id": str(call["id"]), "campaign_id": str(campaign.id)},
             "retell_llm_dynamic_variables": {
                 "offer": "spring",
