@@ -127,6 +127,24 @@ async def test_a_country_without_a_rule_waits_until_it_has_one_or_is_switched_of
     assert [call.phone for call in (await claim(stage, campaign)).calls] == [second.contact.phone]
 
 
+async def test_no_one_is_called_while_a_rule_of_the_organization_cannot_be_read(stage: Stage) -> None:
+    campaign = await create_sales(stage)
+    await create_campaign_contact(stage.look, campaign, **NEW_YORK)
+    await insert(
+        stage.look,
+        "calling_rules",
+        organization_id=campaign.tenant.organization_id,
+        rule_id="OWN-BROKEN",
+        body='{"id": "OWN-BROKEN", "hour": 9}',
+        created_by="test",
+        created_at=NOW,
+    )
+
+    assert await stage.dialer().run_once() == 0
+
+    assert "hour: is not a field of a rule" in (await stage.row("campaigns", campaign.id))["failing_reason"]
+
+
 async def test_a_prohibited_place_is_skipped_and_the_reason_names_the_rule(stage: Stage) -> None:
     campaign = await create_sales(stage)
     banned = await create_campaign_contact(stage.look, campaign, **SEATTLE)
