@@ -48,6 +48,7 @@ DECISION_FIELDS = {
     "consent_required",
     "consent",
     "screening_lists",
+    "lists_lifted_by_consent",
     "attempts",
     "max_attempts",
     "calls_in_24_hours",

@@ -38,6 +38,7 @@ DECISION = {
     "consent_required": "written",
     "consent": "written",
     "screening_lists": {"national list of US": "2026-03-10"},
+    "lists_lifted_by_consent": [],
     "attempts": 0,
     "max_attempts": 3,
     "calls_in_24_hours": 0,
