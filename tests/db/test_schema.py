@@ -222,6 +222,7 @@ EXECUTE = {
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),
     "private.copy_zone_key()": set[str](),
+    "private.mark_old_keys()": set[str](),
     "private.reopen_skipped_contacts()": set[str](),
     "private.reopen_forbidden_contacts()": set[str](),
     "private.reopen_consenting_contacts()": set[str](),
