@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.queries import calls, campaign_contacts, contacts, inbox, reports
+from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
 from tests.support.factories import NOW
@@ -204,3 +204,29 @@ async def test_one_call_and_its_ledger_are_found_by_their_keys(filled: Filled, g
             found = list(scans(await explain(connection, sql_of(statement), arguments, generic=generic)))
         assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
         assert sum(scan.rows for scan in found if scan.table in BIG) <= rows, found
+
+
+async def test_contacts_are_counted_by_jurisdiction_from_the_index_alone(filled: Filled) -> None:
+    statement = calling_rules.contacts_by_jurisdiction
+    async with asking(filled, "viewer") as connection:
+        plan = await explain(connection, sql_of(statement), [filled.tenant.organization_id], generic=False)
+        found = list(scans(plan))
+
+    assert [(scan.kind, scan.index) for scan in found if scan.table in BIG or scan.index] == [
+        ("Index Only Scan", "contacts_by_jurisdiction")
+    ]
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+async def test_pending_places_are_counted_up_to_a_limit(filled: Filled, generic: bool) -> None:
+    statement = calling_rules.count_pending_places
+    asked = {"campaign_id": filled.campaign.id, "organization_id": filled.tenant.organization_id, "most": 100}
+    async with asking(filled, "viewer") as connection:
+        arguments = [asked[name] for name in parameters_of(statement)]
+        places = await connection.fetch(sql_of(statement), *arguments)
+        found = list(scans(await explain(connection, sql_of(statement), arguments, generic=generic)))
+
+    assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
+    assert {scan.index for scan in found if scan.table == "campaign_contacts"} == {"campaign_contacts_places"}
+    assert max(row["contacts"] for row in places) == 100
+    assert sum(scan.rows for scan in found if scan.table in BIG) <= 102 * len(places), found

@@ -104,7 +104,7 @@ def test_contacts_that_no_hour_opens_are_counted_by_reason() -> None:
     closed = closed_contacts(shipped_rules(), hours=DAYTIME, purpose=Purpose.SALES, counts=counts, at=at)
 
     assert [(each.text, each.rule_id) for each in closed] == [
-        ("10,000 or more contacts in Portugal: no rule", "PT-NO-RULE"),
+        ("1,000 or more contacts in Portugal: no rule", "PT-NO-RULE"),
         ("12 contacts in Spain: no rule", "ES-NO-RULE"),
         ("3 contacts: the place is not computed yet", None),
         ("1 contact in Washington: such calls are prohibited (US-WA-AUTOMATED)", "US-WA-AUTOMATED"),

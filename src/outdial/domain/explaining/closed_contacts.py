@@ -12,7 +12,7 @@ from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import Block, KeysMissing, NoRules, Prohibited, RuleBook
 
-COUNTED: Final = 10_000
+COUNTED: Final = 1_000
 """Contacts of a place are counted up to this number."""
 
 

@@ -1,0 +1,72 @@
+"""The campaign form says what the calling rules leave of its hours: while they are painted, and without a script."""
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.browser.test_pages import Site, site
+
+__all__ = ["site"]
+SUMMARY = "#effective-hours [data-summary]"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def summary_after(page: Page, before: str) -> str:
+    """Wait until the summary differs from `before`, and return it."""
+    await page.wait_for_function(
+        "([selector, before]) => document.querySelector(selector)?.innerText !== before", arg=[SUMMARY, before]
+    )
+    return await page.inner_text(SUMMARY)
+
+
+async def test_painting_hours_and_choosing_a_purpose_show_the_effect(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.url + f"/o/{site.rows['organization_id']}/campaigns/new")
+    await page.click("#effective-hours summary")
+    usual = await page.inner_text(SUMMARY)
+
+    await page.click("text=Around the clock")
+    painted = await summary_after(page, usual)
+    await page.locator(".week-cell").nth(18).focus()
+    await page.keyboard.press("Space")
+    await page.select_option("[name=purpose]", "survey")
+    survey = await summary_after(page, painted)
+    await page.click("text=Clear")
+    cleared = await page.wait_for_selector("#effective-hours :text('Correct the calling hours')")
+
+    assert "narrower than these hours" in usual
+    assert "narrower than these hours" in painted
+    assert int(painted.split()[0]) > int(usual.split()[0])
+    assert survey != painted
+    assert cleared is not None
+    await context.close()
+
+
+async def test_a_failing_server_is_reported_beside_the_hours(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.url + f"/o/{site.rows['organization_id']}/campaigns/new")
+    await page.route("**/effective-hours", lambda route: route.fulfill(status=500, body="{}"))
+
+    await page.click("text=Around the clock")
+
+    assert await page.wait_for_selector("#effective-hours :text('cannot be loaded now')") is not None
+    await context.close()
+
+
+async def test_without_a_script_the_form_shows_the_effect_of_what_was_sent(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context(java_script_enabled=False)
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.url + f"/o/{site.rows['organization_id']}/campaigns/new")
+    usual = await page.inner_text(SUMMARY)
+
+    await page.select_option("[name=purpose]", "survey")
+    await page.click("text=Create and add contacts")  # The name is missing, so the form comes back.
+
+    assert "Enter a name" in await page.inner_text("main")
+    assert await page.inner_text(SUMMARY) != usual
+    await context.close()
