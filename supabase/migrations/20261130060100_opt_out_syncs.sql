@@ -158,8 +158,8 @@ revoke all on function private.opt_out_reads_due(timestamptz, integer) from publ
 grant execute on function private.opt_out_reads_due(timestamptz, integer) to outdial_dialer;
 
 -- Stores opt-outs that the provider reports at `p_read_at`, and returns those that are new. Only contacts of the
--- organization are stored: others are never called, and an erased phone must not come back. What Outdial has sent to the
--- provider is no report. The lock on the contact makes an erasure wait, or this function for the erasure.
+-- organization are stored: others are never called, and an erased phone must not come back. What Outdial has sent to
+-- the provider is no report. The lock on the contact makes an erasure wait, or this function for the erasure.
 create function private.import_opt_outs(
   p_organization_id uuid, p_provider_account_id uuid, p_phones text[], p_read_at timestamptz, p_now timestamptz
 ) returns setof text
