@@ -44,6 +44,7 @@ NEVER_NULL = {
     ("call_buckets", "outcome"): "coalesced",
     ("count_calls", "cost_cents"): "coalesced",
     ("count_calls", "duration_ms"): "coalesced",
+    ("count_uncallable", "reason"): "a case with an else",
     ("list_users", "email"): "local Auth stores every user with an email address",
     ("live_calls", "retell_call_id"): "the query selects calls that have one",
     ("report_by_campaign", "cost_cents"): "coalesced",
