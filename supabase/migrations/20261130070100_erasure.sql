@@ -312,12 +312,19 @@ grant execute on function private.erase_phone(uuid, uuid, text, bytea, bytea, te
 create function private.erasure_key_ids(p_organization_id uuid) returns setof bytea
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  acting text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+  is_allowed boolean;
 begin
-  if current_setting('role') not in ('service_role', 'authenticated')
-    and p_organization_id is distinct from private.current_organization()
-    or current_setting('role') = 'authenticated'
-    and not p_organization_id = any (array(select private.my_organizations())) then
-    return;
+  if acting = 'authenticated' then
+    is_allowed := p_organization_id = any (array(select private.my_organizations()));
+  else
+    is_allowed := acting = 'service_role' or pg_catalog.pg_has_role(acting, current_user, 'usage')
+      or p_organization_id = private.current_organization();
+  end if;
+  -- Not an empty result: it would mean that nothing was erased.
+  if is_allowed is not true then
+    raise exception 'erasures are those of your organization' using errcode = 'insufficient_privilege';
   end if;
   perform pg_catalog.pg_advisory_xact_lock_shared(
     pg_catalog.hashtextextended('erasures:' || p_organization_id::text, 0));

@@ -45,6 +45,11 @@ class Stored:
         return Stored(self.added + other.added, self.already_there + other.already_there, self.refused + other.refused)
 
 
+def erased_row(contact: NewContact) -> RefusedRow:
+    """Refuse the row of an erased phone. Not with its cells: they would be stored with what was erased."""
+    return RefusedRow(contact.line, "", Refusal.ERASED, ERASED_REASON)
+
+
 class ContactStore:
     """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights.
 
@@ -137,12 +142,7 @@ class ContactStore:
             for contact in contacts
             if contact.phone in blocked - erased
         ]
-        # Not the row itself: it would be stored with what was erased.
-        refused += [
-            RefusedRow(contact.line, "", Refusal.ERASED, ERASED_REASON)
-            for contact in contacts
-            if contact.phone in erased
-        ]
+        refused += [erased_row(contact) for contact in contacts if contact.phone in erased]
         return Stored(added, len(allowed) - added, refused)
 
     async def _lock(self, connection: Connection) -> campaign_status.CampaignState:

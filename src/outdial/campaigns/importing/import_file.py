@@ -12,7 +12,7 @@ from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.columns import Columns, find_columns
 from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, read_chunks
-from outdial.campaigns.importing.contact_store import ContactStore, OnAdded, Stored, Transaction
+from outdial.campaigns.importing.contact_store import ContactStore, OnAdded, Stored, Transaction, erased_row
 from outdial.campaigns.importing.csv_rows import CsvRows
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
@@ -134,11 +134,16 @@ class _Places:
         self._store = store
         # The line of each rejected row, with the line that took its place.
         self._taken_by: dict[int, int | None] = {}
+        self._erased_lines: set[int] = set()
 
     async def fill(self, chunk: Chunk) -> Stored:
         stored = await self._store.store(chunk.contacts)
         self._taken_by |= dict.fromkeys(_refused_by_database(stored))
+        self._erased_lines |= {row.line for row in stored.refused if row.kind is Refusal.ERASED}
         for repeated in chunk.repeated:
+            if repeated.first in self._erased_lines:
+                stored += Stored(0, 0, [erased_row(repeated.contact)])
+                continue
             contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
             if first is not None:
                 reason = f"has the same number as line {first}"
