@@ -28,7 +28,7 @@ create policy dialer_updates on public.contacts for update to outdial_dialer
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
 
--- Whoever changes where a contact is without its keys, such as a member with SQL, has them computed again.
+-- A place that is changed without its keys, as by a member with SQL, has its keys computed again.
 create function private.mark_old_keys() returns trigger
 language plpgsql set search_path = ''
 as $$
