@@ -32,25 +32,26 @@ create trigger campaigns_reopen_skipped after update of calling_hours, max_attem
     and (new.calling_hours <> old.calling_hours or new.max_attempts > old.max_attempts or new.purpose <> old.purpose))
   execute function private.reopen_skipped_contacts();
 
--- The lock keeps the campaigns from completing meanwhile. Campaigns and contacts are locked in id order.
+-- The locks keep the campaigns from completing meanwhile, and wait for claims that still skip contacts: the next statement
+-- sees those, too. Campaigns and contacts are locked in id order.
 create function private.reopen_forbidden_contacts() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  with open_campaigns as materialized (
-    select m.id from public.campaigns m
-    where m.organization_id = new.organization_id and m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
-    order by m.id
-    for no key update
-  ), skipped as materialized (
+  perform from public.campaigns m
+  where m.organization_id = new.organization_id and m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
+  order by m.id
+  for no key update;
+  with skipped as materialized (
     select cc.id
-    from public.campaign_contacts cc
-    where cc.campaign_id in (select id from open_campaigns) and cc.status = 'skipped'
+    from public.campaigns m
+    join public.campaign_contacts cc on cc.campaign_id = m.id and cc.status = 'skipped'
+    where m.organization_id = new.organization_id and m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
       and cc.status_reason in (
         'calls for the purpose of the campaign are forbidden by the calling rule ' || new.rule_id,
         'the calling rules of its place allow no call within the campaign''s calling hours')
     order by cc.id
-    for update
+    for update of cc
   )
   update public.campaign_contacts cc
   set status = 'pending', status_reason = null, updated_at = new.at

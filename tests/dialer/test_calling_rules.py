@@ -1,14 +1,18 @@
 """The claim, the rescue and each request keep to the calling rules of the contact's place."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from outdial.db.queries import batches, due_contacts
 from outdial.dialer.admission import WaitReason
 from outdial.dialer.claim import _WAITING_FOR, Claimed, Claimer
+from outdial.domain.contact import FORBIDDEN_BY
 from outdial.domain.rule_parsing import parse_rule, rule_document
 from outdial.domain.rules import RuleBook
 from tests.support.dialing import Stage
@@ -21,6 +25,7 @@ from tests.support.factories import (
     create_tenant,
     insert,
 )
+from tests.support.postgres import until_one_waits
 from tests.support.rules import BOOK, FEDERAL, FLORIDA, FRANCE, book, rule
 
 NEW_YORK: Final = {"zone_key": "America/New_York", "jurisdiction_key": "US-NY"}
@@ -49,10 +54,12 @@ async def create_sales(stage: Stage, **columns: Any) -> Campaign:
     return await create_campaign(stage.look, await create_tenant(stage.look), **columns)
 
 
-async def switch_off(stage: Stage, campaign: Campaign, rule_id: str) -> None:
+async def switch_off(
+    stage: Stage, campaign: Campaign, rule_id: str, connection: asyncpg.Connection | None = None
+) -> None:
     """Switch a rule off for the organization."""
     await insert(
-        stage.look,
+        connection or stage.look,
         "rule_switches",
         organization_id=campaign.tenant.organization_id,
         rule_id=rule_id,
@@ -171,6 +178,21 @@ async def test_a_prohibited_contact_is_called_once_its_rule_no_longer_applies(st
 
     assert await reason_of(stage, banned.id) == ("pending", None)
     assert [call.phone for call in (await claim(stage, campaign)).calls] == [banned.contact.phone]
+
+
+async def test_a_contact_that_a_claim_skips_while_its_rule_is_switched_off_is_pending_again(stage: Stage) -> None:
+    campaign = await create_sales(stage)
+    banned = await create_campaign_contact(stage.look, campaign, **SEATTLE)
+    switching = await asyncpg.connect(stage.scratch.dsn)
+    async with stage.dialing.for_organization(campaign.tenant.organization_id) as claiming:
+        await batches.lock_campaign(claiming, campaign_id=campaign.id)
+        await due_contacts.skip_contacts(claiming, ids=[banned.id], reason=f"{FORBIDDEN_BY}US-WA-BAN", now=NOW)
+        switched = asyncio.create_task(switch_off(stage, campaign, "US-WA-BAN", switching))
+        await until_one_waits(stage.look)
+    await switched
+    await switching.close()
+
+    assert await reason_of(stage, banned.id) == ("pending", None)
 
 
 async def test_a_place_whose_law_and_campaign_share_no_hour_is_skipped(stage: Stage) -> None:
