@@ -74,7 +74,7 @@ def test_what_is_stated_about_the_contact_decides(alone: Outdial) -> None:
         ([FLORIDA, "--at=tomorrow"], "--at: 'tomorrow' is not a time"),
         ([FLORIDA, "--at=2026-12-01T09:00"], "--at: must be a time with a zone"),
         ([FLORIDA, "--state=Freedonia"], "region: 'Freedonia'"),
-        ([FLORIDA, "--postal-code=!!"], "postal code: "),
+        ([FLORIDA, "--postal-code=ABCDE"], "postal code: 'ABCDE'"),
         ([FLORIDA, "--timezone=Mars"], "timezone: 'Mars'"),
         (["+18002000123"], "timezone: toll-free"),
     ],
