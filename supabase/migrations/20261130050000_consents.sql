@@ -10,7 +10,8 @@ create table public.consents (
   scope text not null default 'any' check (scope in ('any', 'sales', 'informational', 'survey', 'collection')),
   source text check (length(source) between 1 and 200),
   text text check (length(text) between 1 and 10000),
-  url text check (length(url) between 1 and 2000),
+  -- Pages link to it.
+  url text check (url ~ '^https?://' and length(url) <= 2000),
   given_at timestamptz not null,
   revoked_at timestamptz check (revoked_at >= given_at),
   -- Why it was revoked.

@@ -147,3 +147,18 @@ async def test_recording_and_revoking_are_audited_without_the_text(
 def test_a_consent_without_evidence_or_from_the_future_is_refused(consent: GivenConsent, field: str | None) -> None:
     found = check_consent(consent, NOW)
     assert (found.field if isinstance(found, InvalidConsent) else found) == field
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "see file", ""])
+async def test_the_database_keeps_only_urls_that_a_page_may_link_to(
+    contact: Contact, connection: asyncpg.Connection, url: str
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(
+            "insert into consents (id, organization_id, phone, basis, url, given_at, created_at)"
+            " values (gen_random_uuid(), $1, $2, 'written', $3, $4, $4)",
+            contact.organization_id,
+            contact.phone,
+            url,
+            NOW,
+        )
