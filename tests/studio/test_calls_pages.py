@@ -51,7 +51,12 @@ async def hostile_call(connection: asyncpg.Connection, campaign: Campaign) -> tu
     contact = await create_contact(
         connection,
         campaign.tenant.organization_id,
-        **{name: HOSTILE for name in CONTACT_FIELD_NAMES if name != "timezone"},
+        # The other fields of a place are codes, which the database checks.
+        **{
+            name: HOSTILE
+            for name in CONTACT_FIELD_NAMES
+            if name not in ("timezone", "country", "region", "postal_code")
+        },
     )
     entry = await create_campaign_contact(
         connection, campaign, contact, status_reason=HOSTILE, variables=json.dumps({HOSTILE: HOSTILE})

@@ -321,12 +321,12 @@ async def test_the_campaign_page_shows_progress_and_actions(
 @pytest.mark.parametrize(
     ("status", "labels"),
     [
-        ("draft", ["Import contacts", "Edit", "Start", "Duplicate", "Delete", "Cancel"]),
-        ("scheduled", ["Import contacts", "Edit", "Start now", "Duplicate", "Cancel"]),
-        ("active", ["Import contacts", "Process next batch now", "Pause", "Duplicate", "Cancel"]),
-        ("paused", ["Import contacts", "Edit", "Resume", "Duplicate", "Cancel"]),
-        ("completed", ["Duplicate"]),
-        ("cancelled", ["Duplicate"]),
+        ("draft", ["Import contacts", "Edit", "Start", "Duplicate", "Evidence", "Delete", "Cancel"]),
+        ("scheduled", ["Import contacts", "Edit", "Start now", "Duplicate", "Evidence", "Cancel"]),
+        ("active", ["Import contacts", "Process next batch now", "Pause", "Duplicate", "Evidence", "Cancel"]),
+        ("paused", ["Import contacts", "Edit", "Resume", "Duplicate", "Evidence", "Cancel"]),
+        ("completed", ["Duplicate", "Evidence"]),
+        ("cancelled", ["Duplicate", "Evidence"]),
     ],
 )
 async def test_each_status_offers_its_actions(
