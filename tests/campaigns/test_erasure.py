@@ -322,7 +322,11 @@ async def test_an_import_that_is_storing_contacts_ends_before_its_phone_is_erase
         await importer.execute("set local role service_role")
         assert await find_erased(importer, organization_id, [PHONE], ERASURE_KEYS) == frozenset()
         erasing = asyncio.ensure_future(erase(stage, person))
-        await until_one_waits(watcher)
+        waiting = asyncio.ensure_future(until_one_waits(watcher))
+        await asyncio.wait({erasing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert not erasing.done()
         await create_contact(importer, organization_id, phone=PHONE)
         await transaction.commit()
         await erasing
