@@ -25,7 +25,7 @@ from outdial.stack.local import as_service, erasure_keys
 
 BATCH_SIZE = 5_000
 
-app = typer.Typer(no_args_is_help=True, help="Contacts: the do-not-call list, and what is known about a phone.")
+app = typer.Typer(no_args_is_help=True, help="Contacts: the do-not-call list, and the data about a phone.")
 dnc = typer.Typer(no_args_is_help=True, help="The do-not-call list, checked before each call in every campaign.")
 app.add_typer(dnc, name="dnc")
 clock = SystemClock()
@@ -47,7 +47,7 @@ def places(organization: Organization = None, as_json: AsJson = False) -> None:
     """Show how many contacts wait for their time zones and jurisdictions after an update.
 
     The dialer computes them in the background, 1,000 at a time. Contacts stored by an older version are not called
-    before.
+    until then.
     """
 
     async def work(database: Database) -> int:

@@ -85,7 +85,7 @@ def show(organization: Organization = None, as_json: AsJson = False) -> None:
     console.print(f"Last decision: {hook.responded_at or 'none yet'}", markup=False)
     if hook.failures:
         console.print(f"Failures in a row: {hook.failures} ({hook.failing_reason})", markup=False)
-        console.print(f"Asked again at {hook.retry_at}; no call starts before.", markup=False)
+        console.print(f"Next request at {hook.retry_at}; no call starts before.", markup=False)
 
 
 @app.command()

@@ -44,7 +44,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase everything that is known about a phone, also at Retell, and never call or add it again.
+    """Erase all data about a phone, also at Retell, and never call or add it again.
 
     The contact is erased at once. The jobs process removes it from files and logs, and the dialer deletes its calls at
     Retell: outdial contacts erasures shows when that is done. Needs OUTDIAL_ERASURE_KEY.
@@ -103,7 +103,7 @@ def erasures(
 
 
 def export_subject(phone: PhoneNumber, region: Region = None, organization: Organization = None) -> None:
-    """Print everything that is known about a phone as JSON."""
+    """Print all data about a phone as JSON."""
     number, keys = _read_phone(phone, region), erasure_keys()
 
     async def work(database: Database) -> dict[str, Any]:

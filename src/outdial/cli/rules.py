@@ -1,4 +1,4 @@
-"""`outdial rules`: the calling rules that count, and why a number may be called at a time or not."""
+"""`outdial rules`: the calling rules that apply, and whether a number may be called at a time."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ SOURCES: Final = {
     "region": "from the state",
     "postal_code": "from the postal code",
     "country": "from the country",
-    "conflict": "the sources disagree: all hold",
+    "conflict": "the sources disagree, so all of them apply",
 }
 
 Organization = Annotated[
@@ -60,7 +60,7 @@ Organization = Annotated[
 ]
 ChangedOrganization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="Id of the rule, such as US-TX-HOURS.")]
-Reason = Annotated[str, typer.Option(help="Why. The audit log keeps it.")]
+Reason = Annotated[str, typer.Option(help="Reason, recorded in the audit log.")]
 
 
 @app.command("list")
@@ -72,7 +72,7 @@ def list_rules(
     purpose: Annotated[Purpose | None, typer.Option(help="Only rules for calls with this purpose.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the rules that count, with their source."""
+    """List the calling rules that apply, with their sources."""
     book = _book(organization)
     rules = [
         rule
@@ -101,7 +101,7 @@ def show(rule_id: RuleId, organization: Organization = None, as_json: AsJson = F
     """Show a rule with all its fields."""
     rule = _book(organization).rule(rule_id)
     if rule is None:
-        raise UnknownName(f"unknown rule {rule_id!r}: outdial rules list shows all that count")
+        raise UnknownName(f"unknown rule {rule_id!r}: outdial rules list shows all that apply")
     if as_json:
         print_json(rule_document(rule))
         return
@@ -137,15 +137,15 @@ def explain(
         Purpose | None, typer.Option(help="Purpose of the call (default: that of the campaign, or sales).")
     ] = None,
     campaign: Annotated[
-        str | None, typer.Option(help="Campaign whose hours, purpose and contact count; needs the database.")
+        str | None, typer.Option(help="Campaign whose hours, purpose and contact to include; needs the database.")
     ] = None,
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """Explain whether a number may be called at a time: every gate, and the next allowed minute.
 
-    Without --campaign and --organization, only the number, the options and the shipped rules decide: no database is
-    needed, and calling hours, the do-not-call list and caps are not part of it.
+    Without --campaign and --organization, only the number, the options and the shipped rules are evaluated: no database
+    is needed, and calling hours, the do-not-call list and caps are left out.
     """
     moment = read_time("--at", at) or clock.now()
     if moment.tzinfo is None:
@@ -214,7 +214,7 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CallFacts:
-    """What decides about a call beside the number: `place` and `history` are None where they are not stored."""
+    """The facts that decide about a call besides the number: `place` and `history` are None if not stored."""
 
     book: RuleBook
     hours: CallingHours | None = None

@@ -47,7 +47,7 @@ Organization = Annotated[str | None, typer.Option(help="Organization id or name 
 def upload(
     file: Annotated[Path, typer.Argument(help="One number per line, or a CSV file with a phone column; - for stdin.")],
     kind: Annotated[ListKind, typer.Option(help="Kind of list.")],
-    registry_date: Annotated[str, typer.Option(help="Day of the registry that the file holds, such as 2026-11-20.")],
+    registry_date: Annotated[str, typer.Option(help="Date of the registry data in the file, such as 2026-11-20.")],
     jurisdiction: Annotated[
         str | None, typer.Option(help="Country of a national list (default: US), or state of a state list: US-TX.")
     ] = None,
@@ -61,7 +61,7 @@ def upload(
     """Upload a screening list.
 
     It replaces the current list of the same kind and place once all its numbers are stored. Lines that are not phone
-    numbers are reported. The exit status is 1 when no line is one.
+    numbers are reported. The exit status is 1 when no line is a phone number.
     """
     try:
         day = date.fromisoformat(registry_date)

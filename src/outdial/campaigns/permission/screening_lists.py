@@ -97,8 +97,8 @@ async def upload_screening_list(
 ) -> UploadedList:
     """Store the numbers in `blocks` as a new list, which then replaces the one of its kind and jurisdiction.
 
-    `transaction` opens a transaction with the rights of `actor`. An unreadable line is reported and stops no other
-    line. If reading fails or no line is readable, the list before stays in force. Raises InvalidScreeningList,
+    `transaction` opens a transaction with the rights of `actor`. Unreadable lines are skipped and reported.
+    If reading fails or no line is readable, the previous list stays in force. Raises InvalidScreeningList,
     UnknownRegion and UnusableFile.
     """
     new = check_screening_list(new, clock.now().date())
@@ -162,7 +162,7 @@ class _Upload:
                 connection, organization_id=self._organization_id, list_id=self._id, phones=phones
             )
             if await self._advance(connection, added) is None:
-                raise UnusableFile("the upload took too long and was given up: upload the file again")
+                raise UnusableFile("the upload took too long and was cancelled: upload the file again")
         self.numbers += added
 
     async def _advance(self, connection: Connection, added: int) -> UUID | None:
@@ -206,7 +206,7 @@ class _Upload:
             connection, list_id=self._id, organization_id=organization_id, now=now
         )
         if completed is None:
-            raise UnusableFile("the upload took too long and was given up: upload the file again")
+            raise UnusableFile("the upload took too long and was cancelled: upload the file again")
         woken = await screening.wake_screened_campaigns(connection, organization_id=organization_id, now=now)
         await batches.notify_campaigns(connection, ids=woken)
         details = {

@@ -102,7 +102,7 @@ def undo_import_(
 
 @app.command()
 def start(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Start a draft, or schedule it when its start time is in the future. First prints what will not be called."""
+    """Start a draft, or schedule it when its start time is in the future. First prints whom it will not call."""
     if not as_json:
         print_launch(as_service(lambda database: read_launch(database, campaign)), notes)
     _change(campaign, lifecycle.start, as_json)

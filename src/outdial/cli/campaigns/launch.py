@@ -1,4 +1,4 @@
-"""What a campaign will not call, for `outdial campaign check` and `start`."""
+"""Contacts that a campaign will not call, for `outdial campaign check` and `start`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from outdial.stack.local import rules_of_environment
 
 
 async def read_launch(database: Database, campaign: str) -> LaunchSummary:
-    """Count what a campaign will not call; raises UnknownName."""
+    """Count the contacts that a campaign will not call; raises UnknownName."""
     async with database.as_service() as connection:
         summary = await launch_summary(
             connection,
@@ -28,7 +28,7 @@ async def read_launch(database: Database, campaign: str) -> LaunchSummary:
 
 
 def print_launch(summary: LaunchSummary, console: Console) -> None:
-    """Print what will not be called, and which lists to upload first."""
+    """Print which contacts will not be called, and which lists to upload first."""
     if summary.contacts:
         console.print(f"{summary.sentence()}.", markup=False, soft_wrap=True)
     for missing in summary.missing:
@@ -39,7 +39,7 @@ def print_launch(summary: LaunchSummary, console: Console) -> None:
 
 
 def launch_document(summary: LaunchSummary) -> dict[str, Any]:
-    """Return the summary as JSON has it."""
+    """Return the summary as a JSON object."""
     return {
         "contacts": summary.contacts,
         "uncalled": summary.uncalled,

@@ -45,7 +45,7 @@ def create(
     from_: Annotated[str, typer.Option("--from", help="Caller number in E.164.")],
     organization: Organization = None,
     purpose: Annotated[
-        Purpose, typer.Option(help="What the campaign calls for. Calling rules depend on it.")
+        Purpose, typer.Option(help="Purpose of the calls. It decides which calling rules apply.")
     ] = Purpose.SALES,
     consent: Annotated[
         RequiredConsent, typer.Option(help="Consent that contacts must have given.")
@@ -103,7 +103,7 @@ def edit(
     agent: Annotated[str | None, typer.Option(help="Id of the Retell agent.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Caller number in E.164.")] = None,
     purpose: Annotated[
-        Purpose | None, typer.Option(help="What the campaign calls for. Calling rules depend on it.")
+        Purpose | None, typer.Option(help="Purpose of the calls. It decides which calling rules apply.")
     ] = None,
     consent: Annotated[RequiredConsent | None, typer.Option(help="Consent that contacts must have given.")] = None,
     require_list: _RequiredLists = None,

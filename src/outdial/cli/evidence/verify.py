@@ -1,4 +1,4 @@
-"""`outdial verify`: whether the audit log and evidence are what they were."""
+"""`outdial verify`: checks that the audit log and evidence were not changed."""
 
 import re
 from pathlib import Path

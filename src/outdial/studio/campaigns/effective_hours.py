@@ -1,4 +1,4 @@
-"""What the calling rules leave of the hours of a campaign, by state: while they are painted, and for its contacts."""
+"""What the calling rules leave of the hours of a campaign, by state: while they are edited, and for its contacts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 
-_IGNORED: Final = "This Outdial ignores the calling rules: its calls are simulated."
+_IGNORED: Final = "This stack ignores the calling rules: its calls are simulated."
 _US: Final = "US-"
 
 
@@ -116,7 +116,7 @@ async def pending_places(connection: Connection, context: OrganizationContext, c
 async def closed_contacts_of(
     connection: Connection, context: OrganizationContext, *, campaign_id: UUID, counts: Mapping[Place, int]
 ) -> tuple[ClosedContacts, ...]:
-    """Return whom the rules keep from being called by a campaign, of contacts counted by place.
+    """Return which contacts of a campaign the rules exclude, counted by place.
 
     None if the stored hours of the campaign cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What a campaign will not call, shown before it starts."""
+"""Contacts that a campaign will not call, shown before it starts."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -19,7 +19,7 @@ COUNTED_AT_ONCE: Final = 100_000
 
 
 class UncalledContacts(BaseModel):
-    """Contacts that will not be called for the same reason: a code for programs, and words that follow the count."""
+    """Contacts that will not be called for the same reason: a code for programs, and text that follows the count."""
 
     code: str
     text: str
@@ -34,7 +34,7 @@ class LaunchReport(BaseModel):
     sentence: str
     reasons: list[UncalledContacts]
     missing_lists: Annotated[
-        list[str], Field(description="What to upload before the campaign calls anyone: required screening lists")
+        list[str], Field(description="Required screening lists to upload before the campaign calls anyone")
     ]
     duties: Annotated[
         list[str], Field(description="Consent and lists that calling rules ask for and the campaign does not require")
@@ -42,7 +42,7 @@ class LaunchReport(BaseModel):
 
 
 async def launch_report(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchReport:
-    """Count what a campaign of the organization will not call; raises ResourceNotFound."""
+    """Count the contacts that a campaign of the organization will not call; raises ResourceNotFound."""
     summary = await launch_summary(
         connection,
         campaign_id=campaign_id,

@@ -211,7 +211,7 @@ async def show_page(
 
 @router.get("/{campaign_id}/launch-report")
 async def launch_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> HTMLResponse:
-    """Show what a campaign will not call, by reason."""
+    """Show which contacts a campaign will not call, by reason."""
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         launch = await launch_report(connection, context, campaign_id)

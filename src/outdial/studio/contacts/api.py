@@ -53,16 +53,16 @@ async def change_contact(
 
 @router.get("/{contact_id}/consents")
 async def list_consents(context: CurrentOrganization, contact_id: UUID) -> ContactConsents:
-    """List the consents of a contact, also the revoked ones, newest first."""
+    """List the consents of a contact, including revoked ones, newest first."""
     async with context.transaction() as connection:
         return await consents.list_consents(connection, context, contact_id)
 
 
 @router.post("/{contact_id}/consents")
 async def record_consent(context: CurrentOrganization, contact_id: UUID, new: NewConsent) -> ContactConsents:
-    """Record a consent of a contact. A consent from before the contact revoked or opted out does not count.
+    """Record a consent of a contact. A consent from before the contact revoked or opted out is not valid.
 
-    Campaigns that skipped the contact for want of consent call it again.
+    Campaigns that skipped the contact for lack of consent call it again.
     """
     context.require("operator")
     async with context.transaction() as connection:

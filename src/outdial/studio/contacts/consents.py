@@ -30,7 +30,7 @@ _STORABLE: Final = r"^[^\x00]*$"
 
 
 class ContactConsent(BaseModel):
-    """A consent of a contact. It counts while it is not revoked."""
+    """A consent of a contact. It is valid while it is not revoked."""
 
     id: UUID
     basis: Basis
@@ -81,7 +81,7 @@ async def list_consents(connection: Connection, context: OrganizationContext, co
 async def record_consent(
     connection: Connection, context: OrganizationContext, contact_id: UUID, new: NewConsent
 ) -> ContactConsents:
-    """Record a consent and return all of the contact. Recording the same consent again changes nothing.
+    """Record a consent and return all consents of the contact. Recording the same consent again changes nothing.
 
     Raises ResourceNotFound and InvalidInput.
     """
@@ -115,7 +115,7 @@ async def record_consent(
 async def revoke_consent(
     connection: Connection, context: OrganizationContext, contact_id: UUID, consent_id: UUID, reason: str
 ) -> ContactConsents:
-    """Revoke a consent and return all of the contact; raises ResourceNotFound and ResourceConflict."""
+    """Revoke a consent and return all consents of the contact; raises ResourceNotFound and ResourceConflict."""
     found = await list_consents(connection, context, contact_id)
     revoked = await feature.revoke_consent(
         connection,
@@ -129,7 +129,7 @@ async def revoke_consent(
     if not revoked:
         if not any(each.id == consent_id for each in found.items):
             raise ResourceNotFound("Consent not found")
-        raise ResourceConflict("This consent is revoked already, or it is a refusal")
+        raise ResourceConflict("This consent is already revoked, or it is a refusal")
     return await list_consents(connection, context, contact_id)
 
 

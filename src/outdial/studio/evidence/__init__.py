@@ -1,1 +1,1 @@
-"""Evidence packs: the file, and the page made to be printed."""
+"""Evidence packs: the file, and the printable page."""

@@ -1,4 +1,4 @@
-"""The pages of evidence, made to be printed, and the downloads of the files."""
+"""The printable pages of evidence, and the downloads of the files."""
 
 from uuid import UUID
 

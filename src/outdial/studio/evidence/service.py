@@ -1,4 +1,4 @@
-"""Evidence packs: taking one, which is recorded, and what its page shows."""
+"""Evidence packs: take one, which the audit log records, and read the sections of its page."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class TakenEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidencePage:
-    """The sections of a pack for its page. `contact_count` counts also contacts that are only in the file."""
+    """The sections of a pack for its page. `contact_count` includes contacts that are only in the file."""
 
     subject: EvidenceSubject
     sections: Mapping[str, Any]
@@ -75,7 +75,7 @@ async def take_evidence(context: OrganizationContext, kind: EvidenceKind, id: st
 
 
 async def phone_of_contact(context: OrganizationContext, contact_id: UUID) -> str:
-    """Return the phone of a contact; raises ResourceNotFound, also for one that was erased."""
+    """Return the phone of a contact; raises ResourceNotFound, also for an erased contact."""
     async with context.transaction() as connection:
         row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
     if row is None:
@@ -108,13 +108,13 @@ def decision_sentences(attempt: Item) -> list[str]:
 
 
 def rule_sentence(rule: Item) -> str:
-    """Return what a rule asked, and when it was in force."""
+    """Return what a rule required, and when it was in force."""
     if not rule["on_record"]:
         return "No copy of this rule is on record"
     try:
         parsed = parse_rule(rule["body"])
     except DomainError:
-        return "Written in the format of another version: see the file"
+        return "This page cannot show the format of this rule: see the file"
     return "; ".join(part for part in (rule_text(parsed), force_text(parsed)) if part)
 
 

@@ -24,7 +24,7 @@ from outdial.studio.web.rendering import page
 from outdial.studio.web.uploads import file_chunks
 
 NO_COLUMN: Final = "-"
-"""The choice of a form for a field that no column holds, though one is recognized."""
+"""The option for a field that is left out, even if a column is recognized."""
 _LABELS: Final = {field.name: field.label for field in CONTACT_FIELDS}
 
 router = APIRouter(prefix="/o/{organization_id}")

@@ -46,7 +46,7 @@ class ZoneCount(BaseModel):
 
 
 class ClosedRows(BaseModel):
-    """Rows with contacts whom the calling rules keep from being called, such as `12 contacts in Spain: no rule`."""
+    """Rows with contacts that the calling rules exclude, such as `12 contacts in Spain: no rule`."""
 
     rows: int
     reason: str

@@ -1,4 +1,4 @@
-"""The pre-dial hook of an organization: show, set and remove it. Its secret goes in and never comes out."""
+"""The pre-dial hook of an organization: show, set and remove it. Its secret can be set but not read."""
 
 from datetime import datetime
 from typing import Annotated, Final

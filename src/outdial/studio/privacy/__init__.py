@@ -1,1 +1,1 @@
-"""Retention, erasures, and what is known about a phone."""
+"""Retention, erasures, and the export of a person's data."""

@@ -1,4 +1,4 @@
-"""API routes for retention, erasures and the export of what is known about a phone."""
+"""API routes for retention, erasures and the export of a person's data."""
 
 from typing import Any
 from uuid import UUID
@@ -44,7 +44,7 @@ async def list_erasures(context: CurrentOrganization, page: PageQuery) -> Page[E
 
 @router.post("/erasures", status_code=201)
 async def erase_phone(context: CurrentOrganization, subject: SubjectPhone) -> Erasure:
-    """Erase everything that is known about a phone, also at Retell. Erasing it again is harmless."""
+    """Erase all data about a phone, also at Retell. Erasing it again is harmless."""
     context.require("admin")
     return await privacy.erase(context, subject)
 
@@ -58,7 +58,7 @@ async def get_erasure(context: CurrentOrganization, erasure_id: UUID) -> Erasure
 
 @router.post("/subject-export")
 async def export_subject(context: CurrentOrganization, subject: SubjectPhone) -> dict[str, Any]:
-    """Return everything that is known about a phone: lists of whole records by kind."""
+    """Return all data about a phone: lists of complete records by kind."""
     context.require("admin")
     async with context.transaction() as connection:
         return await privacy.export_phone(connection, context, subject)

@@ -1,4 +1,4 @@
-"""The privacy page: retention, legal hold, erasures, and the export of what is known about a phone."""
+"""The privacy page: retention, legal hold, erasures, and the export of a person's data."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,7 +58,7 @@ async def erase(request: Request, context: CurrentOrganization, form: Form) -> R
 
 @router.post("/export")
 async def export(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Download everything that is known about a number as JSON."""
+    """Download all data about a number as JSON."""
     context.require("admin")
     try:
         async with context.transaction() as connection:

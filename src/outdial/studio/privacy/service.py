@@ -1,4 +1,4 @@
-"""Retention of personal data, erasures, and the export of what is known about a phone."""
+"""Retention of personal data, erasures, and the export of a person's data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -132,7 +132,7 @@ async def find_erasure(connection: Connection, context: OrganizationContext, era
 
 
 async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
-    """Erase what is known about a phone, in a transaction of its own; raises InvalidInput and ResourceConflict."""
+    """Erase all data about a phone, in its own transaction; raises InvalidInput and ResourceConflict."""
     context.require("admin")
     phone, now = _read_phone(subject), context.studio.clock.now()
     try:
@@ -150,7 +150,7 @@ async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
 
 
 async def export_phone(connection: Connection, context: OrganizationContext, subject: SubjectPhone) -> dict[str, Any]:
-    """Return everything that is known about a phone; raises InvalidInput."""
+    """Return all data about a phone; raises InvalidInput."""
     context.require("admin")
     phone = _read_phone(subject)
     return await export_subject(connection, context.organization_id, phone, _keys(context), context.actor)

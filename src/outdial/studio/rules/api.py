@@ -23,7 +23,7 @@ RuleId = Annotated[str, Path(max_length=100, pattern=r"^[^\x00]*$", description=
 
 @router.get("")
 async def list_rules(context: CurrentOrganization, page: PageQuery, filters: RuleQuery) -> Page[RuleDetails]:
-    """List the calling rules, ordered by id, those that are switched off included. Not legal advice."""
+    """List the calling rules, ordered by id, including those that are switched off. Not legal advice."""
     async with context.transaction() as connection:
         return await rules.list_rules(connection, context, page, filters)
 

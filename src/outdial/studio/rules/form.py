@@ -106,5 +106,5 @@ def _hours(form: RuleForm, problems: dict[str, str]) -> dict[str, list[list[str]
         elif windows:
             hours[days] = [[begin, "24:00" if end == "00:00" else end] for begin, end in windows]
     if not hours:
-        problems.setdefault("hours", "Enter the hours of at least one day, or say that the rule has none")
+        problems.setdefault("hours", "Enter hours for at least one day, or clear the check box")
     return hours

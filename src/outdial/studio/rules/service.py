@@ -1,4 +1,4 @@
-"""Calling rules: list and show them, switch them off and on, add own ones, and count contacts in places without one."""
+"""Calling rules: list and show them, switch them off and on, add your own, and count contacts without a rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class RuleSwitched(BaseModel):
 
 
 class RuleDetails(BaseModel):
-    """A calling rule. `asks` says it in words; `rule` has its fields, as docs/calling-rules.md describes them.
+    """A calling rule. `asks` describes it in words; `rule` has its fields, as docs/calling-rules.md describes them.
 
     `in_force` is about today. `is_stale` says that it was last checked more than 180 days ago. `switched` is the latest
     switch, null if it was never switched.
@@ -83,7 +83,7 @@ class PlaceWithoutRule(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CountryCheck:
-    """The check that closes a country without a rule. It changes nothing where the country has one by now."""
+    """The check that blocks calls to a country without a rule. It has no effect once the country has one."""
 
     place: PlaceWithoutRule
     has_rule: bool
@@ -150,7 +150,7 @@ class _StoredRules:
 async def list_rules(
     connection: Connection, context: OrganizationContext, page: PageRequest, filters: RuleFilters
 ) -> Page[RuleDetails]:
-    """Return a page of rules, ordered by id, those that are switched off included."""
+    """Return a page of rules, ordered by id, including those that are switched off."""
     key = page.key(tuple[str])
     stored = await _load(connection, context)
     today = context.studio.clock.now().date()

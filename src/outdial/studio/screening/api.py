@@ -31,7 +31,7 @@ async def upload_screening_list(
     context: CurrentOrganization,
     request: Request,
     kind: ListKind,
-    registry_date: Annotated[date, Query(description="Day of the registry that the file holds")],
+    registry_date: Annotated[date, Query(description="Date of the registry data in the file")],
     jurisdiction: Annotated[
         str | None,
         Query(max_length=10, description="Country of a national list (default: US), state of a state list: US-TX"),
@@ -44,7 +44,7 @@ async def upload_screening_list(
     """Upload a list of numbers that must not be called: one per line, or a CSV file with a phone column.
 
     The list replaces the current one of its kind and jurisdiction once all its numbers are stored. Unreadable lines are
-    reported and stop no other line.
+    skipped and reported.
     """
     context.require("operator")
     new = NewScreeningList(

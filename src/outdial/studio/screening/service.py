@@ -32,7 +32,7 @@ class ScreeningListSummary(BaseModel):
     id: UUID
     kind: ListKind
     jurisdiction: Annotated[str | None, Field(description="Country or state of the list, such as US or US-TX")]
-    registry_date: Annotated[date, Field(description="Day of the registry that the file holds")]
+    registry_date: Annotated[date, Field(description="Date of the registry data in the file")]
     file_name: str
     status: ListStatus
     numbers: int
@@ -102,7 +102,7 @@ async def upload_list(
 ) -> ScreeningUpload:
     """Store a list as it arrives, in short transactions; it then replaces the one of its kind and jurisdiction.
 
-    Raises InvalidInput naming the field. The list before stays in force if the upload fails.
+    Raises InvalidInput naming the field. If the upload fails, the previous list stays in force.
     """
     try:
         uploaded = await screening_lists.upload_screening_list(

@@ -53,9 +53,9 @@ class StudioSettings:
     recordings: str = ""
     """Origin of recordings besides https: the simulator of a local stack."""
     ignore_rules: bool = False
-    """Whether the dialers of a local stack ignore calling rules, so that pages do not name them as a reason to wait."""
+    """Whether the dialers of a local stack ignore calling rules; pages then do not name them as a reason to wait."""
     hook_private: bool = False
-    """Whether pre-dial hooks may be on private networks and on this machine."""
+    """Whether pre-dial hooks on private networks and on this machine are allowed."""
     erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Keys that hash the phones of erased contacts; without one, nothing can be erased."""
 
