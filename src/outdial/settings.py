@@ -295,7 +295,7 @@ def ignores_calling_rules(env: Mapping[str, str]) -> bool:
 
 
 def rules_ahead(env: Mapping[str, str]) -> timedelta:
-    """Return how much later than it is hours and rules are judged, zero for real calls; raises SettingError."""
+    """Return the shift of the time at which hours and rules are evaluated, zero for real calls; raises SettingError."""
     name = "OUTDIAL_CALLING_RULES_AHEAD"
     raw = env.get(name, "").strip()
     try:
@@ -327,7 +327,7 @@ class DialerProcessSettings:
     retell_url: str | None = None
     retry_speed: float = 1.0
     ignore_rules: bool = False
-    # Whether pre-dial hooks may be on private networks and on this machine.
+    # Whether pre-dial hooks on private networks and on this machine are allowed.
     hook_private: bool = False
     rules_ahead: timedelta = timedelta()
 

@@ -39,7 +39,7 @@ class RuleSwitchChange:
 
 
 async def organization_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
-    """Return the rules that count for an organization; raises InvalidRule for a stored rule that cannot be read."""
+    """Return the rules that apply to an organization; raises InvalidRule for a stored rule that cannot be read."""
     stored = await calling_rules.rules_of(connection, organization_id=organization_id)
     return rules_of_organization(shipped, switched_off=stored.switched_off, own_rules=stored.own_rules)
 

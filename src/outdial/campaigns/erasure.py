@@ -1,4 +1,4 @@
-"""Erases what is known about a phone, and recognizes erased phones when they come back."""
+"""Erases all data about a phone, and recognizes erased phones when they come back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

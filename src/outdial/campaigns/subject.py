@@ -1,4 +1,4 @@
-"""Exports everything that is known about a phone, for the person who asks."""
+"""Exports all data about a phone, for a person who requests it."""
 
 import base64
 from typing import Any, Final
@@ -30,7 +30,7 @@ SECTIONS: Final = {
 async def export_subject(
     connection: Connection, organization_id: UUID, phone: str, keys: ErasureKeys | None, actor: Actor
 ) -> dict[str, Any]:
-    """Return everything that is known about `phone`, in E.164, as a JSON object of lists.
+    """Return all data about `phone`, in E.164, as a JSON object of lists.
 
     The caller needs the role admin. `erasure_id` names the erasure of the phone, None if it was not erased. The audit
     log gets an entry that does not name the phone.

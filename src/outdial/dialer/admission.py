@@ -191,7 +191,7 @@ def hours_of(raw: str) -> CallingHours:
 
 @dataclass(frozen=True, slots=True)
 class CampaignHours:
-    """The hours of a campaign, what it calls for, and the calling rules of its organization."""
+    """The hours and the purpose of a campaign, and the calling rules of its organization."""
 
     hours: CallingHours
     purpose: Purpose
@@ -389,7 +389,7 @@ def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
     """Decide whether one due contact may be called.
 
     In order: the do-not-call list, consent, screening lists, attempts, a blocked caller number, live calls, the caps
-    of the organization and of the calling rules. Of several caps that are reached, the one that holds longest counts.
+    of the organization and of the calling rules. If several caps are reached, the one that lasts longest decides.
     """
     if facts.do_not_call:
         return Skip(reason=SkipReason.DO_NOT_CALL)

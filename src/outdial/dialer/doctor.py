@@ -125,7 +125,7 @@ class Diagnosis:
                 sentence = _wait_sentence(self.reason, self, at)
                 if not self.countries or self.reason is WaitReason.NO_RULES:
                     return sentence
-                # Other contacts wait for a rule, which no hour brings.
+                # Other contacts wait for a rule: waiting for an hour does not help them.
                 unruled = no_rules_sentence(self.countries)
                 return f"{sentence}; {unruled[:1].lower()}{unruled[1:]}"
             case SkipReason():
@@ -148,7 +148,7 @@ async def examine(
 ) -> dict[UUID, Diagnosis | None]:
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see.
 
-    `shipped` are the rules before what the organizations have changed.
+    `shipped` are the rules without the changes of the organizations.
     """
     diagnoses = dict[UUID, Diagnosis | None]()
     rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))

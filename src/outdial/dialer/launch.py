@@ -1,4 +1,4 @@
-"""Counts what a campaign will not call, before it starts: each contact once, by its first reason."""
+"""Counts the contacts that a campaign will not call, before it starts: each once, by its first reason."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ _KIND_TEXT: Final[Mapping[ListKind, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncalledGroup:
-    """Contacts that will not be called for the same reason: a code for programs, and words that follow the count."""
+    """Contacts that will not be called for the same reason: a code for programs, and text that follows the count."""
 
     code: SkipReason | WaitReason
     text: str
@@ -95,8 +95,8 @@ async def launch_summary(
     """Count the pending contacts that a campaign will not call, by set: seconds for a million contacts.
 
     The law of each place is judged at the scheduled start, or now. None if the caller may not see the campaign, or if
-    it is of another organization than `organization_id`. `shipped` are the rules before what the organization has
-    changed.
+    it is of another organization than `organization_id`. `shipped` are the rules without the changes of the
+    organization.
     """
     campaign = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if campaign is None:

@@ -1,7 +1,7 @@
 """Keeps the organizations' do-not-call lists and the provider's own lists in agreement.
 
-`OptOutSender` tells the provider of each opt-out until it is confirmed. `OptOutReader` reads the provider's lists and
-stores what the organizations do not know.
+`OptOutSender` sends each opt-out to the provider until it is confirmed. `OptOutReader` reads the provider's lists and
+stores the opt-outs that the organizations lack.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ MAX_PAGES: Final = 20
 class OptOutSender:
     """A background task: `run_once` sends the opt-outs that are due, and returns how many it tried.
 
-    An opt-out that fails is repeated without end, with growing delays. The others of its account wait for the next run:
+    A failed opt-out is retried until it succeeds, with growing delays. The others of its account wait for the next run:
     the provider is unavailable, or asks for less.
     """
 

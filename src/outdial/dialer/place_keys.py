@@ -1,7 +1,7 @@
 """Computes the keys of contacts again that an older version of the data on places computed.
 
 The dialer does it because it needs the keys: a contact without them is not called, and a stack without a jobs process
-would wait for ever. A release with newer data, of ours or of libphonenumber, so needs no long migration.
+would wait forever. A release with newer data, of ours or of libphonenumber, so needs no long migration.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from outdial.log import log
 BATCH_SIZE: Final = 1_000
 """Contacts in one transaction, which takes a fraction of a second: imports and events wait for its rows meanwhile."""
 EVERY: Final = timedelta(minutes=1)
-"""Time between two looks for contacts that a process of an older version wrote during a deployment."""
+"""Interval between checks for contacts that a process of an older version wrote during a deployment."""
 _BATCHES_PER_REPORT: Final = 20
 
 

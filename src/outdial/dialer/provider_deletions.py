@@ -19,7 +19,7 @@ LONGEST_DELAY: Final = timedelta(hours=1)
 class ProviderDeletions:
     """A background task: `run_once` tries every deletion that is due, and returns how many it tried.
 
-    A deletion that fails is repeated without end, with growing delays: an erasure is finished only when all are
+    A failed deletion is retried until it succeeds, with growing delays: an erasure is finished only when all are
     confirmed.
     """
 

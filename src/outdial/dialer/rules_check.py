@@ -1,4 +1,4 @@
-"""Warns about calling rules whose texts were not checked for long: laws change, and a process may run for months."""
+"""Warns about calling rules that were last checked long ago: laws change, and a process may run for months."""
 
 from datetime import date, timedelta
 from typing import Final

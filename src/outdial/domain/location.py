@@ -1,7 +1,7 @@
 """Where a contact may be, from its phone number and from what its row says about the place.
 
 Sources that agree narrow each other: a number of Florida's 850 may be in two zones, and so may one with the state FL.
-Sources that disagree all hold: a number of California with the state TX may be in each of their zones. What cannot be
+Sources that disagree all apply: a number of California with the state TX may be in each of their zones. What cannot be
 read is refused, never ignored: doubt must not open hours.
 """
 
@@ -38,7 +38,7 @@ def _keys_version() -> int:
 
 
 KEYS_VERSION: Final = _keys_version()
-"""The version of the data that `locate` goes by, that of libphonenumber included. A contact stores it with its keys."""
+"""The version of the data that `locate` uses, including that of libphonenumber. A contact stores it with its keys."""
 
 _PLACELESS: Final = {
     PhoneNumberType.TOLL_FREE, PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN,
@@ -67,7 +67,7 @@ class StatedPlace:
 class Location:
     """The place of a contact, what decided its zones, and what was stated, in the form in which it is stored.
 
-    `zone_source` is contact for a stated time zone, conflict where sources disagree, so that the zones of all hold.
+    `zone_source` is contact for a stated time zone, conflict if sources disagree, so that the zones of all apply.
     """
 
     place: Place
@@ -113,7 +113,7 @@ class _Area:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stated:
-    """What was stated, read. `foreign_region` is one outside the United States and Canada, which decides nothing."""
+    """What was stated, read. `foreign_region` is one outside the United States and Canada, which has no effect."""
 
     timezone: str | None = None
     country: str | None = None
@@ -130,7 +130,7 @@ class _Stated:
 
 
 def locate(phone: Phone, stated: StatedPlace) -> Location | Unlocatable:
-    """Return where the contact may be, or what is in the way."""
+    """Return where the contact may be, or why that cannot be computed."""
     read = _read(phone, stated)
     if isinstance(read, Unlocatable):
         return read

@@ -44,7 +44,7 @@ class DatedHours(Protocol):
 
     @property
     def changes(self) -> Sequence[date]:
-        """The dates from which `usual_windows` may be others, as when a law comes into force."""
+        """The dates from which `usual_windows` may change, as when a law comes into force."""
 
     def windows(self, day: date) -> Windows:
         """Return when calls are allowed on a date."""

@@ -1,4 +1,4 @@
-"""What a campaign calls for, and what must be known about a contact before it is called for that."""
+"""The purpose of a campaign's calls, and the consent and screening lists that a campaign may require."""
 
 from enum import StrEnum
 

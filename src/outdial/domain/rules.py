@@ -1,6 +1,6 @@
 """What the law allows: calling rules, and when the hours of a campaign and every rule of a place are open together.
 
-Pure: a book of rules in, an answer out. The claim, the preview of an import, the forecast and the pages ask the same
+Pure functions of a rule book. The claim, the preview of an import, the forecast and the pages use the same
 `RuleBook`. A window is evaluated per place, never per contact.
 """
 
@@ -57,7 +57,7 @@ class RuleParty(StrEnum):
 
 
 class RuleConfidence(StrEnum):
-    """How sure a row is: its source quotes the text of the law, is secondary, or must be verified before use."""
+    """The confidence of a row: its source quotes the text of the law, is secondary, or must be verified before use."""
 
     QUOTED = "q"
     SECONDARY = "s"
@@ -178,11 +178,11 @@ class EffectiveWindow:
         self._seen: dict[date, bool] = {}
 
     def judged_at(self, at: datetime) -> datetime:
-        """Return the time, in UTC, at which the law is asked about a call at `at`: the same, except in a demo."""
+        """Return the time, in UTC, at which the rules for a call at `at` are evaluated: the same, except in a demo."""
         return local_time(at, UTC) + self._ahead
 
     def blocked_at(self, at: datetime) -> Block | None:
-        """Return what keeps every call from the place at a time, whatever the hour."""
+        """Return what blocks all calls to the place at a time, whatever the hour."""
         prohibited = [rule for rule in self.rules_at(at) if rule.prohibited]
         return Prohibited(prohibited[0]) if prohibited else self._unknown_at(self.judged_at(at))
 
@@ -194,8 +194,8 @@ class EffectiveWindow:
     def next_open(self, after: datetime) -> datetime | None:
         """Return the earliest moment from `after` on, in UTC, when a call is allowed.
 
-        None when there is none within SEARCH, or while the place is blocked for want of a rule or of its keys. Only
-        `never_opens` tells whether there is one later.
+        None when there is none within SEARCH, or while the place is blocked because a rule or its keys are missing.
+        `never_opens` reports whether there may be one later.
         """
         moment = self.judged_at(after)
         if not self.schedules or self._is_banned_for_good(moment) or self._unknown_at(moment) is not None:

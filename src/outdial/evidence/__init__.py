@@ -1,1 +1,1 @@
-"""Evidence for someone outside: the chain of the audit log, and the packs that show why calls were placed."""
+"""Evidence for third parties: the chain of the audit log, and the packs that show why calls were placed."""

@@ -1,4 +1,4 @@
-"""Removes transcripts, links to recordings, event bodies and calls that are older than their organization keeps."""
+"""Removes transcripts, links to recordings, event bodies and calls past their organization's retention."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """Judges calls by the rule packs alone, for the promise that no call leaves outside the law's hours.
 
-It shares nothing with the engine that places calls but the files: it reads them itself, and evaluates one moment at a
+It shares only the files with the engine that places calls: it reads them itself, and evaluates one moment at a
 time, rule by rule and zone by zone. Slow and simple, so that a mistake in the engine is not repeated here.
 """
 

@@ -1,4 +1,4 @@
-"""Adds chunks of contacts to a campaign, one transaction each. A row that fails is reported and stops no other row."""
+"""Adds chunks of contacts to a campaign, one transaction each. Rows that fail are skipped and reported."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""Contacts whom the calling rules keep from being called, counted by place: for imports and campaigns."""
+"""Contacts that the calling rules exclude, counted by place: for imports and campaigns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

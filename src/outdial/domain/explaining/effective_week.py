@@ -1,6 +1,6 @@
-"""The usual week of a place: what the calling rules leave of the hours of a campaign, on the clock of the contact.
+"""The usual week of a place: what the calling rules leave of the hours of a campaign, in the contact's local time.
 
-Pages and the API show it while hours are painted. Holidays and excluded dates are not part of a usual week.
+Pages and the API show it while hours are edited. Holidays and excluded dates are not part of a usual week.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ Week = tuple[Windows, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveWeek:
-    """The usual week of a place. `narrowing` are the rules that take hours away; `block` keeps every call away."""
+    """The usual week of a place. `narrowing` are the rules that take hours away; `block` blocks all calls."""
 
     place: Place
     week: Week
@@ -60,7 +60,7 @@ def effective_week(
 
 
 def usual_place(jurisdiction: str) -> Place:
-    """Return a place in one zone that stands for a state or a country. Its rules hold on each contact's own clock."""
+    """Return a place in one zone that stands for a state or a country. Its rules apply in each contact's local time."""
     country, _, region = jurisdiction.partition("-")
     zones = zones_of_region(region) if region in REGION_OF_CODE else zones_of_country(country)
     return Place(min(zones, default="UTC"), jurisdiction)

@@ -1,4 +1,4 @@
-"""Gates of a call beside the rules: the consent that a campaign requires, and screening lists."""
+"""Gates of a call besides the rules: the consent that a campaign requires, and screening lists."""
 
 from collections.abc import Collection, Sequence
 from datetime import date

@@ -26,7 +26,7 @@ _ALL_DAY: Final = parse_calling_hours(ALWAYS_OPEN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One thing that has to allow a call: the calling hours, a rule, or the want of one.
+    """One condition of a call: the calling hours, a rule, or the check for a missing rule.
 
     `next_open` is when it allows one again; None if it does now, or never does.
     """
@@ -39,7 +39,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneHistory:
-    """What an organization knows about a number: its place on the do-not-call list, and when it was called.
+    """What an organization knows about a number: whether it is on the do-not-call list, and when it was called.
 
     `called_at` is newest first and reaches back over the longest period of a cap. `permissions` are the gates of
     consent and of lists.

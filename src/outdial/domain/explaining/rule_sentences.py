@@ -1,4 +1,4 @@
-"""Sentences about calling rules, for those who run campaigns: why a call waits, or is not made at all."""
+"""Sentences about calling rules for users: why a call waits, or is never placed."""
 
 from collections.abc import Sequence
 from typing import Final

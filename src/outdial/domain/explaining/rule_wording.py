@@ -74,7 +74,7 @@ def cap_text(cap: RuleCap) -> str:
 
 
 def duties_of(rule: CallingRule) -> list[str]:
-    """Return what a rule asks of the caller beside hours and caps: consent, lists, and what to say."""
+    """Return what a rule requires of the caller besides hours and caps: consent, lists and disclosures."""
     duties = [] if rule.consent is RequiredConsent.NONE else [f"{rule.consent} consent".capitalize()]
     if rule.lists:
         duties.append(f"{' and '.join(rule.lists)} list checked".capitalize())
@@ -82,7 +82,7 @@ def duties_of(rule: CallingRule) -> list[str]:
 
 
 def rule_text(rule: CallingRule) -> str:
-    """Return all that a rule asks, in one line; its note if it asks nothing that Outdial knows a field for."""
+    """Return all that a rule requires, in one line; its note if no field of Outdial holds a requirement."""
     prohibited = ["No such calls"] if rule.prohibited else []
     caps = [] if rule.cap is None else [f"At most {cap_text(rule.cap)} to a number"]
     hours = [hours_text(rule)] if hours_text(rule) else []
@@ -107,7 +107,7 @@ def force_text(rule: CallingRule) -> str:
 
 
 def block_name(block: Block) -> str:
-    """Return the id of the rule that keeps every call away, or what is missing."""
+    """Return the id of the rule that blocks all calls, or what is missing."""
     match block:
         case NoRules():
             return ", ".join(block.rule_ids)
@@ -120,7 +120,7 @@ def block_name(block: Block) -> str:
 
 
 def block_text(block: Block) -> str:
-    """Return why every call is kept away, as part of a sentence."""
+    """Return why all calls are blocked, as part of a sentence."""
     match block:
         case NoRules():
             return "no rule"

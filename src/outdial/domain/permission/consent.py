@@ -10,7 +10,7 @@ from outdial.domain.purpose import Purpose, RequiredConsent
 
 
 class Basis(StrEnum):
-    """The kind of a consent. An existing business relation is kept as evidence and replaces neither of the two above.
+    """The kind of a consent. An existing business relationship is kept as evidence and replaces neither of the others.
 
     `none` records that the contact refused: it revokes what was given before.
     """
@@ -79,7 +79,7 @@ def covers(required: RequiredConsent, basis: str) -> bool:
 
 
 def no_consent(required: RequiredConsent, purpose: Purpose) -> str:
-    """Return the status reason of a contact that is skipped for want of consent.
+    """Return the status reason of a contact that is skipped for lack of consent.
 
     The triggers that reopen such contacts compare with this text.
     """
