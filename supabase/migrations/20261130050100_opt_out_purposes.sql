@@ -3,9 +3,10 @@
 alter table public.do_not_call
   add column purpose text not null default 'any'
     check (purpose in ('any', 'sales', 'informational', 'survey', 'collection'));
+-- squawk-ignore ban-drop-constraint
 alter table public.do_not_call drop constraint do_not_call_pkey;
 -- The table is locked while the key is built: about a second per million entries.
--- squawk-ignore adding-serial-primary-key-field
+-- squawk-ignore adding-serial-primary-key-field, constraint-missing-not-valid
 alter table public.do_not_call add primary key (organization_id, phone, purpose);
 
 -- Before the insert, so that it also fires for an entry that exists already: a contact may have consented again since.
