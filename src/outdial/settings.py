@@ -318,7 +318,7 @@ class DialerProcessSettings:
     """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself.
 
     For simulated calls only: `retry_speed` divides the delays of retries, `ignore_rules` lets calls start whatever the
-    law says, and `rules_ahead` has hours and rules judged as if it were that much later.
+    law says, and `rules_ahead` is how much later hours and rules are evaluated.
     """
 
     database: DatabaseUrls

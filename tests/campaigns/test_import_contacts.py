@@ -25,7 +25,7 @@ from tests.support.factories import (
 )
 from tests.support.importing import as_user, phone, phones_of, refusals_of, rows_of, run
 
-PLACELESS = "toll-free and other special numbers have no time zone; name the contact's country or time zone"
+PLACELESS = "toll-free and other special numbers have no time zone; give the contact's country or time zone"
 
 
 async def test_a_row_becomes_a_contact_of_the_campaign_with_its_variables(

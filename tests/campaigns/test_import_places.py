@@ -79,7 +79,7 @@ async def test_a_row_whose_place_cannot_be_read_is_refused_with_its_line_and_rea
         ),
         (
             7, "+18005550106", Refusal.NO_TIME_ZONE,
-            "the number does not say in which state the contact is; name its state, postal code or time zone",
+            "the number does not say in which state the contact is; give its state, postal code or time zone",
         ),
     ]  # fmt: skip
     # 07870 is in New Jersey: with the number of Texas, both hold.

@@ -53,5 +53,5 @@ def test_bad_arguments_say_what_to_do(outdial: Outdial, ids: dict[str, str], tmp
     out.write_text("mine")
     assert "exists" in outdial.error("evidence", "call", ids["call"], "--out", str(out))
     assert out.read_text() == "mine"
-    assert "no evidence pack" in outdial.error("verify", "evidence", str(out))
+    assert "not an evidence pack" in outdial.error("verify", "evidence", str(out))
     assert "No such file" in outdial.error("verify", "evidence", str(tmp_path / "none"))

@@ -176,7 +176,7 @@ async def test_a_hook_that_fails_holds_the_whole_batch(stage: Stage, hook: HookS
     code, sentence = await why(stage, campaign)
     assert code == "pre_dial_hook"
     assert sentence.startswith(f"The pre-dial hook failed ({cause}")
-    assert "so no call may start; it is asked again at 17:00:1" in sentence
+    assert "so no calls start; the next request is due at 17:00:1" in sentence
 
 
 async def test_the_pauses_grow_and_a_single_call_is_tried_after_each(stage: Stage, hook: HookServer) -> None:

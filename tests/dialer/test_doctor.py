@@ -257,7 +257,7 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
                 hook_failing_reason="HTTP 503",
             ),
             "pre_dial_hook",
-            "The pre-dial hook failed (HTTP 503), so no call may start; it is asked again 07:01",
+            "The pre-dial hook failed (HTTP 503), so no calls start; the next request is due 07:01",
         ),
         (
             replace(

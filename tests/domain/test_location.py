@@ -17,7 +17,7 @@ from outdial.domain.place import Place
 EASTERN, CENTRAL, MOUNTAIN, PACIFIC = (
     "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
 )  # fmt: skip
-TOLL_FREE = "toll-free and other special numbers have no time zone; name the contact's "
+TOLL_FREE = "toll-free and other special numbers have no time zone; give the contact's "
 
 
 def keys(e164: str, **stated: str | None) -> tuple[str, str, str]:
@@ -144,7 +144,7 @@ def test_non_geographic_numbers_of_north_america_have_no_state(e164: str, jurisd
 
 def test_numbers_of_no_country_need_a_country_or_a_time_zone() -> None:
     assert problem("+80012345678") == Unlocatable("timezone", f"{TOLL_FREE}country or time zone")
-    assert problem("+870773111632").reason == "the number has no time zone; name the contact's country or time zone"
+    assert problem("+870773111632").reason == "the number has no time zone; give the contact's country or time zone"
     assert keys("+870773111632", timezone="Europe/Paris") == ("Europe/Paris", "ZZ", "contact")
     assert keys("+80012345678", country="France") == ("Europe/Paris", "FR", "country")
     assert keys("+448001111111", country="UK") == ("Europe/London", "GB", "country")

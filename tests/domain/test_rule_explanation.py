@@ -87,7 +87,7 @@ def test_a_rule_is_put_in_words() -> None:
     )
 
     assert hours_text(rule) == (
-        "Mon–Fri 10:00–13:00, 14:00–20:00; Sat 10:00–24:00; Sun closed, on the clock of Europe/Paris, "
+        "Mon–Fri 10:00–13:00, 14:00–20:00; Sat 10:00–24:00; Sun closed, in Europe/Paris time, "
         "closed on public holidays (FR)"
     )
     assert rule_text(rule).endswith(

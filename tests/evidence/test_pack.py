@@ -391,5 +391,5 @@ async def test_an_audit_entry_that_was_changed_under_a_new_digest_is_found(writt
 async def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other"
     path.write_text(content)
-    with pytest.raises(NoEvidenceFile, match="no evidence pack"):
+    with pytest.raises(NoEvidenceFile, match="not an evidence pack"):
         await asyncio.to_thread(check_file, path)

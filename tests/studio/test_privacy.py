@@ -59,7 +59,7 @@ async def test_an_admin_sets_how_long_data_is_kept(
 @pytest.mark.parametrize(
     ("changes", "field", "reason"),
     [
-        ({"transcript_days": 30}, "event_days", "event bodies contain what is removed after 30 days"),
+        ({"transcript_days": 30}, "event_days", "event bodies contain data that is removed after 30 days"),
         ({"transcript_days": 30, "event_days": 31}, "event_days", "event bodies contain"),
         ({"call_days": 7, "event_days": 7}, "call_days", "must be from 31 to 3650"),
         ({"event_days": 0}, "event_days", "must be from 1 to 3650"),

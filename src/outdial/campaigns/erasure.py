@@ -88,7 +88,7 @@ async def request_erasure(
 async def wake_campaigns(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> None:
     """Wake campaigns that have a contact less to call: they may be complete.
 
-    In a transaction of its own, because imports lock campaigns before contacts.
+    In a separate transaction, because imports lock campaigns before contacts.
     """
     for campaign_id in sorted(campaign_ids):
         await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)

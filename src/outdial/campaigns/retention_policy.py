@@ -11,7 +11,7 @@ LONGEST_HOLD_REASON: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetainedKind:
-    """A kind of data with an age of its own. `name` is its column, its JSON key and its form field."""
+    """A kind of data with its own retention. `name` is its column, its JSON key and its form field."""
 
     name: str
     range: IntRange
@@ -56,7 +56,7 @@ KINDS: Final = (TRANSCRIPT_DAYS, RECORDING_DAYS, CALL_DAYS, EVENT_DAYS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """Days that an organization keeps data, None without end. A legal hold keeps everything while it lasts."""
+    """Days that an organization keeps data, None to keep it. A legal hold keeps everything while it lasts."""
 
     transcript_days: int | None = None
     recording_days: int | None = None
@@ -75,7 +75,7 @@ class RetentionPolicy:
         shortest = min(filter(None, (self.transcript_days, self.recording_days, self.call_days)), default=None)
         if shortest is not None and (self.event_days is None or self.event_days > shortest):
             found.setdefault(
-                "event_days", f"event bodies contain what is removed after {shortest} days: set {shortest}"
+                "event_days", f"event bodies contain data that is removed after {shortest} days: set at most {shortest}"
             )
         reason = self.legal_hold_reason
         if self.legal_hold and not reason:

@@ -131,7 +131,7 @@ class LimitFacts:
     """The limits of a campaign and its account, with the calls that count against them.
 
     `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
-    `hook_retry_at` is when it is asked again.
+    `hook_retry_at` is when the next request is due.
     """
 
     concurrency_limit: int

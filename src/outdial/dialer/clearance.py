@@ -1,6 +1,6 @@
 """Asks the pre-dial hook of an organization about claimed calls, between the claim and their requests.
 
-A call that needs clearance is requested only after `cleared_at` is stored in its row. Whatever else happens, such as
+A call that needs clearance is requested only after `cleared_at` is stored in its row. In all other cases, such as
 no response, a lost database connection or the end of the process, the call has no clearance: it is released here, or by
 the rescue after its deadline.
 """

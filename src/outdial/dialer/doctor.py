@@ -331,7 +331,7 @@ def _permission_sentence(reason: PermissionReason, diagnosis: Diagnosis, at: str
         case WaitReason.PRE_DIAL_HOOK:
             times = "" if facts.hook_failures == 1 else f" {facts.hook_failures} times in a row"
             cause = facts.hook_failing_reason or "no reason recorded"
-            return f"The pre-dial hook failed{times} ({cause}), so no call may start; it is asked again {at}"
+            return f"The pre-dial hook failed{times} ({cause}), so no calls start; the next request is due {at}"
         case WaitReason.LAW_OPENS:
             return f"Calling rules allow no calls in {_jurisdictions(diagnosis.places)} now; the next may start {at}"
         case WaitReason.NO_RULES:

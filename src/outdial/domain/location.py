@@ -171,7 +171,7 @@ def _missing(read: _Stated, problem: str | None) -> str:
         return "an address of the armed forces has no time zone; set one for the contact"
     if read.country in _WITH_STATES:
         kind = "state" if read.country == "US" else "province"
-        return f"the number does not say in which {kind} the contact is; name its {kind}, postal code or time zone"
+        return f"the number does not say in which {kind} the contact is; give its {kind}, postal code or time zone"
     return problem or "the contact has no time zone; set one"
 
 
@@ -284,7 +284,7 @@ def _area_of_number(phone: Phone) -> tuple[_Area, str | None]:
     home = frozenset({_jurisdiction_of_country(phone.country, is_american)})
     wanted = "state, postal code or time zone" if is_american else "country or time zone"
     if kind in _PLACELESS:
-        reason = f"toll-free and other special numbers have no time zone; name the contact's {wanted}"
+        reason = f"toll-free and other special numbers have no time zone; give the contact's {wanted}"
         return _Area(home, frozenset()), reason
     if is_american:
         zones = zones_of_area_code(phone.e164[2:5])
@@ -296,7 +296,7 @@ def _area_of_number(phone: Phone) -> tuple[_Area, str | None]:
         found = time_zones_for_geographical_number(number) if is_located else TIMEZONE_DATA.get(str(code), ())
         zones = frozenset(found)
     if not zones or not all(is_zone_name(name) for name in zones):
-        return _Area(home, frozenset()), f"the number has no time zone; name the contact's {wanted}"
+        return _Area(home, frozenset()), f"the number has no time zone; give the contact's {wanted}"
     return _Area(home, zones), None
 
 

@@ -55,7 +55,7 @@ class DatedHours(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSchedule:
-    """Hours on the clock of one zone."""
+    """Hours in the local time of one zone."""
 
     zone: ZoneInfo
     hours: DatedHours
@@ -109,7 +109,7 @@ def ever_open(schedules: Sequence[LocalSchedule], day: date) -> bool:
 
 
 def local_time(at: datetime, zone: tzinfo) -> datetime:
-    """Return an aware moment on the clock of a zone; raise ValueError for a naive one."""
+    """Return an aware moment in the local time of a zone; raise ValueError for a naive one."""
     if at.tzinfo is None:
         raise ValueError("the time has no zone; pass an aware datetime")
     return at.astimezone(zone)

@@ -77,8 +77,8 @@ class CallingRule:
     """One row of a rule pack; a change of law is a new row.
 
     `jurisdiction` is an ISO 3166 code (`US`, `US-TX`, `GB`) or a group of countries of the pack (`EU`). `week` has the
-    windows of each weekday, Monday first, None if the rule sets no hours; they hold on the clock of every zone of the
-    contact, or on that of `zone` if the law names one. `holidays` are the calendars whose holidays are closed.
+    windows of each weekday, Monday first, None if the rule sets no hours; they apply in every zone of the
+    contact, or in `zone` if the law names one. `holidays` are the calendars whose holidays are closed.
     `prohibited` forbids such calls. A rule that is not `adopted` was proposed or vacated and is never in force.
     `in_force_from` and `in_force_to` are the first and the last local date. `consent`, `lists` and `disclosure` are
     duties of the caller, which block no call. `by_area_code` says that the law goes by the area code of the number
@@ -171,7 +171,7 @@ class EffectiveWindow:
         self.rules = rules
         """The rules that apply in the place at some time, by id."""
         self.schedules = schedules
-        """The hours on the clock of each zone of the place, then on those of rules that name a zone of their own."""
+        """The hours in each zone of the place, then in the zones that rules name."""
         self._covering = covering or {}
         self._restricted = covering is not None
         self._ahead = ahead
@@ -249,11 +249,11 @@ class EffectiveWindow:
 
 
 class RuleBook:
-    """The rules that count for an organization: the shipped ones, minus those switched off, plus its own.
+    """The rules that apply to an organization: the shipped ones, minus those switched off, plus its own.
 
     `groups` are the groups of countries that a jurisdiction may name. `covered` are the rules that show that a country
-    was looked at: switching all of them off does not close it. A book without a `pack_date` restricts nothing. `ahead`
-    has the law and the calling hours judged as if it were later, or earlier: for simulated calls only.
+    has been researched: switching all of them off does not close it. A book without a `pack_date` restricts nothing.
+    `ahead` shifts the time at which the law and the calling hours are evaluated: for simulated calls only.
     """
 
     def __init__(
@@ -294,7 +294,7 @@ class RuleBook:
         return self._for_organization(switched_off, own) if switched_off or own else self
 
     def at_another_time(self, ahead: timedelta) -> "RuleBook":
-        """Return the book with everything judged as if it were `ahead` later than it is: for simulated calls only."""
+        """Return the book with everything evaluated `ahead` later than it is: for simulated calls only."""
         return self._with(self.rules, self.switched_off, ahead) if ahead else self
 
     def without_rules(self) -> "RuleBook":
@@ -302,7 +302,7 @@ class RuleBook:
         return self._without_rules() if self.ahead else UNRESTRICTED
 
     def alone(self, rule: CallingRule) -> "RuleBook":
-        """Return a book of one rule, which blocks nothing for want of others: to see what that rule does."""
+        """Return a book of one rule, which does not block for missing rules: to see what that rule does."""
         return RuleBook((rule,), pack_date=None, calendars=self.calendars, groups=self.groups, covered=())
 
     def stale(self, today: date) -> tuple[CallingRule, ...]:

@@ -18,4 +18,4 @@ class EvidenceNotFound(EvidenceError):
 
 
 class NoEvidenceFile(EvidenceError):
-    """The file is no evidence pack."""
+    """The file is not an evidence pack."""

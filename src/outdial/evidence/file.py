@@ -107,9 +107,9 @@ def _check_whole(path: Path) -> CheckedPack:
     try:
         content = _decode(path.read_bytes())
     except (msgspec.DecodeError, RecursionError) as error:
-        raise NoEvidenceFile(f"{path}: no evidence pack, which is JSON: {error}") from error
+        raise NoEvidenceFile(f"{path}: not an evidence pack: not valid JSON: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("sha256"), str) or "pack" not in content:
-        raise NoEvidenceFile(f"{path}: no evidence pack: it has no pack with its sha256")
+        raise NoEvidenceFile(f"{path}: not an evidence pack: `pack` or `sha256` is missing")
     entries = _EntryCheck()
     entries.walk(content["pack"])
     computed = sha256(_encode(content["pack"])).hexdigest()

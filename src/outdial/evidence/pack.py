@@ -1,6 +1,6 @@
 """Evidence packs: everything that shows why a call, the calls to a phone or those of a campaign were placed.
 
-A pack is read in portions, each in a transaction of its own, so that a campaign of any size takes little memory and
+A pack is read in portions, each in its own transaction, so that a campaign of any size takes little memory and
 holds no transaction open while its reader is slow.
 """
 
@@ -31,7 +31,7 @@ NO_RULES_RECORDED: Final = "this call was placed before decisions named the rule
 Item = dict[str, Any]
 OpenTransaction = Callable[[], AbstractAsyncContextManager[Connection]]
 
-# Numbers stay as they were written: a float could not be told from its rounded value.
+# Numbers stay as they were written: a float would look like its rounded value.
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 

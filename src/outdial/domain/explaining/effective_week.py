@@ -47,7 +47,7 @@ class EffectiveWeek:
 def effective_week(
     book: RuleBook, *, hours: CallingHours, place: Place, purpose: Purpose, monday: date
 ) -> EffectiveWeek:
-    """Return what the rules in force in the week of `monday` leave of the hours, on the clock of the first zone."""
+    """Return what the rules in force in the week of `monday` leave of the hours, in the first zone."""
     window = book.window(hours, place, purpose)
     days = [monday + number * _DAY for number in range(7)]
     week = tuple(_common_windows(window.schedules, day) for day in days)

@@ -55,12 +55,12 @@ def clock_text(minute: int) -> str:
 
 
 def hours_text(rule: CallingRule) -> str:
-    """Return the hours that a rule allows, with the clock and the holidays if it names them; empty without hours."""
+    """Return the hours that a rule allows, with its time zone and holidays if it has them; empty without hours."""
     parts = []
     if rule.week is not None:
         parts.append(week_text(rule.week))
         if rule.zone is not None:
-            parts.append(f"on the clock of {rule.zone}")
+            parts.append(f"in {rule.zone} time")
     if rule.holidays:
         parts.append(f"closed on public holidays ({', '.join(rule.holidays)})")
     return ", ".join(parts)
