@@ -358,7 +358,7 @@ def next_call_at(
 def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admit | Wait:
     """Decide how many calls may start, and when: the hook, concurrency, then the calls per second of the account.
 
-    A hook that has failed is asked about a single call first.
+    After a failure, the hook first gets a single call.
     """
     if limits.hook_retry_at is not None and limits.hook_retry_at > now:
         return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)

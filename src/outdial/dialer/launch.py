@@ -73,7 +73,7 @@ class LaunchSummary:
     def sentence(self) -> str:
         """Return the summary as a sentence without a period, such as "3 of 10 contacts will not be called: ..."."""
         if not self.groups:
-            return f"No reason is known not to call any of the {self.contacts:,} contacts"
+            return f"No exclusions found among {self.contacts:,} contacts"
         reasons = ", ".join(f"{group.contacts:,} {group.text}" for group in self.groups)
         return f"{self.uncalled:,} of {self.contacts:,} contacts will not be called: {reasons}"
 
@@ -194,7 +194,7 @@ def _law(place: Place, counting: _Counting) -> tuple[SkipReason | WaitReason, st
         case Skip(reason=SkipReason.LAW_NEVER_OPENS as reason):
             return reason, "where calling rules allow no call within the calling hours"
         case Skip(reason=reason):
-            return reason, "whose time zones are never open together in the calling hours"
+            return reason, "whose time zones have no calling hours in common"
         case Wait(reason=WaitReason.NO_RULES as reason):
             countries = name_jurisdictions(countries_without_rules(counting.hours.at(place), counting.at))
             return reason, f"in {countries}, without any calling rule"

@@ -27,7 +27,7 @@ class CallToClear:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearanceRequest:
-    """The calls of one campaign that the hook is asked about; no two of them go to the same phone."""
+    """The calls of one campaign that the hook decides about; no two of them go to the same phone."""
 
     organization_id: UUID
     campaign_id: UUID
