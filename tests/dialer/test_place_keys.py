@@ -101,6 +101,39 @@ async def test_columns_that_contradict_each_other_end_in_the_strictest_law_and_n
     assert await keys_of(stage.look, "contacts") == [("America/New_York", "US-ZZ", 1)]
 
 
+async def test_a_phone_of_no_country_gets_keys_under_which_it_is_not_called(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    for phone in ("+9991234567", "+12125550142"):
+        await create_contact(stage.look, tenant.organization_id, phone=phone, keys_version=1)
+
+    assert await PlaceKeyUpdater(stage.dialing, stage.clock).run_once() == 2
+
+    rows = await stage.look.fetch("select phone, zone_key, zone_source, jurisdiction_key, keys_version from contacts")
+    assert sorted(tuple(row) for row in rows) == [
+        ("+12125550142", "America/New_York", "number", "US-NY", KEYS_VERSION),
+        ("+9991234567", "America/New_York", "conflict", "ZZ", KEYS_VERSION),
+    ]
+
+
+async def test_an_organization_whose_contacts_cannot_be_updated_delays_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        await fill(stage.look, await create_campaign(stage.look, await create_tenant(stage.look, credential=name)), 2)
+    locate, batches = place_keys._locate, list[int]()
+
+    def fail_first(rows: Sequence[contact_keys.OldKeys]) -> list[StoredKeys]:
+        batches.append(len(rows))
+        if len(batches) == 1:
+            raise ZeroDivisionError
+        return locate(rows)
+
+    monkeypatch.setattr(place_keys, "_locate", fail_first)
+
+    assert await PlaceKeyUpdater(stage.dialing, stage.clock).run_once() == 2
+    assert batches == [2, 2, 0]
+
+
 async def test_waiting_campaigns_look_again_once_the_keys_are_there(stage: Stage) -> None:
     tenant = await create_tenant(stage.look)
     later = NOW.replace(year=2027)

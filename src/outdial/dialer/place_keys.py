@@ -10,12 +10,15 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from phonenumbers import NumberParseException
+
 from outdial.clock import Clock
 from outdial.db.queries import batches
 from outdial.db.queries.places import contact_keys
-from outdial.db.session import Database, LockNotAvailable
+from outdial.db.session import CONNECTION_ERRORS, Database, LockNotAvailable
 from outdial.domain.location import KEYS_VERSION, StatedPlace, StoredKeys, locate_stored
 from outdial.domain.phone import phone_of
+from outdial.domain.place import UNKNOWN_COUNTRY, Place
 from outdial.log import log
 
 BATCH_SIZE: Final = 1_000
@@ -49,6 +52,10 @@ class PlaceKeyUpdater:
             except LockNotAvailable:
                 # An event or a claim holds one of its contacts. The next run tries again.
                 log("dialer.places_locked", level="warning", organization_id=str(organization_id))
+            except CONNECTION_ERRORS:
+                raise
+            except Exception as error:  # the contacts of the other organizations must not wait for it
+                log("dialer.places_failed", level="error", organization_id=str(organization_id), error=error)
         return done
 
     async def _update_organization(self, organization_id: UUID) -> int:
@@ -93,11 +100,14 @@ class PlaceKeyUpdater:
 
 
 def _locate(rows: Sequence[contact_keys.OldKeys]) -> list[StoredKeys]:
-    return [
-        locate_stored(
-            phone_of(row.phone),
-            StatedPlace(timezone=row.timezone, country=row.country, region=row.region, postal_code=row.postal_code),
-            row.zone_key,
-        )
-        for row in rows
-    ]
+    return [_locate_one(row) for row in rows]
+
+
+def _locate_one(row: contact_keys.OldKeys) -> StoredKeys:
+    try:
+        phone = phone_of(row.phone)
+    except NumberParseException:
+        # The database admits any digits after the +, also those of no country. No rules apply there, so it waits.
+        return StoredKeys(Place(row.zone_key, UNKNOWN_COUNTRY), "conflict")
+    stated = StatedPlace(timezone=row.timezone, country=row.country, region=row.region, postal_code=row.postal_code)
+    return locate_stored(phone, stated, row.zone_key)
