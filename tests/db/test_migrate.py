@@ -120,6 +120,26 @@ async def test_a_session_setting_of_one_file_does_not_affect_the_next(empty_data
     assert await fetch(empty_database.dsn, "select to_regclass('public.things')::text") == [("things",)]
 
 
+async def test_a_limit_of_the_login_on_statements_does_not_apply_to_migrations(
+    empty_database: Scratch, folder: Path, tmp_path: Path
+) -> None:
+    # The limit of hosted Supabase.
+    await execute(
+        empty_database.dsn,
+        "do $$ begin execute format('alter database %I set statement_timeout = ''2min''', current_database()); end $$",
+    )
+    limit = "current_setting('statement_timeout')"
+    (folder / ONE).write_text(f"create table limits as select {limit} as each;")
+    (folder / TWO).write_text(f"set statement_timeout = '1min'; insert into limits values ({limit});")
+    (folder / THREE).write_text(f"insert into limits values ({limit});")
+    (seed := tmp_path / "seed.sql").write_text(f"insert into limits values ({limit});")
+
+    await push(empty_database.dsn, folder, seed=seed)
+
+    assert await fetch(empty_database.dsn, "show statement_timeout") == [("2min",)]
+    assert await fetch(empty_database.dsn, "select each from limits") == [("0",), ("1min",), ("0",), ("0",)]
+
+
 async def test_a_login_that_is_subject_to_the_policies_is_rejected_before_anything_is_created(
     empty_database: Scratch, folder: Path
 ) -> None:

@@ -258,6 +258,7 @@ async def _push(connection: asyncpg.Connection, local: Sequence[Migration], seed
             await connection.execute(_BOOTSTRAP.read_text())
         await connection.execute(_HISTORY)
     done = [await _apply(connection, migration) for migration in _pending(local, await _applied(connection))]
+    await _begin_session(connection)
     await install_queue(connection)
     seeded = await _run_seed(connection, seed) if seed is not None and seed.exists() else None
     return [*done, seeded] if seeded else done
@@ -288,10 +289,17 @@ def _pending(local: Sequence[Migration], applied: Iterable[str]) -> list[Migrati
     return pending
 
 
+async def _begin_session(connection: asyncpg.Connection) -> None:
+    """Undo the session settings of the file before, such as a search_path, and allow statements to take minutes.
+
+    Hosted Supabase limits the statements of `postgres`.
+    """
+    await connection.execute("reset all; set statement_timeout = 0")
+
+
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> AppliedFile:
     statements = split_statements(migration.path.read_text())
-    # An earlier file may have changed a session setting, such as search_path.
-    await connection.execute("reset all")
+    await _begin_session(connection)
     async with connection.transaction():
         await _execute_all(connection, migration.path.name, statements)
         await connection.execute(
@@ -310,7 +318,7 @@ async def _run_seed(connection: asyncpg.Connection, seed: Path) -> AppliedFile |
     if ran == digest:
         return None
     statements = [] if ran else split_statements(text)
-    await connection.execute("reset all")
+    await _begin_session(connection)
     async with connection.transaction():
         await _execute_all(connection, seed.name, statements)
         await connection.execute(
