@@ -1,12 +1,14 @@
 """The numbers of lists that no longer count are deleted in portions; lists in force and their numbers stay."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
+from outdial.db.queries import screening
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.jobs.screening_retention import SILENT_FOR, ScreeningRetention
@@ -67,3 +69,51 @@ async def test_numbers_of_lists_that_do_not_count_are_deleted(
     left = await connection.fetch("select list_id, count(*) from screened_numbers group by list_id")
     assert {row["list_id"]: row["count"] for row in left} == {kept: 5} | ({} if cleared else {list_id: 5})
     assert await connection.fetchval("select status from screening_lists where id = $1", list_id) == after
+
+
+async def test_an_upload_that_goes_on_is_failed_before_its_first_number_is_deleted(
+    database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await create_tenant(connection)
+    list_id = await store(connection, tenant, "loading", SILENT_FOR * 2)
+    completed = []
+    delete = screening.delete_screened_numbers
+
+    async def delete_while_the_upload_completes(*arguments: Any, **named: Any) -> int:
+        completed.append(
+            await screening.complete_screening_list(
+                connection, list_id=list_id, organization_id=tenant.organization_id, now=NOW
+            )
+        )
+        return await delete(*arguments, **named)
+
+    monkeypatch.setattr(screening, "delete_screened_numbers", delete_while_the_upload_completes)
+    jobs = await Database.connect(database.dsn_for("outdial_jobs"), application_name="test", max_size=2)
+    async with jobs:
+        await ScreeningRetention(jobs, VirtualClock(NOW), portion=2).run_once()
+
+    assert completed == [None] * 4
+    assert await connection.fetchval("select status from screening_lists") == "failed"
+
+
+async def test_an_upload_that_goes_on_before_it_is_failed_keeps_its_numbers(
+    database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await create_tenant(connection)
+    list_id = await store(connection, tenant, "loading", SILENT_FOR * 2)
+    list_outdated = screening.outdated_screening_lists
+
+    async def list_before_the_upload_goes_on(*arguments: Any, **named: Any) -> list[screening.OutdatedScreeningList]:
+        outdated = await list_outdated(*arguments, **named)
+        await screening.advance_screening_list(
+            connection, list_id=list_id, organization_id=tenant.organization_id, added=1, refused=0, now=NOW
+        )
+        return outdated
+
+    monkeypatch.setattr(screening, "outdated_screening_lists", list_before_the_upload_goes_on)
+    jobs = await Database.connect(database.dsn_for("outdial_jobs"), application_name="test", max_size=2)
+    async with jobs:
+        assert await ScreeningRetention(jobs, VirtualClock(NOW), portion=2).run_once() == 1
+
+    assert await connection.fetchval("select count(*) from screened_numbers") == 5
+    assert await connection.fetchval("select status from screening_lists") == "loading"

@@ -1,6 +1,6 @@
 """Deletes the numbers of screening lists that no longer count. The lists themselves stay, as evidence."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from outdial.clock import Clock
@@ -27,11 +27,20 @@ class ScreeningRetention:
         async with self._database.transaction() as connection:
             outdated = await screening.outdated_screening_lists(connection, silent_since=silent_since, limit=_LISTS)
         for each in outdated:
-            await self._clear(each)
+            await self._clear(each, silent_since)
         return len(outdated)
 
-    async def _clear(self, outdated: screening.OutdatedScreeningList) -> None:
-        while True:
+    async def _clear(self, outdated: screening.OutdatedScreeningList, silent_since: datetime) -> None:
+        # Before any number is deleted: an upload that goes on would put a list in force that lacks them.
+        async with self._database.for_organization(outdated.organization_id) as connection:
+            given_up = await screening.give_up_screening_list(
+                connection,
+                list_id=outdated.id,
+                organization_id=outdated.organization_id,
+                silent_since=silent_since,
+                now=self._clock.now(),
+            )
+        while given_up is not None:
             async with self._database.for_organization(outdated.organization_id) as connection:
                 deleted = await screening.delete_screened_numbers(
                     connection,

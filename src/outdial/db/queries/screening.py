@@ -253,6 +253,25 @@ async def outdated_screening_lists(
     ]
 
 
+_GIVE_UP_SCREENING_LIST = """\
+update screening_lists set status = case status when 'loading' then 'failed' else status end, updated_at = $1
+where id = $2 and organization_id = $3 and cleared_at is null
+  and (status in ('replaced', 'removed', 'failed') or status = 'loading' and updated_at < $4)
+returning id;
+"""
+
+
+async def give_up_screening_list(
+    connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID, silent_since: datetime
+) -> UUID | None:
+    """Mark the list of a silent upload as failed, so that it cannot go on.
+
+    Returns None if the numbers must stay: the upload has gone on, or they are deleted already.
+    """
+    value: UUID | None = await connection.fetchval(_GIVE_UP_SCREENING_LIST, now, list_id, organization_id, silent_since)
+    return value
+
+
 _DELETE_SCREENED_NUMBERS = """\
 delete from screened_numbers
 where organization_id = $1 and list_id = $2
@@ -266,14 +285,13 @@ async def delete_screened_numbers(connection: Connection, *, organization_id: UU
 
 
 _CLEAR_SCREENING_LIST = """\
-update screening_lists
-set cleared_at = $1, status = case status when 'loading' then 'failed' else status end, updated_at = $1
-where id = $2 and organization_id = $3 and status <> 'current';
+update screening_lists set cleared_at = $1, updated_at = $1
+where id = $2 and organization_id = $3 and status in ('replaced', 'removed', 'failed');
 """
 
 
 async def clear_screening_list(connection: Connection, *, now: datetime, list_id: UUID, organization_id: UUID) -> int:
-    """Note that the numbers of a list are deleted. An upload that has been silent counts as failed."""
+    """Note that the numbers of a list are deleted."""
     return rows_touched(await connection.execute(_CLEAR_SCREENING_LIST, now, list_id, organization_id))
 
 

@@ -90,6 +90,15 @@ returning id;
 -- List the lists of all organizations that were replaced, removed or given up, or whose upload has been silent.
 select organization_id, id from private.outdated_screening_lists(:silent_since, :limit);
 
+-- name: give_up_screening_list
+-- returns: UUID | None
+-- Mark the list of a silent upload as failed, so that it cannot go on. Returns None if the numbers must stay: the upload
+-- has gone on, or they are deleted already.
+update screening_lists set status = case status when 'loading' then 'failed' else status end, updated_at = :now
+where id = :list_id and organization_id = :organization_id and cleared_at is null
+  and (status in ('replaced', 'removed', 'failed') or status = 'loading' and updated_at < :silent_since)
+returning id;
+
 -- name: delete_screened_numbers!
 -- Delete a portion of the numbers of a list.
 delete from screened_numbers
@@ -97,10 +106,9 @@ where organization_id = :organization_id and list_id = :list_id
   and ctid = any (array(select n.ctid from screened_numbers n where n.list_id = :list_id limit :limit));
 
 -- name: clear_screening_list!
--- Note that the numbers of a list are deleted. An upload that has been silent counts as failed.
-update screening_lists
-set cleared_at = :now, status = case status when 'loading' then 'failed' else status end, updated_at = :now
-where id = :list_id and organization_id = :organization_id and status <> 'current';
+-- Note that the numbers of a list are deleted.
+update screening_lists set cleared_at = :now, updated_at = :now
+where id = :list_id and organization_id = :organization_id and status in ('replaced', 'removed', 'failed');
 
 -- name: screening_list_status
 -- returns: str | None
