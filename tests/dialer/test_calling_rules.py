@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -98,6 +99,24 @@ async def test_only_places_that_the_law_has_open_are_called(stage: Stage) -> Non
         assert await reason_of(stage, entry.id) == ("pending", None)
     assert (await claim(stage, campaign)).calls == []
     assert await waiting(stage, campaign) == ("calling_rules", NOW + timedelta(seconds=60))
+
+
+async def test_a_contact_that_moves_while_it_is_claimed_stays_pending(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await create_sales(stage)
+    moved, called = [await create_campaign_contact(stage.look, campaign, **NEW_YORK) for _ in range(2)]
+    read = due_contacts.due_contacts
+
+    async def read_after_the_move(*args: Any, **kwargs: Any) -> list[due_contacts.DueContact]:
+        """Return the rows as the lock does when one was moved to Spain after the statement began."""
+        rows = await read(*args, **kwargs)
+        return [replace(row, **MADRID) if row.id == moved.id else row for row in rows]
+
+    monkeypatch.setattr(due_contacts, "due_contacts", read_after_the_move)
+
+    assert [call.phone for call in (await claim(stage, campaign)).calls] == [called.contact.phone]
+    assert await reason_of(stage, moved.id) == ("pending", None)
 
 
 async def test_a_campaign_waits_for_the_hour_at_which_the_law_opens(stage: Stage) -> None:
