@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from outdial.db.queries import settlements
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.rescue import MAX_CONCURRENT_CHECKS
 from outdial.provider import BeforeSending
@@ -87,6 +88,27 @@ async def test_a_call_that_retell_has_not_is_asked_for_again_with_the_same_key_a
     [made] = [entry for entry in stage.asked() if entry.result == "accepted"]
     assert made.idempotency_key == str(call_id)
     assert len(stage.workspace.calls) == 1
+
+
+async def test_caps_count_a_call_from_the_start_of_its_last_request(stage: Stage) -> None:
+    _, call_id = await unknown(stage, LOST_REQUEST)
+    before = await stage.row("calls", call_id)
+    await rescue(stage, timedelta(minutes=40))
+    after = await stage.row("calls", call_id)
+    assert (before["requested_at"], before["requests"], after["requests"]) == (NOW, 1, 2)
+    assert NOW + timedelta(minutes=40) <= after["requested_at"] <= stage.clock.now()
+
+
+async def test_a_repeated_request_that_misses_its_start_counts_from_its_new_one(stage: Stage) -> None:
+    _, call_id = await unknown(stage, LOST_REQUEST)
+    call = await stage.row("calls", call_id)
+    start_at, deadline = NOW + timedelta(minutes=5), NOW + timedelta(minutes=6)
+    await stage.change("calls", call_id, requests=2, request_deadline=deadline)
+    async with stage.dialing.for_organization(call["organization_id"]) as connection:
+        await settlements.move_start(
+            connection, call_id=call_id, deadline=deadline, start_at=start_at, now=NOW + timedelta(minutes=4)
+        )
+    assert (await stage.row("calls", call_id))["requested_at"] == start_at
 
 
 @pytest.mark.parametrize("status", [429, 400, 500, 401])

@@ -31,7 +31,7 @@ def evidence(
     law = written_law().in_place(jurisdiction_key.split("|"), purpose, own=own).without(changes.get("switched_off", ()))
     rule_ids = [row["id"] for row in law.in_force(judged, zone_key.split("|") if zone_key else [])]
     place = {"zone_key": zone_key, "jurisdiction_key": jurisdiction_key, "purpose": purpose}
-    call = CallPlace(id=CALL_ID, phone="+12105550123", requested_at=at, rule_ids=rule_ids, **place)
+    call = CallPlace(id=CALL_ID, phone="+12105550123", requested_at=at, decided_at=at, rule_ids=rule_ids, **place)
     found = LawEvidence(
         calls=[call],
         contacts=[ContactPlace(called=called, not_called=0, **place)],

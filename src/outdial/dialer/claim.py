@@ -282,7 +282,7 @@ class Claimer:
             per_place=_per_place(len(lock.starts), len(places)),
             limit=len(lock.starts),
         )
-        # The lock returns rows as they are now. A contact whose place has changed since the statement began stays pending.
+        # The lock returns rows as they are now. A contact that has moved since the statement began stays pending.
         due = [contact for contact in due if place_of(contact) in set(places)]
         contacts = admit_contacts(
             due,

@@ -166,7 +166,10 @@ class Rescuer:
             if not slots:
                 return None
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
-            if await settlements.begin_resend(connection, call_id=call.id, deadline=deadline, now=now) is None:
+            begun = await settlements.begin_resend(
+                connection, call_id=call.id, start_at=slots[0], deadline=deadline, now=now
+            )
+            if begun is None:
                 return None
             await store_pace(connection, account, replace(pace, next_start_at=after_slots(pace, slots)))
         return PlannedCall(

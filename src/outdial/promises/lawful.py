@@ -133,7 +133,7 @@ def _breaches(evidence: LawEvidence, law: Law) -> Iterator[str]:
         for at in (call.requested_at, *evidence.arrivals.get(call.id, ())):
             for breach in local_law.breaches(at + evidence.ahead, zones):
                 yield f"call {call.id} to {call.jurisdiction_key}: {breach}"
-        in_force = sorted(row["id"] for row in local_law.in_force(call.requested_at + evidence.ahead, zones))
+        in_force = sorted(row["id"] for row in local_law.in_force(call.decided_at + evidence.ahead, zones))
         if sorted(call.rule_ids) != in_force:
             yield f"the decision of call {call.id} names {', '.join(call.rule_ids)}, but {', '.join(in_force)} applied"
 

@@ -84,11 +84,15 @@ _account_limits = row_builder(AccountLimits)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlace:
-    """A call with where its contact may be, what it was for, and the rules that its decision names."""
+    """A call with where its contact may be, what it was for, and the rules that its decision names.
+
+    `decided_at` is the time that the decision is about: a repeated request has a later start.
+    """
 
     id: UUID
     phone: str
     requested_at: datetime
+    decided_at: datetime
     zone_key: str
     jurisdiction_key: str
     purpose: str
@@ -171,7 +175,8 @@ async def all_account_limits(connection: Connection) -> list[AccountLimits]:
 
 
 _CALL_PLACES = """\
-select c.id, c.phone, c.requested_at, cc.zone_key, cc.jurisdiction_key, m.purpose,
+select c.id, c.phone, c.requested_at, case when c.requests = 1 then c.requested_at else c.created_at end as decided_at,
+  cc.zone_key, cc.jurisdiction_key, m.purpose,
   array(select jsonb_array_elements_text(c.decision -> 'rule_ids')) as rule_ids
 from calls c
 join campaign_contacts cc on cc.id = c.campaign_contact_id

@@ -41,9 +41,11 @@ order by credential;
 
 -- name: call_places
 -- returns: list[CallPlace]
--- row: A call with where its contact may be, what it was for, and the rules that its decision names.
+-- row: A call with where its contact may be, what it was for, and the rules that its decision names. `decided_at` is the
+-- row: time that the decision is about: a repeated request has a later start.
 -- List every call of an organization with what decides whether it was lawful.
-select c.id, c.phone, c.requested_at, cc.zone_key, cc.jurisdiction_key, m.purpose,
+select c.id, c.phone, c.requested_at, case when c.requests = 1 then c.requested_at else c.created_at end as decided_at,
+  cc.zone_key, cc.jurisdiction_key, m.purpose,
   array(select jsonb_array_elements_text(c.decision -> 'rule_ids')) as rule_ids
 from calls c
 join campaign_contacts cc on cc.id = c.campaign_contact_id

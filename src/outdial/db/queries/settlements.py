@@ -236,7 +236,7 @@ async def end_overdue_requests(connection: Connection, *, now: datetime, campaig
 
 _MOVE_START = """\
 update calls
-set requested_at = case when requests = 1 then $1::timestamptz else requested_at end, updated_at = $2
+set requested_at = $1, updated_at = $2
 where id = $3 and request_deadline = $4 and status in ('placing', 'unknown')
 returning id;
 """
@@ -319,8 +319,9 @@ async def take_call_to_check(
 
 _BEGIN_RESEND = """\
 update calls c
-set request_deadline = $1, next_check_at = $1, requests = c.requests + 1, updated_at = $2
-where c.id = $3 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $2)
+set requested_at = $1, request_deadline = $2, next_check_at = $2, requests = c.requests + 1,
+  updated_at = $3
+where c.id = $4 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $3)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
   and (c.cleared_at is not null or not c.needs_clearance
@@ -329,13 +330,15 @@ returning c.id;
 """
 
 
-async def begin_resend(connection: Connection, *, deadline: datetime, now: datetime, call_id: UUID) -> UUID | None:
+async def begin_resend(
+    connection: Connection, *, start_at: datetime, deadline: datetime, now: datetime, call_id: UUID
+) -> UUID | None:
     """Begin to send the same request with the same key again.
 
     No one else does until `deadline`. Where the organization has a pre-dial hook, only a call that it has allowed is
-    requested again.
+    requested again. Caps count the call from its new start.
     """
-    value: UUID | None = await connection.fetchval(_BEGIN_RESEND, deadline, now, call_id)
+    value: UUID | None = await connection.fetchval(_BEGIN_RESEND, start_at, deadline, now, call_id)
     return value
 
 

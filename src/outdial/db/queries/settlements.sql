@@ -90,7 +90,7 @@ where id in (
 -- returns: UUID | None
 -- Give a call that missed its start time a new one. Its request has not been sent, and its deadline stays.
 update calls
-set requested_at = case when requests = 1 then :start_at::timestamptz else requested_at end, updated_at = :now
+set requested_at = :start_at, updated_at = :now
 where id = :call_id and request_deadline = :deadline and status in ('placing', 'unknown')
 returning id;
 
@@ -138,9 +138,10 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
 -- name: begin_resend
 -- returns: UUID | None
 -- Begin to send the same request with the same key again. No one else does until `deadline`. Where the organization has
--- a pre-dial hook, only a call that it has allowed is requested again.
+-- a pre-dial hook, only a call that it has allowed is requested again. Caps count the call from its new start.
 update calls c
-set request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1, updated_at = :now
+set requested_at = :start_at, request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1,
+  updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
