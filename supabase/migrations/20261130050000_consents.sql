@@ -24,6 +24,53 @@ create table public.consents (
 create unique index consents_phone on public.consents
   (phone, organization_id, basis, scope, given_at, coalesce(source, ''), coalesce(url, ''), md5(coalesce(text, '')));
 
+-- A revoked consent stays revoked.
+create function private.check_consent() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if old.revoked_at is not null or new.revoked_at is null
+    or pg_catalog.to_jsonb(new) - array['revoked_at', 'revocation']
+      <> pg_catalog.to_jsonb(old) - array['revoked_at', 'revocation']
+  then
+    raise exception 'consent %: a consent can be revoked once, and is not changed otherwise', old.id
+      using errcode = 'check_violation', constraint = 'consents_revoked_once';
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.check_consent() from public;
+create trigger consents_revoked_once before update on public.consents
+  for each row when (old is distinct from new) execute function private.check_consent();
+
+-- Changes that members make with SQL directly are recorded at commit, as changes of the contact. The studio records its
+-- own: one entry about the contact, also when a refusal revokes several consents.
+create function private.audit_direct_consent() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  author text := coalesce((select auth.uid())::text, 'unknown');
+begin
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  select new.organization_id, pg_catalog.clock_timestamp(), author, 'change_consent_directly', 'contact', k.id::text,
+    pg_catalog.jsonb_build_object('operation', lower(tg_op), 'consent_id', new.id, 'basis', new.basis,
+      'scope', new.scope, 'given_at', new.given_at, 'revoked_at', new.revoked_at)
+  from public.contacts k
+  where k.organization_id = new.organization_id and k.phone = new.phone and not exists (
+    select from public.audit_log a
+    where a.organization_id = new.organization_id and a.subject_id = k.id::text
+      and a.action in ('record_consent', 'revoke_consent')
+      and a.at >= pg_catalog.transaction_timestamp() and a.actor = author
+  );
+  return null;
+end
+$$;
+revoke all on function private.audit_direct_consent() from public;
+-- An opt-out revokes consents as the owner of its function.
+create constraint trigger consents_audited after insert or update on public.consents
+  deferrable initially deferred for each row when (current_user = 'authenticated')
+  execute function private.audit_direct_consent();
+
 -- A contact that was skipped without consent, or because of a national or state list, is pending again when it gives
 -- consent: the claim decides again. The campaigns are locked first, so that none completes meanwhile. The reasons are
 -- those of outdial.domain.permission.consent and outdial.domain.permission.screening.

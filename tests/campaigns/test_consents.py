@@ -1,5 +1,6 @@
 """Consents are stored once, in any order, and one that was given before a revocation does not count."""
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.permission.consents import record_consent, revoke_consent, store_consents
 from outdial.db.session import Database
 from outdial.domain.permission.consent import Basis, GivenConsent, InvalidConsent, Scope, check_consent
-from tests.support.factories import NOW, Contact, create_contact, create_tenant
+from tests.support.factories import NOW, Contact, create_contact, create_member, create_tenant
 
 HOUR = timedelta(hours=1)
 
@@ -162,3 +163,89 @@ async def test_the_database_keeps_only_urls_that_a_page_may_link_to(
             url,
             NOW,
         )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "revoked_at = null",
+        "revoked_at = null, revocation = null",
+        "revoked_at = revoked_at + interval '1 day'",
+        "revocation = 'never'",
+    ],
+)
+async def test_no_one_brings_a_revoked_consent_back(
+    api: Database, contact: Contact, connection: asyncpg.Connection, change: str
+) -> None:
+    operator = await create_member(connection, contact.organization_id, "operator")
+    await store(api, contact, given(hours_ago=2), given("none", hours_ago=1))
+    before = await connection.fetch("select * from consents order by id")
+
+    async with api.as_caller("authenticated", {"sub": str(operator), "role": "authenticated"}) as acting:
+        with pytest.raises(asyncpg.CheckViolationError, match="a consent can be revoked once"):
+            async with acting.transaction():
+                await acting.execute(f"update consents set {change} where basis = 'written'")  # noqa: S608
+    with pytest.raises(asyncpg.CheckViolationError, match="a consent can be revoked once"):
+        await connection.execute("update consents set text = 'I agree' where basis = 'none'")
+
+    assert await connection.fetch("select * from consents order by id") == before
+
+
+async def test_consents_that_are_changed_past_the_studio_leave_an_audit_entry_each(
+    api: Database, contact: Contact, connection: asyncpg.Connection
+) -> None:
+    operator = await create_member(connection, contact.organization_id, "operator")
+    claims = {"sub": str(operator), "role": "authenticated"}
+    consent_ids = await store(api, contact, given(scope="sales"), given(scope="survey"))
+
+    async with api.as_caller("authenticated", claims) as acting:
+        await acting.execute("update consents set revoked_at = $1", NOW)
+    async with api.as_caller("authenticated", claims) as acting:
+        await acting.execute(
+            "insert into consents (id, organization_id, phone, basis, source, given_at, created_at)"
+            " values (gen_random_uuid(), $1, $2, 'express', 'typed', $3, $3)",
+            contact.organization_id,
+            contact.phone,
+            NOW,
+        )
+
+    entries = await connection.fetch("select actor, action, subject_id, details::text from audit_log order by id")
+    assert {tuple(entry)[:3] for entry in entries} == {(str(operator), "change_consent_directly", str(contact.id))}
+    changes = [json.loads(entry["details"]) for entry in entries]
+    assert {change["consent_id"] for change in changes[:2]} == {str(each) for each in consent_ids}
+    assert [(change["operation"], change["basis"]) for change in changes] == [
+        ("update", "written"),
+        ("update", "written"),
+        ("insert", "express"),
+    ]
+
+
+async def test_what_the_studio_or_an_opt_out_does_with_consents_is_not_audited_again(
+    api: Database, contact: Contact, connection: asyncpg.Connection
+) -> None:
+    operator = await create_member(connection, contact.organization_id, "operator")
+    claims = {"sub": str(operator), "role": "authenticated"}
+    organization_id, phone = contact.organization_id, contact.phone
+
+    async with api.as_caller("authenticated", claims) as acting:
+        for consent in (given(scope="sales", hours_ago=3), given("none", "sales", hours_ago=2)):
+            await record_consent(
+                acting, organization_id, contact.id, phone, consent=consent, actor=Actor(operator), now=NOW
+            )
+    [consent_id] = await store(api, contact, given())
+    async with api.as_caller("authenticated", claims) as acting:
+        await revoke_consent(
+            acting, organization_id, contact.id, consent_id, reason="asked", actor=Actor(operator), now=NOW
+        )
+    await store(api, contact, given(hours_ago=-1))
+    async with api.as_caller("authenticated", claims) as acting:
+        await acting.execute(
+            "insert into do_not_call (organization_id, phone, source, created_at) values ($1, $2, 'manual', $3)",
+            organization_id,
+            phone,
+            NOW,
+        )
+
+    assert await counting(connection) == set()
+    actions = [row["action"] for row in await connection.fetch("select action from audit_log order by id")]
+    assert actions == ["record_consent", "record_consent", "revoke_consent"]

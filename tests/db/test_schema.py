@@ -77,7 +77,7 @@ def test_a_file_avoids_fragile_features_and_extensions(path: Path) -> None:
 def test_the_clock_of_the_database_is_read_in_column_defaults_only(path: Path) -> None:
     for statement in code_of(path):
         if re.match(
-            r"create function private\.(re(cord|dact)_audit|sign_audit_entry|audit_direct_change|answer_invitation)\(",
+            r"create function private\.(re(cord|dact)_audit|sign_audit_entry|audit_direct_\w+|answer_invitation)\(",
             statement,
         ):
             continue  # An audit entry has the time of the database, which no caller can forge.
@@ -210,6 +210,8 @@ EXECUTE = {
     "private.retry_rule_problem(jsonb)": set[str](),
     "private.windows_problem(jsonb)": set[str](),
     "private.check_arrow()": set[str](),
+    "private.check_consent()": set[str](),
+    "private.audit_direct_consent()": set[str](),
     "private.check_completed()": set[str](),
     "private.check_clearance()": set[str](),
     "private.queue_opt_outs()": set[str](),
