@@ -60,6 +60,20 @@ create trigger calls_keep_removed before update on public.calls
   when (new.erased_at is not null or new.transcript_removed_at is not null or new.recording_removed_at is not null)
   execute function private.keep_removed();
 
+-- An erased contact is never pending again, whatever makes skipped or failed ones pending.
+create function private.keep_erased_out() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.status := 'skipped';
+  new.status_reason := 'the contact was erased';
+  return new;
+end
+$$;
+revoke all on function private.keep_erased_out() from public;
+create trigger campaign_contacts_keep_erased_out before update of status on public.campaign_contacts
+  for each row when (new.status = 'pending' and new.phone like 'erased:%') execute function private.keep_erased_out();
+
 -- The hash of the body and the times stay.
 alter table public.webhook_events
   add column body_removed_at timestamptz;
@@ -177,13 +191,20 @@ create policy dialer_works on public.erasure_calls for all to outdial_dialer
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
 
--- Whether a text contains one of the numbers, however it is punctuated, or one of the terms, which are in lower case.
+-- Whether a text contains one of the numbers, however it is punctuated, or one of the terms, which are email addresses in
+-- lower case. A longer address that contains one is another person's. A line break before it may be written as an escape.
 create function private.mentions(p_text text, p_numbers text[], p_terms text[]) returns boolean
 language sql immutable set search_path = ''
 as $$
   select exists (
       select from unnest(p_numbers) n where position(n in pg_catalog.regexp_replace(p_text, '[^0-9]+', '', 'g')) > 0
-    ) or exists (select from unnest(p_terms) t where position(t in lower(p_text)) > 0)
+    ) or exists (
+      select from unnest(p_terms) t
+      where position(t in lower(p_text)) > 0
+        and lower(p_text) ~ (
+          '(^|[^a-z0-9._%+-]|\\[nrt])' || pg_catalog.regexp_replace(t, '(\W)', '\\\1', 'g') || '(?![a-z0-9-]|\.[a-z0-9])'
+        )
+    )
 $$;
 revoke all on function private.mentions(text, text[], text[]) from public;
 
@@ -201,6 +222,22 @@ as $$
 $$;
 revoke all on function private.calls_of_phone(uuid, text) from public;
 
+-- The email address of a contact, in lower case, if it identifies the contact: no placeholder such as `-`, and of no other
+-- contact of the organization. Null otherwise.
+create function private.address_of_contact(p_organization_id uuid, p_phone text) returns text
+language sql stable security definer set search_path = ''
+as $$
+  select lower(trim(c.email))
+  from public.contacts c
+  where c.organization_id = p_organization_id and c.phone = p_phone
+    and trim(c.email) ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$'
+    and not exists (
+      select from public.contacts k
+      where k.organization_id = p_organization_id and k.id <> c.id and lower(trim(k.email)) = lower(trim(c.email))
+    )
+$$;
+revoke all on function private.address_of_contact(uuid, text) from public;
+
 -- Erases a phone wherever an index leads to it, and requests the rest. Returns `legal_hold` or `live_call` if nothing was
 -- done, `requested` otherwise, with the campaigns that have a contact less to call. Rows are locked like everywhere:
 -- calls before contacts, each in the order of ids. The function checks the caller itself, because callers may not change
@@ -216,6 +253,7 @@ declare
   is_held boolean;
   call_ids uuid[];
   entry_ids uuid[];
+  address text;
   contact public.contacts;
   request_id uuid;
   woken uuid[];
@@ -227,6 +265,8 @@ begin
     end if;
     author := (select auth.uid())::text;
   end if;
+  -- Before anything is locked, because it reads the contacts of the organization.
+  address := private.address_of_contact(p_organization_id, p_phone);
   -- Imports that have looked for erased phones before this one add no contact afterwards.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('erasures:' || p_organization_id::text, 0));
   -- A hold that is set now waits for this transaction, and the other way round.
@@ -255,13 +295,12 @@ begin
     return;
   end if;
   insert into public.erasures (id, organization_id, phone_hash, key_id, requested_by, requested_at, phone, subjects, terms)
-  values (p_erasure_id, p_organization_id, p_phone_hash, p_key_id, author, p_now, p_phone, p_phone || array_remove(contact.id || entry_ids, null)::text[], array_remove(array[
-      lower(nullif(trim(contact.email), '')),
-      -- A single name is too common to be looked for.
-      case when trim(contact.name) ~ '\S\s+\S' then lower(trim(contact.name)) end
-    ], null))
+  -- No name: other people have it, too.
+  values (p_erasure_id, p_organization_id, p_phone_hash, p_key_id, author, p_now, p_phone,
+    p_phone || array_remove(contact.id || entry_ids, null)::text[], array_remove(array[address], null))
   on conflict (organization_id, phone_hash) do update
-    set phone = excluded.phone, subjects = excluded.subjects, terms = excluded.terms, swept_at = null, finished_at = null, waiting_for = null
+    set phone = excluded.phone, subjects = excluded.subjects, terms = excluded.terms, swept_at = null,
+      finished_at = null, waiting_for = null
   returning id into request_id;
   -- Calls that were refused do not exist at Retell.
   insert into public.erasure_calls (organization_id, erasure_id, provider_account_id, call_id, retell_call_id, next_try_at)
@@ -284,18 +323,16 @@ begin
     external_id = null, timezone = null, zone_key = 'UTC', zone_source = 'number', attributes = '{}', country = null,
     region = null, postal_code = null, jurisdiction_key = '', keys_version = 2147483647, updated_at = p_now
   where k.id = contact.id;
-  with left_over as (
-    update public.campaign_contacts cc
-    set phone = 'erased:' || cc.contact_id::text, zone_key = 'UTC', jurisdiction_key = '', variables = '{}',
-      status = case cc.status when 'pending' then 'skipped' when 'review' then 'failed' else cc.status end,
-      status_reason = case when cc.status in ('pending', 'review') then 'the contact was erased'
-        when cc.status_reason ~ '[0-9]{5}' then 'removed when the contact was erased' else cc.status_reason end,
-      decision_note = null, updated_at = p_now
-    where cc.id = any (entry_ids)
-    returning cc.campaign_id, cc.status_reason
-  )
-  select coalesce(pg_catalog.array_agg(distinct l.campaign_id), '{}') into woken
-  from left_over l where l.status_reason = 'the contact was erased';
+  select coalesce(pg_catalog.array_agg(distinct cc.campaign_id), '{}') into woken
+  from public.campaign_contacts cc where cc.id = any (entry_ids) and cc.status in ('pending', 'review');
+  -- The reason why a contact was skipped may be one that makes it pending again.
+  update public.campaign_contacts cc
+  set phone = 'erased:' || cc.contact_id::text, zone_key = 'UTC', jurisdiction_key = '', variables = '{}',
+    status = case cc.status when 'pending' then 'skipped' when 'review' then 'failed' else cc.status end,
+    status_reason = case when cc.status in ('pending', 'review', 'skipped') then 'the contact was erased'
+      when cc.status_reason ~ '[0-9]{5}' then 'removed when the contact was erased' else cc.status_reason end,
+    decision_note = null, updated_at = p_now
+  where cc.id = any (entry_ids);
   set constraints public.campaign_contacts_organization_id_contact_id_phone_fkey immediate;
   delete from public.do_not_call d where d.organization_id = p_organization_id and d.phone = p_phone;
   -- With what the entry of the list has just queued: the number stays on the provider's own list.
@@ -334,14 +371,17 @@ $$;
 revoke all on function private.erasure_key_ids(uuid) from public;
 grant execute on function private.erasure_key_ids(uuid) to authenticated, service_role, outdial_jobs;
 
--- Unfinished erasures of all organizations without a legal hold.
+-- Erasures of all organizations without a legal hold that can go on: first those that wait for nothing, then those that
+-- waited before, then those that end because Retell has confirmed every deletion.
 create function private.open_erasures(p_limit integer) returns table (organization_id uuid, erasure_id uuid)
 language sql stable security definer set search_path = ''
 as $$
   select e.organization_id, e.id
   from public.erasures e join public.organizations o on o.id = e.organization_id
   where e.finished_at is null and not o.legal_hold
-  order by e.requested_at
+    and (e.swept_at is null
+      or not exists (select from public.erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null))
+  order by e.swept_at is not null, e.waiting_for is not null, e.requested_at
   limit p_limit
 $$;
 revoke all on function private.open_erasures(integer) from public;
@@ -378,8 +418,9 @@ end
 $$;
 revoke all on function private.check_sweep(uuid) from public;
 
--- Removes the bodies of events that matched no call or could not be read, and whose text mentions the person. Their calls
--- are deleted at Retell, too.
+-- Removes the bodies of events that matched no call or could not be read, and whose text mentions the person. The calls of
+-- those that mention a number are deleted at Retell, too: an address alone may be in a call with someone else. Pending
+-- events are left alone (see private.erasure_waits_for).
 create function private.sweep_events(p_erasure_id uuid, p_numbers text[], p_terms text[], p_now timestamptz)
 returns bigint
 language plpgsql volatile security definer set search_path = ''
@@ -392,7 +433,7 @@ begin
   perform private.check_sweep(owner_id);
   select coalesce(pg_catalog.array_agg(w.id order by w.id), '{}') into event_ids
   from public.webhook_events w
-  where w.body_removed_at is null
+  where w.body_removed_at is null and w.status <> 'pending'
     and (w.organization_id is null
         and w.credential in (select a.credential from public.provider_accounts a where a.organization_id = owner_id)
       or w.organization_id = owner_id and w.status in ('unmatched', 'quarantined'))
@@ -403,6 +444,7 @@ begin
   from public.webhook_events w
   join public.provider_accounts a on a.credential = w.credential and a.organization_id = owner_id
   where w.id = any (event_ids) and w.retell_call_id <> ''
+    and private.mentions(pg_catalog.encode(w.body, 'escape'), p_numbers, '{}')
   on conflict do nothing;
   update public.webhook_events w
   set body_removed_at = p_now
@@ -465,7 +507,7 @@ revoke all on function private.sweep_rows(uuid, text[], text[]) from public;
 grant execute on function private.sweep_rows(uuid, text[], text[]) to outdial_jobs;
 
 -- Replaces a pattern in a portion of the function logs after an id, and returns the last id of the portion, or null at
--- the end. Logs belong to no organization: only what names the person is replaced.
+-- the end. Logs belong to no organization, so only the number is replaced.
 create function private.sweep_logs(p_organization_id uuid, p_pattern text, p_after bigint, p_limit integer)
 returns bigint
 language plpgsql volatile security definer set search_path = ''
@@ -493,8 +535,9 @@ $$;
 revoke all on function private.sweep_logs(uuid, text, bigint, integer) from public;
 grant execute on function private.sweep_logs(uuid, text, bigint, integer) to outdial_jobs;
 
--- What keeps an erasure from being swept: an import that may still add its rows, or an export that may still write them.
-create function private.erasure_waits_for(p_erasure_id uuid) returns text
+-- What keeps an erasure from being swept: an import that may still add its rows, an export that may still write them, or
+-- an event that is still to be applied.
+create function private.erasure_waits_for(p_erasure_id uuid, p_numbers text[]) returns text
 language sql stable security definer set search_path = ''
 as $$
   select w.what from (
@@ -508,12 +551,20 @@ as $$
     from public.erasures e
     join public.exports x on x.organization_id = e.organization_id and x.status = 'running'
     where e.id = p_erasure_id
+    union all
+    select 'an event that is still to be applied', w.received_at
+    from public.erasures e
+    join public.webhook_events w on w.status = 'pending' and w.body_removed_at is null
+      and (w.organization_id = e.organization_id or w.organization_id is null and w.credential in (
+        select a.credential from public.provider_accounts a where a.organization_id = e.organization_id
+      ))
+    where e.id = p_erasure_id and private.mentions(pg_catalog.encode(w.body, 'escape'), p_numbers, e.terms)
   ) w
   order by w.created_at
   limit 1
 $$;
-revoke all on function private.erasure_waits_for(uuid) from public;
-grant execute on function private.erasure_waits_for(uuid) to outdial_jobs;
+revoke all on function private.erasure_waits_for(uuid, text[]) from public;
+grant execute on function private.erasure_waits_for(uuid, text[]) to outdial_jobs;
 
 -- An event without its body cannot be applied again.
 create or replace function private.replay_events(

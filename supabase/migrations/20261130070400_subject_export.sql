@@ -17,7 +17,7 @@ begin
       using errcode = 'insufficient_privilege';
   end if;
   select k.* into contact from public.contacts k where k.organization_id = p_organization_id and k.phone = p_phone;
-  terms := array_remove(array[lower(nullif(trim(contact.email), ''))], null);
+  terms := array_remove(array[private.address_of_contact(p_organization_id, p_phone)], null);
   select coalesce(pg_catalog.array_agg(i), '{}') into call_ids from private.calls_of_phone(p_organization_id, p_phone) i;
   return query
     select 'contact', to_jsonb(k) - '{name_key,phone_reversed}'::text[]

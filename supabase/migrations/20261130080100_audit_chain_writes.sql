@@ -102,21 +102,21 @@ drop trigger audit_log_append_only on public.audit_log;
 create trigger audit_log_append_only before update on public.audit_log
   for each row execute function private.refuse_audit_change();
 
--- Removes a person's data from the entries of the audit log: from those about one of `p_subjects` (ids of contacts, calls
--- and campaign contacts, phones), and from those that contain one of `p_numbers` (digits of phones, however they are
--- punctuated there) or `p_words` (names, email addresses, in any case). Their text is replaced and their salts are dropped,
--- so the digests that stay in the chain reveal nothing. A new entry lists them under the erasure: `outdial verify audit`
--- finds a redaction without one. Returns their number, which is 0 when all are redacted. Entries with the subject type
--- `erasure` are left alone, and must not hold such data.
-create function private.redact_audit(
-  p_organization_id uuid, p_erasure_id uuid, p_subjects text[], p_numbers text[], p_words text[], p_now timestamptz
-) returns bigint
+-- Removes a person's data from the entries of the audit log while their erasure is being swept: from those about one of its
+-- subjects (ids of the contact and of its campaign contacts, the phone), and from those that contain one of `p_numbers`
+-- (digits of its phone, however they are punctuated there) or its email address. Their text is replaced and their salts
+-- are dropped, so the digests that stay in the chain reveal nothing. A new entry lists them under the erasure: `outdial
+-- verify audit` finds a redaction without one. Returns their number, which is 0 when all are redacted. Entries with the
+-- subject type `erasure` are left alone, and must not hold such data.
+create function private.redact_audit(p_organization_id uuid, p_erasure_id uuid, p_numbers text[], p_now timestamptz)
+returns bigint
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   acting text := coalesce(nullif(current_setting('role'), 'none'), session_user);
   is_process boolean := not pg_catalog.pg_has_role(acting, current_user, 'usage')
     and pg_catalog.pg_has_role(acting, 'outdial_jobs', 'usage');
+  erasure public.erasures;
   words text[];
   found_ids bigint[];
 begin
@@ -124,29 +124,36 @@ begin
     raise exception 'a process may redact only entries of the organization that it has declared'
       using errcode = 'insufficient_privilege';
   end if;
-  if p_erasure_id is null or exists (select from unnest(p_numbers) n where n is null or n !~ '^[0-9]{7,15}$')
-    or exists (select from unnest(p_words) w where w is null or length(w) < 3)
-  then
-    raise exception 'a redaction needs its erasure, numbers of 7 to 15 digits, and words of at least 3 characters'
+  select e.* into erasure from public.erasures e
+  where e.id = p_erasure_id and e.organization_id = p_organization_id and e.swept_at is null
+  for update;
+  if not found then
+    raise exception 'a redaction needs an erasure of the organization that has not been swept'
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  -- The last digits of the phone, of which the country code may be missing.
+  if exists (
+    select from unnest(p_numbers) n
+    where n is null or n !~ '^[0-9]{7,15}$' or substr(erasure.phone, 2) not like '%' || n
+  ) then
+    raise exception 'a redaction looks for the phone of its erasure, in 7 to 15 digits'
       using errcode = 'invalid_parameter_value';
   end if;
   -- As they are written inside JSON.
   select pg_catalog.array_agg(substring(j from 2 for length(j) - 2)) into words
-  from (select lower(pg_catalog.to_json(w)::text) as j from unnest(p_words) w) n;
+  from (select lower(pg_catalog.to_json(t)::text) as j from unnest(erasure.terms) t) n;
   select pg_catalog.array_agg(f.entry_id order by f.entry_id) into found_ids from (
     select c.entry_id
     from public.audit_chain c join public.audit_log a on a.id = c.entry_id
     where c.organization_id = p_organization_id and c.position is not null and c.redacted_at is null
       and a.subject_type <> 'erasure'
       and (
-        a.subject_id = any (p_subjects)
+        a.subject_id = any (erasure.subjects)
         or exists (
           select from unnest(p_numbers) n
           where strpos(pg_catalog.regexp_replace(a.subject_id || '"' || a.details::text, '[ ()./-]+', '', 'g'), n) > 0
         )
-        or exists (
-          select from unnest(words) w where strpos(lower(a.subject_id || '"' || a.details::text), w) > 0
-        )
+        or private.mentions(a.subject_id || '"' || a.details::text, '{}', words)
       )
     order by c.entry_id
     for no key update of c
@@ -165,5 +172,5 @@ begin
   return cardinality(found_ids);
 end
 $$;
-revoke all on function private.redact_audit(uuid, uuid, text[], text[], text[], timestamptz) from public;
-grant execute on function private.redact_audit(uuid, uuid, text[], text[], text[], timestamptz) to service_role, outdial_jobs;
+revoke all on function private.redact_audit(uuid, uuid, text[], timestamptz) from public;
+grant execute on function private.redact_audit(uuid, uuid, text[], timestamptz) to service_role, outdial_jobs;

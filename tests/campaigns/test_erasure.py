@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -24,14 +25,17 @@ from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.session import Database
 from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
 from outdial.inbox.replay import ReplayedEvents, replay
+from outdial.jobs import erasing
 from outdial.jobs.retention import UPLOADS_KEPT
 from outdial.provider import CallPlaced, CallRequest
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.faults import Fault, FaultKind
+from tests.evidence.test_audit_chain import create_erasure
 from tests.support.dialing import Stage, life_of_call, open_stage
-from tests.support.factories import ERASURE_KEYS, NOW, create_call, create_contact, create_member, create_tenant
+from tests.support.factories import ERASURE_KEYS, NOW, create_call, create_contact, create_member, create_tenant, insert
 from tests.support.jobs import import_row, store_import, working
 from tests.support.person import (
+    EMAIL,
     NAME,
     PHONE,
     SAID,
@@ -167,6 +171,113 @@ async def test_after_an_erasure_no_dump_names_the_person(stage: Stage, person: S
     assert [trace for trace in TRACES if trace in dump or trace.encode().hex() in dump] == []
 
 
+async def add_event(stage: Stage, person: SeededPerson, text: str, status: str = "unmatched") -> int:
+    """Store an event of a call that someone else made, and return its id."""
+    body = json.dumps({"call": {"transcript": text}}).encode()
+    return await stage.look.fetchval(
+        "insert into webhook_events (credential, source, event, retell_call_id, body, body_sha256, status, received_at,"
+        " next_try_at) values ($1, 'webhook', 'call_ended', 'call_of_another', $2, $3, $4, $5, $5) returning id",
+        person.tenant.credential,
+        body,
+        hashlib.sha256(body).digest(),
+        status,
+        NOW,
+    )
+
+
+@pytest.mark.parametrize("email", ["-", "no", "reason", "x", "info@firm.example", "ann@firm.example"])
+async def test_what_others_share_with_the_person_stays(stage: Stage, person: SeededPerson, email: str) -> None:
+    organization_id = person.tenant.organization_id
+    await stage.change("contacts", person.contact.id, email=email, name="Ann Smith")
+    if email == "info@firm.example":
+        await create_contact(stage.look, organization_id, phone="+12125550188", email="Info@Firm.example")
+    text = "no reason - x, Ann Smith of Info@Firm.example or joann@firm.example"
+    event_id = await add_event(stage, person, text)
+    await stage.look.execute(
+        "insert into audit_log (organization_id, at, actor, action, subject_type, subject_id, details)"
+        " values ($1, $2, 'service', 'note', 'contact', 'another', $3)",
+        organization_id,
+        NOW,
+        json.dumps({"reason": text}),
+    )
+    await stage.look.execute(
+        "insert into host.log_lines (at, slug, version, level, kind, text) values ($1, 'hello', 1, 'info', 'log', $2)",
+        NOW,
+        f"{text} and {email}",
+    )
+    refused = {"line": 9, "value": "1", "kind": "bad_phone", "reason": "too short", "cells": json.dumps([text])}
+    await insert(stage.look, "import_refusals", import_id=person.upload_id, organization_id=organization_id, **refused)
+
+    await erase(stage, person)
+    await stage.change("imports", person.upload_id, status="cancelled")
+    await finish(stage)
+
+    assert text.encode() in (await stage.row("webhook_events", event_id))["body"]
+    assert "call_of_another" not in {row["retell_call_id"] for row in await stage.rows("erasure_calls")}
+    assert text in str([row["details"] for row in await stage.rows("audit_log") if row["action"] == "note"])
+    assert f"{text} and {email}" in [row["text"] for row in await stage.rows("host.log_lines")]
+    assert text in str(await stage.look.fetchval("select cells::text from import_refusals where line = 9"))
+
+
+async def test_an_event_with_only_the_address_is_emptied_and_its_call_stays_at_retell(
+    stage: Stage, person: SeededPerson
+) -> None:
+    event_id = await add_event(stage, person, f"write to {EMAIL}")
+
+    await erase(stage, person)
+    await stage.change("imports", person.upload_id, status="cancelled")
+    await finish(stage)
+
+    assert (await stage.row("webhook_events", event_id))["body"] == b""
+    assert "call_of_another" not in {row["retell_call_id"] for row in await stage.rows("erasure_calls")}
+
+
+async def test_an_erasure_waits_for_events_that_are_still_to_be_applied(stage: Stage, person: SeededPerson) -> None:
+    await stage.change("imports", person.upload_id, status="cancelled")
+    done = await erase(stage, person)
+    event_id = await add_event(stage, person, f"write to {EMAIL}", status="pending")
+
+    await finish(stage)
+
+    erasure = await stage.row("erasures", done.erasure_id)
+    assert (erasure["waiting_for"], erasure["swept_at"]) == ("an event that is still to be applied", None)
+    assert EMAIL.encode() in (await stage.row("webhook_events", event_id))["body"]
+    await stage.look.execute("update webhook_events set status = 'unmatched' where id = $1", event_id)
+    await finish(stage)
+    assert (await stage.row("webhook_events", event_id))["body"] == b""
+
+
+async def test_an_erased_contact_is_never_pending_again(stage: Stage, person: SeededPerson) -> None:
+    entry = person.entries[1]
+    reason = "its time zones are never open together in the campaign's calling hours"
+    await stage.change("campaign_contacts", entry.id, status="skipped", status_reason=reason)
+    await erase(stage, person)
+    expected = ("skipped", ERASED_SKIP)
+
+    row = await stage.row("campaign_contacts", entry.id)
+    assert (row["status"], row["status_reason"]) == expected
+    await stage.look.execute("update campaign_contacts set status = 'pending' where id = $1", entry.id)
+
+    row = await stage.row("campaign_contacts", entry.id)
+    assert (row["status"], row["status_reason"]) == expected
+
+
+async def test_an_erasure_that_fails_or_waits_for_retell_does_not_stop_others(
+    stage: Stage, person: SeededPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "_BATCH_SIZE", 2)
+    await stage.change("imports", person.upload_id, status="cancelled")
+    first = await erase(stage, person)
+    async with working(stage.scratch, stage.clock) as worker:
+        await worker.erasures.run_once()  # swept, and its calls are still at Retell
+        broken = await create_erasure(stage.look, person.tenant.organization_id, phone="+10")
+        fine = await create_erasure(stage.look, person.tenant.organization_id, phone="+12125550190")
+        await stage.look.execute("update erasures set requested_at = now() - interval '1 day' where id = $1", broken)
+        await worker.erasures.run_once()
+    finished = {row["id"]: row["finished_at"] is not None for row in await stage.rows("erasures")}
+    assert finished == {first.erasure_id: False, broken: False, fine: True}
+
+
 async def counts_of(stage: Stage, person: SeededPerson) -> list[tuple[object, ...]]:
     async with stage.look.transaction():
         await stage.look.execute("set local role service_role")
@@ -250,6 +361,7 @@ async def test_without_a_key_nothing_is_erased(stage: Stage, person: SeededPerso
     assert "OUTDIAL_ERASURE_KEY is not set" in await refusal(stage, person, keys=None)
 
 
+ERASED_SKIP = "the contact was erased"
 OTHER_KEY = "another key that is long enough: 0123456789 01234"
 
 
@@ -373,7 +485,7 @@ async def test_events_of_an_erased_person_are_not_replayed(stage: Stage, person:
         await stage.look.execute("set local role service_role")
         replayed = await replay(stage.look, first_id=1, last_id=1_000, now=stage.clock.now())
 
-    assert replayed == ReplayedEvents(replayed=0, without_body=3)
+    assert replayed == ReplayedEvents(replayed=0, without_body=4)
     assert {row["status"] for row in await stage.rows("webhook_events")} == {"applied", "unmatched", "quarantined"}
 
 

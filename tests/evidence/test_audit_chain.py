@@ -320,8 +320,14 @@ async def test_places_removed_without_their_entries_are_found(
     ) == (ChainFault.INSERTED, None, first)
 
 
-async def create_erasure(connection: asyncpg.Connection, organization_id: UUID) -> UUID:
-    """Create an erasure that has been carried out. Return its id."""
+async def create_erasure(
+    connection: asyncpg.Connection,
+    organization_id: UUID,
+    subjects: Sequence[str] = (),
+    terms: Sequence[str] = (),
+    phone: str = "+12125550123",
+) -> UUID:
+    """Create an erasure that is to be swept. Return its id."""
     erasure_id = uuid4()
     await insert(
         connection,
@@ -332,18 +338,20 @@ async def create_erasure(connection: asyncpg.Connection, organization_id: UUID) 
         key_id=b"12345678",
         requested_by="service",
         requested_at=NOW,
-        swept_at=NOW,
+        phone=phone,
+        subjects=list(subjects),
+        terms=list(terms),
     )
     return erasure_id
 
 
-async def redact(database: Scratch, organization_id: UUID, subjects: list[str], erasure_id: UUID) -> int:
+async def redact(database: Scratch, organization_id: UUID, erasure_id: UUID) -> int:
     async with (
         await Database.connect(database.dsn_for("outdial_jobs"), application_name="test") as jobs,
         jobs.for_organization(organization_id) as connection,
     ):
         number = await connection.fetchval(
-            "select private.redact_audit($1, $2, $3, '{}', '{}', $4)", organization_id, erasure_id, subjects, NOW
+            "select private.redact_audit($1, $2, '{}', $3)", organization_id, erasure_id, NOW
         )
     assert isinstance(number, int)
     return number
@@ -353,10 +361,10 @@ async def test_a_redacted_entry_is_counted_and_the_chain_holds(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
     kept = (await verify(database, organization)).hash
-    erasure = await create_erasure(connection, organization)
+    erasure = await create_erasure(connection, organization, ["campaign-2", "campaign-4"])
 
-    assert await redact(database, organization, ["campaign-2", "campaign-4"], erasure) == 2
-    assert await redact(database, organization, ["campaign-2"], erasure) == 0
+    assert await redact(database, organization, erasure) == 2
+    assert await redact(database, organization, erasure) == 0
 
     chain = await verify(database, organization, expected=[kept])
     assert (chain.problem, chain.redacted, chain.entries) == (None, 2, ENTRIES + 1)
@@ -375,9 +383,9 @@ async def test_an_entry_redacted_without_an_erasure_is_found(
     database: Scratch, connection: asyncpg.Connection, organization: UUID, borrows: bool
 ) -> None:
     """With `borrows`, the redaction claims an erasure that redacted another entry."""
-    erasure = await create_erasure(connection, organization)
+    erasure = await create_erasure(connection, organization, ["campaign-4"])
     if borrows:
-        await redact(database, organization, ["campaign-4"], erasure)
+        await redact(database, organization, erasure)
     entry = await entry_at(connection, organization, 3)
 
     await tamper(connection, REDACT.format(entry=entry, erasure=erasure))
@@ -390,7 +398,9 @@ async def test_an_entry_redacted_without_an_erasure_is_found(
 async def test_an_erasure_that_does_not_exist_is_found(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
-    await redact(database, organization, ["campaign-2", "campaign-4"], uuid4())
+    erasure = await create_erasure(connection, organization, ["campaign-2", "campaign-4"])
+    await redact(database, organization, erasure)
+    await connection.execute("delete from erasures where id = $1", erasure)
 
     found = (await verify(database, organization)).problem
     assert found is not None
@@ -401,7 +411,7 @@ async def test_an_erasure_that_does_not_exist_is_found(
 async def test_a_text_in_a_redacted_entry_is_found(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
-    await redact(database, organization, ["campaign-2"], await create_erasure(connection, organization))
+    await redact(database, organization, await create_erasure(connection, organization, ["campaign-2"]))
     entry = await entry_at(connection, organization, 3)
 
     await tamper(connection, f"update audit_log set subject_id = 'campaign-9' where id = {entry}")  # noqa: S608

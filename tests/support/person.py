@@ -192,6 +192,7 @@ async def _create_events(connection: Connection, tenant: Tenant, call_id: UUID, 
     bodies = {
         "of the call": json.dumps({"call": {"to_number": PHONE, "transcript": SAID}}),
         "unmatched": json.dumps({"call": {"from_number": "+1 (415) 555-0123", "transcript": SAID}}),
+        "by address": json.dumps({"call": {"metadata": {"asked for": EMAIL.upper()}, "transcript": SAID}}),
         "quarantined": f'{{"call": {{"to_number": "{PHONE}", "transcript": "{SAID}',
     }
     for number, (kind, body) in enumerate(bodies.items()):
@@ -203,7 +204,7 @@ async def _create_events(connection: Connection, tenant: Tenant, call_id: UUID, 
             retell_call_id=retell_call_id if owner else f"{retell_call_id}_{number}",
             body=body.encode(),
             body_sha256=bytes([number]) * 32,
-            status="applied" if owner else kind,
+            status="applied" if owner else "quarantined" if kind == "quarantined" else "unmatched",
             error=None if owner else f"no call of {PHONE} has this id",
             **owner,
             **event,
@@ -274,7 +275,7 @@ async def _create_copies(connection: Connection, tenant: Tenant) -> UUID:
         "insert into host.log_lines (at, slug, version, level, kind, text, details)"
         " values ($1, 'hello', 1, 'info', 'log', $2, $3)",
         NOW,
-        f"calling (415) 555-0123, {NAME} <{EMAIL}>",
+        "calling (415) 555-0123",
         json.dumps({"phone": 14155550123}),
     )
     await connection.execute(

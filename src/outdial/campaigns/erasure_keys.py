@@ -2,8 +2,7 @@
 
 import hashlib
 import hmac
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Self
 from uuid import UUID
@@ -70,11 +69,10 @@ def digits_of(phone: str) -> list[str]:
     return [national] if len(national) >= _SHORTEST_NATIONAL else [international]
 
 
-def pattern_of(phone: str, terms: Sequence[str]) -> str:
-    """Return a regular expression of Postgres for a number in any punctuation, and for `terms`."""
+def pattern_of(phone: str) -> str:
+    """Return a regular expression of Postgres for a number in any punctuation."""
     number = phonenumbers.parse(phone)
     national = phonenumbers.national_significant_number(number)
     code = _BETWEEN_DIGITS.join(str(number.country_code)) + _BETWEEN_DIGITS
     optional = "?" if len(national) >= _SHORTEST_NATIONAL else ""
-    spelled = rf"(\+?{code}){optional}\(?{_BETWEEN_DIGITS.join(national)}"
-    return "|".join([spelled, *(re.sub(r"(\W)", r"\\\1", term) for term in terms)])
+    return rf"(\+?{code}){optional}\(?{_BETWEEN_DIGITS.join(national)}"

@@ -13,7 +13,7 @@ from outdial.db.session import Database, encode_json
 from outdial.log import log
 
 EVERY: Final = timedelta(seconds=15)
-_BATCH_SIZE: Final = 100
+_BATCH_SIZE: Final = 1_000
 _LOG_PORTION: Final = 5_000
 
 
@@ -28,7 +28,14 @@ class ErasureSweeper:
         """Do what can be done for every unfinished erasure; return how many have finished."""
         async with self._database.transaction() as connection:
             found = await erasures.open_erasures(connection, limit=_BATCH_SIZE)
-        return sum([await self._advance(erasure) for erasure in found])
+        return sum([await self._try_to_advance(erasure) for erasure in found])
+
+    async def _try_to_advance(self, found: erasures.OpenErasure) -> bool:
+        try:
+            return await self._advance(found)
+        except Exception as error:  # one broken erasure must not stop those of others
+            log("erasure.failed", level="error", erasure_id=str(found.erasure_id), error=error)
+            return False
 
     async def _advance(self, found: erasures.OpenErasure) -> bool:
         async with self._database.for_organization(found.organization_id) as connection:
@@ -36,7 +43,9 @@ class ErasureSweeper:
             if erasure is None:
                 return False
             if erasure.phone is not None:
-                waiting_for = await erasures.erasure_waits_for(connection, erasure_id=erasure.id)
+                waiting_for = await erasures.erasure_waits_for(
+                    connection, erasure_id=erasure.id, numbers=digits_of(erasure.phone)
+                )
                 await erasures.record_wait(connection, erasure_id=erasure.id, waiting_for=waiting_for)
                 if waiting_for is not None:
                     return False
@@ -73,9 +82,7 @@ class ErasureSweeper:
                     connection,
                     organization_id=erasure.organization_id,
                     erasure_id=erasure.id,
-                    subjects=erasure.subjects,
                     numbers=numbers,
-                    terms=terms,
                     now=now,
                 ),
             )
@@ -85,7 +92,7 @@ class ErasureSweeper:
                 after = await erasures.sweep_logs(
                     connection,
                     organization_id=erasure.organization_id,
-                    pattern=pattern_of(phone, terms),
+                    pattern=pattern_of(phone),
                     after=after,
                     limit=_LOG_PORTION,
                 )

@@ -64,7 +64,6 @@ class ErasureToSweep:
     id: UUID
     organization_id: UUID
     phone: str | None
-    subjects: list[str]
     terms: list[str]
     swept_at: datetime | None
     removed: str
@@ -216,12 +215,12 @@ select organization_id, erasure_id from private.open_erasures($1);
 
 
 async def open_erasures(connection: Connection, *, limit: int) -> list[OpenErasure]:
-    """List unfinished erasures of all organizations, oldest first."""
+    """List unfinished erasures of all organizations that do not wait for Retell: those that wait for nothing first."""
     return [_open_erasure(record) for record in await connection.fetch(_OPEN_ERASURES, limit)]
 
 
 _LOCK_ERASURE = """\
-select id, organization_id, phone, subjects, terms, swept_at, removed::text as removed
+select id, organization_id, phone, terms, swept_at, removed::text as removed
 from erasures where id = $1 and finished_at is null
 for update skip locked;
 """
@@ -234,13 +233,13 @@ async def lock_erasure(connection: Connection, *, erasure_id: UUID) -> ErasureTo
 
 
 _ERASURE_WAITS_FOR = """\
-select private.erasure_waits_for($1) as id;
+select private.erasure_waits_for($1, $2::text[]) as id;
 """
 
 
-async def erasure_waits_for(connection: Connection, *, erasure_id: UUID) -> str | None:
+async def erasure_waits_for(connection: Connection, *, erasure_id: UUID, numbers: Sequence[str]) -> str | None:
     """Return what keeps an erasure from being swept, None if nothing does."""
-    value: str | None = await connection.fetchval(_ERASURE_WAITS_FOR, erasure_id)
+    value: str | None = await connection.fetchval(_ERASURE_WAITS_FOR, erasure_id, numbers)
     return value
 
 
@@ -290,24 +289,16 @@ async def sweep_rows(connection: Connection, *, erasure_id: UUID, numbers: Seque
 
 
 _REDACT_AUDIT = """\
-select private.redact_audit($1, $2, $3::text[], $4::text[], $5::text[], $6) as id;
+select private.redact_audit($1, $2, $3::text[], $4) as id;
 """
 
 
 async def redact_audit(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    erasure_id: UUID,
-    subjects: Sequence[str],
-    numbers: Sequence[str],
-    terms: Sequence[str],
-    now: datetime,
+    connection: Connection, *, organization_id: UUID, erasure_id: UUID, numbers: Sequence[str], now: datetime
 ) -> int:
     """Remove the person from the entries of the audit log. Returns how many."""
     value: int = required(
-        await connection.fetchval(_REDACT_AUDIT, organization_id, erasure_id, subjects, numbers, terms, now),
-        "redact_audit",
+        await connection.fetchval(_REDACT_AUDIT, organization_id, erasure_id, numbers, now), "redact_audit"
     )
     return value
 

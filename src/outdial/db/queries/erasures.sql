@@ -52,7 +52,7 @@ where e.organization_id = :organization_id and e.id = :erasure_id;
 -- name: open_erasures
 -- returns: list[OpenErasure]
 -- row: An unfinished erasure of an organization without a legal hold.
--- List unfinished erasures of all organizations, oldest first.
+-- List unfinished erasures of all organizations that do not wait for Retell: those that wait for nothing first.
 select organization_id, erasure_id from private.open_erasures(:limit);
 
 -- name: lock_erasure
@@ -60,14 +60,14 @@ select organization_id, erasure_id from private.open_erasures(:limit);
 -- row: An unfinished erasure, locked.
 -- null: phone, swept_at
 -- Lock an unfinished erasure that no other worker has.
-select id, organization_id, phone, subjects, terms, swept_at, removed::text as removed
+select id, organization_id, phone, terms, swept_at, removed::text as removed
 from erasures where id = :erasure_id and finished_at is null
 for update skip locked;
 
 -- name: erasure_waits_for
 -- returns: str | None
 -- Return what keeps an erasure from being swept, None if nothing does.
-select private.erasure_waits_for(:erasure_id) as id;
+select private.erasure_waits_for(:erasure_id, :numbers::text[]) as id;
 
 -- name: record_wait!
 -- null: :waiting_for
@@ -92,7 +92,7 @@ select private.sweep_rows(:erasure_id, :numbers::text[], :terms::text[]) as id;
 -- name: redact_audit
 -- returns: int
 -- Remove the person from the entries of the audit log. Returns how many.
-select private.redact_audit(:organization_id, :erasure_id, :subjects::text[], :numbers::text[], :terms::text[], :now) as id;
+select private.redact_audit(:organization_id, :erasure_id, :numbers::text[], :now) as id;
 
 -- name: sweep_logs
 -- returns: int | None
