@@ -140,8 +140,8 @@ def under_rules(calling_hours: str = ALWAYS) -> CampaignHours:
             under_rules('{"every_day": [["21:00", "22:00"]]}'),
             Skip(reason=SkipReason.LAW_NEVER_OPENS),
         ),
-        # Not for sales, so no rule of the book applies; but France was looked at.
-        (Place("Europe/Paris", "FR"), campaign_hours(ALWAYS, Purpose.SURVEY, BOOK), Admit()),
+        # Its rules are for sales only.
+        (Place("Europe/Paris", "FR"), campaign_hours(ALWAYS, Purpose.SURVEY, BOOK), Wait(reason=WaitReason.NO_RULES)),
     ],
 )
 def test_a_place_is_admitted_when_the_law_allows_a_call_there(

@@ -194,6 +194,7 @@ async def test_a_prohibited_contact_is_called_once_its_rule_no_longer_applies(st
         await switch_off(stage, campaign, "US-WA-BAN")
     else:
         await stage.look.execute("update campaigns set purpose = 'survey' where id = $1", campaign.id)
+        await switch_off(stage, campaign, "US-NO-RULE")  # The rules of the book are for sales only.
 
     assert await reason_of(stage, banned.id) == ("pending", None)
     assert [call.phone for call in (await claim(stage, campaign)).calls] == [banned.contact.phone]

@@ -63,6 +63,46 @@ def test_a_country_without_a_rule_and_a_place_without_keys_wait() -> None:
     assert switched.window(ALWAYS, Place("Asia/Kolkata", "IN"), Purpose.SALES).is_open(SUNDAY)
 
 
+def test_a_country_without_a_rule_for_the_purpose_waits() -> None:
+    for zone, country in (("America/Toronto", "CA-ON"), ("Europe/Berlin", "DE"), ("Australia/Sydney", "AU")):
+        assert window(zone, country).blocked_at(SUNDAY) is None
+        assert window(zone, country, Purpose.SURVEY).blocked_at(SUNDAY) == NoRules((country[:2],))
+        assert not window(zone, country, Purpose.SURVEY).is_open(SUNDAY)
+    assert window("America/New_York", "US-NY", Purpose.SURVEY).blocked_at(SUNDAY) is None
+
+
+def test_default_hours_hold_where_no_rule_sets_hours_and_an_own_rule_replaces_them() -> None:
+    berlin, monday = Place("Europe/Berlin", "DE"), datetime(2026, 11, 30, tzinfo=UTC)
+    long = rule(id="OWN-DE", jurisdiction="DE", hours={"every_day": [["06:00", "22:00"]]})
+    own = shipped_rules().for_organization(frozenset(), (long,))
+
+    germany, replaced = window("Europe/Berlin", "DE"), own.window(ALWAYS, berlin, Purpose.SALES)
+
+    assert germany.next_open(monday) == monday.replace(hour=7)
+    assert not germany.is_open(monday.replace(hour=20))
+    assert replaced.next_open(monday) == monday.replace(hour=5)
+    assert shipped_rules().default_window(berlin, Purpose.SALES, monday) is not None
+    assert own.default_window(berlin, Purpose.SALES, monday) is None
+    assert window("America/New_York", "US-NY", Purpose.SURVEY).next_open(monday.replace(hour=3)) == monday.replace(
+        hour=13
+    )
+
+
+def test_default_hours_hold_in_each_jurisdiction_without_hours() -> None:
+    both = window("America/Chicago", "US-IL|US-TX", Purpose.SURVEY)  # Illinois sets hours for any purpose.
+    texas = rule(hours={"every_day": [["00:00", "24:00"]]}, in_force_from="2026-12-07")
+    unknown = shipped_rules().for_organization(frozenset({"US-ZZ-ANY-HOURS"}), (texas,))
+
+    assert both.next_open(datetime(2026, 11, 30, 6, tzinfo=UTC)) == datetime(2026, 11, 30, 15, tzinfo=UTC)
+    assert not window("America/Chicago", "US-TX", Purpose.SURVEY).is_open(NOON.replace(hour=8))
+    for day, opens in ((6, 14), (8, 6)):
+        midnight = datetime(2026, 12, day, 6, tzinfo=UTC)
+        found = shipped_rules().for_organization(frozenset(), (texas,)).window(ALWAYS, TEXAS, Purpose.SURVEY)
+        assert found.next_open(midnight) == midnight.replace(hour=opens)
+    zz = unknown.window(ALWAYS, Place("America/Chicago", "US-ZZ"), Purpose.SURVEY)
+    assert zz.next_open(datetime(2026, 12, 8, 6, tzinfo=UTC)) == datetime(2026, 12, 8, 14, tzinfo=UTC)
+
+
 def test_a_book_without_rules_restricts_nothing() -> None:
     anywhere = UNRESTRICTED.window(ALWAYS, Place("Asia/Kolkata", ""), Purpose.SALES)
 

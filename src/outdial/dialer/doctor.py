@@ -126,7 +126,7 @@ class Diagnosis:
                 if not self.countries or self.reason is WaitReason.NO_RULES:
                     return sentence
                 # Other contacts wait for a rule: waiting for an hour does not help them.
-                unruled = no_rules_sentence(self.countries)
+                unruled = no_rules_sentence(self.countries, self.facts.campaign.purpose)
                 return f"{sentence}; {unruled[:1].lower()}{unruled[1:]}"
             case SkipReason():
                 return _skip_sentence(self.reason, self)
@@ -335,7 +335,7 @@ def _permission_sentence(reason: PermissionReason, diagnosis: Diagnosis, at: str
         case WaitReason.LAW_OPENS:
             return f"Calling rules allow no calls in {_jurisdictions(diagnosis.places)} now; the next may start {at}"
         case WaitReason.NO_RULES:
-            return no_rules_sentence(diagnosis.countries)
+            return no_rules_sentence(diagnosis.countries, diagnosis.facts.campaign.purpose)
         case WaitReason.KEYS_MISSING:
             return (
                 "Outdial is working out where the contacts are; calls start when it is done (outdial contacts places)"

@@ -151,8 +151,11 @@ def _purposes(raw: Mapping[str, object]) -> frozenset[Purpose]:
 
 def _week(raw: Mapping[str, object]) -> tuple[Windows, ...] | None:
     hours = raw.get("hours")
-    if hours is None:
-        return None
+    return None if hours is None else parse_hours(hours)
+
+
+def parse_hours(hours: object) -> tuple[Windows, ...]:
+    """Return the windows of each weekday, Monday first; raise InvalidRule for the field `hours`."""
     if not isinstance(hours, dict) or not hours or "excluded_dates" in hours:
         raise InvalidRule("hours", 'must have days with windows, such as { weekdays = [["09:00", "20:00"]] }')
     try:

@@ -39,6 +39,7 @@ NO_RULE_SUFFIX: Final = "-NO-RULE"
 _VERSION = re.compile(r"-(19|20)[0-9]{2}$")
 _NEAR: Final = timedelta(days=14)
 _ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
+_NO_HOURS: Final = CallingHours(week=(_ALL_DAY,) * 7, excluded_dates=frozenset())
 
 
 class RuleDevice(StrEnum):
@@ -126,7 +127,7 @@ class CallingRule:
 
 @dataclass(frozen=True, slots=True)
 class NoRules:
-    """Some countries have no rule, so no contact there is called until an admin adds one or switches this off."""
+    """Some countries have no rule for the purpose: no contact there is called until one is added or this is off."""
 
     countries: tuple[str, ...]
 
@@ -252,7 +253,8 @@ class RuleBook:
     """The rules that apply to an organization: the shipped ones, minus those switched off, plus its own.
 
     `groups` are the groups of countries that a jurisdiction may name. `covered` are the rules that show that a country
-    has been researched: switching all of them off does not close it. A book without a `pack_date` restricts nothing.
+    has been researched for their purposes: switching all of them off does not close it. `default_hours` are the hours
+    of each weekday where no rule sets hours. A book without a `pack_date` restricts nothing.
     `ahead` shifts the time at which the law and the calling hours are evaluated: for simulated calls only.
     """
 
@@ -264,12 +266,14 @@ class RuleBook:
         calendars: HolidayCalendars | None = None,
         groups: Mapping[str, frozenset[str]] | None = None,
         covered: Iterable[CallingRule] | None = None,
+        default_hours: tuple[Windows, ...] | None = None,
         switched_off: frozenset[str] = frozenset(),
         ahead: timedelta = timedelta(),
     ) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: rule.id))
         self.calendars = calendars or HolidayCalendars()
         self.groups = groups or {}
+        self.default_hours = default_hours
         self.switched_off = switched_off
         self.ahead = ahead
         self.pack_date = pack_date or date.min
@@ -316,10 +320,29 @@ class RuleBook:
         a row of its own for the unknown state instead: `US-ZZ`.
         """
         country, _, subdivision = jurisdiction.partition("-")
-        if rule.jurisdiction in (jurisdiction, country) or country in self.groups.get(rule.jurisdiction, ()):
+        if self._names(rule, jurisdiction):
             return True
         unknown = not subdivision or (jurisdiction == UNKNOWN_STATE and rule not in self._covered)
         return unknown and rule.country == country
+
+    def default_window(self, place: Place, purpose: Purpose, at: datetime) -> EffectiveWindow | None:
+        """Return when the default hours alone are open, None if rules set hours everywhere in the place at a time."""
+        window = self._build_window(_NO_HOURS, place, purpose)
+        if self.default_hours is None:
+            return None
+        default = _DefaultHours(self.default_hours, self._setting(place, window.rules))
+        days = [local_time(window.judged_at(at), schedule.zone).date() for schedule in window.schedules]
+        if not any(default.counts_on(day) for day in days):
+            return None
+        alone = _RuledHours(None, (), self.calendars, default)
+        return EffectiveWindow(
+            place=place,
+            purpose=purpose,
+            rules=(),
+            schedules=tuple(LocalSchedule(zone, alone) for zone in zones_of(place.zone_key)),
+            covering=None,
+            ahead=self.ahead,
+        )
 
     def _build_for_organization(self, switched_off: frozenset[str], own: tuple[CallingRule, ...]) -> "RuleBook":
         rules = [*(rule for rule in self.rules if rule.id not in switched_off), *own]
@@ -332,6 +355,7 @@ class RuleBook:
             calendars=self.calendars,
             groups=self.groups,
             covered=self._covered,
+            default_hours=self.default_hours,
             switched_off=switched_off,
             ahead=ahead,
         )
@@ -347,7 +371,7 @@ class RuleBook:
             purpose=purpose,
             rules=rules,
             schedules=self._schedules(hours, place, rules),
-            covering=self._covering(place) if self._restricted else None,
+            covering=self._covering(place, purpose) if self._restricted else None,
             ahead=self.ahead,
         )
 
@@ -358,21 +382,35 @@ class RuleBook:
             zones = zones_of(place.zone_key)
         except UnknownZone:
             return ()
-        local = _RuledHours(hours, tuple(rule for rule in rules if rule.zone is None), self.calendars)
+        default = None if self.default_hours is None else _DefaultHours(self.default_hours, self._setting(place, rules))
+        local = _RuledHours(hours, tuple(rule for rule in rules if rule.zone is None), self.calendars, default)
         schedules = [LocalSchedule(zone, local) for zone in zones]
         for name in sorted({rule.zone for rule in rules if rule.zone is not None}):
             own = _RuledHours(None, tuple(rule for rule in rules if rule.zone == name), self.calendars)
             schedules.append(LocalSchedule(ZoneInfo(name), own))
         return tuple(schedules)
 
-    def _covering(self, place: Place) -> dict[str, tuple[CallingRule, ...]]:
-        # The countries of the place, each with the rules that are of that very country.
+    def _setting(self, place: Place, rules: tuple[CallingRule, ...]) -> tuple[tuple[CallingRule, ...], ...]:
+        # For each jurisdiction of the place, the rules that certainly apply there and set hours.
+        return tuple(
+            tuple(rule for rule in rules if rule.week is not None and self._names(rule, jurisdiction))
+            for jurisdiction in place.jurisdictions
+        )
+
+    def _names(self, rule: CallingRule, jurisdiction: str) -> bool:
+        country = jurisdiction.partition("-")[0]
+        return rule.jurisdiction in (jurisdiction, country) or country in self.groups.get(rule.jurisdiction, ())
+
+    def _covering(self, place: Place, purpose: Purpose) -> dict[str, tuple[CallingRule, ...]]:
+        # The countries of the place, each with the rules for the purpose that are of that very country.
         covering = {}
         for jurisdiction in place.jurisdictions:
             country = jurisdiction.partition("-")[0]
             if country + NO_RULE_SUFFIX not in self.switched_off:
                 known = {*self._covered, *self.rules}
-                covering[country] = tuple(rule for rule in known if rule.jurisdiction in (country, jurisdiction))
+                covering[country] = tuple(
+                    rule for rule in known if rule.jurisdiction in (country, jurisdiction) and purpose in rule.purposes
+                )
         return covering
 
 
@@ -381,18 +419,32 @@ UNRESTRICTED: Final = RuleBook((), pack_date=None)
 
 
 @dataclass(frozen=True, slots=True)
+class _DefaultHours:
+    """Hours that hold while some jurisdiction of a place has no rule that sets hours: `setting` has those of each."""
+
+    week: tuple[Windows, ...]
+    setting: tuple[tuple[CallingRule, ...], ...]
+
+    def counts_on(self, day: date) -> bool:
+        return any(not any(rule.in_force_on(day) for rule in rules) for rules in self.setting)
+
+
+@dataclass(frozen=True, slots=True)
 class _RuledHours:
-    """The hours of a campaign, or a whole day, within the rules in force on each date."""
+    """The hours of a campaign, or a whole day, within the rules in force on each date, or else the default hours."""
 
     hours: CallingHours | None
     rules: tuple[CallingRule, ...]
     calendars: HolidayCalendars
+    default: _DefaultHours | None = None
     _days: dict[date, Windows] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[date]:
-        dates = {rule.in_force_from for rule in self.rules} | {
-            rule.in_force_to + timedelta(days=1) for rule in self.rules if rule.in_force_to is not None
+        setting = () if self.default is None else self.default.setting
+        rules = {*self.rules, *(rule for each in setting for rule in each)}
+        dates = {rule.in_force_from for rule in rules} | {
+            rule.in_force_to + timedelta(days=1) for rule in rules if rule.in_force_to is not None
         }
         return sorted(day for day in dates if day is not None)
 
@@ -406,6 +458,8 @@ class _RuledHours:
 
     def usual_windows(self, day: date) -> Windows:
         windows = _ALL_DAY if self.hours is None else self.hours.week[day.weekday()]
+        if self.default is not None and self.default.counts_on(day):
+            windows = intersect(windows, self.default.week[day.weekday()])
         for rule in self.rules:
             if rule.in_force_on(day):
                 if rule.prohibited:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 PROHIBITED: Final = "such calls are prohibited"
+DEFAULT_HOURS: Final = "default hours"
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -36,10 +37,12 @@ class Law:
         self.rows: list[Mapping[str, Any]] = []
         self._groups: dict[str, list[str]] = {}
         self._extra: list[Mapping[str, Any]] = []
+        self._default_hours: Mapping[str, Any] = {}
         for document in documents:
             self.rows += document.get("rule", [])
             self._groups.update(document.get("groups", {}))
             self._extra += document.get("holiday", [])
+            self._default_hours = document.get("default_hours", self._default_hours)
 
     def in_place(
         self, jurisdictions: Sequence[str], purpose: str, *, own: Sequence[Mapping[str, Any]] = ()
@@ -49,12 +52,17 @@ class Law:
         possible = [*jurisdictions, *("US" for name in jurisdictions if name == "US-ZZ")]
         rows = [row for row in self.rows if self._covers(row, jurisdictions, purpose)]
         rows += [row for row in own if self._covers(row, possible, purpose)]
-        known = {row["jurisdiction"] for row in (*self.rows, *own)}
+        known = {row["jurisdiction"] for row in rows}
         return LawOfPlace(
             rows=rows,
+            jurisdictions={name: [name, name[:2], *self._groups_of(name[:2])] for name in jurisdictions},
+            default_hours=self._default_hours,
             unruled=sorted({name[:2] for name in jurisdictions if name not in known and name[:2] not in known}),
             extra_holidays=self._extra,
         )
+
+    def _groups_of(self, country: str) -> list[str]:
+        return [group for group, members in self._groups.items() if country in members]
 
     def _covers(self, row: Mapping[str, Any], jurisdictions: Iterable[str], purpose: str) -> bool:
         if row["purpose"] != "any" and purpose not in row["purpose"]:
@@ -71,9 +79,14 @@ class Law:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LawOfPlace:
-    """The rows that may apply in a place, and its countries without any."""
+    """The rows that may apply in a place, and its countries without any.
+
+    `jurisdictions` has, for each one of the place, the names that its own rows may have.
+    """
 
     rows: Sequence[Mapping[str, Any]]
+    jurisdictions: Mapping[str, Sequence[str]]
+    default_hours: Mapping[str, Any]
     unruled: Sequence[str]
     extra_holidays: Sequence[Mapping[str, Any]]
     _closed: dict[tuple[str, int], frozenset[date]] = field(default_factory=dict)
@@ -105,6 +118,14 @@ class LawOfPlace:
             for zone, local in clocks.items():
                 if _in_force(row, local.date()) and (why := self._forbids(row, local)):
                     yield LawBreach(rule_id=row["id"], reason=why, clock=f"{local:%a %Y-%m-%d %H:%M} in {zone}")
+        for zone, local in local_times.items():
+            if not self.default_hours or _is_within(self.default_hours, local):
+                continue
+            hourly = {row["jurisdiction"] for row in self.rows if "hours" in row and _in_force(row, local.date())}
+            for name, sources in self.jurisdictions.items():
+                if not hourly.intersection(sources):
+                    clock = f"{local:%a %Y-%m-%d %H:%M} in {zone}"
+                    yield LawBreach(rule_id=DEFAULT_HOURS, reason=f"no rule sets hours in {name}", clock=clock)
 
     def _forbids(self, row: Mapping[str, Any], local: datetime) -> str | None:
         if row.get("prohibited"):
@@ -114,9 +135,7 @@ class LawOfPlace:
                 return f"a holiday of {calendar}"
         if "hours" not in row:
             return None
-        clock = f"{local.hour:02}:{local.minute:02}"
-        windows = _windows(row["hours"], local.weekday())
-        return None if any(start <= clock < end for start, end in windows) else "outside its hours"
+        return None if _is_within(row["hours"], local) else "outside its hours"
 
     def _holidays(self, calendar: str, year: int) -> frozenset[date]:
         if (calendar, year) not in self._closed:
@@ -136,6 +155,11 @@ def written_law() -> Law:
 def _in_force(row: Mapping[str, Any], day: date) -> bool:
     first, last = row.get("in_force_from", date.min), row.get("in_force_to", date.max)
     return bool(row.get("adopted", True) and first <= day <= last)
+
+
+def _is_within(hours: Mapping[str, Any], local: datetime) -> bool:
+    clock = f"{local.hour:02}:{local.minute:02}"
+    return any(start <= clock < end for start, end in _windows(hours, local.weekday()))
 
 
 def _windows(hours: Mapping[str, Any], weekday: int) -> list[list[str]]:

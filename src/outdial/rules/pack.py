@@ -16,12 +16,14 @@ from typing import Final
 import msgspec
 
 from outdial.domain.errors import InvalidRule
+from outdial.domain.openings import Windows
 from outdial.domain.public_holidays import ExtraHoliday, calendars_with
-from outdial.domain.rule_parsing import check_versions, parse_rule
+from outdial.domain.rule_parsing import check_versions, parse_hours, parse_rule
 from outdial.domain.rules import CallingRule, RuleBook
 from outdial.rules.errors import InvalidPack
 
 _TABLES: Final = ("rule", "holiday")
+_DEFAULT_HOURS: Final = "default_hours"
 _HOLIDAY_FIELDS: Final = frozenset({"calendar", "name", "month", "day", "weekday", "easter", "every"})
 _ROW = re.compile(r"\[\[\s*(rule|holiday)\s*\]\]\s*(#.*)?")
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at line (?P<line>[0-9]+), column [0-9]+\)", re.DOTALL)
@@ -33,6 +35,7 @@ class _Pack:
     places: dict[str, str] = field(default_factory=dict)
     holidays: list[ExtraHoliday] = field(default_factory=list)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    default_hours: tuple[Windows, ...] | None = None
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +61,7 @@ def load_packs(paths: Iterable[Traversable]) -> RuleBook:
         pack_date=max(rule.checked_on for rule in pack.rules),
         calendars=calendars_with(pack.holidays),
         groups=pack.groups,
+        default_hours=pack.default_hours,
     )
 
 
@@ -71,12 +75,13 @@ def _read_file(name: str, text: str, pack: _Pack) -> None:
         raise InvalidPack(f"{name}:{line}: not valid TOML: {found['problem'] if found else error}") from None
     lines = text.splitlines()
     for key in document:
-        if key not in ("checked_on", "groups", *_TABLES):
+        if key not in ("checked_on", "groups", _DEFAULT_HOURS, *_TABLES):
             raise InvalidPack(f"{name}:{_line_of(lines, key)}: {key}: is not a field of a pack")
     checked_on = document.get("checked_on")
     if not isinstance(checked_on, date) or isinstance(checked_on, datetime):
         raise InvalidPack(f"{name}:1: checked_on: must be a date such as 2026-11-28")
     _read_groups(name, document.get("groups", {}), lines, pack)
+    _read_default_hours(name, document, lines, pack)
     for table in _TABLES:
         starts = [number for number, line in enumerate(lines) if (row := _ROW.match(line.strip())) and row[1] == table]
         rows = document.get(table, [])
@@ -97,6 +102,14 @@ def _read_rule(row: Mapping[str, object], checked_on: date, place: str, pack: _P
     # The line of the second row with an id is the one to name.
     pack.places[rule.id] = place
     pack.rules.append(rule)
+
+
+def _read_default_hours(name: str, document: Mapping[str, object], lines: list[str], pack: _Pack) -> None:
+    if _DEFAULT_HOURS in document:
+        try:
+            pack.default_hours = parse_hours(document[_DEFAULT_HOURS])
+        except InvalidRule as error:
+            raise InvalidPack(f"{name}:{_line_of(lines, _DEFAULT_HOURS)}: default_{error}") from None
 
 
 def _read_groups(name: str, raw: object, lines: list[str], pack: _Pack) -> None:

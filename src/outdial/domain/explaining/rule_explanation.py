@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from outdial.domain.calling_hours import ALWAYS_OPEN, CallingHours, local_times, parse_calling_hours
 from outdial.domain.errors import UnknownZone
-from outdial.domain.explaining.rule_wording import block_name, cap_text, rule_text
+from outdial.domain.explaining.rule_wording import block_name, cap_text, default_hours_text, rule_text
 from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import (
@@ -83,7 +83,10 @@ def explain_rules(
     gates = [] if hours is None else [_hours_gate(hours, place, purpose, at)]
     block = window.blocked_at(at)
     if block is not None and not isinstance(block, Prohibited):
-        gates.append(Gate(name=block_name(block), is_open=False, text=_remedy(block)))
+        gates.append(Gate(name=block_name(block), is_open=False, text=_remedy(block, purpose)))
+    default = book.default_window(place, purpose, at)
+    if default is not None:
+        gates.append(_gate("default hours", default, at, default_hours_text(book)))
     gates += [_rule_gate(rule, book=book, place=place, purpose=purpose, at=at) for rule in rules]
     known = [] if history is None else _history_gates(history, rules, at)
     return RuleExplanation(
@@ -127,12 +130,12 @@ def _cap_gate(name: str, cap: RuleCap, history: PhoneHistory, at: datetime) -> G
     return Gate(name=name, is_open=False, text=text, next_open=recent[cap.count - 1] + cap.period)
 
 
-def _remedy(block: NoRules | KeysMissing) -> str:
+def _remedy(block: NoRules | KeysMissing, purpose: Purpose) -> str:
     match block:
         case NoRules(countries):
-            return (
-                f"no rule for {', '.join(countries)}: an admin can add one, or switch {', '.join(block.rule_ids)} off"
-            )
+            calls = "" if purpose is Purpose.SALES else f" for {purpose} calls"
+            checks = ", ".join(block.rule_ids)
+            return f"no rule for {', '.join(countries)}{calls}: an admin can add one, or switch {checks} off"
         case KeysMissing():
             return "the place of the contact is not computed yet"
         case never:

@@ -6,6 +6,7 @@ from typing import Final
 from outdial.domain.explaining.rule_wording import cap_text
 from outdial.domain.geography.place_names import place_name
 from outdial.domain.place import UNKNOWN_STATE
+from outdial.domain.purpose import Purpose
 from outdial.domain.rules import CallingRule
 
 _WITH_ARTICLE: Final = frozenset({"AE", "BS", "CZ", "DO", "EU", "GB", "GM", "MV", "NL", "PH", "US", "US-DC"})
@@ -38,9 +39,10 @@ def forbidden_sentence(rule: CallingRule) -> str:
     return f"{_capital(jurisdiction_name(rule.jurisdiction))} forbids such calls (rule {rule.id})"
 
 
-def no_rules_sentence(countries: Sequence[str]) -> str:
-    """Return what to do about countries without a rule."""
-    return f"No calling rule for {name_jurisdictions(countries)}: add one or switch the check off under Rules"
+def no_rules_sentence(countries: Sequence[str], purpose: Purpose) -> str:
+    """Return what to do about countries without a rule for the purpose of a campaign."""
+    calls = "" if purpose is Purpose.SALES else f" for {purpose} calls"
+    return f"No calling rule for {name_jurisdictions(countries)}{calls}: add one or switch the check off under Rules"
 
 
 def _capital(text: str) -> str:

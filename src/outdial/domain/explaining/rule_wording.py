@@ -14,6 +14,7 @@ from outdial.domain.rules import (
     KeysMissing,
     NoRules,
     Prohibited,
+    RuleBook,
     RuleCap,
     RuleConfidence,
 )
@@ -64,6 +65,14 @@ def hours_text(rule: CallingRule) -> str:
     if rule.holidays:
         parts.append(f"closed on public holidays ({', '.join(rule.holidays)})")
     return ", ".join(parts)
+
+
+def default_hours_text(book: RuleBook) -> str:
+    """Return what holds where no rule sets hours, in a sentence without a full stop; empty if nothing does."""
+    if book.default_hours is None:
+        return ""
+    week = week_text(book.default_hours)
+    return f"where no rule sets hours, Outdial's default hours hold: {week[:1].lower()}{week[1:]}"
 
 
 def cap_text(cap: RuleCap) -> str:

@@ -27,6 +27,7 @@ from outdial.domain.contact import OVER_RULE_CAP, ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.explaining.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.place import Place
+from outdial.domain.purpose import Purpose
 from outdial.domain.rules import RuleBook
 
 _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
@@ -83,7 +84,7 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
         if not isinstance(admission, Admit) and admission.reason in _NO_NEXT_CALL:
             return NextCall(at=None, reason=_NO_NEXT_CALL[admission.reason])
     if countries:
-        return NextCall(at=None, reason=f"{no_rules_sentence(countries)}.")
+        return NextCall(at=None, reason=f"{no_rules_sentence(countries, Purpose(row.purpose))}.")
     attempts = f"{row.attempts} of {row.max_attempts} attempts made."
     if not isinstance(zone, Wait):
         return NextCall(at=now, reason=f"Due as soon as a line is free. {attempts}")

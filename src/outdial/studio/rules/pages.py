@@ -11,6 +11,7 @@ from outdial.domain.explaining.rule_wording import (
     CONFIDENCES,
     NOT_LEGAL_ADVICE,
     cap_text,
+    default_hours_text,
     force_text,
     hours_text,
     purposes_text,
@@ -19,6 +20,7 @@ from outdial.domain.explaining.rule_wording import (
 from outdial.domain.purpose import Purpose
 from outdial.domain.rule_parsing import parse_rule
 from outdial.domain.rules import CallingRule
+from outdial.rules.pack import shipped_rules
 from outdial.studio.rules import service as rules
 from outdial.studio.rules.form import (
     DAYS,
@@ -29,6 +31,7 @@ from outdial.studio.rules.form import (
     rule_from_form,
 )
 from outdial.studio.rules.service import RuleDetails, RuleFilters, RuleState
+from outdial.studio.view.format import sentence_case
 from outdial.studio.view.purposes import CONSENTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
@@ -58,7 +61,11 @@ environment.filters |= {
     "rule_purposes": purposes_text,
     "stale_text": stale_text,
 }
-environment.globals |= {"confidences": CONFIDENCES, "not_legal_advice": NOT_LEGAL_ADVICE}
+environment.globals |= {
+    "confidences": CONFIDENCES,
+    "not_legal_advice": NOT_LEGAL_ADVICE,
+    "default_hours": f"{sentence_case(default_hours_text(shipped_rules()))}.",
+}
 
 
 @router.get("")
