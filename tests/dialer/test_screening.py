@@ -8,11 +8,13 @@ import pytest
 
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.domain.ids import new_id
+from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
 from tests.support.factories import (
     NOW,
     Campaign,
     CampaignContact,
+    create_call,
     create_campaign,
     create_campaign_contact,
     create_tenant,
@@ -297,3 +299,50 @@ async def test_the_decision_names_the_consent_and_the_lists_that_were_checked(st
         "national list of US": str(TODAY - timedelta(days=2)),
     }
     assert decision["lists_lifted_by_consent"] == ["national list of US"]
+
+
+CHANGES_BEFORE_A_REPETITION = ("nothing", "revoked", "listed", "list missing", "attempts", "cap", "blocked")
+
+
+@pytest.mark.parametrize("change", CHANGES_BEFORE_A_REPETITION)
+async def test_a_request_is_repeated_only_if_its_contact_could_be_claimed_now(stage: Stage, change: str) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), consent_required="express")
+    entry = await create_campaign_contact(stage.look, campaign)
+    await consent(stage, entry, "express")
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_request, times=1)])
+    dialer = stage.dialer()
+    await dialer.run_once()
+    await dialer.settled()
+    [call] = await stage.rows("calls")
+    assert (call["status"], call["requests"]) == ("unknown", 1)
+
+    match change:
+        case "revoked":
+            await stage.look.execute("update consents set revoked_at = $1", NOW)
+        case "listed":
+            await screen(stage, campaign, "litigator", entry.contact.phone)
+        case "list missing":
+            await stage.change("campaigns", campaign.id, lists_required=["national"])
+        case "attempts":
+            await stage.change("campaign_contacts", entry.id, attempts=1)
+            await stage.change("campaigns", campaign.id, max_attempts=1)
+        case "cap":
+            await stage.change("organizations", campaign.tenant.organization_id, daily_call_cap=1)
+            await earlier_call(stage, campaign, entry)
+        case "blocked":
+            await earlier_call(stage, campaign, entry, outcome="blocked")
+    stage.clock.advance(timedelta(seconds=10))
+    await stage.dialer().rescuer.run_once()
+
+    call = await stage.row("calls", call["id"])
+    repeated = ("placed", 2) if change == "nothing" else ("unknown", 1)
+    assert (call["status"], call["requests"]) == repeated
+
+
+async def earlier_call(stage: Stage, campaign: Campaign, entry: CampaignContact, **columns: object) -> None:
+    """Add a call of another campaign to the phone that has ended, from the same caller number."""
+    other = await create_campaign(stage.look, campaign.tenant)
+    on_other = await create_campaign_contact(stage.look, other, entry.contact)
+    [call] = await stage.rows("calls")
+    row = {"status": "ended", "from_number": call["from_number"], "request_deadline": None, "next_check_at": None}
+    await create_call(stage.look, on_other, **(row | columns))

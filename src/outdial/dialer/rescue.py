@@ -13,23 +13,21 @@ from typing import assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries import accounts, calling_rules, campaign_status, events, settlements
+from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
-from outdial.dialer.admission import campaign_hours, may_ring
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.clearance import ClearanceGate
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import PlannedCall, pace_of
+from outdial.dialer.repeat import window_to_repeat
 from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
 from outdial.dialer.starts import LOCK_WAIT, store_pace
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
-from outdial.domain.place import Place
 from outdial.domain.rules import RuleBook
 from outdial.log import log
 from outdial.provider import CallFound, CallMissing, CallsFound, ProviderUnavailable, VoiceProvider
-from outdial.rules.organization import rules_of_organization
 from outdial.settings import DialerSettings
 
 BATCH = 200
@@ -150,15 +148,12 @@ class Rescuer:
                 await settlements.release_call(connection, call_id=call.id, reason="Retell has no such call", now=now)
 
     async def _admit_again(self, call: settlements.CheckedCall, now: datetime) -> PlannedCall | None:
-        """Take a start slot for the same request if the campaign, its hours, the law and lists still allow it."""
+        """Take a start slot for the same request if the campaign is active and its contact could be claimed now."""
         async with self._database.for_organization(call.organization_id, lock_timeout=LOCK_WAIT) as connection:
-            row = await calling_rules.rules_of(connection, organization_id=call.organization_id)
-            rules = rules_of_organization(self._rules, switched_off=row.switched_off, own_rules=row.own_rules)
-            hours = campaign_hours(call.calling_hours, call.purpose, rules)
-            window = hours.at(Place(call.zone_key, call.jurisdiction_key))
-            if not may_ring(window, now):
-                return None
             if await campaign_status.share_active_campaign(connection, campaign_id=call.campaign_id) is None:
+                return None
+            window = await window_to_repeat(connection, call.organization_id, call.id, self._rules, now)
+            if window is None:
                 return None
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             pace = recovered(pace_of(account), now)

@@ -1,16 +1,26 @@
 """What a campaign must know about a contact before it calls: consent, and lists that may not have its number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from outdial.db.queries import screening as queries
 from outdial.db.queries.batches import LockedCampaign
-from outdial.db.queries.due_contacts import DueContact
+from outdial.db.queries.settlements import RepeatFacts
 from outdial.db.session import Connection
 from outdial.domain.permission.consent import Basis, covers
 from outdial.domain.permission.screening import LIFTED_BY_CONSENT, ScreeningList, applied_kinds
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
+
+
+class ScreenedContact(Protocol):
+    """A contact with the strongest consent of its phone, empty for none, and the lists that have its number."""
+
+    @property
+    def consent(self) -> str: ...
+    @property
+    def listed_on(self) -> Sequence[UUID]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,22 +31,22 @@ class Screening:
     consent_required: RequiredConsent
     lists: Mapping[UUID, ScreeningList]
 
-    def has_consent(self, contact: DueContact) -> bool:
+    def has_consent(self, contact: ScreenedContact) -> bool:
         """Return whether the contact has given the consent that the campaign requires."""
         return covers(self.consent_required, contact.consent)
 
-    def list_with(self, contact: DueContact) -> ScreeningList | None:
+    def list_with(self, contact: ScreenedContact) -> ScreeningList | None:
         """Return the first list with the number of the contact, unless the contact's written consent lifts it."""
         lifted = self.lifted_lists(contact)
         return next((each for each in self._lists_with(contact) if each not in lifted), None)
 
-    def lifted_lists(self, contact: DueContact) -> list[ScreeningList]:
+    def lifted_lists(self, contact: ScreenedContact) -> list[ScreeningList]:
         """Return the lists with the number of the contact that its written consent lifts."""
         if contact.consent != Basis.WRITTEN:
             return []
         return [each for each in self._lists_with(contact) if each.kind in LIFTED_BY_CONSENT]
 
-    def _lists_with(self, contact: DueContact) -> list[ScreeningList]:
+    def _lists_with(self, contact: ScreenedContact) -> list[ScreeningList]:
         return [each for list_id, each in self.lists.items() if list_id in contact.listed_on]
 
 
@@ -49,7 +59,7 @@ async def screening_lists(connection: Connection, organization_id: UUID) -> dict
     }
 
 
-def screening_of(campaign: LockedCampaign, lists: Mapping[UUID, ScreeningList]) -> Screening:
+def screening_of(campaign: LockedCampaign | RepeatFacts, lists: Mapping[UUID, ScreeningList]) -> Screening:
     """Return what a campaign checks of each contact. Lists that no consent lifts come first."""
     purpose = Purpose(campaign.purpose)
     kinds = applied_kinds(purpose, [ListKind(kind) for kind in campaign.lists_required])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from outdial.db.rows import row_builder, rows_touched
+from outdial.db.rows import required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -41,7 +41,7 @@ _silent_call = row_builder(SilentCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCall:
-    """A silent call that this transaction checks. Request and calling hours are JSON text."""
+    """A silent call that this transaction checks. The request is JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -62,15 +62,35 @@ class CheckedCall:
     analyzed: bool
     duration_ms: int
     campaign_status: str
-    calling_hours: str
-    purpose: str
-    zone_key: str
-    jurisdiction_key: str
     needs_clearance: bool
     cleared_at: datetime | None
 
 
 _checked_call = row_builder(CheckedCall)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatFacts:
+    """What decides whether the contact of a call without a response may be called now, as a claim reads it."""
+
+    calling_hours: str
+    purpose: str
+    consent_required: str
+    lists_required: list[str]
+    max_attempts: int
+    zone_key: str
+    jurisdiction_key: str
+    attempts: int
+    daily_call_cap: int
+    do_not_call: bool
+    consent: str
+    listed_on: list[UUID]
+    live: bool
+    caller_blocked: bool
+    recent_calls: list[datetime]
+
+
+_repeat_facts = row_builder(RepeatFacts)
 
 _LOCK_CALLS = """\
 select id from calls where id = any ($1::uuid[]) order by id for update;
@@ -288,15 +308,12 @@ set next_check_at = $1 + case when c.status in ('placing', 'unknown')
   checks = c.checks + 1,
   status = case when c.status = 'placing' and c.request_deadline <= $1 then 'unknown' else c.status end,
   updated_at = $1
-from campaigns m, provider_accounts a, campaign_contacts cc
+from campaigns m, provider_accounts a
 where c.id = $6 and c.next_check_at <= $1 and m.id = c.campaign_id and a.id = c.provider_account_id
-  and cc.id = c.campaign_contact_id
 returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provider_account_id, a.credential, c.phone,
   c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
-  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
-  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key,
-  c.needs_clearance, c.cleared_at;
+  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status, c.needs_clearance, c.cleared_at;
 """
 
 
@@ -315,6 +332,41 @@ async def take_call_to_check(
         _TAKE_CALL_TO_CHECK, now, rescue_after, rescue_most, reconcile_after, reconcile_most, call_id
     )
     return None if record is None else _checked_call(record)
+
+
+_REPEAT_FACTS = """\
+select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.lists_required, m.max_attempts,
+  cc.zone_key, cc.jurisdiction_key, cc.attempts, o.daily_call_cap,
+  (select true from do_not_call d where d.organization_id = t.organization_id and d.phone = t.phone
+    and d.purpose in ('any', m.purpose) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.basis in ('written', 'express') and c.scope in ('any', m.purpose) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = t.organization_id and n.phone = t.phone)
+    as listed_on,
+  (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
+    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
+  or (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+  (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.from_number = t.from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select c.requested_at from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.id <> t.id and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 1000) as recent_calls
+from calls t
+join campaigns m on m.id = t.campaign_id
+join campaign_contacts cc on cc.id = t.campaign_contact_id
+join organizations o on o.id = t.organization_id
+where t.id = $1;
+"""
+
+
+async def repeat_facts(connection: Connection, *, call_id: UUID) -> RepeatFacts:
+    """Read the facts of the contact, its campaign and the lists as they are now.
+
+    The call itself does not count as a call to the phone. Calling hours are JSON text.
+    """
+    return _repeat_facts(required(await connection.fetchrow(_REPEAT_FACTS, call_id), "repeat_facts"))
 
 
 _BEGIN_RESEND = """\

@@ -115,7 +115,7 @@ select organization_id, call_id from private.calls_to_check(:now, :limit);
 
 -- name: take_call_to_check
 -- returns: CheckedCall | None
--- row: A silent call that this transaction checks. Request and calling hours are JSON text.
+-- row: A silent call that this transaction checks. The request is JSON text.
 -- null: retell_call_id, placed_at, ended_at, request_deadline, outcome, cleared_at
 -- Take a silent call for a check until next_check_at. The interval doubles with each check.
 update calls c
@@ -125,15 +125,41 @@ set next_check_at = :now + case when c.status in ('placing', 'unknown')
   checks = c.checks + 1,
   status = case when c.status = 'placing' and c.request_deadline <= :now then 'unknown' else c.status end,
   updated_at = :now
-from campaigns m, provider_accounts a, campaign_contacts cc
+from campaigns m, provider_accounts a
 where c.id = :call_id and c.next_check_at <= :now and m.id = c.campaign_id and a.id = c.provider_account_id
-  and cc.id = c.campaign_contact_id
 returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provider_account_id, a.credential, c.phone,
   c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
-  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status,
-  m.calling_hours::text as calling_hours, m.purpose, cc.zone_key, cc.jurisdiction_key,
-  c.needs_clearance, c.cleared_at;
+  coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status, c.needs_clearance, c.cleared_at;
+
+-- name: repeat_facts
+-- returns: RepeatFacts
+-- row: What decides whether the contact of a call without a response may be called now, as a claim reads it.
+-- Read the facts of the contact, its campaign and the lists as they are now. The call itself does not count as a call to
+-- the phone. Calling hours are JSON text.
+select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.lists_required, m.max_attempts,
+  cc.zone_key, cc.jurisdiction_key, cc.attempts, o.daily_call_cap,
+  (select true from do_not_call d where d.organization_id = t.organization_id and d.phone = t.phone
+    and d.purpose in ('any', m.purpose) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.basis in ('written', 'express') and c.scope in ('any', m.purpose) and c.revoked_at is null
+    order by c.basis desc limit 1), '') as consent,
+  array(select n.list_id from screened_numbers n where n.organization_id = t.organization_id and n.phone = t.phone)
+    as listed_on,
+  (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
+    and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
+  or (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+  (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.from_number = t.from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select c.requested_at from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.id <> t.id and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 1000) as recent_calls
+from calls t
+join campaigns m on m.id = t.campaign_id
+join campaign_contacts cc on cc.id = t.campaign_contact_id
+join organizations o on o.id = t.organization_id
+where t.id = :call_id;
 
 -- name: begin_resend
 -- returns: UUID | None
