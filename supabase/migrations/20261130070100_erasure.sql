@@ -30,7 +30,11 @@ language plpgsql set search_path = ''
 as $$
 begin
   if new.erased_at is not null then
-    new.phone := 'erased';
+    -- A network that blocked the caller number for the phone would do so again: the pair outlives the age of the call, and
+    -- only an erasure removes it.
+    if new.outcome is distinct from 'blocked' then
+      new.phone := 'erased';
+    end if;
     new.request := '{}';
     new.hook_result := null;
     new.error := null;
@@ -254,6 +258,7 @@ declare
   call_ids uuid[];
   entry_ids uuid[];
   address text;
+  queued public.opt_out_syncs[];
   contact public.contacts;
   request_id uuid;
   woken uuid[];
@@ -308,7 +313,7 @@ begin
   from public.calls c
   where c.id = any (call_ids) and (c.retell_call_id is not null or c.status in ('released', 'review'))
   on conflict do nothing;
-  update public.calls c set erased_at = p_now, updated_at = p_now where c.id = any (call_ids);
+  update public.calls c set phone = 'erased', erased_at = p_now, updated_at = p_now where c.id = any (call_ids);
   update public.webhook_events e
   set body_removed_at = p_now
   from (
@@ -334,9 +339,15 @@ begin
     decision_note = null, updated_at = p_now
   where cc.id = any (entry_ids);
   set constraints public.campaign_contacts_organization_id_contact_id_phone_fkey immediate;
+  -- What the provider has not been told yet is told before the sweep. The number stays on the provider's own list, so
+  -- nothing that the deletion from the do-not-call list queues is sent.
+  perform from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone
+  order by s.provider_account_id for update;
+  select pg_catalog.array_agg(s) into queued from public.opt_out_syncs s
+  where s.organization_id = p_organization_id and s.phone = p_phone and s.next_try_at is not null;
   delete from public.do_not_call d where d.organization_id = p_organization_id and d.phone = p_phone;
-  -- With what the entry of the list has just queued: the number stays on the provider's own list.
   delete from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone;
+  insert into public.opt_out_syncs select q.* from unnest(queued) q;
   return query select 'requested', request_id, woken;
 end
 $$;
@@ -506,6 +517,25 @@ $$;
 revoke all on function private.sweep_rows(uuid, text[], text[]) from public;
 grant execute on function private.sweep_rows(uuid, text[], text[]) to outdial_jobs;
 
+-- Deletes what the provider was told about the phone.
+create function private.sweep_opt_outs(p_erasure_id uuid) returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  owner_id uuid;
+  number_deleted bigint;
+begin
+  select e.organization_id into owner_id from public.erasures e where e.id = p_erasure_id;
+  perform private.check_sweep(owner_id);
+  delete from public.opt_out_syncs s using public.erasures e
+  where e.id = p_erasure_id and s.organization_id = owner_id and s.phone = e.phone and s.next_try_at is null;
+  get diagnostics number_deleted = row_count;
+  return number_deleted;
+end
+$$;
+revoke all on function private.sweep_opt_outs(uuid) from public;
+grant execute on function private.sweep_opt_outs(uuid) to outdial_jobs;
+
 -- Replaces a pattern in a portion of the function logs after an id, and returns the last id of the portion, or null at
 -- the end. Logs belong to no organization, so only the number is replaced.
 create function private.sweep_logs(p_organization_id uuid, p_pattern text, p_after bigint, p_limit integer)
@@ -535,8 +565,8 @@ $$;
 revoke all on function private.sweep_logs(uuid, text, bigint, integer) from public;
 grant execute on function private.sweep_logs(uuid, text, bigint, integer) to outdial_jobs;
 
--- What keeps an erasure from being swept: an import that may still add its rows, an export that may still write them, or
--- an event that is still to be applied.
+-- What keeps an erasure from being swept: an import that may still add its rows, an export that may still write them, an
+-- event that is still to be applied, or an opt-out that the provider has not confirmed.
 create function private.erasure_waits_for(p_erasure_id uuid, p_numbers text[]) returns text
 language sql stable security definer set search_path = ''
 as $$
@@ -550,6 +580,12 @@ as $$
     select 'a running export', x.created_at
     from public.erasures e
     join public.exports x on x.organization_id = e.organization_id and x.status = 'running'
+    where e.id = p_erasure_id
+    union all
+    select 'the do-not-call list of Retell, which does not have the number yet', e.requested_at
+    from public.erasures e
+    join public.opt_out_syncs s on s.organization_id = e.organization_id and s.phone = e.phone
+      and s.next_try_at is not null
     where e.id = p_erasure_id
     union all
     select 'an event that is still to be applied', w.received_at

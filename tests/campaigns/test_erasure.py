@@ -23,6 +23,7 @@ from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.session import Database
+from outdial.dialer.opt_outs import OptOutSender
 from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
 from outdial.inbox.replay import ReplayedEvents, replay
 from outdial.jobs import erasing
@@ -245,6 +246,24 @@ async def test_an_erasure_waits_for_events_that_are_still_to_be_applied(stage: S
     await stage.look.execute("update webhook_events set status = 'unmatched' where id = $1", event_id)
     await finish(stage)
     assert (await stage.row("webhook_events", event_id))["body"] == b""
+
+
+async def test_an_erasure_waits_until_retell_has_the_opt_out(stage: Stage, person: SeededPerson) -> None:
+    await stage.change("imports", person.upload_id, status="cancelled")
+    await stage.look.execute("update opt_out_syncs set next_try_at = $1, confirmed_at = null, is_ours = false", NOW)
+    done = await erase(stage, person)
+    assert await stage.rows("do_not_call") == []
+
+    await finish(stage)
+    erasure = await stage.row("erasures", done.erasure_id)
+    assert erasure["waiting_for"] == "the do-not-call list of Retell, which does not have the number yet"
+    assert erasure["swept_at"] is None
+
+    await OptOutSender(stage.dialing, stage.provider, stage.clock).run_once()
+    await finish(stage)
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] is not None
+    assert await stage.look.fetchval("select count(*) from opt_out_syncs") == 0
+    assert stage.workspace.contacts.is_opted_out(PHONE)
 
 
 async def test_an_erased_contact_is_never_pending_again(stage: Stage, person: SeededPerson) -> None:

@@ -175,6 +175,7 @@ EXECUTE = {
     "private.erasure_waits_for(uuid,text[])": {"outdial_jobs"},
     f"private.sweep_events(uuid,text[],text[],{_TIME})": {"outdial_jobs"},
     f"private.sweep_exports(uuid,{_TIME})": {"outdial_jobs"},
+    "private.sweep_opt_outs(uuid)": {"outdial_jobs"},
     "private.sweep_rows(uuid,text[],text[])": {"outdial_jobs"},
     "private.sweep_logs(uuid,text,bigint,integer)": {"outdial_jobs"},
     "private.retaining_organizations()": {"outdial_jobs"},

@@ -8,10 +8,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from outdial.campaigns.erasure import request_erasure
+from outdial.campaigns.lifecycle import Actor
 from outdial.db.session import Database
 from outdial.jobs.data_retention import DataRetention
 from tests.support.dialing import Stage, life_of_call, open_stage
 from tests.support.factories import (
+    ERASURE_KEYS,
     NOW,
     Campaign,
     create_call,
@@ -216,6 +219,23 @@ async def test_a_live_call_keeps_the_calls_from_its_time_on(stage: Stage, campai
 
     phones = [(await stage.row("calls", call_id))["phone"] == "erased" for call_id in (older, younger)]
     assert phones == [True, False]
+
+
+async def test_the_number_of_a_blocked_call_outlives_its_age(stage: Stage, campaign: Campaign) -> None:
+    call_id = await create_ended_call(stage, campaign, outcome="blocked")
+    phone = (await stage.row("calls", call_id))["phone"]
+    await keep(stage, call_days=31, event_days=31)
+
+    await clear(stage)
+
+    call = await stage.row("calls", call_id)
+    assert (call["phone"], call["request"], call["transcript"]) == (phone, "{}", None)
+    assert call["erased_at"] is not None
+    async with stage.look.transaction():
+        await stage.look.execute("set local role service_role")
+        organization_id = campaign.tenant.organization_id
+        await request_erasure(stage.look, organization_id, phone, ERASURE_KEYS, Actor(), NOW)
+    assert (await stage.row("calls", call_id))["phone"] == "erased"
 
 
 async def test_a_legal_hold_keeps_everything(stage: Stage, campaign: Campaign) -> None:

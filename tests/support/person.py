@@ -320,8 +320,12 @@ async def _create_permissions(connection: Connection, tenant: Tenant) -> None:
         **owner,
     )
     await insert(connection, "screened_numbers", list_id=list_id, phone=PHONE, **owner)
-    # The entry of the do-not-call list has queued it for the provider.
-    await connection.execute("update opt_out_syncs set is_ours = true, error = $1", f"no contact {PHONE}")
+    # The entry of the do-not-call list has queued it for the provider, which has confirmed it.
+    await connection.execute(
+        "update opt_out_syncs set is_ours = true, error = $1, next_try_at = null, confirmed_at = $2",
+        f"no contact {PHONE}",
+        NOW,
+    )
     for subject, details in ((PHONE, "{}"), ("1", json.dumps({"numbers": [PHONE]}))):
         await insert(
             connection,

@@ -97,4 +97,5 @@ class ErasureSweeper:
                     limit=_LOG_PORTION,
                 )
         async with transaction() as connection:
+            count("opt_outs", await erasures.sweep_opt_outs(connection, erasure_id=erasure.id))
             await erasures.finish_sweep(connection, erasure_id=erasure.id, removed=encode_json(removed), now=now)

@@ -303,6 +303,17 @@ async def redact_audit(
     return value
 
 
+_SWEEP_OPT_OUTS = """\
+select private.sweep_opt_outs($1) as id;
+"""
+
+
+async def sweep_opt_outs(connection: Connection, *, erasure_id: UUID) -> int:
+    """Delete what Retell was told about the phone. Returns how many."""
+    value: int = required(await connection.fetchval(_SWEEP_OPT_OUTS, erasure_id), "sweep_opt_outs")
+    return value
+
+
 _SWEEP_LOGS = """\
 select private.sweep_logs($1, $2, $3, $4) as id;
 """

@@ -94,6 +94,11 @@ select private.sweep_rows(:erasure_id, :numbers::text[], :terms::text[]) as id;
 -- Remove the person from the entries of the audit log. Returns how many.
 select private.redact_audit(:organization_id, :erasure_id, :numbers::text[], :now) as id;
 
+-- name: sweep_opt_outs
+-- returns: int
+-- Delete what Retell was told about the phone. Returns how many.
+select private.sweep_opt_outs(:erasure_id) as id;
+
 -- name: sweep_logs
 -- returns: int | None
 -- Replace a pattern in a portion of the function logs. Returns the last id of the portion, None at the end.
