@@ -21,6 +21,7 @@ create table public.screening_lists (
   -- When the numbers of a list that no longer counts were deleted.
   cleared_at timestamptz,
   unique (organization_id, id),
+  constraint screening_lists_cleared check (status <> 'current' or cleared_at is null),
   constraint screening_lists_jurisdiction check (case kind
     when 'national' then jurisdiction ~ '^[A-Z]{2}$'
     when 'state' then jurisdiction ~ '^[A-Z]{2}-[A-Z0-9]{1,3}$'
@@ -31,6 +32,61 @@ create unique index screening_lists_current on public.screening_lists (organizat
 create index screening_lists_organization on public.screening_lists (organization_id, created_at desc, id desc);
 create index screening_lists_uncleared on public.screening_lists (updated_at)
   where status <> 'current' and cleared_at is null;
+create trigger screening_lists_arrow before update of status on public.screening_lists
+  for each row execute function private.check_arrow(
+    'loading>current', 'loading>failed', 'current>replaced', 'current>removed');
+
+-- What an upload has counted is final once it has ended, and only an upload that is complete gets the time.
+create function private.check_screening_list() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if old.status <> 'loading' or new.completed_at is not null and new.status <> 'current' then
+    raise exception 'screening list %: its counts and the time of completion are final', old.id
+      using errcode = 'check_violation', constraint = 'screening_lists_final';
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.check_screening_list() from public;
+create trigger screening_lists_final before update of numbers, refused, completed_at on public.screening_lists
+  for each row when ((new.numbers, new.refused, new.completed_at)
+    is distinct from (old.numbers, old.refused, old.completed_at))
+  execute function private.check_screening_list();
+
+-- A member who runs SQL directly can put a list in force, or end that: each such change is recorded at commit. The studio
+-- records the upload and the removal itself, and a list that is replaced is part of the upload of the next.
+create function private.audit_direct_screening() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  author text := coalesce((select auth.uid())::text, 'unknown');
+begin
+  if exists (
+    select from public.audit_log a
+    where a.organization_id = new.organization_id and a.subject_id = new.id::text
+      and a.action in ('upload_screening_list', 'remove_screening_list')
+      and a.at >= pg_catalog.transaction_timestamp() and a.actor = author
+  ) or new.status = 'replaced' and exists (
+    select from public.screening_lists n
+    where n.organization_id = new.organization_id and n.kind = new.kind
+      and n.jurisdiction is not distinct from new.jurisdiction and n.status = 'current'
+  ) then
+    return null;
+  end if;
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  values (new.organization_id, pg_catalog.clock_timestamp(), author, 'change_screening_list_directly',
+    'screening_list', new.id::text, pg_catalog.jsonb_build_object('operation', 'update', 'from', old.status,
+      'to', new.status, 'kind', new.kind, 'jurisdiction', new.jurisdiction, 'registry_date', new.registry_date,
+      'numbers', new.numbers));
+  return null;
+end
+$$;
+revoke all on function private.audit_direct_screening() from public;
+create constraint trigger screening_lists_audited after update on public.screening_lists
+  deferrable initially deferred for each row
+  when (current_user = 'authenticated' and new.status <> old.status and 'current' in (old.status, new.status))
+  execute function private.audit_direct_screening();
 
 create table public.screened_numbers (
   organization_id uuid not null,

@@ -1,10 +1,13 @@
 """Screening lists are read block by block, stored in short transactions, and count once they are complete."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -13,11 +16,16 @@ from outdial.campaigns.errors import InvalidScreeningList, UnknownRegion, Unusab
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.permission import screening_lists
 from outdial.campaigns.permission.number_files import NumberFile
-from outdial.campaigns.permission.screening_lists import NewScreeningList, UploadedList, upload_screening_list
+from outdial.campaigns.permission.screening_lists import (
+    NewScreeningList,
+    UploadedList,
+    remove_screening_list,
+    upload_screening_list,
+)
 from outdial.clock import VirtualClock
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.purpose import ListKind
-from tests.support.factories import NOW, Tenant, create_campaign, create_tenant
+from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant
 
 TODAY = NOW.date()
 
@@ -247,3 +255,67 @@ def test_numbers_of_the_north_american_plan_are_read_as_libphonenumber_reads_the
         assert [*file.read(written.encode()).phones, *file.end().phones] == [parsed.e164], written
     file = NumberFile("GB")
     assert [*file.read(b"02079460000\n2125550101\n").phones] == ["+442079460000"]
+
+
+def as_member(api: Database, user_id: UUID) -> AbstractAsyncContextManager[Connection]:
+    """Open a transaction of a member."""
+    return api.as_caller("authenticated", {"sub": str(user_id), "role": "authenticated"})
+
+
+async def test_a_list_that_a_member_puts_in_force_or_out_of_force_with_sql_leaves_an_audit_entry(
+    api: Database, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    operator = await create_member(connection, tenant.organization_id, "operator")
+    list_id = (await upload(api, tenant, b"2125550101\n", new_list())).id
+    await connection.execute("update screening_lists set cleared_at = $1, status = 'removed'", NOW)
+    columns = "id, organization_id, kind, jurisdiction, registry_date, file_name, created_by, created_at, updated_at"
+    async with as_member(api, operator) as acting:
+        await acting.execute(
+            f"insert into screening_lists ({columns})"  # noqa: S608
+            " values (gen_random_uuid(), $1, 'national', 'US', $2, 'typed', $3, $4, $4)",
+            tenant.organization_id,
+            TODAY,
+            operator,
+            NOW,
+        )
+    for status in ("current", "replaced"):
+        async with as_member(api, operator) as acting:
+            await acting.execute("update screening_lists set status = $1 where id <> $2", status, list_id)
+
+    entries = await connection.fetch(
+        "select actor, details::text from audit_log where action = 'change_screening_list_directly' order by id"
+    )
+    assert {entry["actor"] for entry in entries} == {str(operator)}
+    details = [json.loads(entry["details"]) for entry in entries]
+    assert [(each["from"], each["to"]) for each in details] == [("loading", "current"), ("current", "replaced")]
+
+
+async def test_uploads_and_removals_of_a_member_are_audited_once(
+    api: Database, tenant: Tenant, connection: asyncpg.Connection
+) -> None:
+    operator = await create_member(connection, tenant.organization_id, "operator")
+    for number in range(2):
+        uploaded = await upload_screening_list(
+            blocks_of(f"212555010{number}\n".encode()),
+            new_list(),
+            lambda: as_member(api, operator),
+            organization_id=tenant.organization_id,
+            actor=Actor(operator),
+            clock=VirtualClock(NOW),
+        )
+    async with as_member(api, operator) as acting:
+        await remove_screening_list(acting, tenant.organization_id, uploaded.id, actor=Actor(operator), now=NOW)
+
+    actions = [row["action"] for row in await connection.fetch("select action from audit_log order by id")]
+    assert actions == ["upload_screening_list", "upload_screening_list", "remove_screening_list"]
+    assert [status for status, _ in await statuses(connection)] == ["replaced", "removed"]
+
+
+@pytest.mark.parametrize("change", ["numbers = 9", "refused = 9", "completed_at = now()", "cleared_at = now()"])
+async def test_the_counts_of_a_list_in_force_are_final(
+    api: Database, tenant: Tenant, connection: asyncpg.Connection, change: str
+) -> None:
+    await upload(api, tenant, b"2125550101\n", new_list())
+
+    with pytest.raises(asyncpg.CheckViolationError, match=r"are final|screening_lists_cleared"):
+        await connection.execute(f"update screening_lists set {change}")  # noqa: S608

@@ -22,6 +22,7 @@ from outdial.domain.contact import AFTER_REVIEW, CONTACT, MEMBERS_ONLY, ContactS
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
+from outdial.domain.permission.screening import SCREENING_LIST, ScreeningListStatus
 from outdial.inbox.apply import EventStatus
 from tests.support.factories import (
     NOW,
@@ -83,6 +84,15 @@ async def export_in(connection: Connection, tenant: Tenant, status: str) -> Subj
     return Subject("exports", export_id, tenant, campaign)
 
 
+async def screening_list_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign, list_id = await create_campaign(connection, tenant), new_id(NOW)
+    # Only one list of a kind and place is current.
+    kind = {"kind": "state", "jurisdiction": f"US-{list_id.hex[-3:].upper()}"}
+    row = {"id": list_id, "registry_date": NOW.date(), "file_name": "numbers.csv", "status": status}
+    await insert_job(connection, "screening_lists", tenant, row | kind)
+    return Subject("screening_lists", list_id, tenant, campaign)
+
+
 async def insert_job(connection: Connection, table: str, tenant: Tenant, row: Mapping[str, object]) -> None:
     times = {"created_at": NOW, "updated_at": NOW}
     await insert(connection, table, organization_id=tenant.organization_id, **row, **times)
@@ -94,6 +104,7 @@ MACHINES: list[tuple[Machine[Any], type[StrEnum], Callable[..., Any]]] = [
     (CALL, CallStatus, call_in),
     (IMPORT, ImportStatus, import_in),
     (EXPORT, ExportStatus, export_in),
+    (SCREENING_LIST, ScreeningListStatus, screening_list_in),
 ]
 each_machine = pytest.mark.parametrize(
     ("machine", "states", "arrange"), MACHINES, ids=[machine.name for machine, _, _ in MACHINES]
@@ -165,6 +176,7 @@ async def test_check_constraints_list_the_statuses_of_the_code(connection: async
     assert await words_of(connection, "calls_status_check") == set(CallStatus)
     assert await words_of(connection, "imports_status_check") == set(ImportStatus)
     assert await words_of(connection, "exports_status_check") == set(ExportStatus)
+    assert await words_of(connection, "screening_lists_status_check") == set(ScreeningListStatus)
     assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
 
 

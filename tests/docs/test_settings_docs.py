@@ -12,6 +12,7 @@ from outdial.domain.campaign import CAMPAIGN
 from outdial.domain.contact import CONTACT
 from outdial.domain.jobs import EXPORT, IMPORT
 from outdial.domain.machine import Machine
+from outdial.domain.permission.screening import SCREENING_LIST
 from outdial.retell.dispositions import DISPOSITIONS
 from outdial.settings import DialerSettings
 
@@ -35,7 +36,9 @@ def test_every_environment_name_in_the_code_is_documented() -> None:
     assert {name for name in named if name not in documented} == set()
 
 
-@pytest.mark.parametrize("machine", [CAMPAIGN, CONTACT, CALL, IMPORT, EXPORT], ids=lambda machine: machine.name)
+@pytest.mark.parametrize(
+    "machine", [CAMPAIGN, CONTACT, CALL, IMPORT, EXPORT, SCREENING_LIST], ids=lambda machine: machine.name
+)
 def test_the_state_charts_match_the_code(machine: Machine[Any]) -> None:
     assert machine.chart() in STATES
 

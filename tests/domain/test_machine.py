@@ -11,6 +11,7 @@ from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import CONTACT, ContactStatus
 from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
+from outdial.domain.permission.screening import SCREENING_LIST, ScreeningListStatus
 
 MACHINES: list[tuple[Machine[Any], type[StrEnum], str]] = [
     (CAMPAIGN, CampaignStatus, "draft"),
@@ -18,6 +19,7 @@ MACHINES: list[tuple[Machine[Any], type[StrEnum], str]] = [
     (CALL, CallStatus, "placing"),
     (IMPORT, ImportStatus, "uploading"),
     (EXPORT, ExportStatus, "queued"),
+    (SCREENING_LIST, ScreeningListStatus, "loading"),
 ]
 each_machine = pytest.mark.parametrize(
     ("machine", "states", "first"), MACHINES, ids=[machine.name for machine, _, _ in MACHINES]

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Final
 
+from outdial.domain.machine import Machine
 from outdial.domain.purpose import ListKind, Purpose
 
 MAX_LIST_AGE: Final = timedelta(days=31)
@@ -14,6 +16,30 @@ LIFTED_BY_CONSENT: Final = frozenset({ListKind.NATIONAL, ListKind.STATE})
 
 _ALWAYS: Final = (ListKind.LITIGATOR, ListKind.REASSIGNED)
 _FOR_SALES: Final = (ListKind.NATIONAL, ListKind.STATE)
+
+
+class ScreeningListStatus(StrEnum):
+    """The status of an uploaded list; only a `current` one keeps numbers from being called."""
+
+    LOADING = "loading"
+    CURRENT = "current"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
+_L = ScreeningListStatus
+
+SCREENING_LIST: Final = Machine(
+    "screening list",
+    {
+        _L.LOADING: (_L.CURRENT, _L.FAILED),
+        _L.CURRENT: (_L.REPLACED, _L.REMOVED),
+        _L.REPLACED: (),
+        _L.REMOVED: (),
+        _L.FAILED: (),
+    },
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
