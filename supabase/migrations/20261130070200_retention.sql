@@ -152,3 +152,37 @@ end
 $$;
 revoke all on function private.expire_events(uuid, text, integer, timestamptz) from public;
 grant execute on function private.expire_events(uuid, text, integer, timestamptz) to outdial_jobs;
+
+-- Expired data of organizations without a legal hold: files of exports, uploads that were never started, refused rows of
+-- imports.
+create or replace function private.outdated_jobs(
+  p_now timestamptz, p_uploads_before timestamptz, p_refusals_before timestamptz, p_limit integer
+)
+returns table (kind text, organization_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  (
+    select 'export', e.organization_id, e.id
+    from public.exports e join public.organizations o on o.id = e.organization_id and not o.legal_hold
+    where e.status = 'completed' and e.expires_at <= p_now
+    order by e.expires_at
+    limit p_limit
+  )
+  union all
+  (
+    select 'upload', i.organization_id, i.id
+    from public.imports i join public.organizations o on o.id = i.organization_id and not o.legal_hold
+    where i.status in ('uploading', 'ready') and i.updated_at < p_uploads_before
+    order by i.updated_at
+    limit p_limit
+  )
+  union all
+  (
+    select 'refusals', i.organization_id, i.id
+    from public.imports i join public.organizations o on o.id = i.organization_id and not o.legal_hold
+    where i.finished_at < p_refusals_before
+      and exists (select from public.import_refusals r where r.import_id = i.id)
+    order by i.finished_at
+    limit p_limit
+  )
+$$;

@@ -370,6 +370,7 @@ async def test_a_legal_hold_refuses_erasures_and_stops_those_under_way(stage: St
     erasure = await stage.row("erasures", done.erasure_id)
     assert (erasure["swept_at"], erasure["finished_at"]) == (None, None)
     assert stage.workspace.calls
+    assert (await stage.row("imports", person.upload_id))["status"] == "ready"
 
     await stage.look.execute(held, False)
     await finish(stage)
@@ -423,6 +424,24 @@ async def test_an_erased_phone_is_refused_in_every_spelling_and_its_row_is_not_s
     )
     assert [tuple(row) for row in refused] == [(line, "erased", "", "[]", ERASED_REASON) for line in (2, 3)]
     assert await stage.look.fetchval("select count(*) from contacts where phone = $1", PHONE) == 0
+
+
+async def test_a_row_of_an_erased_phone_that_is_refused_for_another_reason_is_not_stored(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await erase(stage, person)
+    rows = [f"{PHONE},{NAME},Nowhere/City,", f"{PHONE},{NAME},,maybe", "+12125550177,Ada,Nowhere/City,"]
+    file = "\n".join(["phone,name,timezone,consent", *rows, ""]).encode()
+    import_id = await store_import(stage.look, person.campaign, file)
+
+    async with working(stage.scratch, stage.clock) as worker:
+        await worker.run_once()
+
+    refused = await stage.look.fetch(
+        "select line, kind, value, cells::text from import_refusals where import_id = $1 order by line", import_id
+    )
+    assert [tuple(row) for row in refused[:2]] == [(line, "erased", "", "[]") for line in (2, 3)]
+    assert (refused[2]["kind"], "Ada" in refused[2]["cells"]) == ("no_time_zone", True)
 
 
 async def test_another_organization_may_still_know_the_phone(stage: Stage, person: SeededPerson) -> None:

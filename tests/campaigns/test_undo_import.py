@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from outdial.campaigns.importing import undo as undo_module
-from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
+from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.clock import VirtualClock
 from outdial.db.session import Connection, Database
@@ -38,6 +38,22 @@ async def undo(api: Database, campaign: Campaign, import_id: UUID) -> object:
 
 async def known_phones(connection: asyncpg.Connection) -> list[str]:
     return [row["phone"] for row in await connection.fetch("select phone from contacts order by phone")]
+
+
+async def test_under_legal_hold_nothing_is_undone(
+    api: Database, campaign: Campaign, connection: asyncpg.Connection
+) -> None:
+    import_id = new_id(NOW)
+    await run(api, campaign, f"phone\n{phone(1)}\n", import_id=import_id)
+    await connection.execute("update organizations set legal_hold = true, legal_hold_reason = 'Smith v. Acme'")
+
+    result = await undo(api, campaign, import_id)
+
+    assert isinstance(result, UndoHeld)
+    assert "under legal hold" in result.reason
+    assert await known_phones(connection) == [phone(1)]
+    await connection.execute("update organizations set legal_hold = false, legal_hold_reason = null")
+    assert await undo(api, campaign, import_id) == Undone(1)
 
 
 async def test_what_an_import_added_is_removed_and_what_was_there_stays(

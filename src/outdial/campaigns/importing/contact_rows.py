@@ -85,10 +85,10 @@ class ContactReader:
         location = locate(phone, self._stated_place(cells))
         if isinstance(location, Unlocatable):
             kind = Refusal.NO_TIME_ZONE if location.field == "timezone" else Refusal.BAD_PLACE
-            return RefusedRow(row.line, written, kind, location.reason, cells=cells)
+            return RefusedRow(row.line, written, kind, location.reason, cells=cells, phone=phone.e164)
         consent = read_consent(columns, cells, self._now)
         if isinstance(consent, str):
-            return RefusedRow(row.line, written, Refusal.BAD_CONSENT, consent, cells=cells)
+            return RefusedRow(row.line, written, Refusal.BAD_CONSENT, consent, cells=cells, phone=phone.e164)
         variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,

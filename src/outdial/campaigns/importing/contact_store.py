@@ -45,9 +45,9 @@ class Stored:
         return Stored(self.added + other.added, self.already_there + other.already_there, self.refused + other.refused)
 
 
-def erased_row(contact: NewContact) -> RefusedRow:
+def erased_row(line: int) -> RefusedRow:
     """Refuse the row of an erased phone. Not with its cells: they would be stored with what was erased."""
-    return RefusedRow(contact.line, "", Refusal.ERASED, ERASED_REASON)
+    return RefusedRow(line, "", Refusal.ERASED, ERASED_REASON)
 
 
 class ContactStore:
@@ -116,6 +116,16 @@ class ContactStore:
         self._added += stored.added
         return stored
 
+    async def without_cells_of_erased(self, rows: Sequence[RefusedRow]) -> list[RefusedRow]:
+        """Return rows that were refused for another reason; those of erased phones as such, without their cells."""
+        phones = {row.phone for row in rows if row.phone is not None}
+        if not phones:
+            return list(rows)
+        async with self._transaction() as connection:
+            campaign = await self._lock(connection)
+            erased = await find_erased(connection, campaign.organization_id, sorted(phones), self._erasure_keys)
+        return [erased_row(row.line) if row.phone in erased else row for row in rows]
+
     async def _store_together(self, contacts: Sequence[NewContact]) -> Stored:
         async with self._transaction() as connection:
             campaign = await self._lock(connection)
@@ -142,7 +152,7 @@ class ContactStore:
             for contact in contacts
             if contact.phone in blocked - erased
         ]
-        refused += [erased_row(contact) for contact in contacts if contact.phone in erased]
+        refused += [erased_row(contact.line) for contact in contacts if contact.phone in erased]
         return Stored(added, len(allowed) - added, refused)
 
     async def _lock(self, connection: Connection) -> campaign_status.CampaignState:

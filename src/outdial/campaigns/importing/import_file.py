@@ -108,7 +108,7 @@ async def import_contacts(
             chunks = read_chunks(rows, reader, first_lines, chunk_rows)
             async with aclosing(_read_ahead(chunks)) as ahead:
                 async for chunk in ahead:
-                    tally.count(chunk, await places.fill(chunk))
+                    tally.count(await places.fill(chunk), chunk.bytes_read)
     except CampaignsError:
         await store.record(actor, tally.counts | {"stopped": True})
         raise
@@ -137,12 +137,14 @@ class _Places:
         self._erased_lines: set[int] = set()
 
     async def fill(self, chunk: Chunk) -> Stored:
+        """Store a chunk; return the result, with the rows of the chunk that were refused before."""
+        refused = await self._store.without_cells_of_erased(chunk.refused)
         stored = await self._store.store(chunk.contacts)
         self._taken_by |= dict.fromkeys(_refused_by_database(stored))
         self._erased_lines |= {row.line for row in stored.refused if row.kind is Refusal.ERASED}
         for repeated in chunk.repeated:
             if repeated.first in self._erased_lines:
-                stored += Stored(0, 0, [erased_row(repeated.contact)])
+                stored += Stored(0, 0, [erased_row(repeated.contact.line)])
                 continue
             contact, first = repeated.contact, self._taken_by.get(repeated.first, repeated.first)
             if first is not None:
@@ -153,7 +155,7 @@ class _Places:
             if not _refused_by_database(substitute):
                 self._taken_by[repeated.first] = contact.line
             stored += substitute
-        return stored
+        return stored + Stored(0, 0, refused)
 
 
 def _refused_by_database(stored: Stored) -> list[int]:
@@ -169,10 +171,10 @@ class _Tally:
         self._refused: Counter[Refusal] = Counter()
         self._first_refused: list[RefusedRow] = []
 
-    def count(self, chunk: Chunk, stored: Stored) -> None:
+    def count(self, stored: Stored, bytes_read: int) -> None:
         self._added += stored.added
         self._already_there += stored.already_there
-        for row in sorted(chunk.refused + stored.refused, key=lambda row: row.line):
+        for row in sorted(stored.refused, key=lambda row: row.line):
             self._refused[row.kind] += 1
             if len(self._first_refused) < KEPT_REFUSALS:
                 self._first_refused.append(row)
@@ -180,7 +182,7 @@ class _Tally:
                 self._on_refused(row)
         if self._on_progress is not None:
             refused = self._refused.total()
-            self._on_progress(ImportProgress(self._added, self._already_there, refused, chunk.bytes_read))
+            self._on_progress(ImportProgress(self._added, self._already_there, refused, bytes_read))
 
     @property
     def counts(self) -> dict[str, object]:

@@ -42,8 +42,8 @@ class RefusedRow:
     """A refused row: the physical line on which it starts, the phone or start of the row as written, and the reason.
 
     `cells` are those of the row, so that it can be corrected and imported again: one cell with its first line if its
-    quotes are broken, and none if it is too long. Nothing is masked, so that users can find the row in their file.
-    Keep it out of logs.
+    quotes are broken, and none if it is too long. `phone` is the number, if it could be read. Nothing is masked, so
+    that users can find the row in their file. Keep it out of logs.
     """
 
     line: int
@@ -51,3 +51,4 @@ class RefusedRow:
     kind: Refusal
     reason: str
     cells: Sequence[str] = ()
+    phone: str | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from outdial.campaigns.importing.contact_store import Transaction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run
-from outdial.db.queries import audit, batches, campaign_status, imports
+from outdial.db.queries import audit, batches, campaign_status, imports, retention
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
 
@@ -37,9 +37,16 @@ class AlreadyCalled:
         return f"{contacts} called already, so the import cannot be undone; pause or cancel the campaign instead"
 
 
+@dataclass(frozen=True, slots=True)
+class UndoHeld:
+    """The import cannot be undone while the organization is under legal hold."""
+
+    reason: str = "the organization is under legal hold, which keeps all contacts: an admin must end the hold first"
+
+
 async def undo_import(
     transaction: Transaction, campaign_id: UUID, import_id: UUID, actor: Actor, now: datetime
-) -> Undone | AlreadyCalled | NotFound | Forbidden:
+) -> Undone | AlreadyCalled | UndoHeld | NotFound | Forbidden:
     """Remove the contacts that an import has added to a campaign, in portions, one transaction each.
 
     A contact that the import created also leaves the organization, if nothing has changed or used it since. Values that
@@ -52,6 +59,9 @@ async def undo_import(
             campaign = await find_campaign_to_run(connection, campaign_id, actor)
             if not isinstance(campaign, campaign_status.CampaignState):
                 return campaign
+            policy = await retention.show_retention(connection, organization_id=campaign.organization_id)
+            if policy is not None and policy.legal_hold:
+                return UndoHeld()
             portion = await _undo_portion(connection, campaign, import_id, actor, after, now)
             if portion is None:
                 return Undone(removed)

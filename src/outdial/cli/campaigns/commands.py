@@ -14,7 +14,7 @@ from rich.live import Live
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
-from outdial.campaigns.importing.undo import AlreadyCalled, Undone, undo_import
+from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
@@ -80,7 +80,7 @@ def undo_import_(
 ) -> None:
     """Remove the contacts that an import added, unless one of them has been called."""
 
-    async def work(database: Database) -> Undone | AlreadyCalled | NotFound | Forbidden:
+    async def work(database: Database) -> Undone | AlreadyCalled | UndoHeld | NotFound | Forbidden:
         campaign_id = await _campaign_id(database, campaign)
         return await undo_import(database.as_service, campaign_id, import_id, Actor(), clock.now())
 
@@ -92,7 +92,7 @@ def undo_import_(
             print_json({"import_id": import_id, "removed": removed})
         case Undone(removed):
             console.print(f"Removed {removed:,} contact{'' if removed == 1 else 's'}.")
-        case AlreadyCalled():
+        case AlreadyCalled() | UndoHeld():
             raise ActionRefused(result.reason)
         case NotFound() | Forbidden():
             raise UnknownName(f"unknown campaign {campaign!r}")

@@ -296,7 +296,10 @@ async def cancel_import(connection: Connection, context: OrganizationContext, im
 
 
 async def undo_import(context: OrganizationContext, import_id: UUID) -> Import:
-    """Remove the contacts that an import added. Raises ResourceConflict if one was called, or while it runs."""
+    """Remove the contacts that an import added.
+
+    Raises ResourceConflict if one was called, while the import runs, and under legal hold.
+    """
     async with context.transaction() as connection:
         found = await find_import(connection, context, import_id)
     if found.undone_at is not None:
@@ -305,8 +308,8 @@ async def undo_import(context: OrganizationContext, import_id: UUID) -> Import:
         raise ResourceConflict(f"The import is {found.status}: cancel it first", status=found.status)
     now = context.studio.clock.now()
     match await undo.undo_import(context.transaction, found.campaign_id, import_id, context.actor, now):
-        case undo.AlreadyCalled() as called:
-            raise ResourceConflict(sentence_case(called.reason), status=found.status)
+        case (undo.AlreadyCalled() | undo.UndoHeld()) as refused:
+            raise ResourceConflict(sentence_case(refused.reason), status=found.status)
         case NotFound() | Forbidden():
             raise ResourceNotFound("Campaign not found")
     async with context.transaction() as connection:
