@@ -84,6 +84,7 @@ def facts_of(
 
 OLD_LIST = ScreeningList(kind=ListKind.STATE, jurisdiction="US-TX", registry_date=date(2026, 2, 6))
 DUE = (zone("Europe/Paris"),)
+UNSCREENED = (replace(DUE[0], is_screened=False),)
 CAPPED = f"3 {OVER_DAILY_CAP}"
 
 
@@ -129,12 +130,12 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "No dialer has checked this campaign since 06:55; make sure that one is running",
         ),
         (
-            facts_of(places=DUE, missing_lists=(MissingList(ListKind.NATIONAL, (), NOW.date()),)),
+            facts_of(places=UNSCREENED, missing_lists=(MissingList(ListKind.NATIONAL, (), NOW.date()),)),
             "not_screened",
             "Numbers are not screened: upload a national list with a registry date of 2026-02-07 or later",
         ),
         (
-            facts_of(places=DUE, missing_lists=(MissingList(ListKind.STATE, (OLD_LIST,), NOW.date()),)),
+            facts_of(places=UNSCREENED, missing_lists=(MissingList(ListKind.STATE, (OLD_LIST,), NOW.date()),)),
             "not_screened",
             "Numbers are not screened: the US-TX list (2026-02-06) is older than 31 days: upload it again",
         ),

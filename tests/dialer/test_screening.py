@@ -234,6 +234,22 @@ async def test_a_campaign_waits_while_a_list_that_it_requires_is_older_than_31_d
     assert row["waiting_for"] == (None if is_called else "screening")
 
 
+async def test_only_the_places_whose_lists_are_current_are_called(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    campaign = await create_campaign(stage.look, tenant, lists_required=["national", "state"])
+    keys = ("US-TX", "US-FL", "CA-ON", "US-FL|US-TX")
+    texas, *others = [await create_campaign_contact(stage.look, campaign, jurisdiction_key=key) for key in keys]
+    for kind, jurisdiction in (("national", "US"), ("state", "US-TX"), ("state", "CA-ON")):
+        await screen(stage, campaign, kind, jurisdiction=jurisdiction)
+
+    assert await claim(stage, campaign) == 1
+
+    assert await fate(stage, texas) == ("calling", None)
+    assert {await fate(stage, entry) for entry in others} == {("pending", None)}
+    assert await claim(stage, campaign) == 0
+    assert (await stage.row("campaigns", campaign.id))["waiting_for"] == "screening"
+
+
 async def test_an_outdated_list_still_keeps_its_numbers_from_being_called(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     entry = await create_campaign_contact(stage.look, campaign)

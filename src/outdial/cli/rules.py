@@ -281,13 +281,18 @@ class _Answer:
         notes.print(NOT_LEGAL_ADVICE)
 
 
+def _located(question: _Question, stored: Place | None, source: str) -> tuple[Place, str]:
+    """Return where the contact may be and how that is known: as stated, or else as it is stored."""
+    if stored is not None and question.stated == StatedPlace():
+        return stored, source
+    located = locate(question.number, question.stated)
+    if isinstance(located, Unlocatable):
+        raise InvalidArgument(f"{located.field.replace('_', ' ')}: {located.reason}")
+    return located.place, located.zone_source
+
+
 def _answer(question: _Question, facts: _CallFacts) -> _Answer:
-    place, source = facts.place, facts.zone_source
-    if place is None or question.stated != StatedPlace():
-        located = locate(question.number, question.stated)
-        if isinstance(located, Unlocatable):
-            raise InvalidArgument(f"{located.field.replace('_', ' ')}: {located.reason}")
-        place, source = located.place, located.zone_source
+    place, source = _located(question, facts.place, facts.zone_source)
     return _Answer(
         phone=question.number,
         zone_source=source,
@@ -322,6 +327,7 @@ async def _stored_facts(
             since=question.at - LONGEST_CAP,
         )
         lists = await screening_lists(connection, organization_id)
+    place = None if known.zone_key is None else Place(known.zone_key, known.jurisdiction_key or "")
     history = PhoneHistory(
         do_not_call=known.do_not_call,
         called_at=tuple(known.called_at),
@@ -333,6 +339,7 @@ async def _stored_facts(
             consent=known.consent,
             listed_on=[lists[list_id] for list_id in known.listed_on if list_id in lists],
             lists=list(lists.values()),
+            jurisdictions=_located(question, place, "")[0].jurisdictions,
             today=question.at.date(),
         ),
     )
@@ -340,7 +347,7 @@ async def _stored_facts(
         book=book,
         hours=None if plan is None else parse_calling_hours(msgspec.json.decode(plan.calling_hours)),
         purpose=purpose,
-        place=None if known.zone_key is None else Place(known.zone_key, known.jurisdiction_key or ""),
+        place=place,
         zone_source=known.zone_source or "",
         history=history,
     )

@@ -110,11 +110,15 @@ Admission: TypeAlias = Admit | Wait | Skip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceFacts:
-    """A place with pending contacts, when the first of them is due, and the status reason of that contact."""
+    """A place with pending contacts, when the first of them is due, and the status reason of that contact.
+
+    `is_screened` says whether the lists that the campaign requires are current there.
+    """
 
     place: Place
     first_due_at: datetime
     first_reason: str = ""
+    is_screened: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,7 @@ class ContactFacts:
 class CampaignFacts:
     """What decides whether a campaign may place calls; `calling_hours` is JSON text, `places` have pending contacts.
 
-    `rules` are those of the campaign's organization.
+    `rules` are those of the campaign's organization; `missing_lists` are what its places that are not screened lack.
     """
 
     status: CampaignStatus
@@ -219,7 +223,7 @@ def may_ring(window: EffectiveWindow, now: datetime) -> bool:
 def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> Admission:
     """Decide whether a campaign may place calls now.
 
-    In order: its status, the screening lists that it requires, its places, the limits of its account.
+    In order: its status, its places with the screening lists that they require, the limits of its account.
 
     `horizon` is how far ahead a start time may lie, as for `start_slots`.
     """
@@ -229,8 +233,6 @@ def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> A
     if not facts.places:
         live = facts.limits.campaign_live
         return Wait(reason=WaitReason.CALLS_UNDER_WAY) if live else Skip(reason=SkipReason.NOTHING_TO_DO)
-    if facts.missing_lists:
-        return Wait(reason=WaitReason.NOT_SCREENED)
     hours = campaign_hours(facts.calling_hours, facts.purpose, facts.rules)
     places = admit_places(hours, facts.places, now)
     if places.open:
@@ -263,7 +265,7 @@ def admit_places(hours: CampaignHours, places: Sequence[PlaceFacts], now: dateti
     never_open: dict[Place, Skip] = {}
     next_wait: Wait | None = None
     for facts in sorted(places, key=lambda facts: (facts.place.zone_key, facts.place.jurisdiction_key)):
-        match admit_place(hours, facts, now):
+        match admit_place(hours, facts, now) if facts.is_screened else Wait(reason=WaitReason.NOT_SCREENED):
             case Admit():
                 open_now.append(facts.place)
             case Skip() as skip:

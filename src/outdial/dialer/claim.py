@@ -190,11 +190,14 @@ class Claimer:
         """Skip the places that never open, and claim for the open ones as far as the account's limits allow."""
         lists = await screening_lists(connection, campaign.organization_id)
         required = [ListKind(kind) for kind in campaign.lists_required]
-        if missing_lists(required, list(lists.values()), now.date()):
-            return await self._wait(connection, campaign.id, Wait(reason=WaitReason.NOT_SCREENED), now)
+        stored, today = list(lists.values()), now.date()
         hours = await self._hours_of(connection, campaign)
         facts = [
-            PlaceFacts(place=Place(row.zone_key, row.jurisdiction_key), first_due_at=row.first_due_at)
+            PlaceFacts(
+                place=(place := Place(row.zone_key, row.jurisdiction_key)),
+                first_due_at=row.first_due_at,
+                is_screened=not missing_lists(required, stored, place.jurisdictions, today),
+            )
             for row in pending
         ]
         places = admit_places(hours, facts, now)

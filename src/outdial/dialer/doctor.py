@@ -156,8 +156,15 @@ async def examine(
     lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
     books = {each: await read_rules(connection, each, shipped) for each in {row.organization_id for row in rows}}
     for row in rows:
+        lists = lists_of.get(row.organization_id, [])
+        required = [ListKind(kind) for kind in row.lists_required]
         places = [
-            PlaceFacts(place=Place(zone_key, jurisdiction_key), first_due_at=first_due_at, first_reason=first_reason)
+            PlaceFacts(
+                place=(place := Place(zone_key, jurisdiction_key)),
+                first_due_at=first_due_at,
+                first_reason=first_reason,
+                is_screened=not missing_lists(required, lists, place.jurisdictions, now.date()),
+            )
             for zone_key, jurisdiction_key, first_due_at, first_reason in zip(
                 row.zone_keys, row.jurisdiction_keys, row.first_due_ats, row.first_reasons, strict=True
             )
@@ -181,7 +188,7 @@ async def examine(
                 hook_retry_at=row.hook_retry_at,
             ),
             missing_lists=missing_lists(
-                [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, []), now.date()
+                required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()
             ),
         )
         facts = DialingFacts(
@@ -265,7 +272,7 @@ def _diagnose_wait(wait: Wait, facts: DialingFacts, now: datetime) -> Diagnosis:
 def _closed_places(campaign: CampaignFacts, reason: WaitReason, now: datetime) -> dict[Place, datetime | None]:
     """Return the places that wait for a reason, each with the time at which it opens."""
     hours = campaign_hours(campaign.calling_hours, campaign.purpose, campaign.rules)
-    waits = {each.place: admit_place(hours, each, now) for each in campaign.places}
+    waits = {each.place: admit_place(hours, each, now) for each in campaign.places if each.is_screened}
     return {place: wait.until for place, wait in waits.items() if isinstance(wait, Wait) and wait.reason is reason}
 
 

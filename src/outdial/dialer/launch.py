@@ -133,7 +133,7 @@ async def launch_summary(
     return LaunchSummary(
         contacts=sum(row.contacts for row in rows),
         groups=_groups(rows, counting),
-        missing=missing_lists(required, list(found.values()), now.date()),
+        missing=missing_lists(required, list(found.values()), _jurisdictions(rows), now.date()),
         duties=_duties(rows, counting),
     )
 
@@ -172,6 +172,11 @@ def _duties(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list
         f" {', '.join(sorted(rule_ids))}"
         for need, rule_ids in sorted(asked.items())
     ]
+
+
+def _jurisdictions(rows: Sequence[launch.UncallableCount]) -> set[str]:
+    places = (Place(row.zone_key, row.jurisdiction_key) for row in rows)
+    return {name for place in places for name in place.jurisdictions}
 
 
 def _contacts_text(count: int) -> str:

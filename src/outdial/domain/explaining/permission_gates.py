@@ -25,11 +25,12 @@ def permission_gates(
     consent: str,
     listed_on: Sequence[ScreeningList],
     lists: Sequence[ScreeningList],
+    jurisdictions: Collection[str],
     today: date,
 ) -> tuple[Gate, ...]:
     """Return the gates of consent and of lists. `consent` is the strongest one on record, empty for none.
 
-    `listed_on` are those of `lists` that have the number.
+    `listed_on` are those of `lists` that have the number; `jurisdictions` are where the contact may be.
     """
     gates = []
     if consent_required is not RequiredConsent.NONE:
@@ -43,6 +44,6 @@ def permission_gates(
     gates.append(Gate(name="screening lists", is_open=not found, text=text))
     gates += [
         Gate(name=f"{missing.kind} list", is_open=False, text=missing.advice())
-        for missing in missing_lists(lists_required, lists, today)
+        for missing in missing_lists(lists_required, lists, jurisdictions, today)
     ]
     return tuple(gates)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from outdial.domain.machine import Machine
 from outdial.domain.purpose import ListKind, Purpose
@@ -86,32 +86,58 @@ def listed_on(name: str, registry_date: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MissingList:
-    """A kind of list that a campaign requires and that is not current; `outdated` has its lists that are too old."""
+    """A kind of list that a campaign requires and that is not current in each of its places.
+
+    `outdated` has the lists that are too old, `jurisdictions` the countries or states without any such list.
+    """
 
     kind: ListKind
     outdated: Sequence[ScreeningList]
     today: date
+    jurisdictions: Sequence[str] = ()
 
     def advice(self) -> str:
         """Return what to upload."""
-        oldest = (self.today - MAX_LIST_AGE).isoformat()
-        if not self.outdated:
-            return f"upload a {self.kind} list with a registry date of {oldest} or later"
-        names = " and ".join(f"the {each.name} ({each.registry_date.isoformat()})" for each in self.outdated)
-        age = f"older than {MAX_LIST_AGE.days} days"
-        if len(self.outdated) == 1:
-            return f"{names} is {age}: upload it again"
-        return f"{names} are {age}: upload them again"
+        parts = []
+        if self.jurisdictions or not self.outdated:
+            oldest = (self.today - MAX_LIST_AGE).isoformat()
+            where = f" of {' and of '.join(self.jurisdictions)}" if self.jurisdictions else ""
+            parts.append(f"upload a {self.kind} list{where} with a registry date of {oldest} or later")
+        if self.outdated:
+            names = " and ".join(f"the {each.name} ({each.registry_date.isoformat()})" for each in self.outdated)
+            those, them = ("is", "it") if len(self.outdated) == 1 else ("are", "them")
+            parts.append(f"{names} {those} older than {MAX_LIST_AGE.days} days: upload {them} again")
+        return "; ".join(parts)
 
 
-def missing_lists(required: Collection[ListKind], lists: Sequence[ScreeningList], today: date) -> list[MissingList]:
-    """Return the required kinds that are not current: without any list, or with one that is outdated."""
+def missing_lists(
+    required: Collection[ListKind], lists: Sequence[ScreeningList], jurisdictions: Collection[str], today: date
+) -> list[MissingList]:
+    """Return the required kinds of lists that are not current for contacts in all of the jurisdictions.
+
+    They need a national list of each country, and a list of each state or province. Other lists hold everywhere.
+    """
     missing = []
     for kind in ListKind:
         if kind not in required:
             continue
-        of_kind = [each for each in lists if each.kind is kind]
-        outdated = [each for each in of_kind if not each.is_current(today)]
-        if outdated or not of_kind:
-            missing.append(MissingList(kind, outdated, today))
+        found = {each.jurisdiction: each for each in lists if each.kind is kind}
+        # Where no place is known, some list of the kind is needed, and none may be outdated.
+        needed = _needed(kind, jurisdictions) if jurisdictions else (sorted(found, key=str) or [None])
+        outdated = [found[name] for name in needed if name in found and not found[name].is_current(today)]
+        absent = [name for name in needed if name not in found]
+        if outdated or absent:
+            missing.append(MissingList(kind, outdated, today, [name for name in absent if name is not None]))
     return missing
+
+
+def _needed(kind: ListKind, jurisdictions: Collection[str]) -> Sequence[str | None]:
+    match kind:
+        case ListKind.NATIONAL:
+            return sorted({name.partition("-")[0] for name in jurisdictions})
+        case ListKind.STATE:
+            return sorted({name for name in jurisdictions if "-" in name})
+        case ListKind.LITIGATOR | ListKind.REASSIGNED:
+            return [None]
+        case never:
+            assert_never(never)
