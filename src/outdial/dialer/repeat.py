@@ -36,7 +36,8 @@ async def window_to_repeat(
     if not may_ring(window, now):
         return None
     lists = await screening_lists(connection, organization_id)
-    if missing_lists([ListKind(kind) for kind in facts.lists_required], list(lists.values()), now.date()):
+    required = [ListKind(kind) for kind in facts.lists_required]
+    if missing_lists(required, list(lists.values()), place.jurisdictions, now.date()):
         return None
     return window if _is_admitted(facts, screening_of(facts, lists), hours, place, now) else None
 
