@@ -66,6 +66,50 @@ create trigger calls_clearance before update of cleared_at, hook_result on publi
     or new.cleared_at is not null and not new.needs_clearance))
   execute function private.check_clearance();
 
+-- A dialer of an older version knows neither calling rules nor consent nor hooks. It places no calls on this schema: the
+-- decisions that it writes name no rules, and its repeated requests keep their start. The calls of an organization with a
+-- hook need clearance, whoever places them.
+create function private.check_call_of_dialer() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if not new.decision ? 'rule_ids' then
+    raise exception 'call %: its decision names no calling rules; restart this dialer with the present version', new.id
+      using errcode = 'check_violation', constraint = 'calls_of_dialer';
+  end if;
+  if not new.needs_clearance
+     and exists (select from public.pre_dial_hooks h where h.organization_id = new.organization_id) then
+    raise exception 'call %: the organization has a pre-dial hook, so its calls need clearance', new.id
+      using errcode = 'check_violation', constraint = 'calls_of_dialer';
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.check_call_of_dialer() from public;
+create trigger calls_of_dialer before insert on public.calls
+  for each row when (current_user = 'outdial_dialer') execute function private.check_call_of_dialer();
+
+create function private.check_repetition() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if new.requested_at <= old.requested_at then
+    raise exception 'call %: a repeated request has a new start; restart this dialer with the present version', new.id
+      using errcode = 'check_violation', constraint = 'calls_repetition';
+  end if;
+  if new.cleared_at is null and (new.needs_clearance
+     or exists (select from public.pre_dial_hooks h where h.organization_id = new.organization_id)) then
+    raise exception 'call %: the pre-dial hook has not allowed it, so it is not requested again', new.id
+      using errcode = 'check_violation', constraint = 'calls_repetition';
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.check_repetition() from public;
+create trigger calls_repetition before update of requests on public.calls
+  for each row when (current_user = 'outdial_dialer' and new.requests > old.requests)
+  execute function private.check_repetition();
+
 -- A contact whose call the hook denies is skipped: its call was claimed, but never requested.
 drop trigger campaign_contacts_arrow on public.campaign_contacts;
 create trigger campaign_contacts_arrow before update of status on public.campaign_contacts

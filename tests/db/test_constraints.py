@@ -91,9 +91,10 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         attempt_numbers=[1],
         phones=[entry.contact.phone],
         requests=["{}"],
-        decisions=["{}"],
+        decisions=['{"rule_ids": []}'],
         start_ats=[NOW],
         deadlines=[NOW + timedelta(seconds=35)],
+        needs_clearance=False,
     )
     return rows
 

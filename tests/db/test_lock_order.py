@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from outdial.clock import VirtualClock
+from outdial.db.queries import calling_rules, campaign_status, due_contacts
 from outdial.db.queries import calls as call_queries
-from outdial.db.queries import campaign_status, due_contacts
 from outdial.db.session import Database
 from outdial.dialer.finish import Finisher
 from outdial.dialer.place import CallResponse, PlacementResponse, TooLate
@@ -248,3 +248,18 @@ async def test_an_applier_locks_no_event_while_it_waits_for_a_call(scene: Scene)
         await holder.execute("select from webhook_events for update nowait")
     assert await applying == 1
     await holder.close()
+
+
+async def test_changed_rules_wake_campaigns_in_the_order_of_their_ids(scene: Scene) -> None:
+    later = NOW + timedelta(hours=1)
+    other = await create_campaign(scene.look, scene.campaign.tenant, next_batch_at=later)
+    # A new version of the row lies behind the other.
+    await scene.look.execute("update campaigns set next_batch_at = $1 where id = $2", later, scene.campaign.id)
+
+    async def wake() -> None:
+        async with scene.dialer.for_organization(scene.campaign.tenant.organization_id) as connection:
+            await calling_rules.wake_organization(
+                connection, organization_id=scene.campaign.tenant.organization_id, now=NOW
+            )
+
+    assert await scene.first_waited_for("campaigns", (scene.campaign.id, other.id), wake())

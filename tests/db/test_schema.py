@@ -219,6 +219,8 @@ EXECUTE = {
     "private.audit_direct_consent()": set[str](),
     "private.check_completed()": set[str](),
     "private.check_clearance()": set[str](),
+    "private.check_call_of_dialer()": set[str](),
+    "private.check_repetition()": set[str](),
     "private.queue_opt_outs()": set[str](),
     "private.withdraw_opt_outs()": set[str](),
     "private.queue_known_opt_outs()": set[str](),

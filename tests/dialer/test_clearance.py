@@ -27,6 +27,7 @@ from tests.support.dialing import Stage
 from tests.support.factories import (
     NOW,
     Campaign,
+    create_call,
     create_campaign,
     create_campaign_contact,
     create_tenant,
@@ -354,6 +355,48 @@ async def test_the_database_repeats_no_request_without_a_clearance(stage: Stage,
     await stage.change("calls", call.id, status="unknown", request_deadline=None)
     async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
         assert await settlements.begin_resend(connection, call_id=call.id, start_at=now, deadline=now, now=now) is None
+
+
+async def insert_as_dialer(stage: Stage, campaign: Campaign, **columns: object) -> None:
+    entry = await create_campaign_contact(stage.look, campaign)
+    async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
+        await create_call(connection, entry, **columns)
+
+
+async def test_a_dialer_that_knows_no_rules_or_no_hook_places_no_call(stage: Stage, hook: HookServer) -> None:
+    free = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
+    campaign, rules = await hooked(stage, hook, size=0), '{"rule_ids": []}'
+
+    with pytest.raises(asyncpg.CheckViolationError, match="names no calling rules; restart this dialer"):
+        await insert_as_dialer(stage, free, decision='{"calling_hours": "open"}')
+    with pytest.raises(asyncpg.CheckViolationError, match="so its calls need clearance"):
+        await insert_as_dialer(stage, campaign, decision=rules)
+    await insert_as_dialer(stage, free, decision=rules)
+    await insert_as_dialer(stage, campaign, decision=rules, needs_clearance=True)
+
+
+async def test_the_database_refuses_a_repetition_that_an_older_dialer_would_make(
+    stage: Stage, hook: HookServer
+) -> None:
+    campaign = await hooked(stage, hook, size=1)
+    [call] = (await claim(stage, campaign)).calls
+    await stage.change("calls", call.id, status="unknown", request_deadline=None)
+    again, later = "update calls set requests = requests + 1", ", requested_at = requested_at + interval '1 minute'"
+
+    async def repeat(columns: str = "") -> None:
+        async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
+            await connection.execute(f"{again}{columns} where id = $1", call.id)
+
+    with pytest.raises(asyncpg.CheckViolationError, match="restart this dialer"):
+        await repeat()
+    with pytest.raises(asyncpg.CheckViolationError, match="has not allowed it"):
+        await repeat(later)
+    # Claimed before there was a hook.
+    await stage.change("calls", call.id, needs_clearance=False)
+    with pytest.raises(asyncpg.CheckViolationError, match="has not allowed it"):
+        await repeat(later)
+    await stage.look.execute("delete from pre_dial_hooks")
+    await repeat(later)
 
 
 async def test_the_hook_decides_about_a_call_once(stage: Stage, hook: HookServer) -> None:

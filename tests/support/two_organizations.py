@@ -101,7 +101,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "contact_id": entry.contact.id,
         "phone": entry.contact.phone,
     }
-    request = {"attempt_number": 2, "request": "{}", "decision": "{}", "requested_at": NOW}
+    request = {"attempt_number": 2, "request": "{}", "decision": '{"rule_ids": []}', "requested_at": NOW}
     event = {"credential": tenant.credential, "retell_call_id": uuid4().hex, "event": "call_ended", "body": b"{}"}
     rows: dict[str, dict[str, object]] = {
         "organizations": {"id": uuid4(), "name": "New"},
@@ -122,7 +122,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | caller
         | contact
         | request
-        | {"id": uuid4(), "campaign_contact_id": entry.id, "created_at": NOW, "updated_at": NOW},
+        | {"id": uuid4(), "campaign_contact_id": entry.id, "created_at": NOW, "updated_at": NOW}
+        | {"needs_clearance": True},
         "webhook_events": event
         | {"source": "reconciler" if actor == "dialer" else "webhook", "body_sha256": b"1" * 32}
         | {"received_at": NOW, "next_try_at": NOW},

@@ -247,13 +247,20 @@ async def count_pending_places(
 
 _WAKE_ORGANIZATION = """\
 update campaigns set next_batch_at = $1
-where organization_id = $2 and status = 'active' and next_batch_at > $1
+where id in (
+  select id from campaigns
+  where organization_id = $2 and status = 'active' and next_batch_at > $1
+  order by id for update
+)
 returning id;
 """
 
 
 async def wake_organization(connection: Connection, *, now: datetime, organization_id: UUID) -> list[UUID]:
-    """Have the dialer evaluate the active campaigns of an organization now: their rules have changed."""
+    """Have the dialer evaluate the active campaigns of an organization now: their rules have changed.
+
+    They are locked in the order of their ids, as by others who lock several.
+    """
     return [record[0] for record in await connection.fetch(_WAKE_ORGANIZATION, now, organization_id)]
 
 

@@ -106,9 +106,14 @@ from places p;
 
 -- name: wake_organization
 -- returns: list[UUID]
--- Have the dialer evaluate the active campaigns of an organization now: their rules have changed.
+-- Have the dialer evaluate the active campaigns of an organization now: their rules have changed. They are locked in the
+-- order of their ids, as by others who lock several.
 update campaigns set next_batch_at = :now
-where organization_id = :organization_id and status = 'active' and next_batch_at > :now
+where id in (
+  select id from campaigns
+  where organization_id = :organization_id and status = 'active' and next_batch_at > :now
+  order by id for update
+)
 returning id;
 
 -- name: phone_facts
