@@ -339,7 +339,7 @@ begin
     decision_note = null, updated_at = p_now
   where cc.id = any (entry_ids);
   set constraints public.campaign_contacts_organization_id_contact_id_phone_fkey immediate;
-  -- What the provider has not been told yet is told before the sweep. The number stays on the provider's own list, so
+  -- Opt-outs that are still due reach the provider before the sweep. The number stays on the provider's own list, so
   -- nothing that the deletion from the do-not-call list queues is sent.
   perform from public.opt_out_syncs s where s.organization_id = p_organization_id and s.phone = p_phone
   order by s.provider_account_id for update;
@@ -517,7 +517,7 @@ $$;
 revoke all on function private.sweep_rows(uuid, text[], text[]) from public;
 grant execute on function private.sweep_rows(uuid, text[], text[]) to outdial_jobs;
 
--- Deletes what the provider was told about the phone.
+-- Deletes the opt-outs of the phone that the provider has confirmed.
 create function private.sweep_opt_outs(p_erasure_id uuid) returns bigint
 language plpgsql volatile security definer set search_path = ''
 as $$

@@ -309,7 +309,7 @@ select private.sweep_opt_outs($1) as id;
 
 
 async def sweep_opt_outs(connection: Connection, *, erasure_id: UUID) -> int:
-    """Delete what Retell was told about the phone. Returns how many."""
+    """Delete the opt-outs of the phone that Retell has confirmed. Returns how many."""
     value: int = required(await connection.fetchval(_SWEEP_OPT_OUTS, erasure_id), "sweep_opt_outs")
     return value
 

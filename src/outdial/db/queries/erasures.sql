@@ -96,7 +96,7 @@ select private.redact_audit(:organization_id, :erasure_id, :numbers::text[], :no
 
 -- name: sweep_opt_outs
 -- returns: int
--- Delete what Retell was told about the phone. Returns how many.
+-- Delete the opt-outs of the phone that Retell has confirmed. Returns how many.
 select private.sweep_opt_outs(:erasure_id) as id;
 
 -- name: sweep_logs
