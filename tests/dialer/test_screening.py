@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from outdial.db.queries import calling_rules, launch
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.domain.ids import new_id
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -116,6 +117,39 @@ async def test_a_revoked_consent_does_not_count(stage: Stage) -> None:
     await consent(stage, entry, "written", revoked_at=NOW - timedelta(hours=1))
 
     assert await claim(stage, campaign) == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "hours_later", "is_called"),
+    [("sales", 1, False), ("any", 1, False), ("survey", 1, True), ("sales", -1, True)],
+)
+async def test_a_later_refusal_for_the_purpose_ends_a_consent_for_any(
+    stage: Stage, scope: str, hours_later: int, is_called: bool
+) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), consent_required="written")
+    entry = await create_campaign_contact(stage.look, campaign)
+    await consent(stage, entry, "written", given_at=NOW - timedelta(days=1))
+    await consent(stage, entry, "none", scope, given_at=NOW - timedelta(days=1) + hours_later * timedelta(hours=1))
+    organization_id, scopes = campaign.tenant.organization_id, ["any", "sales"]
+
+    async with stage.dialing.for_organization(organization_id) as connection:
+        counts = await launch.count_uncallable(
+            connection,
+            campaign_id=campaign.id,
+            organization_id=organization_id,
+            scopes=scopes,
+            accepted=["written"],
+            list_ids=[],
+            lifted=[],
+            reads_consents=True,
+        )
+    facts = await calling_rules.phone_facts(
+        stage.look, organization_id=organization_id, phone=entry.contact.phone, scopes=scopes, since=NOW
+    )
+
+    assert await claim(stage, campaign) == is_called
+    assert [row.reason for row in counts] == ["" if is_called else "no_consent"]
+    assert facts.consent == ("written" if is_called else "")
 
 
 async def test_a_contact_that_gives_consent_after_it_was_skipped_is_called(stage: Stage) -> None:

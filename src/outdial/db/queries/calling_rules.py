@@ -270,6 +270,8 @@ select o.daily_call_cap, k.zone_key, k.jurisdiction_key, k.zone_source,
     and d.purpose = any ($2::text[])) as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = o.id and c.phone = $1
     and c.basis in ('written', 'express') and c.scope = any ($2::text[]) and c.revoked_at is null
+    and not exists (select from consents r where r.organization_id = o.id and r.phone = $1 and r.basis = 'none'
+      and r.scope = any ($2::text[]) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
   array(select n.list_id from screened_numbers n where n.organization_id = o.id and n.phone = $1) as listed_on,
   array(select c.requested_at from calls c where c.organization_id = o.id and c.phone = $1

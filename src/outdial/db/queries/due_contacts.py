@@ -110,6 +110,8 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and d.purpose = any ($8::text[]) limit 1) is not null as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = $7 and c.phone = cc.phone
     and c.basis in ('written', 'express') and c.scope = any ($8::text[]) and c.revoked_at is null
+    and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
+      and r.basis = 'none' and r.scope = any ($8::text[]) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
   array(select n.list_id from screened_numbers n where n.organization_id = $7 and n.phone = cc.phone)
     as listed_on,
@@ -148,7 +150,7 @@ async def due_contacts(
     each may be called now.
 
     The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or its whole do-
-    not-call list.
+    not-call list. After a later refusal for the purpose, a consent for any holds for other purposes only.
     """
     return [
         _due_contact(record)

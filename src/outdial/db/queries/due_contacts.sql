@@ -27,7 +27,7 @@ select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
 -- null: name, email, company, external_id
 -- Lock due contacts in open places, longest due first and at most :per_place of each, with what decides whether each may
 -- be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or
--- its whole do-not-call list.
+-- its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other purposes only.
 with candidates as (
   select d.id
   from unnest(:zone_keys::text[], :jurisdiction_keys::text[]) as p (zone_key, jurisdiction_key)
@@ -47,6 +47,8 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.basis in ('written', 'express') and c.scope = any (:scopes::text[]) and c.revoked_at is null
+    and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
+      and r.basis = 'none' and r.scope = any (:scopes::text[]) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
   array(select n.list_id from screened_numbers n where n.organization_id = :organization_id and n.phone = cc.phone)
     as listed_on,

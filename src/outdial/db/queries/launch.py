@@ -55,6 +55,8 @@ consenting as (
   join consents c on c.organization_id = $2 and c.phone = p.phone
   where c.scope = any ($3::text[]) and c.revoked_at is null and c.basis in ('written', 'express')
     and $5::boolean
+    and not exists (select from consents r where r.organization_id = $2 and r.phone = c.phone
+      and r.basis = 'none' and r.scope = any ($3::text[]) and r.given_at >= c.given_at)
   group by c.phone
 ),
 listed as (

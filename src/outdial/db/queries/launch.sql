@@ -30,6 +30,8 @@ consenting as (
   join consents c on c.organization_id = :organization_id and c.phone = p.phone
   where c.scope = any (:scopes::text[]) and c.revoked_at is null and c.basis in ('written', 'express')
     and :reads_consents::boolean
+    and not exists (select from consents r where r.organization_id = :organization_id and r.phone = c.phone
+      and r.basis = 'none' and r.scope = any (:scopes::text[]) and r.given_at >= c.given_at)
   group by c.phone
 ),
 listed as (
