@@ -291,7 +291,8 @@ async def test_an_erasure_that_fails_or_waits_for_retell_does_not_stop_others(
         await worker.erasures.run_once()  # swept, and its calls are still at Retell
         broken = await create_erasure(stage.look, person.tenant.organization_id, phone="+10")
         fine = await create_erasure(stage.look, person.tenant.organization_id, phone="+12125550190")
-        await stage.look.execute("update erasures set requested_at = now() - interval '1 day' where id = $1", broken)
+        for days, erasure_id in ((1, first.erasure_id), (2, broken)):
+            await stage.change("erasures", erasure_id, requested_at=NOW - timedelta(days=days))
         await worker.erasures.run_once()
     finished = {row["id"]: row["finished_at"] is not None for row in await stage.rows("erasures")}
     assert finished == {first.erasure_id: False, broken: False, fine: True}
