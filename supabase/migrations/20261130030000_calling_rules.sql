@@ -12,6 +12,8 @@ create table public.calling_rules (
   -- A user id, or the name of the process that acted.
   created_by text not null check (created_by <> ''),
   created_at timestamptz not null,
+  -- The time of the database. Members have no right to set it, whatever time they state.
+  recorded_at timestamptz not null default now(),
   unique nulls not distinct (organization_id, rule_id, pack_date),
   -- Decisions name rules by their id, so no rule of an organization may have the id of a shipped one.
   constraint calling_rules_own_id check ((rule_id like 'OWN-%') = (pack_date is null))
@@ -52,7 +54,9 @@ create table public.rule_switches (
   reason text not null check (length(btrim(reason)) between 1 and 1000),
   -- A user id, or the name of the process that acted.
   actor text not null check (actor <> ''),
-  at timestamptz not null
+  at timestamptz not null,
+  -- The time of the database. Members have no right to set it, whatever time they state.
+  recorded_at timestamptz not null default now()
 );
 create index rule_switches_latest on public.rule_switches (organization_id, rule_id, id desc);
 create trigger rule_switches_append_only before update on public.rule_switches
@@ -80,6 +84,29 @@ create policy jobs_read on public.rule_switches for select to outdial_jobs
 create constraint trigger calling_rules_audited after insert on public.calling_rules
   deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
   execute function private.audit_direct_change('calling_rule', 'rule_id');
+-- The entry about a switch says what it did, and the time that the member stated.
+create function private.audit_direct_switch() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  author text := coalesce((select auth.uid())::text, 'unknown');
+begin
+  if exists (
+    select from public.audit_log a
+    where a.organization_id = new.organization_id and a.subject_id = new.rule_id
+      and a.action = case when new.is_off then 'switch_off_calling_rule' else 'switch_on_calling_rule' end
+      and a.at >= pg_catalog.transaction_timestamp() and a.actor = author
+  ) then
+    return null;
+  end if;
+  insert into public.audit_log (organization_id, at, actor, action, subject_type, subject_id, details)
+  values (new.organization_id, pg_catalog.clock_timestamp(), author, 'change_calling_rule_directly', 'calling_rule',
+    new.rule_id, pg_catalog.jsonb_build_object('operation', 'insert', 'is_off', new.is_off, 'reason', new.reason,
+      'stated_at', new.at));
+  return null;
+end
+$$;
+revoke all on function private.audit_direct_switch() from public;
 create constraint trigger rule_switches_audited after insert on public.rule_switches
   deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
-  execute function private.audit_direct_change('calling_rule', 'rule_id');
+  execute function private.audit_direct_switch();

@@ -1,5 +1,6 @@
 """An organization switches rules off with a reason, and adds its own; both are audited and reach the rule book."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -215,6 +216,29 @@ async def test_only_admins_change_rules(
     assert [row["actor"] for row in actors] == ([str(user)] if may else [])
     actions = await connection.fetchval("select count(*) from audit_log where action like '%directly'")
     assert actions == 0
+
+
+async def test_a_switch_typed_in_sql_is_recorded_with_the_time_of_the_database_and_what_it_did(
+    api: Database, connection: asyncpg.Connection, tenant: Tenant
+) -> None:
+    admin = await create_member(connection, tenant.organization_id, role="admin")
+    typed = "insert into rule_switches (organization_id, rule_id, is_off, reason, actor, at{}) values ({}"
+    values = "$1, 'US-FL-HOURS', true, 'Advice', $2, '2001-01-01Z'"
+    async with api.as_caller("authenticated", {"sub": str(admin), "role": "authenticated"}) as caller:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with caller.transaction():
+                await caller.execute(
+                    typed.format(", recorded_at", f"{values}, '2001-01-01Z')"), tenant.organization_id, str(admin)
+                )
+        await caller.execute(typed.format("", f"{values})"), tenant.organization_id, str(admin))
+
+    assert await connection.fetchval("select now() - recorded_at < interval '1 hour' from rule_switches")
+    entry = await connection.fetchrow("select action, details::text from audit_log")
+    assert entry is not None
+    assert entry["action"] == "change_calling_rule_directly"
+    details = json.loads(entry["details"])
+    assert (details["is_off"], details["reason"]) == (True, "Advice")
+    assert details["stated_at"].startswith("2001-01-01")
 
 
 def test_a_country_without_a_rule_has_a_pseudo_rule() -> None:

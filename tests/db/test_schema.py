@@ -214,6 +214,7 @@ EXECUTE = {
     "private.windows_problem(jsonb)": set[str](),
     "private.check_arrow()": set[str](),
     "private.check_consent()": set[str](),
+    "private.audit_direct_switch()": set[str](),
     "private.check_screening_list()": set[str](),
     "private.audit_direct_screening()": set[str](),
     "private.audit_direct_consent()": set[str](),

@@ -102,6 +102,7 @@ class PackedSwitch:
     reason: str
     actor: str
     at: datetime
+    recorded_at: datetime
 
 
 _packed_switch = row_builder(PackedSwitch)
@@ -204,13 +205,13 @@ async def evidence_rules(
 
 
 _EVIDENCE_SWITCHES = """\
-select id, rule_id, is_off, reason, actor, at from rule_switches
+select id, rule_id, is_off, reason, actor, at, recorded_at from rule_switches
 where organization_id = $1 order by id;
 """
 
 
 async def evidence_switches(connection: Connection, *, organization_id: UUID) -> list[PackedSwitch]:
-    """List all switches of rules, oldest first."""
+    """List all switches of rules, oldest first. `recorded_at` is the time of the database."""
     return [_packed_switch(record) for record in await connection.fetch(_EVIDENCE_SWITCHES, organization_id)]
 
 

@@ -49,8 +49,8 @@ order by r.rule_id, r.pack_date;
 -- name: evidence_switches
 -- returns: list[PackedSwitch]
 -- row: A rule that a member switched off, or on again, and why.
--- List all switches of rules, oldest first.
-select id, rule_id, is_off, reason, actor, at from rule_switches
+-- List all switches of rules, oldest first. `recorded_at` is the time of the database.
+select id, rule_id, is_off, reason, actor, at, recorded_at from rule_switches
 where organization_id = :organization_id order by id;
 
 -- name: evidence_audit
