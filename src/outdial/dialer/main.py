@@ -26,9 +26,10 @@ from outdial.process import notify_ready, stop_event
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
+from outdial.retell.simulated import is_simulator
 from outdial.retell.transport import BASE_URL
 from outdial.rules.organization import rules_in_use
-from outdial.settings import DialerProcessSettings
+from outdial.settings import DialerProcessSettings, SettingError
 
 POOL_SIZE = 12
 HTTP_CONNECTIONS = 400
@@ -68,7 +69,8 @@ class RescueTask:
 async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None = None) -> None:
     """Dial until SIGINT or SIGTERM; then stop claiming and wait for the requests in flight.
 
-    Raises what Postgres reports when the database cannot be used, and ClockDiffers.
+    Raises what Postgres reports when the database cannot be used, ClockDiffers, and SettingError where settings for
+    simulated calls meet a provider that is not the simulator.
     """
     stop = stop_event()
     async with _connected(settings, system_clock) as parts:
@@ -140,9 +142,23 @@ def _rules(settings: DialerProcessSettings) -> RuleBook:
     return rules
 
 
+async def _require_simulator(settings: DialerProcessSettings) -> None:
+    """Refuse to place real calls without the rules: a proxy on this machine may stand before Retell itself."""
+    if not settings.ignore_rules and not settings.rules_ahead:
+        return
+    url = settings.retell_url or BASE_URL
+    if not await is_simulator(url):
+        name = "OUTDIAL_CALLING_RULES=ignore" if settings.ignore_rules else "OUTDIAL_CALLING_RULES_AHEAD"
+        raise SettingError(
+            f"{name} is for simulated calls only, and RETELL_BASE_URL ({url}) is not Outdial's simulator (it does not"
+            " serve /_sim/state): unset it, or start the simulator there first"
+        )
+
+
 @asynccontextmanager
 async def _connected(settings: DialerProcessSettings, system_clock: Clock | None = None) -> AsyncIterator[DialerParts]:
     urls, timing = settings.database, settings.timing
+    await _require_simulator(settings)
     async with AsyncExitStack() as stack:
         clients = {
             credential: RetellClient.connect(
