@@ -28,12 +28,24 @@ alter table public.campaigns
   add column lists_required text[] not null default '{}'
     check (lists_required <@ array['national', 'state', 'litigator', 'reassigned']);
 
--- Corrected keys also apply to the campaigns that the contact is already in, and may still be called in. Rows are locked
--- in id order.
+-- Corrected keys also apply to the campaigns that the contact is already in, and may still be called in. A contact that was
+-- skipped because of its place is pending again: the claim decides about the new place. The campaigns of such contacts are
+-- locked first, so that none completes meanwhile, and then contacts, both in id order. The reasons are those of
+-- outdial.domain.contact.
 create or replace function private.copy_zone_key() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
+  perform from public.campaigns m
+  where m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused') and m.id in (
+    select cc.campaign_id
+    from after_update a
+    join before_update b on b.id = a.id
+      and (b.zone_key, b.jurisdiction_key) is distinct from (a.zone_key, a.jurisdiction_key)
+    join public.campaign_contacts cc on cc.contact_id = a.id and cc.status = 'skipped'
+  )
+  order by m.id
+  for share;
   with entered as materialized (
     select cc.id, a.zone_key, a.jurisdiction_key
     from after_update a
@@ -46,6 +58,19 @@ begin
   )
   update public.campaign_contacts cc set zone_key = e.zone_key, jurisdiction_key = e.jurisdiction_key
   from entered e where cc.id = e.id;
+  -- A statement of its own: it sees contacts that a claim skipped while the one above waited for it.
+  update public.campaign_contacts cc
+  set status = 'pending', status_reason = null, updated_at = a.updated_at
+  from after_update a
+  join before_update b on b.id = a.id
+    and (b.zone_key, b.jurisdiction_key) is distinct from (a.zone_key, a.jurisdiction_key)
+  where cc.contact_id = a.id and cc.status = 'skipped'
+    and (cc.status_reason in (
+        'its time zones are never open together in the campaign''s calling hours',
+        'the calling rules of its place allow no call within the campaign''s calling hours')
+      or cc.status_reason like 'calls for the purpose of the campaign are forbidden by the calling rule %')
+    and exists (select from public.campaigns m where m.id = cc.campaign_id
+      and m.status in ('draft', 'scheduled', 'active', 'pausing', 'paused'));
   return null;
 end
 $$;

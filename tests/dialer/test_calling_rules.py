@@ -200,6 +200,34 @@ async def test_a_prohibited_contact_is_called_once_its_rule_no_longer_applies(st
     assert [call.phone for call in (await claim(stage, campaign)).calls] == [banned.contact.phone]
 
 
+@pytest.mark.parametrize(
+    ("statuses", "reopened"), [((), True), (("pausing", "paused"), True), (("cancelling",), False)]
+)
+async def test_a_contact_skipped_for_its_place_is_called_once_the_place_is_corrected(
+    stage: Stage, statuses: tuple[str, ...], reopened: bool
+) -> None:
+    campaign = await create_sales(stage)
+    await create_campaign_contact(stage.look, campaign, **NEW_YORK, next_attempt_at=NOW + HOUR)
+    banned, other = [await create_campaign_contact(stage.look, campaign, **SEATTLE) for _ in range(2)]
+    await claim(stage, campaign)
+    await stage.look.execute("update campaign_contacts set status_reason = 'opted out' where id = $1", other.id)
+    for status in statuses:
+        await stage.look.execute("update campaigns set status = $2 where id = $1", campaign.id, status)
+
+    for entry in (banned, other):
+        await stage.look.execute(
+            "update contacts set zone_key = $2, jurisdiction_key = $3 where id = $1",
+            entry.contact.id,
+            NEW_YORK["zone_key"],
+            NEW_YORK["jurisdiction_key"],
+        )
+
+    assert (await reason_of(stage, banned.id))[0] == ("pending" if reopened else "skipped")
+    assert await reason_of(stage, other.id) == ("skipped", "opted out")
+    if not statuses:
+        assert [call.phone for call in (await claim(stage, campaign)).calls] == [banned.contact.phone]
+
+
 async def test_a_contact_that_a_claim_skips_while_its_rule_is_switched_off_is_pending_again(stage: Stage) -> None:
     campaign = await create_sales(stage)
     banned = await create_campaign_contact(stage.look, campaign, **SEATTLE)
