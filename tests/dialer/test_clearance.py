@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,8 @@ from outdial.dialer.claim import Claimed, Claimer
 from outdial.dialer.clearance import ABANDONED, FIRST_PAUSE, HOOK_REMOVED, LONGEST_PAUSE
 from outdial.dialer.doctor import examine
 from outdial.dialer.place import Placer
+from outdial.dialer.plan import PlannedCall
+from outdial.dialer.starts import StartRenewer
 from outdial.domain.rules import UNRESTRICTED
 from outdial.pre_dial.client import HookClient
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -213,8 +215,15 @@ async def test_the_pauses_grow_and_a_single_call_is_tried_after_each(stage: Stag
     assert tuple(hook_row) == (0, None, None)
 
 
-async def test_starts_that_pass_while_the_hook_thinks_are_given_anew(stage: Stage, hook: HookServer) -> None:
+async def test_calls_meet_their_starts_although_the_hook_takes_nearly_all_its_time(
+    stage: Stage, hook: HookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await hooked(stage, hook, size=4)
+
+    async def renew(_: object, call: PlannedCall) -> None:
+        pytest.fail(f"call {call.id} missed its start")
+
+    monkeypatch.setattr(StartRenewer, "renew", renew)
 
     def slow(request: Mapping[str, Any]) -> object:
         stage.clock.advance(timedelta(seconds=1.9))
@@ -224,9 +233,37 @@ async def test_starts_that_pass_while_the_hook_thinks_are_given_anew(stage: Stag
     await run(stage)
     calls = await stage.rows("calls")
     assert [call["status"] for call in calls] == ["placed"] * 4
-    assert all(call["requested_at"] >= NOW + timedelta(seconds=1.9) for call in calls)
+    starts = sorted(call["requested_at"] for call in calls)
+    assert starts[0] >= NOW + timedelta(seconds=2)
+    assert all(later > earlier for earlier, later in pairwise(starts))
+
+
+async def test_starts_that_pass_while_the_hook_thinks_are_given_anew(stage: Stage, hook: HookServer) -> None:
+    await hooked(stage, hook, size=4)
+
+    def slow(request: Mapping[str, Any]) -> object:
+        stage.clock.advance(timedelta(seconds=2.9))
+        return allow_all(request)
+
+    hook.respond = slow
+    await run(stage)
+    calls = await stage.rows("calls")
+    assert [call["status"] for call in calls] == ["placed"] * 4
+    assert all(call["requested_at"] >= NOW + timedelta(seconds=2.9) for call in calls)
     starts = sorted(call["requested_at"] for call in calls)
     assert all(later > earlier for earlier, later in pairwise(starts))
+
+
+async def test_a_hook_costs_no_starts_of_the_account(stage: Stage, hook: HookServer) -> None:
+    """The next claim comes before the starts of the last are over, so that the account's rate is used in full."""
+    campaign = await hooked(stage, hook, size=60)
+    await stage.look.execute("update provider_accounts set calls_per_second = 10, concurrency_limit = 60")
+    starts = list[datetime]()
+    for _ in range(10):
+        starts += [call.start_at for call in (await claim(stage, campaign)).calls]
+        stage.clock.set((await stage.row("campaigns", campaign.id))["next_batch_at"])
+    assert len(starts) >= 30
+    assert max(later - earlier for earlier, later in pairwise(starts)) <= timedelta(milliseconds=106)
 
 
 async def pause(stage: Stage, campaign: Campaign) -> None:
@@ -337,6 +374,8 @@ async def test_a_hook_that_is_removed_before_it_is_asked_allows_nothing(stage: S
     assert await dialer._clearance.clear(claimed.calls) == []
     [contact] = await stage.rows("campaign_contacts")
     assert (contact["status"], contact["status_reason"]) == ("pending", HOOK_REMOVED)
+    # The starts that were planned with the hook lie ahead.
+    stage.clock.advance(timedelta(seconds=3))
     await run(stage)
     assert len(requested(stage)) == 1, "the organization has no hook any more"
 

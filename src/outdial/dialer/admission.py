@@ -135,7 +135,7 @@ class LimitFacts:
     """The limits of a campaign and its account, with the calls that count against them.
 
     `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
-    `hook_retry_at` is when the next request is due.
+    `hook_retry_at` is when the next request is due. Starts lie at least `hook_time` ahead, so that it can respond.
     """
 
     concurrency_limit: int
@@ -147,6 +147,7 @@ class LimitFacts:
     sharers: int
     pace: Pace
     hook_retry_at: datetime | None = None
+    hook_time: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,9 +382,10 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         sharers=limits.sharers,
     )
     pace = recovered(limits.pace, now)
-    starts = start_slots(pace, now, free if limits.hook_retry_at is None else min(free, 1), horizon)
+    earliest = now + limits.hook_time
+    starts = start_slots(pace, earliest, free if limits.hook_retry_at is None else min(free, 1), horizon)
     if not starts:
-        return Wait(reason=WaitReason.PACING, until=next_claim_at(pace, now, horizon))
+        return Wait(reason=WaitReason.PACING, until=next_claim_at(pace, earliest, horizon) - limits.hook_time)
     return Admit(starts=starts)
 
 

@@ -304,7 +304,8 @@ class Claimer:
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
         await store_pace(connection, lock.account, pace)
-        next_batch_at = next_claim_at(pace, now, self._settings.claim_horizon)
+        hook_time = lock.limits.hook_time
+        next_batch_at = next_claim_at(pace, now + hook_time, self._settings.claim_horizon) - hook_time
         if not due:
             next_batch_at = max(next_batch_at, now + LOCKED_ELSEWHERE)
         await batches.set_next_batch(

@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     admit_place,
     campaign_hours,
 )
+from outdial.dialer.plan import HOOK_TIME
 from outdial.dialer.screening import screening_lists
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_RULE_CAP
@@ -156,8 +157,7 @@ async def examine(
     lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
     books = {each: await read_rules(connection, each, shipped) for each in {row.organization_id for row in rows}}
     for row in rows:
-        lists = lists_of.get(row.organization_id, [])
-        required = [ListKind(kind) for kind in row.lists_required]
+        required, lists = [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, [])
         places = [
             PlaceFacts(
                 place=(place := Place(zone_key, jurisdiction_key)),
@@ -186,6 +186,7 @@ async def examine(
                 sharers=row.sharers,
                 pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
                 hook_retry_at=row.hook_retry_at,
+                hook_time=HOOK_TIME if row.has_hook else timedelta(),
             ),
             missing_lists=missing_lists(
                 required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()

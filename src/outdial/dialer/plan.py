@@ -36,9 +36,12 @@ from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
+from outdial.pre_dial.client import TIMEOUT_S
 from outdial.provider import CallRequest
 
 ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"
+HOOK_TIME: Final = timedelta(seconds=TIMEOUT_S) + timedelta(milliseconds=250)
+"""Time between a claim and its first start where the organization has a pre-dial hook: its response and its storage."""
 CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as spam or blocked by the network"
 
 
@@ -185,6 +188,7 @@ def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCoun
         sharers=counts.sharers,
         pace=pace_of(account),
         hook_retry_at=counts.hook_retry_at,
+        hook_time=HOOK_TIME if counts.has_hook else timedelta(),
     )
 
 

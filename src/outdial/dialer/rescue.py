@@ -18,7 +18,7 @@ from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.clearance import ClearanceGate
 from outdial.dialer.place import CallResponse, Placer, repeated
-from outdial.dialer.plan import PlannedCall, pace_of
+from outdial.dialer.plan import HOOK_TIME, PlannedCall, pace_of
 from outdial.dialer.repeat import window_to_repeat
 from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
 from outdial.dialer.starts import LOCK_WAIT, store_pace
@@ -157,7 +157,9 @@ class Rescuer:
                 return None
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             pace = recovered(pace_of(account), now)
-            slots = start_slots(pace, now, 1, self._settings.claim_horizon)
+            # Claims of an organization with a hook take starts that lie further ahead.
+            horizon = self._settings.claim_horizon + (HOOK_TIME if call.needs_clearance else timedelta())
+            slots = start_slots(pace, now, 1, horizon)
             if not slots:
                 return None
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN

@@ -55,6 +55,7 @@ class AdmissionFactsRow:
     hook_failures: int
     hook_failing_reason: str | None
     hook_retry_at: datetime | None
+    has_hook: bool
     sharers: int
     zone_keys: list[str]
     jurisdiction_keys: list[str]
@@ -120,7 +121,7 @@ select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.sch
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live, coalesce(h.failures, 0) as hook_failures, h.failing_reason as hook_failing_reason,
-  h.retry_at as hook_retry_at,
+  h.retry_at as hook_retry_at, h.organization_id is not null as has_hook,
   (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
     and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
   pending.zone_keys, pending.jurisdiction_keys, pending.first_due_ats, pending.first_reasons
