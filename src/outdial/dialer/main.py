@@ -147,7 +147,12 @@ async def _require_simulator(settings: DialerProcessSettings) -> None:
     if not settings.ignore_rules and not settings.rules_ahead:
         return
     url = settings.retell_url or BASE_URL
-    if not await is_simulator(url):
+    clock = SystemClock()
+    give_up_at = clock.now() + timedelta(seconds=15)
+    # A simulator may be starting at the same time.
+    while (found := await is_simulator(url)) is None and clock.now() < give_up_at:
+        await clock.sleep_until(clock.now() + timedelta(seconds=0.2))
+    if not found:
         name = "OUTDIAL_CALLING_RULES=ignore" if settings.ignore_rules else "OUTDIAL_CALLING_RULES_AHEAD"
         raise SettingError(
             f"{name} is for simulated calls only, and RETELL_BASE_URL ({url}) is not Outdial's simulator (it does not"
