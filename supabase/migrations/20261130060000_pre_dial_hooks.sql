@@ -68,7 +68,7 @@ create trigger calls_clearance before update of cleared_at, hook_result on publi
 
 -- A dialer of an older version knows neither calling rules nor consent nor hooks. It places no calls on this schema: the
 -- decisions that it writes name no rules, and its repeated requests keep their start. The calls of an organization with a
--- hook need clearance, whoever places them.
+-- hook need clearance.
 create function private.check_call_of_dialer() returns trigger
 language plpgsql set search_path = ''
 as $$
