@@ -352,7 +352,7 @@ ON_CALLS = [
         settlements.begin_resend,
         "dialer",
         stays("unknown"),
-        lambda s: {"call_id": s.id, "deadline": LATER + timedelta(seconds=35)},
+        lambda s: {"call_id": s.id, "start_at": LATER, "deadline": LATER + timedelta(seconds=35)},
         "calling",
         CALL,
     ),
@@ -427,11 +427,11 @@ async def test_a_guarded_query_only_moves_from_the_states_it_names(
         tenant = await create_tenant(connection, credential=f"account_{state}")
         user_id = await create_member(connection, tenant.organization_id)
         subject = await arrange(connection, tenant, state)
-        before = await snapshot(connection, subject)
+        before, arguments = await snapshot(connection, subject), named_arguments(guard, subject)
         async with acting(database, guard.actor, tenant.organization_id, user_id) as acting_connection:
             # A query whose row has to be there raises for a state that it does not move.
             with suppress(LookupError):
-                await guard.statement(acting_connection, **named_arguments(guard, subject))
+                await guard.statement(acting_connection, **arguments)
         after = await snapshot(connection, subject)
         if after != before:
             moved[state] = after[0]

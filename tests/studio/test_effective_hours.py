@@ -169,4 +169,4 @@ async def test_the_preview_of_an_import_counts_contacts_whom_the_rules_keep_away
             "rule_id": "US-WA-AUTOMATED",
         },
     ]
-    assert "The calling rules keep these contacts from being called: 2 contacts in Spain: no rule" in page
+    assert "The calling rules exclude these contacts: 2 contacts in Spain: no rule" in page

@@ -154,7 +154,7 @@ async def test_contacts_in_a_country_without_a_rule_are_counted_and_its_check_ca
     after = (await admin_client.get(f"{api}/overview")).json()
     covered = main_of((await admin.get(f"{base}/ES-NO-RULE")).text)
 
-    assert "Spain has a rule This check changes nothing" in covered
+    assert "Spain has a rule This check has no effect" in covered
     assert "3 contacts in Spain: not called." in before
     assert "France" not in before.partition("State or country")[0]
     assert "Spain has no rule" in check

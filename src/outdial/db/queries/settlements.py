@@ -341,6 +341,8 @@ select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.
     and d.purpose in ('any', m.purpose) limit 1) is not null as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone
     and c.basis in ('written', 'express') and c.scope in ('any', m.purpose) and c.revoked_at is null
+    and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
+      and r.basis = 'none' and r.scope in ('any', m.purpose) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
   array(select n.list_id from screened_numbers n where n.organization_id = t.organization_id and n.phone = t.phone)
     as listed_on,

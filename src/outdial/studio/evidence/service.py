@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from outdial.campaigns.erasure import is_erased
 from outdial.db.queries import contacts
 from outdial.db.queries.proofs import evidence_pack
 from outdial.domain.errors import DomainError
@@ -78,7 +79,7 @@ async def phone_of_contact(context: OrganizationContext, contact_id: UUID) -> st
     """Return the phone of a contact; raises ResourceNotFound, also for an erased contact."""
     async with context.transaction() as connection:
         row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
-    if row is None:
+    if row is None or is_erased(row.phone):
         raise ResourceNotFound("Contact not found")
     return row.phone
 
