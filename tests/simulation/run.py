@@ -37,8 +37,8 @@ from tests.support.postgres import Scratch
 
 # A Monday, 13:00 in London: the Americas are about to open, and a weekend lies ahead of the longest runs.
 START = datetime(2026, 3, 9, 13, 0, tzinfo=UTC)
-# States and countries with hours, caps and a ban of their own, a contact in one of two states, and a country without a
-# rule until its check is switched off.
+# States and countries with hours, caps and a ban of their own, a contact in one of two states, a country without a rule
+# and two without one for surveys, until their checks are switched off.
 PLACES = (
     ("America/New_York", "US-NY"),
     ("America/Chicago|America/New_York", "US-IN|US-KY"),
@@ -52,7 +52,7 @@ PLACES = (
     ("Europe/Paris", "FR"),
     ("Asia/Kolkata", "IN"),
 )
-WITHOUT_RULE = "IN-NO-RULE"
+WITHOUT_RULE = ("IN-NO-RULE", "GB-NO-RULE", "FR-NO-RULE")
 OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
 QUICK_RETRIES = (
     '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["1h"]}, "max_faults": 4}'
@@ -257,7 +257,8 @@ class Run:
         """What people do meanwhile: pause, resume, and put numbers on the do-not-call list."""
         now = self.clock.now()
         if self._healed or self.chance.random() < 0.01:
-            await self._switch_off(WITHOUT_RULE, now)
+            for rule_id in WITHOUT_RULE:
+                await self._switch_off(rule_id, now)
         if self._healed:
             for campaign_id in self.campaigns:
                 async with self.api.as_service() as connection:
