@@ -42,6 +42,7 @@ PYTHON_TYPES: dict[str, type] = {
 # Columns that are nullable in a table of the query, and why they are not null in its rows.
 NEVER_NULL = {
     ("call_buckets", "outcome"): "coalesced",
+    ("call_places", "decided_at"): "a case with an else, of columns that are never null",
     ("count_calls", "cost_cents"): "coalesced",
     ("count_calls", "duration_ms"): "coalesced",
     ("count_uncallable", "reason"): "a case with an else",

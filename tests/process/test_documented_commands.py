@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -13,6 +15,7 @@ import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
 from tests.support.documented import ROOT, Example, Project, examples, install_programs, running_stack
+from tests.support.factories import Tenant, create_call, create_campaign, create_campaign_contact, create_contact
 from tests.support.postgres import Scratch
 from tests.support.processes import TIMEOUT_S
 
@@ -78,7 +81,7 @@ def write_settings(project: Project, owner: str) -> None:
     """Set up a database as docs/deploying.md says, and write the settings of the processes, filled in."""
     project.run("outdial db push", SUPABASE_DB_URL=owner)
     printed = project.run("outdial db credentials; outdial keys create", SUPABASE_DB_URL=owner)
-    values = dict(line.split("=", 1) for line in printed.splitlines())
+    values = dict(line.split("=", 1) for line in printed.splitlines()) | {"OUTDIAL_ERASURE_KEY": secrets.token_hex(32)}
     (project.directory / "etc").mkdir(exist_ok=True)
     for file in ("outdial.env", "outdial-studio.env", "outdial-dialer.env", "outdial-jobs.env"):
         lines = []
@@ -89,6 +92,27 @@ def write_settings(project: Project, owner: str) -> None:
         (project.directory / "etc" / file).write_text("\n".join(lines))
 
 
+async def prepare_law(project: Project, example: Example, text: str) -> str:
+    """Make the files, rows and secrets that the pages on the law and its proof expect."""
+    # The organization of the stack, and the head of its audit log.
+    text = text.replace("--organization Acme", "--organization Demo")
+    if "--expect-head" in text:
+        printed = await asyncio.to_thread(project.run, "outdial verify audit")
+        text = re.sub(r"(?<=--expect-head )\S+", re.findall("[0-9a-f]{64}", printed)[0], text)
+    match example.page:
+        case "docs/calling-rules.md":
+            (project.directory / "spain.json").write_text(next(examples(example.page, "json")).text)
+        case "docs/consent-and-screening.md":
+            for name in ("national.txt", "texas.csv"):
+                (project.directory / name).write_text("+12125550199\n")
+        case "docs/evidence.md" if "outdial evidence" in text:
+            [documented] = re.findall("outdial evidence call ([0-9a-f-]+)", text)
+            await create_documented_call(project, UUID(documented))
+        case "docs/pre-dial-hook.md":
+            text = f"export OUTDIAL_HOOK_SECRET={secrets.token_hex(32)}\n{text}"
+    return text
+
+
 async def prepare(project: Project, example: Example, database: Scratch) -> str:
     """Make what a block expects to exist, and return its text with the values that only a run provides."""
     text = example.text.replace("postgresql://postgres:...@db.example.com/postgres", tcp_url(database))
@@ -97,6 +121,7 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
     if "SUPABASE_DB_URL" not in text and re.search("^outdial organization create", text, re.MULTILINE):
         await asyncio.to_thread(project.run, "outdial db push", SUPABASE_DB_URL=tcp_url(database))
         text = f"export SUPABASE_DB_URL={tcp_url(database)} OUTDIAL_PASSWORD=correct-horse-battery\n{text}"
+    text = await prepare_law(project, example, text)
     match example.page:
         case "docs/importing.md":
             project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
@@ -120,6 +145,20 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
                 call = await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
             text = text.replace("CALL_ID", call.json()["call_id"])
     return text
+
+
+async def create_documented_call(project: Project, call_id: UUID) -> None:
+    """Make the campaign, the contact and the call that docs/evidence.md names."""
+    connection = await asyncpg.connect(project.addresses["database_url"])
+    try:
+        account = await connection.fetchrow("select id, organization_id, credential from provider_accounts limit 1")
+        tenant = Tenant(account["organization_id"], account["id"], account["credential"])
+        campaign = await create_campaign(connection, tenant, name="Spring renewals", status="draft", next_batch_at=None)
+        contact = await create_contact(connection, tenant.organization_id, phone="+12125550123")
+        entry = await create_campaign_contact(connection, campaign, contact)
+        await create_call(connection, entry, id=call_id, status="ended")
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("slug", ["hello", "first", "second"])
