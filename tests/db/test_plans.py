@@ -409,5 +409,6 @@ async def test_counting_what_a_campaign_will_not_call_reads_each_table_about_onc
         plan = await explain(asking_connection, sql_of(launch.count_uncallable), arguments, generic=False)
         found = [scan for scan in scans(plan) if scan.table in BIG]
 
-    # 50,000 contacts, 50,000 screened numbers, 30,000 consents and 100,000 opt-outs: a probe per contact reads more.
-    assert sum(scan.rows for scan in found) <= 5 * CONTACTS, found
+    # 50,000 contacts, 50,000 screened numbers, 30,000 consents, read again for refusals, and 100,000 opt-outs: a probe
+    # per contact reads more.
+    assert sum(scan.rows for scan in found) <= 280_000, found

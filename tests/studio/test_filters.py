@@ -96,7 +96,7 @@ async def test_selected_events_are_replayed_and_no_others(
     client, browser = await client_for(own.users["operator"]), await browser_for(own.users["operator"])
 
     done = await client.post(f"{api(own, 'inbox')}/replay", json={"ids": [three, one, one, theirs, 2**62]})
-    assert done.json() == {"replayed": 2}
+    assert done.json() == {"replayed": 2, "without_body": 0}
     assert await pending(connection) == {"my one", "my three"}
 
     listed = await browser.get(page(own, "inbox"))

@@ -104,7 +104,7 @@ async def test_replay_resets_a_range_of_events_and_is_audited(
 
     done = await client.post(f"{base(own)}/replay", json={"first_id": wanted, "status": "quarantined"})
 
-    assert done.json() == {"replayed": 1}
+    assert done.json() == {"replayed": 1, "without_body": 0}
     assert await status_of(connection, wanted) == "pending"
     assert await status_of(connection, spared) == "applied"
     entry = await connection.fetchrow("select actor, action from audit_log order by id desc limit 1")

@@ -84,7 +84,10 @@ CONTACT = CampaignContactDetail(
         ),
         (
             replace(CONTACT, purpose="survey"),
-            NextCall(at=NOW, reason="Due as soon as a line is free. 1 of 3 attempts made."),
+            NextCall(
+                at=None,
+                reason="No calling rule for France for survey calls: add one or switch the check off under Rules.",
+            ),
         ),
     ],
 )

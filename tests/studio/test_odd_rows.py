@@ -18,6 +18,8 @@ ROUTES = [
 ]
 # A stream of changes, and a function host that does not run beside these tests.
 LEFT_OUT = ("/live", "/functions")
+# A report on hours that cannot be read says so, and the list of rules reports a rule that cannot be read.
+REPORTED = {"/launch-report": 400, "/rules/{rule_id}": 404}
 WRITABLE = """
     select distinct p.table_name, p.column_name
     from information_schema.column_privileges p
@@ -58,7 +60,8 @@ async def test_json_of_an_unexpected_shape_breaks_no_list_and_no_page(
         known = {**rows.own, **{name: rows.own[row] for name, row in rule.uses.items()}}
         url = PARAMETER.sub(lambda found, known=known: known[found[1]], route.path)
         response: httpx.Response = await (client if route.is_api else browser.client).get(url)
-        if response.status_code != rule.answers:
+        reported = [status for ending, status in REPORTED.items() if route.path.endswith(ending)]
+        if response.status_code not in (rule.answers, *reported):
             failed[str(route)] = (response.status_code, response.text[-300:])
     assert failed == {}, written
 
