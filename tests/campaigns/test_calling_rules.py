@@ -13,12 +13,12 @@ from outdial.campaigns.calling_rules import (
     RuleSwitchChange,
     add_rule,
     missing_country,
-    organization_rules,
     switch_rule,
 )
 from outdial.campaigns.errors import InvalidSwitch, RuleIdTaken
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.session import Connection, Database
+from outdial.dialer.organization_rules import organization_rules
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
 from outdial.domain.errors import InvalidRule
 from outdial.domain.place import Place

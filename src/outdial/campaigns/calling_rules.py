@@ -17,7 +17,6 @@ from outdial.domain.errors import InvalidRule
 from outdial.domain.ids import new_id
 from outdial.domain.rule_parsing import parse_rule, rule_document
 from outdial.domain.rules import NO_RULE_SUFFIX, CallingRule, RuleBook
-from outdial.rules.organization import rules_of_organization
 
 OWN_PREFIX: Final = "OWN-"
 """How the ids of an organization's own rules start; no shipped rule has such an id."""
@@ -36,12 +35,6 @@ class RuleSwitchChange:
     rule_id: str
     is_off: bool
     reason: str
-
-
-async def organization_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:
-    """Return the rules that apply to an organization; raises InvalidRule for a stored rule that cannot be read."""
-    stored = await calling_rules.rules_of(connection, organization_id=organization_id)
-    return rules_of_organization(shipped, switched_off=stored.switched_off, own_rules=stored.own_rules)
 
 
 async def add_rule(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from outdial.campaigns.calling_rules import RuleSwitchChange, add_rule, organization_rules, switch_rule
+from outdial.campaigns.calling_rules import RuleSwitchChange, add_rule, switch_rule
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_campaign, find_organization, read_object, read_time
@@ -17,6 +17,7 @@ from outdial.clock import SystemClock
 from outdial.db.queries import calling_rules, campaigns
 from outdial.db.rows import required
 from outdial.db.session import Database
+from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.screening import screening_lists
 from outdial.domain.calling_hours import CallingHours, parse_calling_hours
 from outdial.domain.explaining.permission_gates import permission_gates

@@ -28,6 +28,7 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.invariants import check_claim
+from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import (
     DeferredContact,
     PlannedCall,
@@ -50,9 +51,8 @@ from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind
 from outdial.domain.rule_parsing import rule_document
-from outdial.domain.rules import UNRESTRICTED, CallingRule, RuleBook
+from outdial.domain.rules import CallingRule, RuleBook
 from outdial.provider import VoiceProvider
-from outdial.rules.organization import rules_of_organization
 from outdial.settings import DialerSettings
 
 DEADLINE_MARGIN: Final = timedelta(seconds=5)
@@ -191,7 +191,8 @@ class Claimer:
         lists = await screening_lists(connection, campaign.organization_id)
         required = [ListKind(kind) for kind in campaign.lists_required]
         stored, today = list(lists.values()), now.date()
-        hours = await self._hours_of(connection, campaign)
+        rules = await organization_rules(connection, campaign.organization_id, self._rules)
+        hours = campaign_hours(campaign.calling_hours, campaign.purpose, rules)
         facts = [
             PlaceFacts(
                 place=(place := Place(row.zone_key, row.jurisdiction_key)),
@@ -220,13 +221,6 @@ class Claimer:
         if isinstance(lock, Wait):
             return await self._wait(connection, campaign.id, lock, now)
         return await self._take(connection, lock, places.open, screening_of(campaign, lists), now)
-
-    async def _hours_of(self, connection: Connection, campaign: batches.LockedCampaign) -> CampaignHours:
-        if self._rules is UNRESTRICTED:
-            return campaign_hours(campaign.calling_hours, campaign.purpose, self._rules)
-        row = await calling_rules.rules_of(connection, organization_id=campaign.organization_id)
-        rules = rules_of_organization(self._rules, switched_off=row.switched_off, own_rules=row.own_rules)
-        return campaign_hours(campaign.calling_hours, campaign.purpose, rules)
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias, assert_never
 from uuid import UUID
 
-from outdial.db.queries import batches, calling_rules
+from outdial.db.queries import batches
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
     Admission,
@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     admit_place,
     campaign_hours,
 )
+from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import HOOK_TIME
 from outdial.dialer.screening import screening_lists
 from outdial.domain.campaign import CampaignStatus
@@ -37,8 +38,7 @@ from outdial.domain.pacing import Pace, fair_share
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose
-from outdial.domain.rules import UNRESTRICTED, CallingRule, EffectiveWindow, NoRules, RuleBook
-from outdial.rules.organization import readable_rules, rules_of_organization
+from outdial.domain.rules import CallingRule, EffectiveWindow, NoRules, RuleBook
 
 FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
@@ -211,11 +211,7 @@ async def read_rules(connection: Connection, organization_id: UUID, shipped: Rul
 
     While one cannot be read, the dialer fails on its campaigns, and the reason is recorded with each of them.
     """
-    if shipped is UNRESTRICTED:
-        return shipped
-    row = await calling_rules.rules_of(connection, organization_id=organization_id)
-    own_rules = readable_rules(row.own_rules)
-    return rules_of_organization(shipped, switched_off=row.switched_off, own_rules=own_rules)
+    return await organization_rules(connection, organization_id, shipped, skip_unreadable=True)
 
 
 def diagnose(facts: DialingFacts, now: datetime) -> Diagnosis | None:

@@ -6,16 +6,16 @@ Up to an hour lies between the two requests. Consent may have been revoked meanw
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.queries import calling_rules, settlements
+from outdial.db.queries import settlements
 from outdial.db.session import Connection
 from outdial.dialer.admission import Admit, CampaignHours, ContactFacts, admit_contact, campaign_hours, may_ring
+from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import capping_rules
 from outdial.dialer.screening import Screening, screening_lists, screening_of
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind
 from outdial.domain.rules import EffectiveWindow, RuleBook
-from outdial.rules.organization import rules_of_organization
 
 
 async def window_to_repeat(
@@ -26,12 +26,9 @@ async def window_to_repeat(
     `rules` are the shipped ones; what the organization changes about them is read here.
     """
     facts = await settlements.repeat_facts(connection, call_id=call_id)
-    row = await calling_rules.rules_of(connection, organization_id=organization_id)
-    book = rules_of_organization(rules, switched_off=row.switched_off, own_rules=row.own_rules)
-    hours, place = (
-        campaign_hours(facts.calling_hours, facts.purpose, book),
-        Place(facts.zone_key, facts.jurisdiction_key),
-    )
+    book = await organization_rules(connection, organization_id, rules)
+    hours = campaign_hours(facts.calling_hours, facts.purpose, book)
+    place = Place(facts.zone_key, facts.jurisdiction_key)
     window = hours.at(place)
     if not may_ring(window, now):
         return None
