@@ -327,12 +327,10 @@ class RuleBook:
 
     def default_window(self, place: Place, purpose: Purpose, at: datetime) -> EffectiveWindow | None:
         """Return when the default hours alone are open, None if rules set hours everywhere in the place at a time."""
-        window = self._build_window(_NO_HOURS, place, purpose)
-        if self.default_hours is None:
-            return None
-        default = _DefaultHours(self.default_hours, self._setting(place, window.rules))
+        window = self.window(_NO_HOURS, place, purpose)
+        default = self._default_in(place, window.rules)
         days = [local_time(window.judged_at(at), schedule.zone).date() for schedule in window.schedules]
-        if not any(default.counts_on(day) for day in days):
+        if default is None or not any(default.counts_on(day) for day in days):
             return None
         alone = _RuledHours(None, (), self.calendars, default)
         return EffectiveWindow(
@@ -382,20 +380,23 @@ class RuleBook:
             zones = zones_of(place.zone_key)
         except UnknownZone:
             return ()
-        default = None if self.default_hours is None else _DefaultHours(self.default_hours, self._setting(place, rules))
-        local = _RuledHours(hours, tuple(rule for rule in rules if rule.zone is None), self.calendars, default)
+        ruled_locally = tuple(rule for rule in rules if rule.zone is None)
+        local = _RuledHours(hours, ruled_locally, self.calendars, self._default_in(place, rules))
         schedules = [LocalSchedule(zone, local) for zone in zones]
         for name in sorted({rule.zone for rule in rules if rule.zone is not None}):
             own = _RuledHours(None, tuple(rule for rule in rules if rule.zone == name), self.calendars)
             schedules.append(LocalSchedule(ZoneInfo(name), own))
         return tuple(schedules)
 
-    def _setting(self, place: Place, rules: tuple[CallingRule, ...]) -> tuple[tuple[CallingRule, ...], ...]:
+    def _default_in(self, place: Place, rules: tuple[CallingRule, ...]) -> "_DefaultHours | None":
+        if self.default_hours is None:
+            return None
         # For each jurisdiction of the place, the rules that certainly apply there and set hours.
-        return tuple(
+        setting = tuple(
             tuple(rule for rule in rules if rule.week is not None and self._names(rule, jurisdiction))
             for jurisdiction in place.jurisdictions
         )
+        return _DefaultHours(self.default_hours, setting)
 
     def _names(self, rule: CallingRule, jurisdiction: str) -> bool:
         country = jurisdiction.partition("-")[0]
