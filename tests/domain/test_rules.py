@@ -246,6 +246,17 @@ def test_a_country_opens_from_the_day_on_which_its_first_rule_is_in_force() -> N
     assert calls.is_open(datetime(2026, 12, 1, 5, tzinfo=UTC))
 
 
+def test_a_rule_of_one_province_does_not_open_the_other_one_of_an_area_code() -> None:
+    for province, other in (("CA-NS", "CA-PE"), ("CA-PE", "CA-NS")):
+        mine = shipped_rules().for_organization(frozenset(), (rule(jurisdiction=province),))
+
+        either = mine.window(ALWAYS, Place("America/Halifax", "CA-NS|CA-PE"), Purpose.SURVEY)
+
+        assert either.blocked_at(NOON) == NoRules(("CA",))
+        assert mine.window(ALWAYS, Place("America/Halifax", province), Purpose.SURVEY).blocked_at(NOON) is None
+        assert mine.window(ALWAYS, Place("America/Halifax", other), Purpose.SURVEY).blocked_at(NOON) == NoRules(("CA",))
+
+
 def test_an_unknown_zone_is_never_open() -> None:
     nowhere = shipped_rules().window(ALWAYS, Place("Mars/Base", "US-TX"), Purpose.SALES)
 

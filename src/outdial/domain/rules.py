@@ -246,7 +246,7 @@ class EffectiveWindow:
             return KeysMissing()
         day = moment.date()
         missing = [name for name, rules in self._covering.items() if not any(rule.in_force_on(day) for rule in rules)]
-        return NoRules(tuple(missing)) if missing else None
+        return NoRules(tuple(dict.fromkeys(name.partition("-")[0] for name in missing))) if missing else None
 
 
 class RuleBook:
@@ -280,6 +280,7 @@ class RuleBook:
         """The day of the newest check of a shipped rule."""
         self._restricted = pack_date is not None
         self._covered = frozenset(self.rules if covered is None else covered)
+        self._known = self._covered.union(self.rules)
         self._by_id = {rule.id: rule for rule in self.rules}
         self._window = lru_cache(maxsize=4096)(self._build_window)
         self._for_organization = lru_cache(maxsize=256)(self._build_for_organization)
@@ -403,14 +404,15 @@ class RuleBook:
         return rule.jurisdiction in (jurisdiction, country) or country in self.groups.get(rule.jurisdiction, ())
 
     def _covering(self, place: Place, purpose: Purpose) -> dict[str, tuple[CallingRule, ...]]:
-        # The countries of the place, each with the rules for the purpose that are of that very country.
+        # The jurisdictions of the place, each with the rules for the purpose that are of it or of its country.
         covering = {}
         for jurisdiction in place.jurisdictions:
             country = jurisdiction.partition("-")[0]
             if country + NO_RULE_SUFFIX not in self.switched_off:
-                known = {*self._covered, *self.rules}
-                covering[country] = tuple(
-                    rule for rule in known if rule.jurisdiction in (country, jurisdiction) and purpose in rule.purposes
+                covering[jurisdiction] = tuple(
+                    rule
+                    for rule in self._known
+                    if rule.jurisdiction in (country, jurisdiction) and purpose in rule.purposes
                 )
         return covering
 
