@@ -106,10 +106,11 @@ def wrong_rules(book: RuleBook, law: Law, place: Place, purpose: Purpose, days: 
     for day in days:
         at = datetime.combine(day, time(18), UTC)
         rows = local_law.in_force(at, place.zone_key.split("|"))
-        listed = sorted(rule.id for rule in hours.rules_at(at))
+        rules = hours.rules_at(at)
+        listed = sorted(rule.id for rule in rules)
         if listed != sorted(row["id"] for row in rows):
             yield f"{place} {purpose} {at}: {listed}"
-        caps = {(cap.count, cap.period) for cap in hours.caps_at(at)}
+        caps = {(rule.cap.count, rule.cap.period) for rule in rules if rule.cap is not None}
         if caps != {(row["cap"]["count"], period(row["cap"]["period"])) for row in rows if "cap" in row}:
             yield f"{place} {purpose} {at}: {caps}"
 

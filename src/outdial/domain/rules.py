@@ -230,10 +230,6 @@ class EffectiveWindow:
         days = {local_time(moment, schedule.zone).date() for schedule in self.schedules}
         return tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
 
-    def caps_at(self, at: datetime) -> tuple[RuleCap, ...]:
-        """Return the caps of the rules in force, each once."""
-        return tuple(dict.fromkeys(rule.cap for rule in self.rules_at(at) if rule.cap is not None))
-
     def _is_banned_for_good(self, moment: datetime) -> bool:
         # Spares the walk through 400 days in 40 zones. If it was in force a day ago, it is on every local date.
         day = moment.date() - timedelta(days=1)
