@@ -13,7 +13,7 @@ import typer
 from outdial.campaigns.erasure import without_erased
 from outdial.cli import privacy
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.finding import find_organization, read_numbers
+from outdial.cli.finding import Organization, find_organization, read_numbers
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import do_not_call
@@ -39,7 +39,6 @@ Numbers = Annotated[
 ]
 File = Annotated[Path | None, typer.Option(help="File with one number per line; - reads standard input.")]
 Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 
 
 @app.command()

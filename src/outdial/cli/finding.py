@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+import typer
 
 from outdial.cli.errors import AmbiguousName, InvalidArgument, UnknownName
 from outdial.db.queries import campaigns, organizations
 from outdial.db.session import Connection
-from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 
 SHORTEST_PREFIX = 4
+
+Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 
 
 async def find_organization(connection: Connection, reference: str | None) -> UUID:
@@ -84,6 +87,22 @@ def read_time(option: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         raise InvalidArgument(f"{option}: {text!r} is not a time such as 2026-12-01T09:00:00Z") from None
+
+
+def read_zoned_time(option: str, text: str | None) -> datetime | None:
+    """Return the time in `text`, which must have a zone."""
+    time = read_time(option, text)
+    if time is not None and time.tzinfo is None:
+        raise InvalidArgument(f"{option}: must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    return time
+
+
+def read_phone(text: str, region: str | None = None) -> Phone:
+    """Return the number of the argument PHONE, in E.164 or in the national format of `region`."""
+    phone = parse_phone(text, region)
+    if isinstance(phone, InvalidPhone):
+        raise InvalidArgument(f"PHONE: {text!r}: {phone.reason}; use E.164, such as +14155550100")
+    return phone
 
 
 def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:

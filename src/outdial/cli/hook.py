@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from outdial.cli.errors import InvalidArgument, UnknownName
-from outdial.cli.finding import find_organization
+from outdial.cli.finding import Organization, find_organization
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.queries import audit
@@ -21,7 +21,6 @@ app = typer.Typer(
 )
 clock = SystemClock()
 
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 Secret = Annotated[
     str,
     typer.Option(

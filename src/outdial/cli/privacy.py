@@ -21,7 +21,7 @@ from outdial.campaigns.retention_policy import (
 )
 from outdial.campaigns.subject import export_subject as read_subject
 from outdial.cli.errors import ActionRefused, InvalidArgument
-from outdial.cli.finding import find_organization, read_numbers
+from outdial.cli.finding import Organization, find_organization, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import erasures as erasure_queries
@@ -33,7 +33,6 @@ clock = SystemClock()
 
 PhoneNumber = Annotated[str, typer.Argument(metavar="PHONE", help="Phone number in E.164, or national with --region.")]
 Region = Annotated[str | None, typer.Option(help="Country of a number without a country code, such as US.")]
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 KEEP = "keep"
 
 
@@ -49,7 +48,7 @@ def erase(
     The contact is erased at once. The jobs process removes it from files and logs, and the dialer deletes its calls at
     Retell: outdial contacts erasures shows when that is done. Needs OUTDIAL_ERASURE_KEY.
     """
-    number = _read_phone(phone, region)
+    number = read_phone(phone, region).e164
     if not yes:
         typer.confirm(f"Erase everything about {number}? This cannot be undone.", abort=True)
     keys, now = erasure_keys(), clock.now()
@@ -104,7 +103,7 @@ def erasures(
 
 def export_subject(phone: PhoneNumber, region: Region = None, organization: Organization = None) -> None:
     """Print all data about a phone as JSON."""
-    number, keys = _read_phone(phone, region), erasure_keys()
+    number, keys = read_phone(phone, region).e164, erasure_keys()
 
     async def work(database: Database) -> dict[str, Any]:
         async with database.as_service() as connection:
@@ -153,13 +152,6 @@ def retention(
         return
     shown = {kind.label.removesuffix(", in days"): _days(getattr(policy, kind.name)) for kind in KINDS}
     print_pairs(shown | {"Legal hold": policy.legal_hold_reason if policy.legal_hold else "no"})
-
-
-def _read_phone(text: str, region: str | None) -> str:
-    good, bad = read_numbers([text], region)
-    if bad:
-        raise InvalidArgument(f"PHONE: {text!r} {bad[0].reason}")
-    return good[0]
 
 
 def _read_days(name: str, text: str) -> int | None:

@@ -11,7 +11,7 @@ import typer
 from outdial.campaigns.calling_rules import RuleSwitchChange, add_rule, switch_rule
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, find_organization, read_object, read_time
+from outdial.cli.finding import Organization, find_campaign, find_organization, read_object, read_phone, read_zoned_time
 from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import calling_rules, campaigns
@@ -34,7 +34,7 @@ from outdial.domain.geography.countries import find_country
 from outdial.domain.geography.place_names import place_name
 from outdial.domain.location import StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import scopes_of
-from outdial.domain.phone import InvalidPhone, Phone, parse_phone
+from outdial.domain.phone import Phone
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.rule_parsing import rule_document
@@ -55,18 +55,17 @@ SOURCES: Final = {
     "conflict": "the sources disagree, so all of them apply",
 }
 
-Organization = Annotated[
+BookOrganization = Annotated[
     str | None,
     typer.Option(help="Organization id or name (default: the shipped rules, without a database)."),
 ]
-ChangedOrganization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="Id of the rule, such as US-TX-HOURS.")]
 Reason = Annotated[str, typer.Option(help="Reason, recorded in the audit log.")]
 
 
 @app.command("list")
 def list_rules(
-    organization: Organization = None,
+    organization: BookOrganization = None,
     jurisdiction: Annotated[
         str | None, typer.Option(help="Only rules that apply there: a code such as US-TX or GB.")
     ] = None,
@@ -98,7 +97,7 @@ def list_rules(
 
 
 @app.command()
-def show(rule_id: RuleId, organization: Organization = None, as_json: AsJson = False) -> None:
+def show(rule_id: RuleId, organization: BookOrganization = None, as_json: AsJson = False) -> None:
     """Show a rule with all its fields."""
     rule = _book(organization).rule(rule_id)
     if rule is None:
@@ -140,7 +139,7 @@ def explain(
     campaign: Annotated[
         str | None, typer.Option(help="Campaign whose hours, purpose and contact to include; needs the database.")
     ] = None,
-    organization: Organization = None,
+    organization: BookOrganization = None,
     as_json: AsJson = False,
 ) -> None:
     """Explain whether a number may be called at a time: every gate, and the next allowed minute.
@@ -148,10 +147,8 @@ def explain(
     Without --campaign and --organization, only the number, the options and the shipped rules are evaluated: no database
     is needed, and calling hours, the do-not-call list and caps are left out.
     """
-    moment = read_time("--at", at) or clock.now()
-    if moment.tzinfo is None:
-        raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
-    number = _read_phone(phone, country)
+    moment = read_zoned_time("--at", at) or clock.now()
+    number = read_phone(phone, find_country(country) if country else None)
     stated = StatedPlace(timezone=timezone, country=country, region=state, postal_code=postal_code)
     question = _Question(number=number, stated=stated, at=moment, purpose=purpose)
     if campaign is None and organization is None:
@@ -166,7 +163,7 @@ def explain(
 
 
 @app.command("off")
-def switch_off(rule_id: RuleId, reason: Reason, organization: ChangedOrganization = None) -> None:
+def switch_off(rule_id: RuleId, reason: Reason, organization: Organization = None) -> None:
     """Switch a rule off for an organization, with a reason.
 
     ES-NO-RULE lets Spain be called without a rule.
@@ -175,7 +172,7 @@ def switch_off(rule_id: RuleId, reason: Reason, organization: ChangedOrganizatio
 
 
 @app.command("on")
-def switch_on(rule_id: RuleId, reason: Reason, organization: ChangedOrganization = None) -> None:
+def switch_on(rule_id: RuleId, reason: Reason, organization: Organization = None) -> None:
     """Switch a rule on again for an organization, with a reason."""
     _switch(RuleSwitchChange(rule_id=rule_id, is_off=False, reason=reason), organization)
 
@@ -183,7 +180,7 @@ def switch_on(rule_id: RuleId, reason: Reason, organization: ChangedOrganization
 @app.command()
 def add(
     rule: Annotated[str, typer.Argument(help="The rule as JSON or @FILE. See docs/calling-rules.md for its fields.")],
-    organization: ChangedOrganization = None,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a rule of the organization's own. Its id starts with OWN-; without one, it gets the next free number."""
@@ -381,14 +378,6 @@ def _switch(change: RuleSwitchChange, organization: str | None) -> None:
     changed = as_service(work)
     state = "off" if change.is_off else "on"
     console.print(f"{change.rule_id} is {state}." if changed else f"{change.rule_id} is already {state}.")
-
-
-def _read_phone(text: str, country: str | None) -> Phone:
-    code = find_country(country) if country else None
-    found = parse_phone(text, code)
-    if isinstance(found, InvalidPhone):
-        raise InvalidArgument(f"{text!r}: {found.reason}; use E.164, such as +14155550100")
-    return found
 
 
 def _warn(book: RuleBook) -> None:

@@ -19,7 +19,7 @@ from outdial.campaigns.permission.screening_lists import (
     upload_screening_list,
 )
 from outdial.cli.errors import ActionRefused, InvalidArgument
-from outdial.cli.finding import find_organization
+from outdial.cli.finding import Organization, find_organization
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import screening
@@ -39,8 +39,6 @@ _BAR_COLUMNS: Final = (
     TextColumn("{task.fields[numbers]:,} numbers, {task.fields[refused]:,} invalid lines"),
     TimeRemainingColumn(),
 )
-
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 
 
 @app.command()

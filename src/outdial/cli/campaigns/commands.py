@@ -26,7 +26,7 @@ from outdial.cli.finding import (
     maybe_organization,
     read_numbers,
     read_pairs,
-    read_time,
+    read_zoned_time,
 )
 from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
@@ -241,9 +241,7 @@ def decide(
     Events that arrive later do not overturn the decision. `call_again` keeps the attempts used so far. `never_call`
     also puts the number on the do-not-call list.
     """
-    call_at = read_time("--at", at)
-    if call_at is not None and call_at.tzinfo is None:
-        raise InvalidArgument("--at: must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    call_at = read_zoned_time("--at", at)
     if note is not None and len(note) > LONGEST_DECISION_NOTE:
         raise InvalidArgument(f"--note: may have at most {LONGEST_DECISION_NOTE} characters")
     good, _ = read_numbers([phone], None)

@@ -11,7 +11,7 @@ from outdial.campaigns.create import CampaignSettings, create_campaign, stored_s
 from outdial.campaigns.edit import Edited, edit_campaign
 from outdial.campaigns.lifecycle import Actor, Conflict
 from outdial.cli.errors import ActionRefused, InvalidArgument
-from outdial.cli.finding import find_campaign, find_organization, read_object, read_pairs, read_time
+from outdial.cli.finding import Organization, find_campaign, find_organization, read_object, read_pairs, read_time
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.queries import campaigns
@@ -26,7 +26,6 @@ from outdial.stack.local import as_service
 clock = SystemClock()
 
 CampaignName = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Id, start of the id, or name.")]
-Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
 _Hours = Annotated[
     str | None,
     typer.Option(help='Calling hours: always, JSON, or @FILE with JSON (default: {"weekdays": [["09:00", "20:00"]]}).'),

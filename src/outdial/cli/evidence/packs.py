@@ -10,12 +10,11 @@ from uuid import UUID
 import typer
 
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.finding import find_campaign, find_organization
+from outdial.cli.finding import Organization, find_campaign, find_organization, read_phone
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.queries import audit
 from outdial.db.session import Connection, Database, encode_json
-from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.evidence.file import pack_chunks
 from outdial.evidence.pack import EvidenceKind, EvidencePack, EvidenceSubject, find_subject
 from outdial.stack.local import as_service
@@ -45,19 +44,15 @@ def evidence_call(
 def evidence_phone(
     phone: Annotated[str, typer.Argument(help="Number in E.164, such as +12125550100.")],
     out: Out,
-    organization: Annotated[
-        str | None, typer.Option(help="Organization id or name (default: the only organization).")
-    ] = None,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the evidence of a phone number: all calls to it, or that there was none."""
-    parsed = parse_phone(phone, None)
-    if isinstance(parsed, InvalidPhone):
-        raise InvalidArgument(f"PHONE: {parsed.reason}")
+    number = read_phone(phone).e164
 
     async def find(connection: Connection) -> EvidenceSubject:
         organization_id = await find_organization(connection, organization)
-        return await find_subject(connection, EvidenceKind.PHONE, parsed.e164, organization_id)
+        return await find_subject(connection, EvidenceKind.PHONE, number, organization_id)
 
     _write(find, out, as_json)
 
