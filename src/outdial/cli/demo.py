@@ -26,9 +26,9 @@ class TerminalDemoConsole:
     async def follow(self, database: Database, campaign_id: UUID, rules: RuleBook) -> tuple[str, str | None]:
         """Show the campaign until it stops; return its status, and why it waits under the rules."""
         if notes.is_terminal:
-            view = await follow_live(database, campaign_id, console=notes, rules=rules)
+            view = await follow_live(database, campaign_id, rules, console=notes)
         else:
-            view = await follow_in_lines(database, campaign_id, console=notes, every=LINE_EVERY, rules=rules)
+            view = await follow_in_lines(database, campaign_id, rules, console=notes, every=LINE_EVERY)
         return view.campaign.status, view.waiting
 
     def failed(self, error: Exception, log_lines: Sequence[str]) -> bool:

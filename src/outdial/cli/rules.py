@@ -155,11 +155,11 @@ def explain(
         facts = _CallFacts(book=shipped_rules(), purpose=purpose or Purpose.SALES)
     else:
         facts = as_service(lambda database: _stored_facts(database, question, campaign, organization))
-    answer = _answer(question, facts)
+    explained = _explain(question, facts)
     if as_json:
-        print_json(answer.as_dict())
+        print_json(explained.as_dict())
     else:
-        answer.print()
+        explained.print()
 
 
 @app.command("off")
@@ -183,7 +183,7 @@ def add(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a rule of the organization's own. Its id starts with OWN-; without one, it gets the next free number."""
+    """Add a rule for the organization. Its id starts with OWN-. Without an id, it gets the next free number."""
     document = read_object("RULE", rule)
 
     async def work(database: Database) -> CallingRule:
@@ -223,8 +223,8 @@ class _CallFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """An explanation with the number it is about, and what decided its zones."""
+class _ExplainedNumber:
+    """A number, what decided its time zones, and whether it may be called."""
 
     phone: Phone
     zone_source: str
@@ -289,9 +289,9 @@ def _located(question: _Question, stored: Place | None, source: str) -> tuple[Pl
     return located.place, located.zone_source
 
 
-def _answer(question: _Question, facts: _CallFacts) -> _Answer:
+def _explain(question: _Question, facts: _CallFacts) -> _ExplainedNumber:
     place, source = _located(question, facts.place, facts.zone_source)
-    return _Answer(
+    return _ExplainedNumber(
         phone=question.number,
         zone_source=source,
         pack_date=facts.book.pack_date,

@@ -102,7 +102,7 @@ def undo_import_(
 
 @app.command()
 def start(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Start a draft, or schedule it when its start time is in the future. First prints whom it will not call."""
+    """Start a draft, or schedule it if its start is in the future. Print first which contacts will not be called."""
     if not as_json:
         print_launch(as_service(lambda database: read_launch(database, campaign)), notes)
     _change(campaign, lifecycle.start, as_json)
@@ -319,7 +319,9 @@ def show(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Show a campaign: settings, progress, and why it is not dialing."""
 
     async def work(database: Database) -> CampaignView:
-        return await read_campaign(database, await _campaign_id(database, campaign), clock.now())
+        return await read_campaign(
+            database, await _campaign_id(database, campaign), clock.now(), rules_of_environment()
+        )
 
     view = as_service(work)
     if as_json:
@@ -340,19 +342,19 @@ def watch(campaign: CampaignName, as_json: AsJson = False) -> None:
 
     async def work(database: Database) -> None:
         campaign_id = await _campaign_id(database, campaign)
+        rules = rules_of_environment()
         if console.is_terminal and not as_json:
-            await follow_live(database, campaign_id)
+            await follow_live(database, campaign_id, rules)
         else:
-            await follow_in_lines(database, campaign_id, as_json=as_json)
+            await follow_in_lines(database, campaign_id, rules, as_json=as_json)
 
     as_service(work)
 
 
 async def follow_live(
-    database: Database, campaign_id: UUID, *, console: Console = console, rules: RuleBook | None = None
+    database: Database, campaign_id: UUID, rules: RuleBook, *, console: Console = console
 ) -> CampaignView:
     """Show a campaign, refreshed in place, until it stops."""
-    rules = rules or rules_of_environment()
     view = await read_campaign(database, campaign_id, clock.now(), rules)
     with Live(view.panel(), console=console, refresh_per_second=8) as live:
         while view.campaign.status not in STOPPED:
@@ -365,14 +367,13 @@ async def follow_live(
 async def follow_in_lines(
     database: Database,
     campaign_id: UUID,
+    rules: RuleBook,
     *,
     as_json: bool = False,
     every: timedelta = REFRESH_EVERY,
     console: Console = console,
-    rules: RuleBook | None = None,
 ) -> CampaignView:
     """Print a line on each change of a campaign, or of the reason why it is not dialing, until it stops."""
-    rules = rules or rules_of_environment()
     printed: tuple[str, str | None] | None = None
     while True:
         view = await read_campaign(database, campaign_id, clock.now(), rules)

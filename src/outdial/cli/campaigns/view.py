@@ -21,7 +21,6 @@ from outdial.dialer.admission import WaitReason
 from outdial.dialer.doctor import examine
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.rules import RuleBook
-from outdial.stack.local import rules_of_environment
 
 _JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped": "dim", "cancelled": "dim"}
@@ -73,14 +72,12 @@ class CampaignView:
         return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), state)
 
 
-async def read_campaign(
-    database: Database, campaign_id: UUID, now: datetime, rules: RuleBook | None = None
-) -> CampaignView:
-    """Read a campaign, and why it is not dialing at `now` under the shipped `rules`; by default, what dialers use."""
+async def read_campaign(database: Database, campaign_id: UUID, now: datetime, rules: RuleBook) -> CampaignView:
+    """Read a campaign, and why it is not dialing at `now`. `rules` are the shipped ones."""
     async with database.as_service() as connection:
         campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         counts = await progress(connection, campaign_id)
-        diagnosis = (await examine(connection, [campaign_id], now, rules or rules_of_environment())).get(campaign_id)
+        diagnosis = (await examine(connection, [campaign_id], now, rules)).get(campaign_id)
     if diagnosis is None:
         return CampaignView(campaign, counts, None)
     text = diagnosis.sentence(lambda moment: str(cell(moment)))
