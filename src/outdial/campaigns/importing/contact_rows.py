@@ -64,6 +64,12 @@ class Chunk:
     bytes_read: int
 
 
+def check_region(default_region: str | None) -> None:
+    """Raise UnknownRegion if libphonenumber does not know the region."""
+    if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
+        raise UnknownRegion(parsed.reason)
+
+
 class ContactReader:
     """Reads contacts from rows at `now`.
 
@@ -72,8 +78,7 @@ class ContactReader:
     """
 
     def __init__(self, columns: Columns, default_region: str | None, now: datetime) -> None:
-        if isinstance(parsed := parse_phone(_ANY_NUMBER, default_region), InvalidPhone):
-            raise UnknownRegion(parsed.reason)
+        check_region(default_region)
         self._columns, self._default_region, self._now = columns, default_region, now
 
     def read(self, row: Row) -> NewContact | RefusedRow:

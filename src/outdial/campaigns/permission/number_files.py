@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outdial.campaigns.errors import UnknownRegion, UnusableFile
+from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import PHONE_HEADERS, normalise
+from outdial.campaigns.importing.contact_rows import check_region
 from outdial.campaigns.importing.file_kinds import why_not_csv
 from outdial.domain.phone import InvalidPhone, parse_phone
 
@@ -19,7 +20,6 @@ _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _AREA_CODE_HEADERS: Final = ("area_code", "areacode", "npa")
 _LOCAL_HEADERS: Final = ("number", "local_number", "phone", "phone_number", "telephone_number", "last_seven")
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_ANY_NUMBER: Final = "+14155552671"
 # libphonenumber takes 50 to 90 us for a number, which is minutes for a national list. North American numbers are read
 # without it: one that does not exist does no harm in a list of numbers that must not be called.
 _NORTH_AMERICAN: Final = re.compile(r"(?:\+?1)?([2-9]\d{2}[2-9]\d{6})")
@@ -53,9 +53,7 @@ class NumberFile:
     """
 
     def __init__(self, default_region: str | None) -> None:
-        known = parse_phone(_ANY_NUMBER, default_region)
-        if isinstance(known, InvalidPhone):
-            raise UnknownRegion(known.reason)
+        check_region(default_region)
         self._region = default_region.upper() if default_region else None
         self._is_north_american = self._region is not None and not isinstance(
             parse_phone("4155552671", self._region), InvalidPhone
