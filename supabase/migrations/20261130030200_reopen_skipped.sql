@@ -1,5 +1,7 @@
--- A contact that was skipped because of the calling rules is pending again when the purpose of its campaign changes, or
--- when its organization switches the rule off. The reasons are those of outdial.domain.contact.
+-- A contact that was skipped because of the calling rules, without consent, or because of a national or state list is
+-- pending again when the purpose or the requirements of its campaign change. Switching a rule off does the same for the
+-- contacts that it kept from being called. The reasons are those of outdial.domain.contact,
+-- outdial.domain.permission.consent and outdial.domain.permission.screening.
 create or replace function private.reopen_skipped_contacts() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -14,6 +16,9 @@ begin
           and cc.status_reason = 'the calling rules of its place allow no call within the campaign''s calling hours'
         or new.purpose <> old.purpose
           and cc.status_reason like 'calls for the purpose of the campaign are forbidden by the calling rule %'
+        or (new.purpose, new.consent_required, new.lists_required)
+            is distinct from (old.purpose, old.consent_required, old.lists_required)
+          and (cc.status_reason like 'no % consent for % calls on record' or cc.status_reason like 'on the % list of %')
         or new.max_attempts > cc.attempts and cc.status_reason like '% attempts were made% the campaign allows %')
     order by cc.id
     for update
@@ -26,10 +31,13 @@ begin
 end
 $$;
 drop trigger campaigns_reopen_skipped on public.campaigns;
-create trigger campaigns_reopen_skipped after update of calling_hours, max_attempts, purpose on public.campaigns
+create trigger campaigns_reopen_skipped after update of calling_hours, max_attempts, purpose, consent_required,
+  lists_required on public.campaigns
   for each row
   when (new.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
-    and (new.calling_hours <> old.calling_hours or new.max_attempts > old.max_attempts or new.purpose <> old.purpose))
+    and (new.max_attempts > old.max_attempts
+      or (new.calling_hours, new.purpose, new.consent_required, new.lists_required)
+        is distinct from (old.calling_hours, old.purpose, old.consent_required, old.lists_required)))
   execute function private.reopen_skipped_contacts();
 
 -- The locks keep the campaigns from completing meanwhile, and wait for claims that still skip contacts: the next statement

@@ -113,35 +113,6 @@ revoke all on function private.reopen_consenting_contacts() from public;
 create trigger consents_reopen after insert on public.consents
   referencing new table as added for each statement execute function private.reopen_consenting_contacts();
 
--- The same for all contacts of a campaign whose requirements change.
-create function private.reopen_unconsented_contacts() returns trigger
-language plpgsql security definer set search_path = ''
-as $$
-begin
-  with skipped as materialized (
-    select cc.id
-    from public.campaign_contacts cc
-    where cc.campaign_id = new.id and cc.status = 'skipped'
-      and (cc.status_reason like 'no % consent for % calls on record' or cc.status_reason like 'on the % list of %')
-    order by cc.id
-    for update
-  )
-  update public.campaign_contacts cc
-  set status = 'pending', status_reason = null, updated_at = new.updated_at
-  from skipped s
-  where cc.id = s.id;
-  return null;
-end
-$$;
-revoke all on function private.reopen_unconsented_contacts() from public;
-create trigger campaigns_reopen_unconsented after update of purpose, consent_required, lists_required
-  on public.campaigns
-  for each row
-  when (new.status in ('draft', 'scheduled', 'active', 'pausing', 'paused')
-    and (new.purpose, new.consent_required, new.lists_required)
-      is distinct from (old.purpose, old.consent_required, old.lists_required))
-  execute function private.reopen_unconsented_contacts();
-
 revoke all on public.consents from anon, authenticated, service_role;
 grant select, insert, update, delete on public.consents to service_role;
 

@@ -236,7 +236,6 @@ EXECUTE = {
     "private.reopen_skipped_contacts()": set[str](),
     "private.reopen_forbidden_contacts()": set[str](),
     "private.reopen_consenting_contacts()": set[str](),
-    "private.reopen_unconsented_contacts()": set[str](),
     "private.revoke_consents()": set[str](),
     "private.tell_changed_calls()": set[str](),
     "private.tell_changed_campaigns()": set[str](),
