@@ -152,9 +152,3 @@ create policy dialer_reads on public.screened_numbers for select to outdial_dial
 create policy jobs_work on public.screened_numbers for all to outdial_jobs
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
-
--- A campaign may wait for a screening list. A later migration adds further reasons and validates the constraint.
--- squawk-ignore ban-drop-constraint
-alter table public.campaigns drop constraint campaigns_waiting_for_check;
-alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
-  ('concurrency', 'pacing', 'calling_hours', 'retry', 'calls', 'screening', 'calling_rules', 'keys')) not valid;

@@ -118,7 +118,8 @@ create trigger campaign_contacts_arrow before update of status on public.campaig
     'calling>review', 'calling>cancelled', 'calling>skipped', 'review>completed', 'review>failed', 'review>pending',
     'skipped>pending', 'pending>completed', 'pending>failed', 'pending>review');
 
--- A later migration validates the new constraint.
+-- A campaign may also wait for a screening list, the calling rules, keys or the hook. A later migration validates the
+-- new constraint.
 -- squawk-ignore ban-drop-constraint
 alter table public.campaigns drop constraint campaigns_waiting_for_check;
 alter table public.campaigns add constraint campaigns_waiting_for_check check (waiting_for in
