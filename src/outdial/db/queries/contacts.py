@@ -160,22 +160,16 @@ set name = coalesce(excluded.name, contacts.name), email = coalesce(excluded.ema
   timezone = coalesce(excluded.timezone, contacts.timezone),
   country = coalesce(excluded.country, contacts.country), region = coalesce(excluded.region, contacts.region),
   postal_code = coalesce(excluded.postal_code, contacts.postal_code),
-  zone_key = case
-    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
-      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
-    then contacts.zone_key else excluded.zone_key end,
-  zone_source = case
-    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
-      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
-    then contacts.zone_source else excluded.zone_source end,
-  jurisdiction_key = case
-    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
-      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
-    then contacts.jurisdiction_key else excluded.jurisdiction_key end,
-  keys_version = case
-    when coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
-      and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null
-    then contacts.keys_version else excluded.keys_version end,
+  (zone_key, zone_source, jurisdiction_key, keys_version) = (
+    select case when s.stays then contacts.zone_key else excluded.zone_key end,
+      case when s.stays then contacts.zone_source else excluded.zone_source end,
+      case when s.stays then contacts.jurisdiction_key else excluded.jurisdiction_key end,
+      case when s.stays then contacts.keys_version else excluded.keys_version end
+    from (
+      select coalesce(excluded.timezone, excluded.country, excluded.region, excluded.postal_code) is null
+        and coalesce(contacts.timezone, contacts.country, contacts.region, contacts.postal_code) is not null as stays
+    ) s
+  ),
   updated_at = excluded.updated_at
 returning id, phone, timezone, country, region, postal_code, zone_key, jurisdiction_key, keys_version;
 """
