@@ -98,6 +98,7 @@ declare
   name text := case when p_credential is null then 'events' else 'unmatched:' || p_credential end;
   days integer;
   reached bigint;
+  event_ids bigint[];
   portion bigint[];
 begin
   perform private.check_sweep(p_organization_id);
@@ -111,33 +112,27 @@ begin
   on conflict do nothing;
   select r.last_event_id into reached from public.retention_progress r
   where r.organization_id = p_organization_id and r.kind = name for update;
+  -- Two queries, because each reads another index.
   if p_credential is null then
-    select pg_catalog.array_agg(n.id order by n.id) into portion from (
-      select w.id, pg_catalog.bool_and(
-          w.status <> 'pending' and w.received_at < p_now - pg_catalog.make_interval(days => days)
-        ) over (order by w.id) as is_due
-      from (
-        select e.id, e.status, e.received_at from public.webhook_events e
-        where e.organization_id = p_organization_id and e.id > reached
-        order by e.id
-        limit p_limit
-      ) w
-    ) n
-    where n.is_due;
+    event_ids := array(
+      select e.id from public.webhook_events e
+      where e.organization_id = p_organization_id and e.id > reached
+      order by e.id limit p_limit
+    );
   else
-    select pg_catalog.array_agg(n.id order by n.id) into portion from (
-      select w.id, pg_catalog.bool_and(
-          w.status <> 'pending' and w.received_at < p_now - pg_catalog.make_interval(days => days)
-        ) over (order by w.id) as is_due
-      from (
-        select e.id, e.status, e.received_at from public.webhook_events e
-        where e.organization_id is null and e.credential = p_credential and e.id > reached
-        order by e.id
-        limit p_limit
-      ) w
-    ) n
-    where n.is_due;
+    event_ids := array(
+      select e.id from public.webhook_events e
+      where e.organization_id is null and e.credential = p_credential and e.id > reached
+      order by e.id limit p_limit
+    );
   end if;
+  select pg_catalog.array_agg(n.id order by n.id) into portion from (
+    select e.id, pg_catalog.bool_and(
+        e.status <> 'pending' and e.received_at < p_now - pg_catalog.make_interval(days => days)
+      ) over (order by e.id) as is_due
+    from public.webhook_events e where e.id = any (event_ids)
+  ) n
+  where n.is_due;
   if portion is null then
     return 0;
   end if;
