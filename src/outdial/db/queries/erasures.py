@@ -65,7 +65,6 @@ class ErasureToSweep:
     organization_id: UUID
     phone: str | None
     terms: list[str]
-    swept_at: datetime | None
     removed: str
 
 
@@ -220,7 +219,7 @@ async def open_erasures(connection: Connection, *, limit: int) -> list[OpenErasu
 
 
 _LOCK_ERASURE = """\
-select id, organization_id, phone, terms, swept_at, removed::text as removed
+select id, organization_id, phone, terms, removed::text as removed
 from erasures where id = $1 and finished_at is null
 for update skip locked;
 """

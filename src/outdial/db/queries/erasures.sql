@@ -58,9 +58,9 @@ select organization_id, erasure_id from private.open_erasures(:limit);
 -- name: lock_erasure
 -- returns: ErasureToSweep | None
 -- row: An unfinished erasure, locked.
--- null: phone, swept_at
+-- null: phone
 -- Lock an unfinished erasure that no other worker has.
-select id, organization_id, phone, terms, swept_at, removed::text as removed
+select id, organization_id, phone, terms, removed::text as removed
 from erasures where id = :erasure_id and finished_at is null
 for update skip locked;
 
