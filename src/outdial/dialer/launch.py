@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
 from outdial.db.queries import campaigns, launch
@@ -21,20 +21,15 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.doctor import countries_without_rules, read_rules
-from outdial.dialer.screening import screening_lists
+from outdial.dialer.screening import Screening, screening_lists, screening_of
 from outdial.domain.explaining.rule_sentences import name_jurisdictions
 from outdial.domain.permission.consent import accepted_bases, scopes_of
-from outdial.domain.permission.screening import (
-    LIFTED_BY_CONSENT,
-    MissingList,
-    ScreeningList,
-    applied_kinds,
-    missing_lists,
-)
+from outdial.domain.permission.screening import LIFTED_BY_CONSENT, MissingList, missing_lists
 from outdial.domain.place import Place
-from outdial.domain.purpose import ListKind, Purpose, RequiredConsent, is_stronger
+from outdial.domain.purpose import ListKind, RequiredConsent, is_stronger
 from outdial.domain.rules import RuleBook
 
+_Reason: TypeAlias = tuple[SkipReason | WaitReason, str]
 _KIND_TEXT: Final[Mapping[ListKind, str]] = {
     ListKind.NATIONAL: "on a national list",
     ListKind.STATE: "on a state list",
@@ -80,11 +75,9 @@ class LaunchSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counting:
-    # What the counts are judged with: the lists that apply, in the order of their positions, and the law at `at`.
-    purpose: Purpose
-    consent_required: RequiredConsent
+    # What the counts are judged with: consent, the lists in the order of their positions, and the law at `at`.
+    screening: Screening
     lists_required: Sequence[ListKind]
-    lists: Sequence[ScreeningList]
     hours: CampaignHours
     at: datetime
 
@@ -101,65 +94,61 @@ async def launch_summary(
     campaign = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
     if campaign is None:
         return None
-    purpose, consent_required = Purpose(campaign.purpose), RequiredConsent(campaign.consent_required)
     required = [ListKind(kind) for kind in campaign.lists_required]
     found = await screening_lists(connection, campaign.organization_id)
-    kinds = applied_kinds(purpose, required)
-    lists = sorted(
-        ((list_id, each) for list_id, each in found.items() if each.kind in kinds),
-        key=lambda item: item[1].kind in LIFTED_BY_CONSENT,
-    )
-    lifted = [each.kind in LIFTED_BY_CONSENT for _, each in lists]
+    screening = screening_of(campaign, found)
+    lifted = [each.kind in LIFTED_BY_CONSENT for each in screening.lists.values()]
     await launch.allow_sort_memory(connection)
     rows = await launch.count_uncallable(
         connection,
         campaign_id=campaign_id,
         organization_id=campaign.organization_id,
-        scopes=scopes_of(purpose),
-        accepted=accepted_bases(consent_required),
-        list_ids=[list_id for list_id, _ in lists],
+        scopes=scopes_of(screening.purpose),
+        accepted=accepted_bases(screening.consent_required),
+        list_ids=list(screening.lists),
         lifted=lifted,
-        reads_consents=consent_required is not RequiredConsent.NONE or any(lifted),
+        reads_consents=screening.consent_required is not RequiredConsent.NONE or any(lifted),
     )
     rules = await read_rules(connection, campaign.organization_id, shipped)
     counting = _Counting(
-        purpose=purpose,
-        consent_required=consent_required,
+        screening=screening,
         lists_required=required,
-        lists=[each for _, each in lists],
-        hours=campaign_hours(campaign.calling_hours, purpose, rules),
+        hours=campaign_hours(campaign.calling_hours, campaign.purpose, rules),
         at=max(now, campaign.scheduled_at or now),
     )
+    places = _contacts_by_place(rows)
+    laws = {place: _law(place, counting) for place in places}
     return LaunchSummary(
         contacts=sum(row.contacts for row in rows),
-        groups=_groups(rows, counting),
-        missing=missing_lists(required, list(found.values()), _jurisdictions(rows), now.date()),
-        duties=_duties(rows, counting),
+        groups=_groups(rows, laws, counting),
+        missing=missing_lists(
+            required, list(found.values()), {name for place in places for name in place.jurisdictions}, now.date()
+        ),
+        duties=_duties({place: count for place, count in places.items() if laws[place] is None}, counting),
     )
 
 
-def _groups(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list[UncalledGroup]:
+def _groups(
+    rows: Sequence[launch.UncallableCount], laws: Mapping[Place, _Reason | None], counting: _Counting
+) -> list[UncalledGroup]:
     # The law of a place comes first, as in a claim.
-    of_place = {place: _law(place, counting) for place in {Place(row.zone_key, row.jurisdiction_key) for row in rows}}
-    counts: Counter[tuple[SkipReason | WaitReason, str]] = Counter()
+    counts: Counter[_Reason] = Counter()
     for row in rows:
-        reason = of_place[Place(row.zone_key, row.jurisdiction_key)] or _contact_reason(row, counting)
+        reason = laws[Place(row.zone_key, row.jurisdiction_key)] or _contact_reason(row, counting)
         if reason is not None:
             counts[reason] += row.contacts
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [UncalledGroup(code=code, text=text, contacts=count) for (code, text), count in ordered]
 
 
-def _duties(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list[str]:
-    """Compare what the rules of the places ask for with what the campaign requires."""
+def _duties(places: Mapping[Place, int], counting: _Counting) -> list[str]:
+    """Compare what the rules of the places, each with its contacts, ask for with what the campaign requires."""
     asked: dict[str, set[str]] = {}
     contacts: Counter[str] = Counter()
-    for place, count in _contacts_by_place(rows).items():
-        if _law(place, counting) is not None:
-            continue
+    for place, count in places.items():
         needs: dict[str, list[str]] = {}
         for rule in counting.hours.at(place).rules_at(counting.at):
-            if is_stronger(rule.consent, counting.consent_required):
+            if is_stronger(rule.consent, counting.screening.consent_required):
                 needs.setdefault(f"{rule.consent} consent", []).append(rule.id)
             for kind in rule.lists:
                 if kind not in counting.lists_required:
@@ -174,11 +163,6 @@ def _duties(rows: Sequence[launch.UncallableCount], counting: _Counting) -> list
     ]
 
 
-def _jurisdictions(rows: Sequence[launch.UncallableCount]) -> set[str]:
-    places = (Place(row.zone_key, row.jurisdiction_key) for row in rows)
-    return {name for place in places for name in place.jurisdictions}
-
-
 def _contacts_text(count: int) -> str:
     return "1 contact" if count == 1 else f"{count:,} contacts"
 
@@ -190,7 +174,7 @@ def _contacts_by_place(rows: Sequence[launch.UncallableCount]) -> Counter[Place]
     return counts
 
 
-def _law(place: Place, counting: _Counting) -> tuple[SkipReason | WaitReason, str] | None:
+def _law(place: Place, counting: _Counting) -> _Reason | None:
     """Return why no contact of a place will be called, if so."""
     match admit_place(counting.hours, PlaceFacts(place=place, first_due_at=counting.at), counting.at):
         case Skip(reason=SkipReason.PROHIBITED as reason, rule=rule):
@@ -209,14 +193,15 @@ def _law(place: Place, counting: _Counting) -> tuple[SkipReason | WaitReason, st
             assert_never(never)
 
 
-def _contact_reason(row: launch.UncallableCount, counting: _Counting) -> tuple[SkipReason | WaitReason, str] | None:
+def _contact_reason(row: launch.UncallableCount, counting: _Counting) -> _Reason | None:
     match row.reason:
         case "do_not_call":
             return SkipReason.DO_NOT_CALL, "on the do-not-call list"
         case "no_consent":
-            words = "consent" if counting.consent_required is RequiredConsent.EXPRESS else "written consent"
+            words = "consent" if counting.screening.consent_required is RequiredConsent.EXPRESS else "written consent"
             return SkipReason.NO_CONSENT, f"without {words}"
         case "listed" if row.list_position is not None:
-            return SkipReason.LISTED, _KIND_TEXT[counting.lists[row.list_position - 1].kind]
+            listed = list(counting.screening.lists.values())[row.list_position - 1]
+            return SkipReason.LISTED, _KIND_TEXT[listed.kind]
         case _:
             return None

@@ -6,8 +6,6 @@ from typing import Protocol
 from uuid import UUID
 
 from outdial.db.queries import screening as queries
-from outdial.db.queries.batches import LockedCampaign
-from outdial.db.queries.settlements import RepeatFacts
 from outdial.db.session import Connection
 from outdial.domain.permission.consent import Basis, covers
 from outdial.domain.permission.screening import LIFTED_BY_CONSENT, ScreeningList, applied_kinds
@@ -21,6 +19,17 @@ class ScreenedContact(Protocol):
     def consent(self) -> str: ...
     @property
     def listed_on(self) -> Sequence[UUID]: ...
+
+
+class ScreeningCampaign(Protocol):
+    """What a campaign requires, as its row has it."""
+
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def consent_required(self) -> str: ...
+    @property
+    def lists_required(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +68,7 @@ async def screening_lists(connection: Connection, organization_id: UUID) -> dict
     }
 
 
-def screening_of(campaign: LockedCampaign | RepeatFacts, lists: Mapping[UUID, ScreeningList]) -> Screening:
+def screening_of(campaign: ScreeningCampaign, lists: Mapping[UUID, ScreeningList]) -> Screening:
     """Return what a campaign checks of each contact. Lists that no consent lifts come first."""
     purpose = Purpose(campaign.purpose)
     kinds = applied_kinds(purpose, [ListKind(kind) for kind in campaign.lists_required])
