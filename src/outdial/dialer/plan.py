@@ -12,6 +12,7 @@ import msgspec
 from outdial.db.queries.accounts import LiveCounts, LockedAccount
 from outdial.db.queries.batches import LockedCampaign
 from outdial.db.queries.due_contacts import DueContact
+from outdial.db.queries.settlements import RepeatFacts
 from outdial.dialer.admission import (
     DAY,
     LIVE_ELSEWHERE,
@@ -91,14 +92,37 @@ class ContactAdmissions:
     deferred: list[DeferredContact]
 
 
-def place_of(contact: DueContact) -> Place:
-    """Return where a due contact may be."""
+def place_of(contact: DueContact | RepeatFacts) -> Place:
+    """Return where a contact may be."""
     return Place(contact.zone_key, contact.jurisdiction_key)
 
 
 def capping_rules(hours: CampaignHours, places: Sequence[Place], now: datetime) -> dict[Place, list[CallingRule]]:
     """Return the rules with a cap that are in force in each place."""
     return {place: [rule for rule in hours.at(place).rules_at(now) if rule.cap is not None] for place in places}
+
+
+def contact_facts(
+    contact: DueContact | RepeatFacts,
+    screening: Screening,
+    *,
+    max_attempts: int,
+    daily_call_cap: int,
+    capping_rules: Sequence[CallingRule],
+) -> ContactFacts:
+    """Gather all that decides whether a contact may be called, in a claim or for a repeated request."""
+    return ContactFacts(
+        do_not_call=contact.do_not_call,
+        has_consent=screening.has_consent(contact),
+        is_listed=bool(contact.listed_on) and screening.list_with(contact) is not None,
+        attempts=contact.attempts,
+        max_attempts=max_attempts,
+        live=contact.live,
+        caller_blocked=contact.caller_blocked,
+        recent_calls=contact.recent_calls,
+        daily_call_cap=daily_call_cap,
+        capping_rules=capping_rules,
+    )
 
 
 def admit_contacts(
@@ -118,23 +142,17 @@ def admit_contacts(
     skipped: dict[str, list[UUID]] = {}
     deferred: list[DeferredContact] = []
     for contact in contacts:
-        listed = screening.list_with(contact) if contact.listed_on else None
-        facts = ContactFacts(
-            do_not_call=contact.do_not_call,
-            has_consent=screening.has_consent(contact),
-            is_listed=listed is not None,
-            attempts=contact.attempts,
+        facts = contact_facts(
+            contact,
+            screening,
             max_attempts=max_attempts,
-            live=contact.live,
-            caller_blocked=contact.caller_blocked,
-            recent_calls=contact.recent_calls,
             daily_call_cap=daily_call_cap,
             capping_rules=capping.get(place_of(contact), ()),
         )
         match admit_contact(facts, now):
             case Admit():
                 callable_.append(contact)
-            case Skip(reason=SkipReason.LISTED) if listed is not None:
+            case Skip(reason=SkipReason.LISTED) if (listed := screening.list_with(contact)) is not None:
                 skipped.setdefault(listed_on(listed.name, listed.registry_date), []).append(contact.id)
             case Skip(reason=reason):
                 skipped.setdefault(_skip_reason(reason, facts, screening), []).append(contact.id)
