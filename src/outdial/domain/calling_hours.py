@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from outdial.domain.errors import InvalidCallingHours, UnknownZone
-from outdial.domain.openings import Window, Windows, local_time
+from outdial.domain.openings import ALL_DAY, Window, Windows, local_time
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -30,6 +30,9 @@ _NINE_TO_EIGHT = (Window(9 * 60, 20 * 60),)
 
 DEFAULT_HOURS = CallingHours(week=(_NINE_TO_EIGHT,) * 5 + ((),) * 2, excluded_dates=frozenset())
 """Monday to Friday, 09:00 to 20:00, in the contact's own time."""
+
+ALL_HOURS: Final = CallingHours(week=(ALL_DAY,) * 7, excluded_dates=frozenset())
+"""The whole week: shows what the rules alone allow."""
 
 ALWAYS_OPEN: Final[Mapping[str, object]] = {"every_day": [["00:00", "24:00"]]}
 """Calling hours that never close, as input of `parse_calling_hours`: for tests and simulated calls."""
@@ -54,6 +57,20 @@ def parse_calling_hours(raw: Mapping[str, object]) -> CallingHours:
         raise InvalidCallingHours("no day has a window, so no contact could ever be called; open at least one day")
     week = tuple(days.get(day, ()) for day in WEEKDAYS) if days else DEFAULT_HOURS.week
     return CallingHours(week, _parse_dates(raw.get("excluded_dates", [])))
+
+
+def read_date(value: object) -> date | None:
+    """Return the date that a text such as 2026-12-25 states; None for anything else, also for 20261225."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return day if day is not None and day.isoformat() == value else None
+
+
+def clock_text(minute: int) -> str:
+    """Return a minute of the day as `09:00`, and the end of the day as `24:00`."""
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def is_zone_name(name: str) -> bool:
@@ -118,11 +135,8 @@ def _parse_dates(raw: object) -> frozenset[date]:
         raise InvalidCallingHours('excluded_dates: must be a list of dates, such as ["2026-12-25"]')
     days = set()
     for item in raw:
-        try:
-            day = date.fromisoformat(item) if isinstance(item, str) else None
-        except ValueError:
-            day = None
-        if day is None or day.isoformat() != item:
+        day = read_date(item)
+        if day is None:
             raise InvalidCallingHours(f"excluded_dates: {item!r} is not a date; write it as 2026-12-25")
         days.add(day)
     return frozenset(days)

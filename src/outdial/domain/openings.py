@@ -38,6 +38,8 @@ class Window:
 Windows = tuple[Window, ...]
 """The windows of one day, in order of time."""
 
+ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
+
 
 class DatedHours(Protocol):
     """The windows of each local date."""

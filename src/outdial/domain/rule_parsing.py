@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final, NoReturn, TypeVar
 
-from outdial.domain.calling_hours import WEEKDAYS, is_zone_name, parse_calling_hours
+from outdial.domain.calling_hours import WEEKDAYS, clock_text, is_zone_name, parse_calling_hours, read_date
 from outdial.domain.errors import InvalidCallingHours, InvalidRule
 from outdial.domain.openings import Windows
 from outdial.domain.public_holidays import library_holidays
@@ -123,13 +123,9 @@ def check_versions(rules: Iterable[CallingRule]) -> None:
 
 def _hours_document(week: tuple[Windows, ...]) -> dict[str, list[list[str]]]:
     return {
-        name: [[_clock(window.start_minute), _clock(window.end_minute)] for window in windows]
+        name: [[clock_text(window.start_minute), clock_text(window.end_minute)] for window in windows]
         for name, windows in zip(WEEKDAYS, week, strict=True)
     }
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _period_text(period: timedelta) -> str:
@@ -240,11 +236,8 @@ def _date(raw: Mapping[str, object], name: str) -> date | None:
     value = raw.get(name)
     if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
         return value
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != value:
+    day = read_date(value)
+    if day is None:
         raise InvalidRule(name, f"{value!r} is not a date; write it as 2026-12-25")
     return day
 

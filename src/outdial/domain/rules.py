@@ -13,13 +13,12 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from outdial.domain.calling_hours import CallingHours, zones_of
+from outdial.domain.calling_hours import ALL_HOURS, CallingHours, zones_of
 from outdial.domain.errors import UnknownZone
 from outdial.domain.openings import (
-    MINUTES_OF_DAY,
+    ALL_DAY,
     SEARCH,
     LocalSchedule,
-    Window,
     Windows,
     all_open,
     ever_open,
@@ -38,8 +37,6 @@ NO_RULE_SUFFIX: Final = "-NO-RULE"
 
 _VERSION = re.compile(r"-(19|20)[0-9]{2}$")
 _NEAR: Final = timedelta(days=14)
-_ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
-_NO_HOURS: Final = CallingHours(week=(_ALL_DAY,) * 7, excluded_dates=frozenset())
 
 
 class RuleDevice(StrEnum):
@@ -324,7 +321,7 @@ class RuleBook:
 
     def default_window(self, place: Place, purpose: Purpose, at: datetime) -> EffectiveWindow | None:
         """Return when the default hours alone are open, None if rules set hours everywhere in the place at a time."""
-        window = self.window(_NO_HOURS, place, purpose)
+        window = self.window(ALL_HOURS, place, purpose)
         default = self._default_in(place, window.rules)
         days = [local_time(window.judged_at(at), schedule.zone).date() for schedule in window.schedules]
         if default is None or not any(default.counts_on(day) for day in days):
@@ -456,7 +453,7 @@ class _RuledHours:
         return found
 
     def usual_windows(self, day: date) -> Windows:
-        windows = _ALL_DAY if self.hours is None else self.hours.week[day.weekday()]
+        windows = ALL_DAY if self.hours is None else self.hours.week[day.weekday()]
         if self.default is not None and self.default.counts_on(day):
             windows = intersect(windows, self.default.week[day.weekday()])
         for rule in self.rules:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import assert_never
 
-from outdial.domain.calling_hours import ALWAYS_OPEN, CallingHours, local_times, parse_calling_hours
+from outdial.domain.calling_hours import ALL_HOURS, CallingHours, local_times
 from outdial.domain.errors import UnknownZone
 from outdial.domain.explaining.rule_wording import block_name, cap_text, default_hours_text, rule_text
 from outdial.domain.place import Place
@@ -20,8 +20,6 @@ from outdial.domain.rules import (
     RuleBook,
     RuleCap,
 )
-
-_ALL_DAY: Final = parse_calling_hours(ALWAYS_OPEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ def explain_rules(
 
     `hours` are the calling hours of a campaign, None for no campaign.
     """
-    window = book.window(hours or _ALL_DAY, place, purpose)
+    window = book.window(hours or ALL_HOURS, place, purpose)
     rules = window.rules_at(at)
     gates = [] if hours is None else [_hours_gate(hours, place, purpose, at)]
     block = window.blocked_at(at)
@@ -150,7 +148,7 @@ def _hours_gate(hours: CallingHours, place: Place, purpose: Purpose, at: datetim
 def _rule_gate(rule: CallingRule, *, book: RuleBook, place: Place, purpose: Purpose, at: datetime) -> Gate:
     if rule.prohibited:
         return Gate(name=rule.id, is_open=False, text=rule_text(rule))
-    return _gate(rule.id, book.alone(rule).window(_ALL_DAY, place, purpose), at, rule_text(rule))
+    return _gate(rule.id, book.alone(rule).window(ALL_HOURS, place, purpose), at, rule_text(rule))
 
 
 def _gate(name: str, window: EffectiveWindow, at: datetime, text: str) -> Gate:

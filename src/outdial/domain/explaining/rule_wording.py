@@ -5,7 +5,8 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Final, assert_never
 
-from outdial.domain.openings import MINUTES_OF_DAY, Window, Windows
+from outdial.domain.calling_hours import clock_text
+from outdial.domain.openings import ALL_DAY, Window, Windows
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.rules import (
     STALE_AFTER,
@@ -28,7 +29,6 @@ CONFIDENCES: Final = {
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOUR: Final = timedelta(hours=1)
-_ALL_DAY: Final = (Window(0, MINUTES_OF_DAY),)
 
 
 def week_text(week: Sequence[Windows]) -> str:
@@ -39,7 +39,7 @@ def week_text(week: Sequence[Windows]) -> str:
         text = ", ".join(map(window_text, windows)) or "closed"
         parts.append((names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}", text))
     if len(parts) == 1:
-        if week[0] == _ALL_DAY:
+        if week[0] == ALL_DAY:
             return "Around the clock"
         return f"Every day {parts[0][1]}" if week[0] else "Closed every day"
     return "; ".join(f"{days} {text}" for days, text in parts)
@@ -48,11 +48,6 @@ def week_text(week: Sequence[Windows]) -> str:
 def window_text(window: Window) -> str:
     """Return a window as `09:00–20:00`."""
     return f"{clock_text(window.start_minute)}–{clock_text(window.end_minute)}"
-
-
-def clock_text(minute: int) -> str:
-    """Return a minute of the day as `09:00`, and the end of the day as `24:00`."""
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def hours_text(rule: CallingRule) -> str:

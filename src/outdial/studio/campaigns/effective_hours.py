@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import calling_rules, campaigns
 from outdial.db.session import Connection
 from outdial.dialer.doctor import read_rules
-from outdial.domain.calling_hours import WEEKDAYS, CallingHours, parse_calling_hours
+from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.explaining.closed_contacts import COUNTED, ClosedContacts, closed_contacts
 from outdial.domain.explaining.effective_week import EffectiveWeek, effective_week, monday_of, places_with_rules
-from outdial.domain.explaining.rule_wording import block_text, clock_text, week_text
+from outdial.domain.explaining.rule_wording import block_text, week_text
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.place import UNKNOWN_STATE, Place
 from outdial.domain.purpose import Purpose

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from starlette.datastructures import FormData
 
-from outdial.domain.calling_hours import WEEKDAYS, CallingHours, is_zone_name, parse_calling_hours
+from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
 from outdial.domain.purpose import Purpose, RequiredConsent
@@ -215,13 +215,9 @@ def zone_names() -> Sequence[str]:
 
 def _windows_by_day(hours: CallingHours) -> dict[str, Windows]:
     return {
-        day: [(_clock(window.start_minute), _clock(window.end_minute % 1440)) for window in windows]
+        day: [(clock_text(window.start_minute), clock_text(window.end_minute % 1440)) for window in windows]
         for day, windows in zip(WEEKDAYS, hours.week, strict=True)
     }
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _limit_text(value: int | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -13,7 +13,7 @@ from outdial.campaigns import calling_rules as feature
 from outdial.campaigns.errors import InvalidSwitch, RuleIdTaken
 from outdial.db.queries import calling_rules
 from outdial.db.session import Connection
-from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
+from outdial.domain.calling_hours import ALL_HOURS
 from outdial.domain.errors import InvalidRule
 from outdial.domain.explaining.rule_wording import rule_text
 from outdial.domain.geography.countries import country_name
@@ -30,8 +30,6 @@ from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import none_if_empty
 from outdial.studio.web.paging import Page, PageRequest, paginate
-
-_ALWAYS: Final = parse_calling_hours(ALWAYS_OPEN)
 
 RuleState = Literal["on", "off", "own"]
 
@@ -286,7 +284,7 @@ def _countries_without_rule(stored: _StoredRules, jurisdiction_key: str, now: da
     # With every check on: a country whose check is switched off is listed as such.
     own = tuple(rule for rule in stored.book.rules if rule.id in stored.own and not stored.is_off(rule.id))
     book = shipped_rules().for_organization(frozenset(), own)
-    block = book.window(_ALWAYS, Place("UTC", jurisdiction_key), Purpose.SALES).blocked_at(now)
+    block = book.window(ALL_HOURS, Place("UTC", jurisdiction_key), Purpose.SALES).blocked_at(now)
     return block.countries if isinstance(block, NoRules) else ()
 
 
