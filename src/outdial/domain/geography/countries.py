@@ -102,11 +102,9 @@ def country_name(code: str) -> str:
     return _names().get(code, code)
 
 
-@lru_cache(maxsize=300)
 def zones_of_country(code: str) -> frozenset[str]:
     """Return all time zones of a country; none for one that the zone database does not know."""
-    rows = (line.split("\t") for line in _table("zone.tab"))
-    return frozenset(row[2] for row in rows if row[0] == code)
+    return _zones().get(code, frozenset())
 
 
 @cache
@@ -123,6 +121,15 @@ def _by_name() -> dict[str, str]:
 @cache
 def _names() -> dict[str, str]:
     return {line[:2]: line[3:] for line in _table("iso3166.tab")}
+
+
+@cache
+def _zones() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for line in _table("zone.tab"):
+        country, _, zone, *_ = line.split("\t")
+        found.setdefault(country, set()).add(zone)
+    return {country: frozenset(zones) for country, zones in found.items()}
 
 
 def _table(name: str) -> list[str]:
