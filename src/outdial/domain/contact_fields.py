@@ -67,7 +67,7 @@ CONTACT_FIELDS: Final = (
             "state_or_province",
             "state_code",
             "address_1_region",
-        ),  # fmt: skip,
+        ),
         longest=LONGEST_PLACE,
         is_agent_variable=False,
         is_listed=False,

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from outdial.domain.calling_hours import ALL_HOURS, CallingHours, zones_of
 from outdial.domain.errors import UnknownZone
 from outdial.domain.openings import (
-    ALL_DAY,
     SEARCH,
     LocalSchedule,
     Windows,
@@ -326,7 +325,7 @@ class RuleBook:
         days = [local_time(window.judged_at(at), schedule.zone).date() for schedule in window.schedules]
         if default is None or not any(default.counts_on(day) for day in days):
             return None
-        alone = _RuledHours(None, (), self.calendars, default)
+        alone = _RuledHours(ALL_HOURS, (), self.calendars, default)
         return EffectiveWindow(
             place=place,
             purpose=purpose,
@@ -378,7 +377,7 @@ class RuleBook:
         local = _RuledHours(hours, ruled_locally, self.calendars, self._default_in(place, rules))
         schedules = [LocalSchedule(zone, local) for zone in zones]
         for name in sorted({rule.zone for rule in rules if rule.zone is not None}):
-            own = _RuledHours(None, tuple(rule for rule in rules if rule.zone == name), self.calendars)
+            own = _RuledHours(ALL_HOURS, tuple(rule for rule in rules if rule.zone == name), self.calendars)
             schedules.append(LocalSchedule(ZoneInfo(name), own))
         return tuple(schedules)
 
@@ -427,9 +426,9 @@ class _DefaultHours:
 
 @dataclass(frozen=True, slots=True)
 class _RuledHours:
-    """The hours of a campaign, or a whole day, within the rules in force on each date, or else the default hours."""
+    """Hours within the rules in force on each date, and within the default hours where they hold."""
 
-    hours: CallingHours | None
+    hours: CallingHours
     rules: tuple[CallingRule, ...]
     calendars: HolidayCalendars
     default: _DefaultHours | None = None
@@ -453,7 +452,7 @@ class _RuledHours:
         return found
 
     def usual_windows(self, day: date) -> Windows:
-        windows = ALL_DAY if self.hours is None else self.hours.week[day.weekday()]
+        windows = self.hours.week[day.weekday()]
         if self.default is not None and self.default.counts_on(day):
             windows = intersect(windows, self.default.week[day.weekday()])
         for rule in self.rules:
@@ -465,7 +464,7 @@ class _RuledHours:
         return windows
 
     def _closed(self, day: date) -> bool:
-        if self.hours is not None and day in self.hours.excluded_dates:
+        if day in self.hours.excluded_dates:
             return True
         return any(
             rule.in_force_on(day)

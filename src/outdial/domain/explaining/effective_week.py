@@ -6,7 +6,6 @@ Pages and the API show it while hours are edited. Holidays and excluded dates ar
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -142,7 +141,7 @@ def _local_minutes(span: tuple[datetime, datetime], zone: ZoneInfo, day: date) -
 def _merged(windows: Iterable[Window]) -> Windows:
     ordered = sorted(windows, key=lambda window: window.start_minute)
     merged = ordered[:1]
-    for _, window in pairwise(ordered):
+    for window in ordered[1:]:
         if window.start_minute <= merged[-1].end_minute:
             end = max(merged[-1].end_minute, window.end_minute)
             merged[-1] = Window(merged[-1].start_minute, end)
