@@ -273,11 +273,8 @@ def retry_speed(env: Mapping[str, str]) -> float:
         speed = 0
     if not 0 < speed < math.inf:
         raise SettingError(f"OUTDIAL_RETRY_SPEED must be a number above 0, not {raw!r}")
-    if speed != 1 and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
-        raise SettingError(
-            "OUTDIAL_RETRY_SPEED is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator on this "
-            "machine"
-        )
+    if speed != 1:
+        _require_local_simulator(env, "OUTDIAL_RETRY_SPEED")
     return speed
 
 
@@ -286,11 +283,8 @@ def ignores_calling_rules(env: Mapping[str, str]) -> bool:
     raw = env.get("OUTDIAL_CALLING_RULES", "").strip().lower()
     if raw not in ("", "enforce", "ignore"):
         raise SettingError(f"OUTDIAL_CALLING_RULES must be enforce or ignore, not {raw!r}")
-    if raw == "ignore" and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
-        raise SettingError(
-            "OUTDIAL_CALLING_RULES=ignore is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator "
-            "on this machine"
-        )
+    if raw == "ignore":
+        _require_local_simulator(env, "OUTDIAL_CALLING_RULES=ignore")
     return raw == "ignore"
 
 
@@ -306,11 +300,16 @@ def rules_ahead(env: Mapping[str, str]) -> timedelta:
         raise SettingError(f"{name} must be at most 10 years, not {raw!r}")
     if ahead and ignores_calling_rules(env):
         raise SettingError(f"{name} needs the calling rules: unset it, or unset OUTDIAL_CALLING_RULES")
-    if ahead and not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
-        raise SettingError(
-            f"{name} is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator on this machine"
-        )
+    if ahead:
+        _require_local_simulator(env, name)
     return ahead
+
+
+def _require_local_simulator(env: Mapping[str, str], setting: str) -> None:
+    if not is_loopback_url(env.get("RETELL_BASE_URL", "").strip()):
+        raise SettingError(
+            f"{setting} is for simulated calls only: unset it, or set RETELL_BASE_URL to a simulator on this machine"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
