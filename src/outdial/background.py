@@ -1,12 +1,14 @@
 """Background tasks: a class with `run_once`, which tests call, and a loop that repeats it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from outdial.log import log
+
+Item = TypeVar("Item")
 
 RETRY_DELAY = timedelta(seconds=1)
 
@@ -57,3 +59,23 @@ class RepeatingTask:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()
+
+
+async def run_each(
+    items: Iterable[Item],
+    work: Callable[[Item], Awaitable[None]],
+    *,
+    at_once: int,
+    on_error: Callable[[Item, Exception], None],
+) -> None:
+    """Work on every item, at most `at_once` at a time. An error goes to `on_error`, and does not stop the others."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def run(item: Item) -> None:
+        async with gate:
+            try:
+                await work(item)
+            except Exception as error:
+                on_error(item, error)
+
+    await asyncio.gather(*(run(item) for item in items))

@@ -4,11 +4,11 @@
 stores the opt-outs that the organizations lack.
 """
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
+from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Database
@@ -47,21 +47,17 @@ class OptOutSender:
         async with self._database.transaction() as connection:
             due = await opt_outs.due_opt_outs(connection, now=self._clock.now(), limit=SEND_BATCH)
         self._unavailable.clear()
-        gate = asyncio.Semaphore(MAX_CONCURRENT_SENDS)
-
-        async def send(each: opt_outs.DueOptOut) -> None:
-            async with gate:
-                if each.provider_account_id in self._unavailable:
-                    return  # It stays due.
-                try:
-                    await self._send(each)
-                except Exception as error:  # one broken row must not stop the others
-                    log("opt_outs.send_failed", level="error", error=error)
-
-        await asyncio.gather(*(send(each) for each in due))
+        await run_each(
+            due,
+            self._send,
+            at_once=MAX_CONCURRENT_SENDS,
+            on_error=lambda _, error: log("opt_outs.send_failed", level="error", error=error),
+        )
         return len(due)
 
     async def _send(self, due: opt_outs.DueOptOut) -> None:
+        if due.provider_account_id in self._unavailable:
+            return  # It stays due.
         now = self._clock.now()
         taken_until = now + LEASE
         async with self._database.for_organization(due.organization_id) as connection:

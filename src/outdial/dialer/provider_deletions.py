@@ -1,9 +1,9 @@
 """Deletes the calls of erased phones at the provider, until it has confirmed each deletion."""
 
-import asyncio
 from datetime import timedelta
 from typing import Final, assert_never
 
+from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries import erasures
 from outdial.db.session import Database
@@ -32,16 +32,14 @@ class ProviderDeletions:
         """Try the deletions that are due, at most MAX_CONCURRENT_DELETIONS at a time."""
         async with self._database.transaction() as connection:
             due = await erasures.due_erasure_calls(connection, now=self._clock.now(), limit=BATCH)
-        gate = asyncio.Semaphore(MAX_CONCURRENT_DELETIONS)
-
-        async def delete(each: erasures.DueErasureCall) -> None:
-            async with gate:
-                try:
-                    await self._delete(each)
-                except Exception as error:  # one broken row must not stop the others
-                    log("erasure.deletion_failed", level="error", deletion_id=str(each.id), error=error)
-
-        await asyncio.gather(*(delete(each) for each in due))
+        await run_each(
+            due,
+            self._delete,
+            at_once=MAX_CONCURRENT_DELETIONS,
+            on_error=lambda each, error: log(
+                "erasure.deletion_failed", level="error", deletion_id=str(each.id), error=error
+            ),
+        )
         return len(due)
 
     async def _delete(self, due: erasures.DueErasureCall) -> None:

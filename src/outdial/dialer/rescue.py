@@ -5,13 +5,13 @@ the same key while the provider honors the key, and the call is released afterwa
 state goes into the ledger, where the applier takes it like a webhook.
 """
 
-import asyncio
 import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
+from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.session import Database
@@ -69,22 +69,20 @@ class Rescuer:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             due = await settlements.calls_to_check(connection, now=now, limit=BATCH)
-        gate = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
         self._unresponsive.clear()
-
-        async def check(silent: settlements.SilentCall) -> None:
-            async with gate:
-                if silent.organization_id in self._unresponsive:
-                    return  # It stays due. The calls of others must not wait for timeouts.
-                try:
-                    await self._check(silent)
-                except Exception as error:  # one broken call must not stop the others
-                    log("rescue.failed", level="error", call_id=str(silent.call_id), error=error)
-
-        await asyncio.gather(*(check(silent) for silent in due))
+        await run_each(
+            due,
+            self._check,
+            at_once=MAX_CONCURRENT_CHECKS,
+            on_error=lambda silent, error: log(
+                "rescue.failed", level="error", call_id=str(silent.call_id), error=error
+            ),
+        )
         return len(due)
 
     async def _check(self, silent: settlements.SilentCall) -> None:
+        if silent.organization_id in self._unresponsive:
+            return  # It stays due. The calls of others must not wait for timeouts.
         now = self._clock.now()
         async with self._database.for_organization(silent.organization_id) as connection:
             call = await settlements.take_call_to_check(
