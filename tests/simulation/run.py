@@ -37,8 +37,8 @@ from tests.support.postgres import Scratch
 
 # A Monday, 13:00 in London: the Americas are about to open, and a weekend lies ahead of the longest runs.
 START = datetime(2026, 3, 9, 13, 0, tzinfo=UTC)
-# States and countries with hours, caps and a ban of their own, a contact in one of two states, a country without a rule
-# and two without one for surveys, until their checks are switched off.
+# States and countries whose rules set different hours and caps, one that bans sales calls, a contact in one of two
+# states, a country without a rule and two without one for surveys, until their checks are switched off.
 PLACES = (
     ("America/New_York", "US-NY"),
     ("America/Chicago|America/New_York", "US-IN|US-KY"),
@@ -312,7 +312,7 @@ class Run:
         self.clock.set(target if target == due_later else min(target, now + LONGEST_JUMP))
 
     async def _next_due_contact(self, now: datetime) -> datetime | None:
-        """When nothing is live, skip the dialer's idle looks up to the moment when somebody is due."""
+        """While no call is live, skip the dialer's idle polls until the moment when a contact is due."""
         live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
         waiting = await self.history.observer.fetchval(
             "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry')) from campaigns"

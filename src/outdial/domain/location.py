@@ -1,8 +1,8 @@
 """Where a contact may be, from its phone number and from what its row says about the place.
 
 Sources that agree narrow each other: a number of Florida's 850 may be in two zones, and so may one with the state FL.
-Sources that disagree all apply: a number of California with the state TX may be in each of their zones. What cannot be
-read is refused, never ignored: doubt must not open hours.
+Sources that disagree all apply: a number of California with the state TX may be in each of their zones. A value that
+cannot be read is refused, never ignored: doubt must not open hours.
 """
 
 import re
@@ -67,7 +67,7 @@ class StatedPlace:
 class Location:
     """The place of a contact, what decided its zones, and what was stated, in the form in which it is stored.
 
-    `zone_source` is contact for a stated time zone, conflict if sources disagree, so that the zones of all apply.
+    `zone_source` is `contact` for a stated time zone, and `conflict` if sources disagree and the zones of all apply.
     """
 
     place: Place
@@ -247,7 +247,7 @@ def _combine(read: _Stated, number: _Area) -> tuple[_Area, ZoneSource]:
 
 
 def _stated_area(read: _Stated, number: _Area) -> _Area | None:
-    """Return where the contact says that it is, which is the number's area where it only names the same country."""
+    """Return the stated area: that of the number if only its country is stated, None if nothing is."""
     areas = [_area_of_regions((read.region.code,))] if read.region else []
     if read.postal and read.postal.regions:
         areas.append(_area_of_regions(read.postal.regions))

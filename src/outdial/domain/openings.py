@@ -161,7 +161,7 @@ def _next_offset_change(schedules: Sequence[LocalSchedule], begin: datetime, lim
 
 def _next_open_in(schedule: LocalSchedule, begin: datetime, limit: datetime) -> datetime:
     # The earliest opening, or `limit`. Walks stretches of constant UTC offset, in which local time runs
-    # straight: gaps, repeated hours and skipped days need no case of their own. Daily steps miss no change:
+    # straight: gaps, repeated hours and skipped days need no special case. Daily steps miss no change:
     # since 1970 no zone has changed its offset twice within six days.
     while begin < limit:
         offset = _offset(schedule.zone, begin)

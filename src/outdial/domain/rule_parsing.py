@@ -1,4 +1,4 @@
-"""Reads and writes a calling rule as packs and stored rules have it, and checks that the versions of a rule meet."""
+"""Reads and writes calling rules as packs and the database store them, and checks that versions of a rule meet."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ _E = TypeVar("_E", bound=StrEnum)
 def parse_rule(raw: Mapping[str, object], *, checked_on: date | None = None) -> CallingRule:
     """Read a row as packs and stored rules write it; raise InvalidRule naming the field.
 
-    `checked_on` counts for a row without its own. Fields left out have no effect: a row without `hours` sets none.
+    `checked_on` is used for a row without one. Fields left out have no effect: a row without `hours` sets none.
     """
     unknown = raw.keys() - RULE_FIELDS
     if unknown:
@@ -103,7 +103,7 @@ def check_versions(rules: Iterable[CallingRule]) -> None:
     seen: set[str] = set()
     for rule in rules:
         if rule.id in seen:
-            raise InvalidRule(rule.id, "another row has this id; a change of law needs an id of its own")
+            raise InvalidRule(rule.id, "another row has this id; a change of law needs a new id")
         seen.add(rule.id)
         by_family.setdefault(rule.family, []).append(rule)
     for versions in by_family.values():

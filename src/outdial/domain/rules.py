@@ -46,7 +46,7 @@ class RuleDevice(StrEnum):
 
 
 class RuleParty(StrEnum):
-    """Whom a rule protects. Outdial does not know who owns a number, so every rule applies to every contact."""
+    """Who a rule protects. Outdial does not know who owns a number, so every rule applies to every contact."""
 
     ANY = "any"
     CONSUMER = "consumer"
@@ -123,7 +123,7 @@ class CallingRule:
 
 @dataclass(frozen=True, slots=True)
 class NoRules:
-    """Some countries have no rule for the purpose: no contact there is called until one is added or this is off."""
+    """Some countries have no rule for the purpose: no calls go there until one is added or the check is off."""
 
     countries: tuple[str, ...]
 
@@ -149,7 +149,7 @@ Block: TypeAlias = NoRules | Prohibited | KeysMissing
 
 
 class EffectiveWindow:
-    """The hours of a campaign within every rule that may apply in a place, in every zone of it."""
+    """The hours of a campaign within every rule that may apply in a place, in all of its zones."""
 
     __slots__ = ("_ahead", "_covering", "_restricted", "_seen", "place", "purpose", "rules", "schedules")
 
@@ -175,7 +175,7 @@ class EffectiveWindow:
         self._seen: dict[date, bool] = {}
 
     def judged_at(self, at: datetime) -> datetime:
-        """Return the time, in UTC, at which the rules for a call at `at` are evaluated: the same, except in a demo."""
+        """Return the time, in UTC, at which a call at `at` is judged: `at`, or later in a demo that shifts it."""
         return local_time(at, UTC) + self._ahead
 
     def blocked_at(self, at: datetime) -> Block | None:
@@ -291,11 +291,11 @@ class RuleBook:
         return self._for_organization(switched_off, own) if switched_off or own else self
 
     def at_another_time(self, ahead: timedelta) -> "RuleBook":
-        """Return the book with everything evaluated `ahead` later than it is: for simulated calls only."""
+        """Return the book with hours and rules evaluated `ahead` later: for simulated calls only."""
         return self._with(self.rules, self.switched_off, ahead) if ahead else self
 
     def without_rules(self) -> "RuleBook":
-        """Return a book without rules that judges calling hours at the same time; cached."""
+        """Return a book without rules, which evaluates calling hours equally `ahead`; cached."""
         return self._without_rules() if self.ahead else UNRESTRICTED
 
     def alone(self, rule: CallingRule) -> "RuleBook":
@@ -309,8 +309,8 @@ class RuleBook:
     def applies(self, rule: CallingRule, jurisdiction: str) -> bool:
         """Return whether a rule may apply to a contact of a jurisdiction.
 
-        A contact whose state is unknown may be in the state of a rule that an organization added. The shipped pack has
-        a row of its own for the unknown state instead: `US-ZZ`.
+        A contact whose state is unknown may be in the state of a rule that an organization added. Shipped rules of
+        states do not apply to it: the pack has rows for the unknown state, `US-ZZ`.
         """
         country, _, subdivision = jurisdiction.partition("-")
         if self._names(rule, jurisdiction):
@@ -415,7 +415,7 @@ UNRESTRICTED: Final = RuleBook((), pack_date=None)
 
 @dataclass(frozen=True, slots=True)
 class _DefaultHours:
-    """Hours that hold while some jurisdiction of a place has no rule that sets hours: `setting` has those of each."""
+    """Hours that apply while some jurisdiction has no rule that sets hours; `setting` lists such rules of each."""
 
     week: tuple[Windows, ...]
     setting: tuple[tuple[CallingRule, ...], ...]
@@ -426,7 +426,7 @@ class _DefaultHours:
 
 @dataclass(frozen=True, slots=True)
 class _RuledHours:
-    """Hours within the rules in force on each date, and within the default hours where they hold."""
+    """Hours within the rules in force on each date, and within the default hours where they apply."""
 
     hours: CallingHours
     rules: tuple[CallingRule, ...]

@@ -40,7 +40,7 @@ from outdial.supervisor import ProcessSpec, Supervisor
 
 SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
 UNTIL_LAW_OPENS: Final = timedelta(seconds=10)
-"""How long after the start of the dialers most states open: they start in two seconds or three."""
+"""Most states open this long after the dialers are started, which takes two or three seconds."""
 HOLIDAY_CONTACTS: Final = 12
 CAMPAIGN_TIMEOUT_S, SETTLE_TIMEOUT_S = 300.0, 60.0
 LOG_LINES_SHOWN = 30
@@ -295,7 +295,7 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
 async def _start_dialers(
     outdial: DemoCommand, supervisor: Supervisor, stack: LocalStack, ahead: timedelta, say: Callable[[str], None]
 ) -> None:
-    """Start the dialers, for which the law is that of LAW_OPENS: the demo shows the same at any hour of any day."""
+    """Start the dialers with the law's clock just before LAW_OPENS: the demo shows the same at any hour of any day."""
     env = {
         **local_settings(stack, outdial.env),
         "OUTDIAL_RETRY_SPEED": str(SPEED),

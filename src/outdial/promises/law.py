@@ -20,7 +20,7 @@ _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturda
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LawBreach:
-    """What forbids a call: a rule, why, and the clock by which it was judged."""
+    """What forbids a call: a rule, the reason, and the local time of the call."""
 
     rule_id: str
     reason: str

@@ -23,8 +23,8 @@ _DATES = ("in_force_from", "in_force_to", "checked_on")
 class LawEvidence:
     """What decides whether the calls of an organization were lawful.
 
-    `arrivals` are when the provider got the requests of a call. `started_at` is when the campaigns started, and `ahead`
-    how much later than it was the law was asked.
+    `arrivals` are when the provider got the requests of a call. `started_at` is when the campaigns started. The law is
+    evaluated `ahead` later than the real time.
     """
 
     calls: Sequence[CallPlace]
@@ -36,7 +36,7 @@ class LawEvidence:
     started_at: datetime
 
     def law_of(self, law: Law, place: CallPlace | ContactPlace) -> LawOfPlace:
-        """Return the law of a call's or a contact's place, with what the organization changed about it."""
+        """Return the law of a call's or a contact's place, with the organization's changes."""
         return law.in_place(place.jurisdiction_key.split("|"), place.purpose, own=self.own_rules).without(
             self.switched_off
         )
@@ -86,7 +86,7 @@ def check_law(evidence: LawEvidence, law: Law) -> PromiseCheck:
 
 
 def law_numbers(evidence: LawEvidence, law: Law) -> dict[str, object]:
-    """Return what the law's hours did in a run, by what it counts."""
+    """Return the numbers of a run that show what the law's hours did, by label."""
     closed, first = _closed_at_the_start(evidence, law), dict[str, str]()
     for call in sorted(evidence.calls, key=lambda call: call.requested_at):
         at = min(evidence.arrivals.get(call.id, [call.requested_at])) + evidence.ahead
@@ -102,7 +102,7 @@ def law_numbers(evidence: LawEvidence, law: Law) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class _ClosedPlaces:
-    """Contacts in places that were closed at the start: those called later, and those not called, by the reason."""
+    """How many contacts in places closed at the start were called later, and how many were not called, by reason."""
 
     waited: int
     kept: Mapping[str, int]

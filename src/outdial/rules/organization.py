@@ -27,9 +27,9 @@ def rules_of_organization(shipped: RuleBook, *, switched_off: Sequence[str], own
 
 
 def readable_rules(own_rules: Sequence[str]) -> list[str]:
-    """Return those of an organization's own rules that can be read, for pages.
+    """Return the organization's own rules that can be read, for pages.
 
-    Members can insert rules with SQL, without the checks of Outdial. The dialer calls no one while there is such a one.
+    Members can insert rules with SQL, which skips Outdial's checks. The dialer places no calls while one is unreadable.
     """
     return [body for body in own_rules if isinstance(try_rule(body), CallingRule)]
 

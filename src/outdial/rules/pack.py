@@ -86,7 +86,7 @@ def _read_file(name: str, text: str, pack: _Pack) -> None:
         starts = [number for number, line in enumerate(lines) if (row := _ROW.match(line.strip())) and row[1] == table]
         rows = document.get(table, [])
         if not isinstance(rows, list) or len(rows) != len(starts):
-            raise InvalidPack(f"{name}:1: write each row under a line [[{table}]] of its own")
+            raise InvalidPack(f"{name}:1: write each row under a separate line [[{table}]]")
         for start, row in zip(starts, rows, strict=True):
             try:
                 if table == "rule":

@@ -80,7 +80,7 @@ def _narrows(rule: CallingRule, *, hours: CallingHours, days: Sequence[date], we
     if rule.week is None:
         return False
     if rule.zone is not None and week != hours.week:
-        # On the clock of another zone: its windows cannot be compared with those of the campaign.
+        # Its windows are in the time of another zone, so they cannot be compared with those of the campaign.
         return any(rule.in_force_on(day) for day in days)
     return any(
         rule.in_force_on(day) and intersect(usual, allowed) != usual

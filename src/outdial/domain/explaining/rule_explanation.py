@@ -1,4 +1,4 @@
-"""Says why a contact may be called at a time or not: calling hours and each rule that applies, one by one."""
+"""Explains why a contact may or may not be called at a time: the calling hours and each rule that applies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from outdial.domain.rules import (
 class Gate:
     """One condition of a call: the calling hours, a rule, or the check for a missing rule.
 
-    `next_open` is when it allows one again; None if it does now, or never does.
+    `next_open` is when it next allows a call; None if it allows one now, or never will.
     """
 
     name: str
@@ -72,7 +72,7 @@ def explain_rules(
     at: datetime,
     history: PhoneHistory | None = None,
 ) -> RuleExplanation:
-    """Evaluate every gate of a call at `at`: each rule in force, and what is known of campaign and number.
+    """Evaluate every gate of a call at `at`: each rule in force, and what is known about the campaign and the number.
 
     `hours` are the calling hours of a campaign, None for no campaign.
     """

@@ -105,7 +105,7 @@ class PostalCode:
 
 @lru_cache(maxsize=10_000)
 def read_postal_code(text: str, countries: tuple[str, ...]) -> PostalCode | str:
-    """Read a postal code of one of `countries` (ISO alpha-2), the first that it fits, or return why it is none."""
+    """Read a postal code of one of `countries` (ISO alpha-2), the first that it fits, or return why it is not one."""
     code = " ".join(text.upper().split())
     reasons = []
     for country in countries:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 MILITARY: Final = ("AA", "AE", "AP")
-"""What stands for a state in the addresses of the armed forces abroad: they say nothing about the place."""
+"""State codes in the addresses of the armed forces abroad. They say nothing about the place."""
 TERRITORIES: Final = ("AS", "GU", "MP", "PR", "VI")
 """The territories of the United States that are also countries of ISO 3166."""
 
