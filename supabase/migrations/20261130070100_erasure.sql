@@ -1,5 +1,5 @@
 -- Erasing what is known about a phone: at once where an index leads to it, by the jobs process everywhere else, and by
--- the dialer at Retell. What stays is a keyed hash of the phone, the time, and the user who asked.
+-- the dialer at Retell. A keyed hash of the phone, the time, and the user who asked stay.
 
 -- Contacts and calls keep their rows, because the counts and costs of campaigns are made of them.
 alter table public.contacts
@@ -17,14 +17,14 @@ alter table public.campaign_contacts
   alter constraint campaign_contacts_organization_id_contact_id_phone_fkey deferrable initially immediate;
 
 alter table public.calls
-  -- The person is gone from the row: by an erasure, or because the call is older than the organization keeps.
+  -- The person was removed from the row, by an erasure or because of the age of the call.
   add column erased_at timestamptz,
   -- The transcript with its analysis, and the links to recording and log, were removed because of their age.
   add column transcript_removed_at timestamptz,
   add column recording_removed_at timestamptz;
 
--- What was removed stays away, whichever event arrives late or is applied again. The keys of a decision that stay name
--- no place and no time of the contact.
+-- Removed data stays away when an event arrives late or is applied again. A decision keeps only keys that name no place
+-- and no time of the contact.
 create function private.keep_removed() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -107,7 +107,7 @@ create table public.erasures (
   key_id bytea not null check (octet_length(key_id) = 8),
   requested_by text not null check (requested_by <> ''),
   requested_at timestamptz not null,
-  -- What to look for in files, logs and events. Empty from then on: `swept_at`.
+  -- What to look for in files, logs and events. Empty once it was swept.
   phone text,
   terms text[] not null default '{}',
   subjects text[] not null default '{}',
@@ -243,7 +243,7 @@ $$;
 revoke all on function private.address_of_contact(uuid, text) from public;
 
 -- Erases a phone wherever an index leads to it, and requests the rest. Returns `legal_hold` or `live_call` if nothing was
--- done, `requested` otherwise, with the campaigns that have a contact less to call. Rows are locked like everywhere:
+-- done, `requested` otherwise, with the campaigns with one contact less to call. Rows are locked like everywhere:
 -- calls before contacts, each in the order of ids. The function checks the caller itself, because callers may not change
 -- most of these columns.
 create function private.erase_phone(

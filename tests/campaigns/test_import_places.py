@@ -124,7 +124,7 @@ async def test_a_calling_code_that_names_a_country_states_it(
 async def test_a_number_without_a_country_code_is_of_the_country_of_its_row(
     api: Database, campaign: Campaign, connection: asyncpg.Connection
 ) -> None:
-    """By the region of the import, the first would be another number: one of New Jersey."""
+    """With the region of the import, the first would be a number of New Jersey."""
     report = await run(
         api, campaign, "phone,country\n5512345678,Mexico\n030 23125136,Germany\n5125550103,-\n5125550104,Atlantis\n"
     )

@@ -424,7 +424,7 @@ async def test_a_text_in_a_redacted_entry_is_found(
 async def test_a_log_rewritten_as_a_whole_is_found_by_a_head_kept_outside(
     database: Scratch, connection: asyncpg.Connection, organization: UUID
 ) -> None:
-    """Who can change the log can compute its hashes, too: only what is kept elsewhere shows it."""
+    """A user who can change the log can also compute its hashes: only a head kept elsewhere shows it."""
     kept = (await verify(database, organization)).hash
     rows = await connection.fetch(
         "select a.*, a.details::text as text, c.subject_salt, c.details_salt from audit_log a"

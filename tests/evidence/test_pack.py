@@ -1,4 +1,4 @@
-"""Evidence packs: they hold every fact of each decision, and whoever changes them is found."""
+"""Evidence packs hold every fact of each decision, and a change to one is found."""
 
 import asyncio
 import json

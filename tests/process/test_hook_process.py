@@ -1,4 +1,4 @@
-"""Dialer processes with a pre-dial hook: killed while they ask, and asked to live with a hook that hangs and lies."""
+"""Dialer processes with a pre-dial hook: one is killed during a request, one has a hook that hangs and lies."""
 
 import random
 from collections.abc import Mapping

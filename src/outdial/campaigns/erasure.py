@@ -21,7 +21,7 @@ ERASED_REASON: Final = "was erased at the request of its owner, and may not be a
 class ErasureRequested:
     """The phone is erased wherever an index leads to it. The jobs process and the dialer remove the rest.
 
-    `campaign_ids` are the campaigns that have a contact less to call. Wake them once the transaction has ended.
+    `campaign_ids` are the campaigns with one contact less to call. Wake them once the transaction has ended.
     """
 
     erasure_id: UUID
@@ -42,7 +42,7 @@ _REFUSALS: Final = {
 
 
 def is_erased(phone: str) -> bool:
-    """Return whether a contact's phone stands for one that was erased."""
+    """Return whether the phone of a contact was erased."""
     return phone.startswith("erased:")
 
 
@@ -86,7 +86,7 @@ async def request_erasure(
 
 
 async def wake_campaigns(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> None:
-    """Wake campaigns that have a contact less to call: they may be complete.
+    """Wake campaigns with one contact less to call: they may be complete.
 
     In a separate transaction, because imports lock campaigns before contacts.
     """
@@ -99,7 +99,7 @@ async def wake_campaigns(connection: Connection, campaign_ids: Sequence[UUID], n
 async def find_erased(
     connection: Connection, organization_id: UUID, phones: Sequence[str], keys: ErasureKeys | None
 ) -> frozenset[str]:
-    """Return those of `phones` that were erased. No other one is erased until the transaction ends.
+    """Return those of `phones` that were erased. None is erased from then until the transaction ends.
 
     Raises ErasureKeyMissing if the organization has erasures that `keys` cannot recognize.
     """

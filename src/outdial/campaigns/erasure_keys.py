@@ -1,4 +1,4 @@
-"""Erased phones: their keyed hashes, and how a phone is found in text that no index covers."""
+"""Keyed hashes of erased phones, and what to search for in text that no index covers."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ class PhoneHash:
 class ErasureKeys:
     """The keys that erased phones are hashed with: the first hashes new ones, all of them recognize old ones.
 
-    A hash cannot be renewed, because its phone is gone. So an old key stays as long as its erasures.
+    A hash cannot be renewed, because its phone is gone: keep an old key as long as its erasures.
     """
 
     secrets: tuple[str, ...] = field(repr=False)
@@ -44,12 +44,12 @@ class ErasureKeys:
         return PhoneHash(_digest(key, organization_id, phone), _key_id(key))
 
     def hashes(self, organization_id: UUID, phones: Iterable[str]) -> dict[bytes, str]:
-        """Return the phone of each hash with each key."""
+        """Hash phones with every key; return the phone of each hash."""
         keys = [secret.encode() for secret in self.secrets]
         return {_digest(key, organization_id, phone): phone for phone in phones for key in keys}
 
     def cover(self, key_ids: Collection[bytes]) -> bool:
-        """Return whether the phones that were hashed with these keys are recognized."""
+        """Return whether these are all known, so that phones that were hashed with them are recognized."""
         return set(key_ids) <= {_key_id(secret.encode()) for secret in self.secrets}
 
 
@@ -62,7 +62,7 @@ def _key_id(key: bytes) -> bytes:
 
 
 def digits_of(phone: str) -> list[str]:
-    """Return the digits by which a number in E.164 is found: with its country code, and without if that is specific."""
+    """Return the digits to search for a number in E.164: without its country code if they are long enough."""
     number = phonenumbers.parse(phone)
     national = phonenumbers.national_significant_number(number)
     international = f"{number.country_code}{national}"

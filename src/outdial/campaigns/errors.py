@@ -91,7 +91,7 @@ class UnknownRegion(CampaignsError):
 
 
 class RuleIdTaken(CampaignsError):
-    """The organization has a calling rule with this id. Rules never change: a new one needs an id of its own."""
+    """The organization has a calling rule with this id. Rules never change: a new one needs another id."""
 
     def __init__(self, rule_id: str) -> None:
         super().__init__(f"{rule_id} exists already; give the new rule another id, and switch the old one off")

@@ -98,8 +98,8 @@ async def assume_role(connection: asyncpg.Connection, dsn: str, role: str) -> No
     """Set the role of a session, and check that it has no more rights than its URL and `role` declare.
 
     The role is not among the startup parameters, because PgBouncer refuses connections with unknown ones. Raises
-    RoleMissing; or TooManyRights if the role is not subject to the policies, or if a pooler logs in as a user who is
-    not and whom `dsn` does not name.
+    RoleMissing; or TooManyRights if the policies do not bind the role, or the user that a pooler logs in as, unless
+    `dsn` names that user.
     """
     try:
         await connection.execute(f'set role "{role}"')

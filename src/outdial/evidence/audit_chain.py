@@ -21,7 +21,7 @@ from outdial.evidence.entry_hash import (
     salted_digest,
 )
 
-# How far a moved entry is looked for.
+# Positions on either side that are searched for a moved entry.
 _REACH: Final = 1_000
 
 
@@ -37,7 +37,7 @@ class ChainFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainProblem:
-    """The first entry that does not fit. An entry that is gone has no id, one past the chain no position."""
+    """The first entry that does not fit. A missing entry has no id, one outside the chain no position."""
 
     fault: ChainFault
     position: int | None
@@ -119,7 +119,7 @@ class _Chain:
         place = self.position + 1
         self._head = (row.head_position, row.head_hash)
         if row.position is None or row.position < place:
-            return _problem(ChainFault.INSERTED, row, "it has no place of its own in the chain")
+            return _problem(ChainFault.INSERTED, row, "it has no position in the chain, or one that another entry has")
         if row.position > place:
             return ChainProblem(
                 fault=ChainFault.MISSING,

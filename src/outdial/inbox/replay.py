@@ -9,7 +9,7 @@ from outdial.db.queries import events
 from outdial.db.session import Connection
 
 MOST_COUNTED: Final = 10_000
-"""More events without a body are not counted one by one."""
+"""Events without a body are counted up to this number."""
 
 
 @dataclass(frozen=True, slots=True)

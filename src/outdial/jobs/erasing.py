@@ -18,7 +18,7 @@ _LOG_PORTION: Final = 5_000
 
 
 class ErasureSweeper:
-    """A background task; any number of workers may run it. An erasure is locked while one of them works on it."""
+    """A background task; any number of workers may run it. Removing the same data twice changes nothing."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

@@ -46,7 +46,7 @@ class NewScreeningList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadedList:
-    """A list that counts now. `numbers` are different from each other; `first_refused` has the first KEPT_REFUSALS."""
+    """A list that counts now. `numbers` counts different ones; `first_refused` has the first KEPT_REFUSALS."""
 
     id: UUID
     kind: ListKind

@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureRequest:
-    """The result of a request to erase a phone, and the campaigns that have a contact less to call."""
+    """The result of a request to erase a phone, and the campaigns with one contact less to call."""
 
     result: str
     erasure_id: UUID | None

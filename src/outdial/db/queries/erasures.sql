@@ -12,7 +12,7 @@ select phone_hash as id from erasures where organization_id = :organization_id a
 
 -- name: erase_phone
 -- returns: ErasureRequest
--- row: The result of a request to erase a phone, and the campaigns that have a contact less to call.
+-- row: The result of a request to erase a phone, and the campaigns with one contact less to call.
 -- null: erasure_id
 -- Erase a phone wherever an index leads to it, and request the rest. `result` is requested, legal_hold or live_call.
 select result, erasure_id, campaign_ids

@@ -78,8 +78,8 @@ _packed_screening_list = row_builder(PackedScreeningList)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedRule:
-    """A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization
-    itself.
+    """A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization's
+    own.
     """
 
     rule_id: str

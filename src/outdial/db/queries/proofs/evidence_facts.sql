@@ -37,7 +37,8 @@ order by created_at, id;
 
 -- name: evidence_rules
 -- returns: list[PackedRule]
--- row: A rule as it was when it decided about calls, as JSON text; without a pack date, one of the organization itself.
+-- row: A rule as it was when it decided about calls, as JSON text; without a pack date, one of the
+-- row: organization's own.
 -- null: pack_date
 -- List the rules with these ids as packs of these dates had them, and the organization's own.
 select r.rule_id, r.pack_date, r.body::text as body, r.created_by, r.created_at
