@@ -243,7 +243,8 @@ async def erasure_waits_for(connection: Connection, *, erasure_id: UUID, numbers
 
 
 _RECORD_WAIT = """\
-update erasures set waiting_for = $1 where id = $2;
+update erasures set waiting_for = $1
+where id = $2 and waiting_for is distinct from $1;
 """
 
 

@@ -72,7 +72,8 @@ select private.erasure_waits_for(:erasure_id, :numbers::text[]) as id;
 -- name: record_wait!
 -- null: :waiting_for
 -- Store what keeps an erasure from being swept.
-update erasures set waiting_for = :waiting_for where id = :erasure_id;
+update erasures set waiting_for = :waiting_for
+where id = :erasure_id and waiting_for is distinct from :waiting_for;
 
 -- name: sweep_events
 -- returns: int
