@@ -304,16 +304,8 @@ class EvidencePack:
         for row in rows:
             known[row.rule_id, row.pack_date or ""] = as_item(row, json=("body",)) | {"on_record": True}
         for rule_id, pack_date in used:
-            own = known.get((rule_id, ""))
-            yield (
-                known.get((rule_id, pack_date))
-                or own
-                or {
-                    "on_record": False,
-                    "pack_date": pack_date or None,
-                    "rule_id": rule_id,
-                }
-            )
+            unknown = {"on_record": False, "pack_date": pack_date or None, "rule_id": rule_id}
+            yield known.get((rule_id, pack_date)) or known.get((rule_id, "")) or unknown
 
     async def _lists(self) -> AsyncIterator[Item]:
         async with self._open() as connection:
