@@ -432,15 +432,16 @@ revoke all on function private.check_sweep(uuid) from public;
 -- Removes the bodies of events that matched no call or could not be read, and whose text mentions the person. The calls of
 -- those that mention a number are deleted at Retell, too: an address alone may be in a call with someone else. Pending
 -- events are left alone (see private.erasure_waits_for).
-create function private.sweep_events(p_erasure_id uuid, p_numbers text[], p_terms text[], p_now timestamptz)
+create function private.sweep_events(p_erasure_id uuid, p_numbers text[], p_now timestamptz)
 returns bigint
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   owner_id uuid;
+  terms text[];
   event_ids bigint[];
 begin
-  select e.organization_id into owner_id from public.erasures e where e.id = p_erasure_id;
+  select e.organization_id, e.terms into owner_id, terms from public.erasures e where e.id = p_erasure_id;
   perform private.check_sweep(owner_id);
   select coalesce(pg_catalog.array_agg(w.id order by w.id), '{}') into event_ids
   from public.webhook_events w
@@ -448,7 +449,7 @@ begin
     and (w.organization_id is null
         and w.credential in (select a.credential from public.provider_accounts a where a.organization_id = owner_id)
       or w.organization_id = owner_id and w.status in ('unmatched', 'quarantined'))
-    and private.mentions(pg_catalog.encode(w.body, 'escape'), p_numbers, p_terms);
+    and private.mentions(pg_catalog.encode(w.body, 'escape'), p_numbers, terms);
   perform from public.webhook_events w where w.id = any (event_ids) order by w.id for update;
   insert into public.erasure_calls (organization_id, erasure_id, provider_account_id, retell_call_id, next_try_at)
   select distinct owner_id, p_erasure_id, a.id, w.retell_call_id, p_now
@@ -463,8 +464,8 @@ begin
   return cardinality(event_ids);
 end
 $$;
-revoke all on function private.sweep_events(uuid, text[], text[], timestamptz) from public;
-grant execute on function private.sweep_events(uuid, text[], text[], timestamptz) to outdial_jobs;
+revoke all on function private.sweep_events(uuid, text[], timestamptz) from public;
+grant execute on function private.sweep_events(uuid, text[], timestamptz) to outdial_jobs;
 
 -- Deletes the files of exports that contain the phone. A phone never spans two chunks, which end with a row.
 create function private.sweep_exports(p_erasure_id uuid, p_now timestamptz) returns bigint
@@ -492,30 +493,31 @@ revoke all on function private.sweep_exports(uuid, timestamptz) from public;
 grant execute on function private.sweep_exports(uuid, timestamptz) to outdial_jobs;
 
 -- Empties refused rows of imports, and deletes stored responses, that mention the person.
-create function private.sweep_rows(p_erasure_id uuid, p_numbers text[], p_terms text[]) returns bigint
+create function private.sweep_rows(p_erasure_id uuid, p_numbers text[]) returns bigint
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   owner_id uuid;
+  terms text[];
   number_emptied bigint;
   number_deleted bigint;
 begin
-  select e.organization_id into owner_id from public.erasures e where e.id = p_erasure_id;
+  select e.organization_id, e.terms into owner_id, terms from public.erasures e where e.id = p_erasure_id;
   perform private.check_sweep(owner_id);
   update public.import_refusals r
   set value = '', cells = '[]', reason = 'the contact was erased'
   from public.imports i
   where i.organization_id = owner_id and r.import_id = i.id
-    and private.mentions(r.value || ' ' || r.cells::text || ' ' || r.reason, p_numbers, p_terms);
+    and private.mentions(r.value || ' ' || r.cells::text || ' ' || r.reason, p_numbers, terms);
   get diagnostics number_emptied = row_count;
   delete from public.idempotency_keys k
-  where k.organization_id = owner_id and private.mentions(k.answer::text || ' ' || k.key, p_numbers, p_terms);
+  where k.organization_id = owner_id and private.mentions(k.answer::text || ' ' || k.key, p_numbers, terms);
   get diagnostics number_deleted = row_count;
   return number_emptied + number_deleted;
 end
 $$;
-revoke all on function private.sweep_rows(uuid, text[], text[]) from public;
-grant execute on function private.sweep_rows(uuid, text[], text[]) to outdial_jobs;
+revoke all on function private.sweep_rows(uuid, text[]) from public;
+grant execute on function private.sweep_rows(uuid, text[]) to outdial_jobs;
 
 -- Deletes the opt-outs of the phone that the provider has confirmed.
 create function private.sweep_opt_outs(p_erasure_id uuid) returns bigint

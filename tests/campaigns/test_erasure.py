@@ -611,7 +611,7 @@ async def test_a_job_sweeps_only_the_organization_that_it_has_declared(stage: St
     other = await create_tenant(stage.look, credential="acme")
     jobs = await Database.connect(stage.scratch.dsn_for("outdial_jobs"), application_name="test", max_size=1)
     async with jobs:
-        for sweep in ("sweep_events($1, '{}', '{}', now())", "sweep_exports($1, now())", "sweep_rows($1, '{}', '{}')"):
+        for sweep in ("sweep_events($1, '{}', now())", "sweep_exports($1, now())", "sweep_rows($1, '{}')"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="the organization that it has declared"):
                 async with jobs.for_organization(other.organization_id) as connection:
                     await connection.execute(f"select private.{sweep}", done.erasure_id)

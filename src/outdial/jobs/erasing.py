@@ -59,7 +59,7 @@ class ErasureSweeper:
 
     async def _sweep(self, erasure: erasures.ErasureToSweep, phone: str) -> None:
         """Remove the person place by place, in a transaction each. A sweep that was interrupted starts again."""
-        now, numbers, terms = self._clock.now(), digits_of(phone), erasure.terms
+        now, numbers = self._clock.now(), digits_of(phone)
         removed: dict[str, int] = msgspec.json.decode(erasure.removed, type=dict[str, int])
         transaction = partial(self._database.for_organization, erasure.organization_id)
 
@@ -67,14 +67,11 @@ class ErasureSweeper:
             removed[place] = removed.get(place, 0) + number
 
         async with transaction() as connection:
-            count(
-                "events",
-                await erasures.sweep_events(connection, erasure_id=erasure.id, numbers=numbers, terms=terms, now=now),
-            )
+            count("events", await erasures.sweep_events(connection, erasure_id=erasure.id, numbers=numbers, now=now))
         async with transaction() as connection:
             count("exports", await erasures.sweep_exports(connection, erasure_id=erasure.id, now=now))
         async with transaction() as connection:
-            count("rows", await erasures.sweep_rows(connection, erasure_id=erasure.id, numbers=numbers, terms=terms))
+            count("rows", await erasures.sweep_rows(connection, erasure_id=erasure.id, numbers=numbers))
         async with transaction() as connection:
             count(
                 "audit_entries",

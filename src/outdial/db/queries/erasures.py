@@ -64,7 +64,6 @@ class ErasureToSweep:
     id: UUID
     organization_id: UUID
     phone: str | None
-    terms: list[str]
     removed: str
 
 
@@ -219,7 +218,7 @@ async def open_erasures(connection: Connection, *, limit: int) -> list[OpenErasu
 
 
 _LOCK_ERASURE = """\
-select id, organization_id, phone, terms, removed::text as removed
+select id, organization_id, phone, removed::text as removed
 from erasures where id = $1 and finished_at is null
 for update skip locked;
 """
@@ -254,15 +253,13 @@ async def record_wait(connection: Connection, *, waiting_for: str | None, erasur
 
 
 _SWEEP_EVENTS = """\
-select private.sweep_events($1, $2::text[], $3::text[], $4) as id;
+select private.sweep_events($1, $2::text[], $3) as id;
 """
 
 
-async def sweep_events(
-    connection: Connection, *, erasure_id: UUID, numbers: Sequence[str], terms: Sequence[str], now: datetime
-) -> int:
+async def sweep_events(connection: Connection, *, erasure_id: UUID, numbers: Sequence[str], now: datetime) -> int:
     """Remove the bodies of events without a call that mention the person. Returns how many."""
-    value: int = required(await connection.fetchval(_SWEEP_EVENTS, erasure_id, numbers, terms, now), "sweep_events")
+    value: int = required(await connection.fetchval(_SWEEP_EVENTS, erasure_id, numbers, now), "sweep_events")
     return value
 
 
@@ -278,13 +275,13 @@ async def sweep_exports(connection: Connection, *, erasure_id: UUID, now: dateti
 
 
 _SWEEP_ROWS = """\
-select private.sweep_rows($1, $2::text[], $3::text[]) as id;
+select private.sweep_rows($1, $2::text[]) as id;
 """
 
 
-async def sweep_rows(connection: Connection, *, erasure_id: UUID, numbers: Sequence[str], terms: Sequence[str]) -> int:
+async def sweep_rows(connection: Connection, *, erasure_id: UUID, numbers: Sequence[str]) -> int:
     """Remove refused rows and stored responses that mention the person. Returns how many."""
-    value: int = required(await connection.fetchval(_SWEEP_ROWS, erasure_id, numbers, terms), "sweep_rows")
+    value: int = required(await connection.fetchval(_SWEEP_ROWS, erasure_id, numbers), "sweep_rows")
     return value
 
 

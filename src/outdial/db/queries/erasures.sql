@@ -60,7 +60,7 @@ select organization_id, erasure_id from private.open_erasures(:limit);
 -- row: An unfinished erasure, locked.
 -- null: phone
 -- Lock an unfinished erasure that no other worker has.
-select id, organization_id, phone, terms, removed::text as removed
+select id, organization_id, phone, removed::text as removed
 from erasures where id = :erasure_id and finished_at is null
 for update skip locked;
 
@@ -78,7 +78,7 @@ where id = :erasure_id and waiting_for is distinct from :waiting_for;
 -- name: sweep_events
 -- returns: int
 -- Remove the bodies of events without a call that mention the person. Returns how many.
-select private.sweep_events(:erasure_id, :numbers::text[], :terms::text[], :now) as id;
+select private.sweep_events(:erasure_id, :numbers::text[], :now) as id;
 
 -- name: sweep_exports
 -- returns: int
@@ -88,7 +88,7 @@ select private.sweep_exports(:erasure_id, :now) as id;
 -- name: sweep_rows
 -- returns: int
 -- Remove refused rows and stored responses that mention the person. Returns how many.
-select private.sweep_rows(:erasure_id, :numbers::text[], :terms::text[]) as id;
+select private.sweep_rows(:erasure_id, :numbers::text[]) as id;
 
 -- name: redact_audit
 -- returns: int
