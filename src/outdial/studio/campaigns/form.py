@@ -22,13 +22,12 @@ from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import text
+from outdial.studio.web.hours import Windows, padded, parse_windows, windows_from_request
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
-_MIN_WINDOWS: Final = 2
 _AS_TYPED: Final = ("name", "retell_agent_id", "from_number", "purpose", "consent_required", "lists_required")
+_DAYS: Final = {day: day.capitalize() for day in WEEKDAYS}
 _UTC: Final = ZoneInfo("UTC")
-
-Windows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +57,7 @@ class CampaignForm:
 
     def windows_of(self, day: str) -> Windows:
         """Return the windows of a day, padded with empty ones for input."""
-        windows = list(self.hours.get(day, ()))
-        return windows + [("", "")] * (_MIN_WINDOWS - len(windows))
+        return padded(self.hours.get(day, ()))
 
     @property
     def scheduled_at(self) -> datetime | None:
@@ -125,10 +123,6 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
 
 def form_from_request(form: FormData) -> CampaignForm:
     """Return the submitted form."""
-    hours = {}
-    for day in WEEKDAYS:
-        starts, ends = ([str(value).strip() for value in form.getlist(f"{day}_{edge}")] for edge in ("from", "to"))
-        hours[day] = [(start, end) for start, end in zip(starts, ends, strict=False) if start or end]
     return CampaignForm(
         name=text(form, "name"),
         retell_agent_id=text(form, "retell_agent_id"),
@@ -138,7 +132,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         is_scheduled=text(form, "schedule") == "at",
         scheduled_local=text(form, "scheduled_local"),
         zone=text(form, "zone", "UTC"),
-        hours=hours,
+        hours=windows_from_request(form, WEEKDAYS),
         excluded_dates=text(form, "excluded_dates"),
         rules=rules_from_form(form),
         variables=text(form, "variables"),
@@ -194,13 +188,7 @@ def parse_account(form: CampaignForm) -> UUID | None:
 
 def parse_hours(fields: dict[str, str], form: CampaignForm) -> dict[str, Any]:
     """Return the hours of the form as settings, with what cannot be parsed in `fields`."""
-    hours: dict[str, Any] = {}
-    for day in WEEKDAYS:
-        windows = form.hours.get(day, ())
-        if any(not begin or not end for begin, end in windows):
-            fields["calling_hours"] = f"{day.capitalize()}: enter both a start and an end time"
-        elif windows:
-            hours[day] = [[begin, "24:00" if end == "00:00" else end] for begin, end in windows]
+    hours: dict[str, Any] = {**parse_windows(form.hours, _DAYS, fields, "calling_hours")}
     if not hours:
         fields.setdefault("calling_hours", "Open at least half an hour on one day")
     dates = form.excluded_dates.replace(",", " ").split()

@@ -13,6 +13,7 @@ from starlette.datastructures import FormData
 from outdial.domain.purpose import Purpose
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import text
+from outdial.studio.web.hours import Windows, padded, parse_windows, windows_from_request
 
 DAYS: Final[Mapping[str, str]] = {"weekdays": "Monday to Friday", "saturday": "Saturday", "sunday": "Sunday"}
 PERIODS: Final = [("8h", "8 hours"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")]
@@ -21,9 +22,6 @@ _NAMES: Final = (
     "id", "jurisdiction", "holidays", "cap_count", "cap_period", "consent", "disclosure", "note", "source",
     "in_force_from", "in_force_to", "confidence",
 )  # fmt: skip
-_WINDOWS: Final = 2
-
-Times = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +30,13 @@ class RuleForm:
 
     values: Mapping[str, str]
     purposes: Sequence[str] = tuple(Purpose)
-    hours: Mapping[str, Times] = field(default_factory=dict)
+    hours: Mapping[str, Windows] = field(default_factory=dict)
     has_hours: bool = True
     prohibited: bool = False
 
-    def windows_of(self, days: str) -> Times:
+    def windows_of(self, days: str) -> Windows:
         """Return the windows of some days, padded with empty ones for input."""
-        windows = list(self.hours.get(days, ()))
-        return windows + [("", "")] * (_WINDOWS - len(windows))
+        return padded(self.hours.get(days, ()))
 
 
 def empty_rule_form(jurisdiction: str, today: date) -> RuleForm:
@@ -56,14 +53,10 @@ def empty_rule_form(jurisdiction: str, today: date) -> RuleForm:
 
 def rule_form_from_request(form: FormData) -> RuleForm:
     """Return the submitted form."""
-    hours = {}
-    for days in DAYS:
-        starts, ends = ([str(value).strip() for value in form.getlist(f"{days}_{edge}")] for edge in ("from", "to"))
-        hours[days] = [(start, end) for start, end in zip(starts, ends, strict=False) if start or end]
     return RuleForm(
         values={name: text(form, name) for name in _NAMES},
         purposes=[str(value) for value in form.getlist("purpose")],
-        hours=hours,
+        hours=windows_from_request(form, DAYS),
         has_hours=text(form, "has_hours") == "true",
         prohibited=text(form, "prohibited") == "true",
     )
@@ -81,7 +74,9 @@ def rule_from_form(form: RuleForm) -> dict[str, Any]:
     if not form.purposes:
         problems["purpose"] = "Select at least one purpose"
     if form.has_hours:
-        document["hours"] = _hours(form, problems)
+        document["hours"] = parse_windows(form.hours, DAYS, problems, "hours")
+        if not document["hours"]:
+            problems.setdefault("hours", "Enter hours for at least one day, or clear the check box")
     if form.values["holidays"]:
         document["holidays"] = form.values["holidays"].upper().replace(",", " ").split()
     if form.prohibited:
@@ -95,16 +90,3 @@ def rule_from_form(form: RuleForm) -> dict[str, Any]:
     if problems:
         raise InvalidInput("Please fix the fields below", problems)
     return document
-
-
-def _hours(form: RuleForm, problems: dict[str, str]) -> dict[str, list[list[str]]]:
-    hours: dict[str, list[list[str]]] = {}
-    for days, label in DAYS.items():
-        windows = form.hours.get(days, ())
-        if any(not begin or not end for begin, end in windows):
-            problems["hours"] = f"{label}: enter both a start and an end time"
-        elif windows:
-            hours[days] = [[begin, "24:00" if end == "00:00" else end] for begin, end in windows]
-    if not hours:
-        problems.setdefault("hours", "Enter hours for at least one day, or clear the check box")
-    return hours
