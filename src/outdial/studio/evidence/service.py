@@ -14,7 +14,7 @@ from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.rule_parsing import parse_rule
 from outdial.evidence.errors import EvidenceNotFound
 from outdial.evidence.file import pack_chunks
-from outdial.evidence.pack import EvidenceKind, EvidencePack, EvidenceSubject, Item, find_subject
+from outdial.evidence.pack import EvidenceKind, EvidencePack, Item, find_subject
 from outdial.studio.view.decisions import explain_decision
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -45,7 +45,6 @@ class TakenEvidence:
 class EvidencePage:
     """The sections of a pack for its page. `contact_count` includes contacts that are only in the file."""
 
-    subject: EvidenceSubject
     sections: Mapping[str, Any]
     contact_count: int
 
@@ -100,7 +99,7 @@ async def evidence_page(context: OrganizationContext, taken: TakenEvidence) -> E
             count = await evidence_pack.count_evidence_contacts(
                 connection, organization_id=context.organization_id, campaign_id=subject.campaign_ids[0]
             )
-    return EvidencePage(subject=subject, sections=sections, contact_count=count)
+    return EvidencePage(sections=sections, contact_count=count)
 
 
 def decision_sentences(attempt: Item) -> list[str]:

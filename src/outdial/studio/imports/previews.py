@@ -15,6 +15,7 @@ from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.db.queries import campaign_contacts, do_not_call, imports
+from outdial.domain.explaining.closed_contacts import ClosedContacts
 from outdial.studio.campaigns.effective_hours import closed_contacts_of
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.imports.service import ImportRefusal, find_import
@@ -87,12 +88,13 @@ async def preview_import(
         chunks = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
         names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
+    is_whole = len(beginning) == found.bytes_stored
     region = default_region.upper() if default_region else found.default_region
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
-        is_whole=len(beginning) == found.bytes_stored,
+        is_whole=is_whole,
         mapping=found.mapping if mapping is None else mapping,
         default_region=region,
         now=context.studio.clock.now(),
@@ -116,10 +118,7 @@ async def preview_import(
             campaign_id=found.campaign_id,
             counts=Counter(contact.location.place for contact in good),
         )
-    is_whole = len(beginning) == found.bytes_stored
-    shown = _import_preview(read, good=good, blocked=blocked, erased=erased, is_whole=is_whole)
-    shown.closed = [ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in closed]
-    return shown
+    return _import_preview(read, good=good, blocked=blocked, erased=erased, closed=closed, is_whole=is_whole)
 
 
 def _import_preview(
@@ -128,6 +127,7 @@ def _import_preview(
     good: Sequence[NewContact],
     blocked: frozenset[str],
     erased: frozenset[str],
+    closed: Sequence[ClosedContacts],
     is_whole: bool,
 ) -> ImportPreview:
     refused = [
@@ -171,6 +171,6 @@ def _import_preview(
         ],
         refused=refused[:MAX_REFUSED_SHOWN],
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
-        closed=[],
+        closed=[ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in closed],
         notices=list(read.notices),
     )

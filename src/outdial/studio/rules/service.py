@@ -1,6 +1,6 @@
 """Calling rules: list and show them, switch them off and on, add your own, and count contacts without a rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -327,9 +327,3 @@ def _switched(row: calling_rules.RuleSwitch, emails: Mapping[str, str | None]) -
     return RuleSwitched(
         is_off=row.is_off, reason=row.reason, actor=row.actor, actor_email=emails.get(row.actor), at=row.at
     )
-
-
-def purposes_of(rule: RuleDetails) -> Sequence[str]:
-    """Return the purposes that a rule applies to; `any` for all."""
-    purposes = rule.rule["purpose"]
-    return [purposes] if isinstance(purposes, str) else list(purposes)
