@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.erasure import without_erased
-from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
@@ -184,7 +183,7 @@ async def _add(
     reason: str | None,
 ) -> BlockResult:
     added = 0
-    keys = ErasureKeys.of(context.studio.settings.erasure_secrets)
+    keys = context.studio.settings.erasure_keys
     phones = await without_erased(connection, context.organization_id, parsed.valid, keys)
     for first in range(0, len(phones), _BATCH_SIZE):
         rows = await do_not_call.block_phones(

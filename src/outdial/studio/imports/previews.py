@@ -10,7 +10,6 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from outdial.campaigns.erasure import ERASED_REASON, find_erased
-from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
@@ -102,7 +101,7 @@ async def preview_import(
     )
     async with context.transaction() as connection:
         phones = [contact.phone for contact in read.contacts]
-        keys = ErasureKeys.of(context.studio.settings.erasure_secrets)
+        keys = context.studio.settings.erasure_keys
         try:
             erased = await find_erased(connection, context.organization_id, phones, keys)
         except ErasureKeyMissing as error:

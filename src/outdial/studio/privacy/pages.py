@@ -103,7 +103,7 @@ async def _show(
         retention=retention,
         kinds=KINDS,
         erasures=erasures.items,
-        has_key=bool(context.studio.settings.erasure_secrets),
+        has_key=context.studio.settings.erasure_keys is not None,
         given=given,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},

@@ -10,7 +10,6 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.erasure import ErasureRefused, request_erasure, wake_campaigns
-from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import ErasureKeyMissing, InvalidRetention
 from outdial.campaigns.retention import change_retention as store_retention
 from outdial.campaigns.retention import read_retention
@@ -138,7 +137,7 @@ async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
     try:
         async with context.transaction() as connection:
             result = await request_erasure(
-                connection, context.organization_id, phone, _keys(context), context.actor, now
+                connection, context.organization_id, phone, context.studio.settings.erasure_keys, context.actor, now
             )
     except ErasureKeyMissing as error:
         raise ResourceConflict(str(error)) from None
@@ -153,11 +152,9 @@ async def export_phone(connection: Connection, context: OrganizationContext, sub
     """Return all data about a phone; raises InvalidInput."""
     context.require("admin")
     phone = _read_phone(subject)
-    return await export_subject(connection, context.organization_id, phone, _keys(context), context.actor)
-
-
-def _keys(context: OrganizationContext) -> ErasureKeys | None:
-    return ErasureKeys.of(context.studio.settings.erasure_secrets)
+    return await export_subject(
+        connection, context.organization_id, phone, context.studio.settings.erasure_keys, context.actor
+    )
 
 
 def _read_phone(subject: SubjectPhone) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from outdial.auth import KeyRing
+from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.net import is_loopback_url
 from outdial.settings import (
     DatabaseUrls,
@@ -57,12 +58,17 @@ class StudioSettings:
     hook_private: bool = False
     """Whether pre-dial hooks on private networks and on this machine are allowed."""
     erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Keys that hash the phones of erased contacts; without one, nothing can be erased."""
+    """The secrets of `erasure_keys`, the newest first."""
 
     @property
     def is_local(self) -> bool:
         """Whether this is a local stack."""
         return is_loopback_url(self.supabase_url) and not self.secure
+
+    @property
+    def erasure_keys(self) -> ErasureKeys | None:
+        """The keys that hash the phones of erased contacts; without any, nothing can be erased."""
+        return ErasureKeys.of(self.erasure_secrets)
 
     @property
     def webhook_url(self) -> str:
