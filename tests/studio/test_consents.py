@@ -6,6 +6,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.support.factories import NOW, create_contact
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
@@ -97,3 +98,20 @@ async def test_adding_a_number_to_the_do_not_call_list_revokes_its_consent(
     assert added.json()["added"] == 1
     [consent] = (await operator.get(consents)).json()["items"]
     assert consent["revocation"] == "opted out"
+
+
+async def test_no_consent_of_an_erased_contact_is_recorded(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    organization_id = two_organizations.own.tenant.organization_id
+    contact = await create_contact(connection, organization_id)
+    await connection.execute(
+        "update contacts set phone = 'erased:' || id::text, erased_at = $2 where id = $1", contact.id, NOW
+    )
+
+    refused = await operator.post(
+        f"/api/v1/organizations/{organization_id}/contacts/{contact.id}/consents", json=CONSENT
+    )
+
+    assert refused.status_code == 404
+    assert refused.json()["message"] == "This contact was erased"

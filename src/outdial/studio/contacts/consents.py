@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.permission import consents as feature
-from outdial.db.queries import consents, contacts
+from outdial.db.queries import consents
 from outdial.db.session import Connection
 from outdial.domain.permission.consent import (
     LONGEST_CONSENT_TEXT,
@@ -20,6 +20,7 @@ from outdial.domain.permission.consent import (
     Scope,
     check_consent,
 )
+from outdial.studio.contacts.service import phone_of_contact
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -71,7 +72,7 @@ class ConsentRevocation(BaseModel):
 
 async def list_consents(connection: Connection, context: OrganizationContext, contact_id: UUID) -> ContactConsents:
     """Return the consents of a contact; raises ResourceNotFound."""
-    phone = await _phone_of(connection, context, contact_id)
+    phone = await phone_of_contact(connection, context, contact_id)
     rows = await consents.list_consents(
         connection, organization_id=context.organization_id, phone=phone, limit=MAX_CONSENTS
     )
@@ -86,7 +87,7 @@ async def record_consent(
     Raises ResourceNotFound and InvalidInput.
     """
     now = context.studio.clock.now()
-    phone = await _phone_of(connection, context, contact_id)
+    phone = await phone_of_contact(connection, context, contact_id)
     consent = GivenConsent(
         basis=new.basis,
         scope=new.scope,
@@ -131,13 +132,6 @@ async def revoke_consent(
             raise ResourceNotFound("Consent not found")
         raise ResourceConflict("This consent is already revoked, or it is a refusal")
     return await list_consents(connection, context, contact_id)
-
-
-async def _phone_of(connection: Connection, context: OrganizationContext, contact_id: UUID) -> str:
-    phone = await contacts.contact_phone(connection, contact_id=contact_id, organization_id=context.organization_id)
-    if phone is None:
-        raise ResourceNotFound("Contact not found")
-    return phone
 
 
 def _stripped(text: str | None) -> str | None:

@@ -255,6 +255,14 @@ async def find_contact(connection: Connection, context: OrganizationContext, con
     )
 
 
+async def phone_of_contact(connection: Connection, context: OrganizationContext, contact_id: UUID) -> str:
+    """Return the phone of a contact; raises ResourceNotFound, also for an erased contact."""
+    phone = await contacts.contact_phone(connection, contact_id=contact_id, organization_id=context.organization_id)
+    if phone is None or is_erased(phone):
+        raise ResourceNotFound("Contact not found" if phone is None else "This contact was erased")
+    return phone
+
+
 async def change_contact(
     connection: Connection,
     context: OrganizationContext,

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.evidence.pack import EvidenceKind
+from outdial.studio.contacts.service import phone_of_contact
 from outdial.studio.evidence.api import evidence_response
 from outdial.studio.evidence.service import (
     decision_sentences,
     evidence_page,
-    phone_of_contact,
     rule_sentence,
     take_evidence,
 )
@@ -49,15 +49,19 @@ async def download_campaign_evidence(campaign_id: UUID, context: CurrentOrganiza
 async def phone_evidence_page(request: Request, contact_id: UUID, context: CurrentOrganization) -> HTMLResponse:
     """Show the evidence of a contact's phone number."""
     context.require("operator")
-    return await _show(request, context, EvidenceKind.PHONE, await phone_of_contact(context, contact_id))
+    return await _show(request, context, EvidenceKind.PHONE, await _phone_of(context, contact_id))
 
 
 @router.post("/contacts/{contact_id}/evidence")
 async def download_phone_evidence(contact_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Download the evidence of a contact's phone number."""
     context.require("operator")
-    phone = await phone_of_contact(context, contact_id)
-    return evidence_response(await take_evidence(context, EvidenceKind.PHONE, phone))
+    return evidence_response(await take_evidence(context, EvidenceKind.PHONE, await _phone_of(context, contact_id)))
+
+
+async def _phone_of(context: OrganizationContext, contact_id: UUID) -> str:
+    async with context.transaction() as connection:
+        return await phone_of_contact(connection, context, contact_id)
 
 
 async def _show(request: Request, context: OrganizationContext, kind: EvidenceKind, id: str) -> HTMLResponse:

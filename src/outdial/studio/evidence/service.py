@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from outdial.campaigns.erasure import is_erased
-from outdial.db.queries import contacts
 from outdial.db.queries.proofs import evidence_pack
 from outdial.domain.errors import DomainError
 from outdial.domain.explaining.rule_wording import force_text, rule_text
@@ -72,15 +70,6 @@ async def take_evidence(context: OrganizationContext, kind: EvidenceKind, id: st
     name = f"evidence-{subject.kind}-{subject.id.lstrip('+')}-{now:%Y-%m-%d}.json"
     pack = EvidencePack(context.transaction, subject, taken_at=now, taken_by=context.actor.name)
     return TakenEvidence(pack=pack, file_name=name)
-
-
-async def phone_of_contact(context: OrganizationContext, contact_id: UUID) -> str:
-    """Return the phone of a contact; raises ResourceNotFound, also for an erased contact."""
-    async with context.transaction() as connection:
-        row = await contacts.show_contact(connection, contact_id=contact_id, organization_id=context.organization_id)
-    if row is None or is_erased(row.phone):
-        raise ResourceNotFound("Contact not found")
-    return row.phone
 
 
 async def evidence_page(context: OrganizationContext, taken: TakenEvidence) -> EvidencePage:
