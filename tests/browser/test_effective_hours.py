@@ -1,4 +1,4 @@
-"""The campaign form says what the calling rules leave of its hours: while they are painted, and without a script."""
+"""The campaign form shows which of its hours the calling rules allow: while they are painted, and without a script."""
 
 import pytest
 from playwright.async_api import Browser, Page

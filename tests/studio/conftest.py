@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.web.sessions import RenewSession
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, StudioServer, serve_studio, unchanged
@@ -18,9 +19,15 @@ def renew() -> RenewSession:
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[StudioServer]:
+def rules() -> RuleBook:
+    """The calling rules of the studio: none, unless a test is about them."""
+    return UNRESTRICTED
+
+
+@pytest.fixture
+async def studio_app(database: Scratch, renew: RenewSession, rules: RuleBook) -> AsyncIterator[StudioServer]:
     """The studio on a cloned database, logged in as outdial_api."""
-    async with serve_studio(database, renew) as served:
+    async with serve_studio(database, renew, rules=rules) as served:
         yield served
 
 

@@ -1,29 +1,26 @@
-"""The form of a campaign and the API show what the calling rules leave of its hours, and pages whom they keep away."""
+"""Forms and the API show the hours that calling rules allow; pages count the contacts that the rules exclude."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
 from outdial.db.queries import calling_rules
+from outdial.domain.rules import RuleBook
 from outdial.rules.pack import shipped_rules
-from outdial.studio.web.sessions import RenewSession
 from tests.studio.test_campaigns_pages import FORM, main_of
 from tests.support.factories import Campaign, create_campaign, create_campaign_contact
-from tests.support.postgres import Scratch
-from tests.support.studio import Browser, BrowserFor, ClientFor, StudioServer, serve_studio
+from tests.support.studio import Browser, BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
 EVERY_DAY = {"every_day": [["08:00", "21:00"]]}
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[StudioServer]:
-    """The studio with the shipped rules, which other tests leave out."""
-    async with serve_studio(database, renew, rules=shipped_rules()) as served:
-        yield served
+def rules() -> RuleBook:
+    """The shipped rules, which other tests of the studio leave out."""
+    return shipped_rules()
 
 
 @pytest.fixture
@@ -112,7 +109,7 @@ async def test_the_form_shows_the_effect_of_the_hours_that_it_would_save(operato
     assert len(new) < 60_000
 
 
-async def test_the_campaign_page_counts_contacts_whom_the_rules_keep_away(
+async def test_the_campaign_page_counts_contacts_that_the_rules_exclude(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
@@ -144,7 +141,7 @@ async def test_contacts_of_a_place_are_counted_up_to_a_limit(
     assert [(row.jurisdiction_key, row.contacts) for row in rows] == [("US-NY", 2), ("US-PA", 1)]
 
 
-async def test_the_preview_of_an_import_counts_contacts_whom_the_rules_keep_away(
+async def test_the_preview_of_an_import_counts_contacts_that_the_rules_exclude(
     operator: Browser,
     client_for: ClientFor,
     two_organizations: TwoOrganizations,

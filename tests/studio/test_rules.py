@@ -2,19 +2,17 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
+from outdial.domain.rules import RuleBook
 from outdial.rules.pack import shipped_rules
-from outdial.studio.web.sessions import RenewSession
 from tests.studio.test_campaigns_pages import main_of
 from tests.support.factories import insert
-from tests.support.postgres import Scratch
-from tests.support.studio import Browser, BrowserFor, ClientFor, StudioServer, serve_studio
+from tests.support.studio import Browser, BrowserFor, ClientFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations
 
 SPAIN = {
@@ -40,10 +38,9 @@ FORM: dict[str, Any] = {
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: RenewSession) -> AsyncIterator[StudioServer]:
-    """The studio with the shipped rules, which other tests leave out."""
-    async with serve_studio(database, renew, rules=shipped_rules()) as served:
-        yield served
+def rules() -> RuleBook:
+    """The shipped rules, which other tests of the studio leave out."""
+    return shipped_rules()
 
 
 @pytest.fixture

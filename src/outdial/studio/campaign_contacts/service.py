@@ -14,9 +14,7 @@ from outdial.db.queries import calls as call_queries
 from outdial.db.queries import campaign_contacts, campaigns
 from outdial.db.queries import contacts as contact_queries
 from outdial.db.session import Connection
-from outdial.dialer.admission import (
-    next_call_at,
-)
+from outdial.dialer.admission import next_call_at
 from outdial.dialer.doctor import read_rules
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision

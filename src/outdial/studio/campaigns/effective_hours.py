@@ -1,4 +1,4 @@
-"""What the calling rules leave of the hours of a campaign, by state: while they are edited, and for its contacts."""
+"""The hours of a campaign that calling rules allow, by state: in its form, and for its contacts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class PlaceHours(BaseModel):
 
 
 class EffectiveHours(BaseModel):
-    """What the calling rules leave of the hours, by place. `summary` has it in a sentence.
+    """The hours that calling rules allow, by place, with a `summary` in a sentence.
 
     `pack_date` is null, and there are no places, where calling rules are ignored.
     """
@@ -118,7 +118,7 @@ async def closed_contacts_of(
 ) -> tuple[ClosedContacts, ...]:
     """Return which contacts of a campaign the rules exclude, counted by place.
 
-    None if the stored hours of the campaign cannot be read.
+    Empty if the stored hours of the campaign cannot be read.
     """
     plan = await campaigns.dialing_plan(connection, campaign_id=campaign_id)
     if plan is None or not counts:

@@ -155,7 +155,7 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
 
 @router.post("/effective-hours")
 async def effective_hours_part(request: Request, context: CurrentOrganization, form: Form) -> HTMLResponse:
-    """Return the part of the form that shows what the calling rules leave of its hours."""
+    """Return the part of the form that shows which of its hours the calling rules allow."""
     context.require("operator")
     campaign = text(form, "campaign_id")
     try:
@@ -309,7 +309,7 @@ async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form)
 async def _effective(
     connection: Connection, context: OrganizationContext, form: CampaignForm, campaign_id: UUID | None = None
 ) -> EffectiveHours | None:
-    """Return what the rules leave of the hours in a form; None if the hours or the purpose cannot be read."""
+    """Return the hours in a form that the rules allow; None if the hours or the purpose cannot be read."""
     fields: dict[str, str] = {}
     hours = parse_hours(fields, form)
     if fields or form.purpose not in list(Purpose):

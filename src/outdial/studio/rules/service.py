@@ -35,7 +35,7 @@ RuleState = Literal["on", "off", "own"]
 
 
 class RuleSwitched(BaseModel):
-    """A rule switched off, or on again: by whom, when and why. `actor` is a user id or a process name."""
+    """The switch of a rule off or on: who switched it, when and why. `actor` is a user id or a process name."""
 
     is_off: bool
     reason: str
@@ -67,9 +67,9 @@ class RuleDetails(BaseModel):
 
 
 class PlaceWithoutRule(BaseModel):
-    """A country in which the organization has contacts and for which there is no rule.
+    """A country without a rule in which the organization has contacts.
 
-    They are not called, unless `is_off`: the check was switched off, under `rule_id`.
+    They are not called, unless `is_off`: an admin switched off the check `rule_id`.
     """
 
     country: str
@@ -105,7 +105,7 @@ class RulesOverview(BaseModel):
 
 
 class RuleSwitchRequest(BaseModel):
-    """Switches a rule off, or on again. The audit log keeps the reason."""
+    """Switches a rule off or on. The audit log keeps the reason."""
 
     model_config = ConfigDict(extra="forbid")
     is_off: bool

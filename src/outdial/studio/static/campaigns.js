@@ -1,4 +1,4 @@
-// The campaign form: adds the calling hours grid, and shows what the calling rules leave of the hours.
+// The campaign form: adds the calling hours grid, and shows which hours the calling rules allow.
 
 import { followHours } from "./effective_hours.js";
 import { drawWeek } from "./hours.js";

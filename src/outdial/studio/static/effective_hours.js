@@ -1,5 +1,5 @@
-// Shows what the calling rules leave of the hours in the campaign form while they are painted: the server evaluates the
-// form as it stands and returns this part of the page. Without this script, the part is as of the last save.
+// Shows which hours in the campaign form the calling rules allow, while the hours are painted: the server evaluates the
+// form and returns this part of the page. Without this script, the part shows the hours that were last sent.
 
 const PAUSE_MS = 200;
 const FIELDS = /^(purpose|excluded_dates|\w+day_(from|to))$/;

@@ -150,7 +150,7 @@ class Week {
     this.#painted();
   }
 
-  // Inputs that a script writes to report no change of their own.
+  // Inputs fire no change event when a script writes to them.
   #painted() {
     this.show();
     this.#place.dispatchEvent(new CustomEvent("hours-painted", { bubbles: true }));
