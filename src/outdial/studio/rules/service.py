@@ -144,6 +144,11 @@ class _StoredRules:
         switch = self.switches.get(rule_id)
         return switch is not None and switch.is_off
 
+    def with_all_checks(self) -> RuleBook:
+        """Return the shipped rules and own rules that are on, with the check of every country on."""
+        own = tuple(rule for rule in self.book.rules if rule.id in self.own and not self.is_off(rule.id))
+        return shipped_rules().for_organization(frozenset(), own)
+
 
 async def list_rules(
     connection: Connection, context: OrganizationContext, page: PageRequest, filters: RuleFilters
@@ -181,7 +186,7 @@ async def find_check(connection: Connection, context: OrganizationContext, rule_
     place = PlaceWithoutRule(
         country=country, name=country_name(country), contacts=0, rule_id=rule_id, is_off=stored.is_off(rule_id)
     )
-    return CountryCheck(place, has_rule=not _countries_without_rule(stored, country, now))
+    return CountryCheck(place, has_rule=not _countries_without_rule(stored.with_all_checks(), country, now))
 
 
 async def rule_history(connection: Connection, context: OrganizationContext, rule_id: str) -> list[RuleSwitched]:
@@ -265,8 +270,10 @@ async def _without_rule(
     connection: Connection, organization_id: UUID, stored: _StoredRules, now: datetime
 ) -> list[PlaceWithoutRule]:
     contacts: dict[str, int] = {}
+    # A country whose check is switched off is listed as such.
+    book = stored.with_all_checks()
     for row in await calling_rules.contacts_by_jurisdiction(connection, organization_id=organization_id):
-        for country in _countries_without_rule(stored, row.jurisdiction_key, now):
+        for country in _countries_without_rule(book, row.jurisdiction_key, now):
             contacts[country] = contacts.get(country, 0) + row.contacts
     return [
         PlaceWithoutRule(
@@ -280,10 +287,7 @@ async def _without_rule(
     ]
 
 
-def _countries_without_rule(stored: _StoredRules, jurisdiction_key: str, now: datetime) -> tuple[str, ...]:
-    # With every check on: a country whose check is switched off is listed as such.
-    own = tuple(rule for rule in stored.book.rules if rule.id in stored.own and not stored.is_off(rule.id))
-    book = shipped_rules().for_organization(frozenset(), own)
+def _countries_without_rule(book: RuleBook, jurisdiction_key: str, now: datetime) -> tuple[str, ...]:
     block = book.window(ALL_HOURS, Place("UTC", jurisdiction_key), Purpose.SALES).blocked_at(now)
     return block.countries if isinstance(block, NoRules) else ()
 
