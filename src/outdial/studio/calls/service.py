@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends
 from pydantic import BaseModel
 
+from outdial.campaigns.selection import phone_range, search_patterns
 from outdial.db.queries import calls, contacts, inbox
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
@@ -26,8 +27,6 @@ from outdial.studio.web.filters import (
     SinceQuery,
     UntilQuery,
     phone_digits,
-    phone_range,
-    search_patterns,
     search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from outdial.campaigns.selection import LAST_TEXT, phone_range, search_patterns
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import campaign_contacts, campaigns
@@ -29,15 +30,12 @@ from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import actor_emails
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import (
-    LAST_TEXT,
     CursorText,
     CursorTime,
     PhoneQuery,
     SearchQuery,
     check_single_search,
     phone_digits,
-    phone_range,
-    search_patterns,
     search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate

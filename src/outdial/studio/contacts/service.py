@@ -10,6 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.erasure import is_erased
+from outdial.campaigns.selection import LAST_TEXT, phone_range, search_patterns
 from outdial.db.queries import contacts
 from outdial.db.session import Connection
 from outdial.dialer.admission import next_call_at
@@ -31,14 +32,11 @@ from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceNotFound
 from outdial.studio.web.filters import (
-    LAST_TEXT,
     CursorText,
     PhoneQuery,
     SearchQuery,
     check_single_search,
     phone_digits,
-    phone_range,
-    search_patterns,
     search_text,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate

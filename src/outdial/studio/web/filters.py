@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, Final
 from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,18 +12,13 @@ import msgspec
 from fastapi import Query, Request
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from outdial.campaigns.selection import MAX_PHONE_DIGITS, without_separators
 from outdial.domain.calling_hours import is_zone_name
 from outdial.studio.web.errors import InvalidInput
 
 ZONE_COOKIE: Final = "outdial_zone"
 """The browser's time zone; static/time.js sets it."""
 
-MAX_PHONE_DIGITS: Final = 15
-_NATIONAL_DIGITS: Final = 7
-LAST_TEXT: Final = "\U0010ffff"
-"""Sorts after every text that begins with the same characters."""
-
-_SEPARATORS: Final = re.compile(r"[\s()./-]")
 _DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_PHONE_DIGITS}}}")
 
 CursorTime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -123,7 +118,7 @@ def parse_last_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
 
 def phone_digits(field: str, value: str | None) -> str | None:
     """Return the digits of a partial phone number, None when there are none; raises InvalidInput."""
-    digits = _SEPARATORS.sub("", value or "").removeprefix("+")
+    digits = without_separators(value or "")
     if not digits:
         return None
     if not digits.isascii() or _DIGITS.fullmatch(digits) is None:
@@ -132,43 +127,11 @@ def phone_digits(field: str, value: str | None) -> str | None:
     return digits
 
 
-class PhoneRange(TypedDict):
-    """The lowest and highest phone number of a range, inclusive."""
-
-    first: str
-    last: str
-
-
-def phone_range(digits: str | None) -> PhoneRange:
-    """Return the lowest and highest E.164 number that starts with `digits`, as the parameters `first` and `last`."""
-    first = f"+{digits or ''}"
-    return {"first": first, "last": first.ljust(MAX_PHONE_DIGITS + 2, "9")}
-
-
 def search_text(field: str, value: str | None) -> str | None:
     """Return a trimmed search term, None when empty; raises InvalidInput."""
     if "\0" in (value or ""):
         raise InvalidInput("This text cannot be searched", {field: "contains a NUL character"})
     return (value or "").strip() or None
-
-
-class SearchPatterns(TypedDict):
-    """What a search looks for, as patterns for `like`: the text as typed, and the digits of a number."""
-
-    text: str
-    digits: str | None
-
-
-def search_patterns(term: str) -> SearchPatterns:
-    """Return the patterns that match `term` anywhere in a contact; a number also matches without its separators."""
-    digits = _SEPARATORS.sub("", term).removeprefix("+")
-    if not digits.isascii() or not digits.isdigit():
-        digits = ""
-    elif len(digits) >= _NATIONAL_DIGITS:
-        # National and international prefixes, as in 030 1234567 or 0049 30 1234567, are not stored.
-        digits = digits.lstrip("0")
-    literal = term.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"text": f"%{literal}%", "digits": f"%{digits}%" if digits else None}
 
 
 def check_single_search(terms: Mapping[str, str | None]) -> None:

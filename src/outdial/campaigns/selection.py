@@ -1,0 +1,102 @@
+"""A selection of a campaign's contacts: the filters of the list, as the parameters of queries."""
+
+import re
+from typing import Final, TypedDict
+
+import msgspec
+
+MAX_PHONE_DIGITS: Final = 15
+LAST_TEXT: Final = "\U0010ffff"
+"""Sorts after every text that begins with the same characters."""
+
+_SEPARATORS: Final = re.compile(r"[\s()./-]")
+# Numbers of this length and more may be written with a national or international prefix.
+_NATIONAL_DIGITS: Final = 7
+
+
+class PhoneRange(TypedDict):
+    """The lowest and highest phone number of a range, inclusive."""
+
+    first: str
+    last: str
+
+
+class SearchPatterns(TypedDict):
+    """What a search looks for, as patterns for `like`: the text as typed, and the digits of a number."""
+
+    text: str
+    digits: str | None
+
+
+class SelectionParameters(TypedDict):
+    """A selection as the parameters of a query; None where it does not filter."""
+
+    status: str | None
+    last_outcome: str | None
+    first_phone: str | None
+    last_phone: str | None
+    first_ending: str | None
+    last_ending: str | None
+    name: str | None
+    last_text: str
+    external_id: str | None
+    text: str | None
+    digits: str | None
+
+
+class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Filters of a campaign's contacts. Jobs store it as JSON.
+
+    `outcome` is the last one. `search` is a text in any column; `phone` and `phone_ends` are digits at the start and at
+    the end of the number; `name` is the beginning of the name in any case.
+    """
+
+    status: str | None = None
+    outcome: str | None = None
+    search: str | None = None
+    phone: str | None = None
+    phone_ends: str | None = None
+    name: str | None = None
+    external_id: str | None = None
+
+    def parameters(self) -> SelectionParameters:
+        """Return the selection as the parameters of a query."""
+        phones = None if self.phone is None else phone_range(self.phone)
+        patterns = None if self.search is None else search_patterns(self.search)
+        ending = None if self.phone_ends is None else self.phone_ends[::-1]
+        return {
+            "status": self.status,
+            "last_outcome": self.outcome,
+            "first_phone": None if phones is None else phones["first"],
+            "last_phone": None if phones is None else phones["last"],
+            "first_ending": ending,
+            "last_ending": None if ending is None else ending + LAST_TEXT,
+            "name": self.name,
+            "last_text": LAST_TEXT,
+            "external_id": self.external_id,
+            "text": None if patterns is None else patterns["text"],
+            "digits": None if patterns is None else patterns["digits"],
+        }
+
+
+def without_separators(number: str) -> str:
+    """Return a number, or a part of one, without the characters that people put between digits."""
+    return _SEPARATORS.sub("", number).removeprefix("+")
+
+
+def phone_range(digits: str | None) -> PhoneRange:
+    """Return the lowest and highest E.164 number that starts with `digits`, as the parameters `first` and `last`."""
+    first = f"+{digits or ''}"
+    return {"first": first, "last": first.ljust(MAX_PHONE_DIGITS + 2, "9")}
+
+
+def search_patterns(term: str) -> SearchPatterns:
+    """Return the patterns that match `term` anywhere in a contact; a number also matches without its separators."""
+    digits = without_separators(term)
+    if not digits.isascii() or not digits.isdigit():
+        digits = ""
+    elif len(digits) >= _NATIONAL_DIGITS:
+        # National and international prefixes, as in 030 1234567 or 0049 30 1234567, are not stored.
+        digits = digits.lstrip("0")
+    literal = term.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"text": f"%{literal}%", "digits": f"%{digits}%" if digits else None}
