@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -66,6 +66,13 @@ async def test_a_credential_belongs_to_one_organization(api: Database, connectio
         ({"purpose": "war"}, "purpose"),
         ({"consent_required": "spoken"}, "consent_required"),
         ({"lists_required": ["national", "naughty"]}, "lists_required"),
+        ({"more_numbers": ["+14155550100", "12"]}, "more_numbers"),
+        ({"more_numbers": ["+14155550100"] * 101}, "more_numbers"),
+        ({"day_parts": ["morning", "night"]}, "day_parts"),
+        ({"day_parts": ["morning"] * 51}, "day_parts"),
+        ({"budget_cents": -1}, "budget_cents"),
+        ({"reentry_after": timedelta()}, "reentry_after"),
+        ({"reentry_after": timedelta(days=3651)}, "reentry_after"),
     ],
 )
 async def test_a_field_that_cannot_be_used_is_named(
@@ -76,6 +83,16 @@ async def test_a_field_that_cannot_be_used_is_named(
         with pytest.raises(InvalidCampaign, match=f"^{field}: ") as raised:
             await create_campaign(service, new(tenant.organization_id, **changes), NOW)
     assert raised.value.field == field
+
+
+async def test_the_number_pool_holds_each_number_once_and_not_the_first_one_again(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    more = ["+1 415-555-0101", "+14155552671", "+14155550101", "+442071838750"]
+    async with api.as_service() as service:
+        await create_campaign(service, new(tenant.organization_id, more_numbers=more), NOW)
+    assert await connection.fetchval("select more_numbers from campaigns") == ["+14155550101", "+442071838750"]
 
 
 async def test_required_lists_are_stored_once_each_in_the_order_of_their_kinds(

@@ -27,6 +27,9 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
         '--retry={"busy": {"delays": ["10m"]}}', "--max-attempts=2", "--batch-size=25", "--max-concurrency=7",
         "--schedule=2026-12-01T09:00:00Z", "--var=greeting=Good day", "--var=offer=a=b",
         "--purpose=survey", "--consent=express", "--require-list=state", "--require-list=national",
+        "--more-number=+1 212 555 0101", "--day-part=evening", "--day-part=morning", "--budget-cents=25000",
+        '--callbacks={"time_field": "when"}', '--voicemail={"action": "hang_up"}', "--priority=8", "--share=3",
+        "--keep-open", "--reentry-after=36h",
     )  # fmt: skip
     shown = acme.json("campaign", "show", created["id"])
 
@@ -38,6 +41,10 @@ def test_a_campaign_is_created_with_its_settings(acme: Outdial, tmp_path: Path) 
     assert shown["scheduled_at"].startswith("2026-12-01T09:00:00")
     assert (shown["purpose"], shown["consent_required"]) == ("survey", "express")
     assert shown["lists_required"] == ["national", "state"]
+    assert (shown["more_numbers"], shown["day_parts"]) == (["+12125550101"], ["evening", "morning"])
+    assert (shown["callback_policy"], shown["voicemail_policy"]) == ({"time_field": "when"}, {"action": "hang_up"})
+    assert (shown["budget_cents"], shown["priority"], shown["share"]) == (25000, 8, 3)
+    assert (shown["keep_open"], shown["reentry_after"]) == (True, "36h")
 
 
 def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -> None:
@@ -46,12 +53,14 @@ def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -
     edited = acme.json("campaign", "edit", "Spring", "--name=Summer", "--purpose=collection", "--require-list=state")
     shown = acme.json("campaign", "show", campaign)
     acme("campaign", "edit", campaign, "--no-lists", "--hours=always", "--var=offer=none", "--max-attempts=2")
+    acme("campaign", "edit", campaign, "--no-keep-open", "--reentry-after=30d", "--share=2")
     again = acme.json("campaign", "show", campaign)
 
     assert edited == {"id": campaign, "changed": ["lists_required", "name", "purpose"]}
     changes = {"name": "Summer", "purpose": "collection", "lists_required": ["state"]}
     assert {key: shown[key] for key in shown if shown[key] != before[key] and key != "updated_at"} == changes
     assert again["lists_required"] == []
+    assert (again["keep_open"], again["reentry_after"], again["share"]) == (False, "30d", 2)
     assert again["calling_hours"] == {"every_day": [["00:00", "24:00"]]}
     assert (again["dynamic_variables"], again["max_attempts"], again["purpose"]) == ({"offer": "none"}, 2, "collection")
 

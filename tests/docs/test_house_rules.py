@@ -109,7 +109,8 @@ def test_functions_fit_on_a_screen() -> None:
     lengths = {
         f"{place(path, node)} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for path, node in nodes((ast.FunctionDef, ast.AsyncFunctionDef))
-        if isinstance(node, Function) and node.name not in LONG_FUNCTIONS
+        # The generated functions of queries have a line for each parameter.
+        if isinstance(node, Function) and node.name not in LONG_FUNCTIONS and "queries" not in path.parts
     }
     assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
 

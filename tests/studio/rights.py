@@ -11,6 +11,8 @@ PAGE: Final = "/o/{organization_id}"
 CAMPAIGN: Final = {"name": "Autumn", "retell_agent_id": "agent_1", "from_number": "+12125550000"}
 CAMPAIGN_FORM: Final = CAMPAIGN | {
     "batch_size": "10",
+    "priority": "5",
+    "share": "1",
     "max_attempts": "3",
     "monday_from": "09:00",
     "monday_to": "17:00",

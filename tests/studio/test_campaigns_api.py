@@ -76,6 +76,13 @@ async def test_one_idempotency_key_creates_one_campaign(
         ({"purpose": "war"}, "purpose", "sales"),
         ({"consent_required": "spoken"}, "consent_required", "written"),
         ({"lists_required": ["naughty"]}, "lists_required.0", "national"),
+        ({"more_numbers": ["12"]}, "more_numbers", "E.164"),
+        ({"callback_policy": {"time_field": ""}}, "callback_policy", "analysis field"),
+        ({"voicemail_policy": {"action": "leave_message"}}, "voicemail_policy", "write what"),
+        ({"day_parts": ["night"]}, "day_parts.0", "evening"),
+        ({"reentry_after": "soon"}, "reentry_after", "30d"),
+        ({"budget_cents": -1}, "budget_cents", "greater"),
+        ({"priority": 10}, "priority", "9"),
         ({"colour": "red"}, "colour", "not permitted"),
         ({"provider_account_id": None, "max_attempts": 51}, "max_attempts", "50"),
     ],
@@ -381,6 +388,9 @@ async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_ti
         "retry_policy": {"busy": {"delays": ["10m"]}},
         "dynamic_variables": {"offer": "spring"},
         "scheduled_at": "2026-12-01T09:00:00Z",
+        "reentry_after": "30d",
+        "day_parts": ["evening", "morning"],
+        "voicemail_policy": {"action": "leave_message", "message": "Hello", "on_attempt": "last"},
     }
     campaign = (await operator.post(base, json=settings)).json()
 

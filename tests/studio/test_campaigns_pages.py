@@ -29,6 +29,8 @@ FORM: dict[str, Any] = {
     "retell_agent_id": "agent_7",
     "from_number": "+12125550123",
     "batch_size": "20",
+    "priority": "5",
+    "share": "1",
     "max_attempts": "4",
     MAX_CONCURRENCY.name: "",
     "schedule": "now",

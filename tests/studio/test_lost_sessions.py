@@ -22,6 +22,8 @@ FORM = {
     "from_number": "+14155550100",
     "max_attempts": "3",
     "batch_size": "10",
+    "priority": "5",
+    "share": "1",
     "variables": "offer = spring\ncity = Köln",
     "monday_from": ["09:00", "14:00"],
     "monday_to": ["12:00", "18:00"],

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypedDict
 from uuid import UUID
@@ -16,12 +16,27 @@ from outdial.db.queries import campaigns, organizations
 from outdial.db.session import Connection, encode_json
 from outdial.domain.calling_hours import parse_calling_hours
 from outdial.domain.ids import new_id
-from outdial.domain.limits import BATCH_SIZE, CAMPAIGN_LIMITS, LONGEST_NAME, MAX_ATTEMPTS, MAX_CONCURRENCY
+from outdial.domain.limits import (
+    BATCH_SIZE,
+    BUDGET_CENTS,
+    CAMPAIGN_LIMITS,
+    LONGEST_NAME,
+    LONGEST_REENTRY_DAYS,
+    MAX_ATTEMPTS,
+    MAX_CONCURRENCY,
+    MORE_NUMBERS,
+    PRIORITY,
+    SHARE,
+)
 from outdial.domain.phone import InvalidPhone, parse_phone
+from outdial.domain.policies.callbacks import parse_callback_policy
+from outdial.domain.policies.day_parts import DayPart
+from outdial.domain.policies.voicemail import parse_voicemail_policy
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 
-_JSON_COLUMNS: Final = ("calling_hours", "retry_policy", "dynamic_variables")
+JSON_COLUMNS: Final = ("calling_hours", "retry_policy", "dynamic_variables", "callback_policy", "voicemail_policy")
+"""The settings that the database stores as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,9 @@ class CampaignSettings:
     `calling_hours` and `retry_policy` are objects as `parse_calling_hours` and `parse_retry_policy` read them; empty
     ones mean the defaults. `purpose` is a Purpose, `consent_required` a RequiredConsent, and `lists_required` has
     ListKinds: the lists that must be current before the campaign calls.
+
+    The number pool of the campaign is `from_number` and `more_numbers`. `day_parts` are DayParts, one for each attempt.
+    A contact with a final status may be added again after `reentry_after`.
     """
 
     organization_id: UUID
@@ -60,12 +78,21 @@ class CampaignSettings:
     purpose: str = Purpose.SALES
     consent_required: str = RequiredConsent.NONE
     lists_required: Collection[str] = ()
+    more_numbers: Sequence[str] = ()
+    callback_policy: Mapping[str, object] = field(default_factory=dict)
+    voicemail_policy: Mapping[str, object] = field(default_factory=dict)
+    day_parts: Sequence[str] = ()
+    keep_open: bool = False
+    reentry_after: timedelta | None = None
+    budget_cents: int | None = None
+    priority: int = PRIORITY.default
+    share: int = SHARE.default
 
 
 def stored_settings(row: campaigns.CampaignSettingsRow) -> CampaignSettings:
     """Return the settings of a stored campaign."""
     settings = {each.name: getattr(row, each.name) for each in fields(CampaignSettings)}
-    return CampaignSettings(**settings | {each: msgspec.json.decode(settings[each]) for each in _JSON_COLUMNS})
+    return CampaignSettings(**settings | {each: msgspec.json.decode(settings[each]) for each in JSON_COLUMNS})
 
 
 class SettingsColumns(TypedDict):
@@ -84,6 +111,15 @@ class SettingsColumns(TypedDict):
     purpose: str
     consent_required: str
     lists_required: Sequence[str]
+    more_numbers: Sequence[str]
+    callback_policy: str
+    voicemail_policy: str
+    day_parts: Sequence[str]
+    keep_open: bool
+    reentry_after: timedelta | None
+    budget_cents: int | None
+    priority: int
+    share: int
 
 
 async def create_organization(connection: Connection, new: NewOrganization, now: datetime) -> UUID:
@@ -110,7 +146,7 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
 
 
 async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
-    """Create a draft; raises InvalidCampaign naming the field, InvalidCallingHours or InvalidRetryPolicy."""
+    """Create a draft; raises InvalidCampaign naming the field, or the DomainError of hours or a policy."""
     columns = check_settings(new)
     account_id = new.provider_account_id
     if account_id is None:
@@ -140,25 +176,19 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         raise InvalidCampaign("retell_agent_id", "must be the id of a Retell agent, such as agent_0123")
     for limit in CAMPAIGN_LIMITS:
         value = getattr(new, limit.name)
-        if value is None and not limit.is_required:
-            continue
-        if value is None or value not in limit.range:
+        if limit.is_required if value is None else value not in limit.range:
             raise InvalidCampaign(limit.name, f"must be a whole number {limit.range}, not {value}")
-    if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
-        raise InvalidCampaign("scheduled_at", "must be a time with a zone, such as 2026-12-01T09:00:00Z")
-    _check_member("purpose", new.purpose, Purpose)
-    _check_member("consent_required", new.consent_required, RequiredConsent)
-    for kind in new.lists_required:
-        _check_member("lists_required", kind, ListKind)
+    _check_members(new)
+    _check_amounts(new)
     parse_calling_hours(new.calling_hours)
     parse_retry_policy(new.retry_policy)
-    phone = parse_phone(new.from_number, None)
-    if isinstance(phone, InvalidPhone):
-        raise InvalidCampaign("from_number", f"{new.from_number!r}: {phone.reason}; use E.164, such as +14155550100")
+    parse_callback_policy(new.callback_policy)
+    parse_voicemail_policy(new.voicemail_policy)
+    from_number = _phone_of("from_number", new.from_number)
     return {
         "name": new.name.strip(),
         "retell_agent_id": new.retell_agent_id.strip(),
-        "from_number": phone.e164,
+        "from_number": from_number,
         "batch_size": new.batch_size,
         "max_concurrency": new.max_concurrency,
         "max_attempts": new.max_attempts,
@@ -169,9 +199,52 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         "purpose": new.purpose,
         "consent_required": new.consent_required,
         "lists_required": [kind for kind in ListKind if kind in new.lists_required],
+        "more_numbers": _more_numbers(new, from_number),
+        "callback_policy": encode_json(new.callback_policy),
+        "voicemail_policy": encode_json(new.voicemail_policy),
+        "day_parts": list(new.day_parts),
+        "keep_open": new.keep_open,
+        "reentry_after": new.reentry_after,
+        "budget_cents": new.budget_cents,
+        "priority": new.priority,
+        "share": new.share,
     }
 
 
-def _check_member(field: str, value: str, choices: type[StrEnum]) -> None:
-    if value not in list(choices):
-        raise InvalidCampaign(field, f"must be one of {', '.join(choices)}, not {value!r}")
+def _check_amounts(new: CampaignSettings) -> None:
+    if new.scheduled_at is not None and new.scheduled_at.tzinfo is None:
+        raise InvalidCampaign("scheduled_at", "must be a time with a zone, such as 2026-12-01T09:00:00Z")
+    if len(new.day_parts) > MAX_ATTEMPTS.range.most:
+        raise InvalidCampaign("day_parts", f"there are at most {MAX_ATTEMPTS.range.most} attempts")
+    if (new.budget_cents or 0) not in BUDGET_CENTS:
+        raise InvalidCampaign("budget_cents", f"must be a whole number of cents {BUDGET_CENTS}, not {new.budget_cents}")
+    longest = timedelta(days=LONGEST_REENTRY_DAYS)
+    if new.reentry_after is not None and not timedelta() < new.reentry_after <= longest:
+        raise InvalidCampaign("reentry_after", f"must be a time such as 30d, at most {longest.days}d")
+
+
+def _more_numbers(new: CampaignSettings, from_number: str) -> list[str]:
+    """Return the numbers of the pool besides the first, each once and in the order given."""
+    if len(new.more_numbers) > MORE_NUMBERS:
+        raise InvalidCampaign("more_numbers", f"a campaign has at most {MORE_NUMBERS} numbers besides its first")
+    numbers = dict.fromkeys(_phone_of("more_numbers", number) for number in new.more_numbers)
+    return [number for number in numbers if number != from_number]
+
+
+def _phone_of(field: str, number: str) -> str:
+    phone = parse_phone(number, None)
+    if isinstance(phone, InvalidPhone):
+        raise InvalidCampaign(field, f"{number!r}: {phone.reason}; use E.164, such as +14155550100")
+    return phone.e164
+
+
+def _check_members(new: CampaignSettings) -> None:
+    chosen: list[tuple[str, str, type[StrEnum]]] = [
+        ("purpose", new.purpose, Purpose),
+        ("consent_required", new.consent_required, RequiredConsent),
+        *(("lists_required", kind, ListKind) for kind in new.lists_required),
+        *(("day_parts", part, DayPart) for part in new.day_parts),
+    ]
+    for name, value, choices in chosen:
+        if value not in list(choices):
+            raise InvalidCampaign(name, f"must be one of {', '.join(choices)}, not {value!r}")

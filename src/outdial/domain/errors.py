@@ -18,6 +18,14 @@ class InvalidRetryPolicy(DomainError):
     """The retry policy is not valid; give rules by outcome, such as {"no_answer": {"delays": ["30m"]}}."""
 
 
+class InvalidCallbackPolicy(DomainError):
+    """The callback policy is not valid; give an object such as {"time_field": "callback_at"}."""
+
+
+class InvalidVoicemailPolicy(DomainError):
+    """The voicemail policy is not valid; give an object such as {"action": "hang_up"}."""
+
+
 class InvalidRule(DomainError):
     """A calling rule is not valid; `field` names the field to change, empty if it is the rule as a whole."""
 

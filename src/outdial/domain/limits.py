@@ -66,13 +66,35 @@ MAX_ATTEMPTS: Final = CampaignLimit(
     hint="Answered contacts are not called again; network and Retell faults do not count as attempts",
     unit="attempts",
 )
-CAMPAIGN_LIMITS: Final = (MAX_CONCURRENCY, BATCH_SIZE, MAX_ATTEMPTS)
+PRIORITY: Final = CampaignLimit(
+    name="priority",
+    range=IntRange(1, 9),
+    default=5,
+    label="Priority",
+    hint="Of campaigns on the same Retell account, the one with the higher number goes first",
+    unit="priority",
+)
+SHARE: Final = CampaignLimit(
+    name="share",
+    range=IntRange(1, 100),
+    default=1,
+    label="Share of the account",
+    hint="A campaign with share 2 gets twice the calls of one with share 1 and the same priority",
+    unit="shares",
+)
+CAMPAIGN_LIMITS: Final = (MAX_CONCURRENCY, BATCH_SIZE, MAX_ATTEMPTS, PRIORITY, SHARE)
 
 DAILY_CALL_CAP: Final = IntRange(1, 100)
 """Calls to one phone in 24 hours, over all campaigns of an organization."""
 CONCURRENCY_LIMIT: Final = IntRange(0, 100_000)
 """Concurrent calls of a provider account; also the bound of the slots reserved for inbound calls."""
 MOST_CALLS_PER_SECOND: Final = 1000
+BUDGET_CENTS: Final = IntRange(0, 10**12)
+"""The budget of a campaign or an organization, in cents."""
+MORE_NUMBERS: Final = 100
+"""Caller numbers of a campaign besides its first."""
+LONGEST_REENTRY_DAYS: Final = 3650
+"""The longest time before a contact with a final status may be added again."""
 RETRY_ATTEMPTS: Final = IntRange(1, 100)
 """Attempts and faults in a retry policy."""
 LONGEST_DELAY_DAYS: Final = 30

@@ -1,7 +1,6 @@
 """What happens to a contact after a call: completed, failed, review, or a retry."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,16 +10,10 @@ from typing import TypeAlias, assert_never
 from outdial.domain.errors import InvalidRetryPolicy
 from outdial.domain.limits import LONGEST_DELAY_DAYS, RETRY_ATTEMPTS
 from outdial.domain.outcomes import RETRYABLE, Outcome, RetryClass
+from outdial.domain.policies.durations import read_duration
 
 _LONGEST = timedelta(days=LONGEST_DELAY_DAYS)
 _SETTINGS = frozenset({"jitter", "fault_delay", "fault_delay_max", "max_faults"})
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
-_UNITS = {
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-}
 
 _REVIEW_REASONS = {
     Outcome.CALLBACK_REQUESTED: "the contact asked for a callback; decide when to call again",
@@ -224,14 +217,14 @@ def _parse_rule(key: str, raw: object, default: RetryRule) -> RetryRule:
 
 
 def _parse_duration(key: str, raw: object) -> timedelta:
-    seconds = raw if isinstance(raw, int) and not isinstance(raw, bool) else None
-    if isinstance(raw, str) and (match := _DURATION.fullmatch(raw)):
-        seconds = int(match[1]) * int(_UNITS[match[2]].total_seconds())
-    if seconds is None or not 0 < seconds <= _LONGEST.total_seconds():
+    duration = read_duration(raw) if isinstance(raw, str) else None
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= _LONGEST.total_seconds():
+        duration = timedelta(seconds=raw)
+    if duration is None or not timedelta() < duration <= _LONGEST:
         raise InvalidRetryPolicy(
             f"{key}: {raw!r} is not a duration; write it as 90s, 30m, 2h or 1d, up to {_LONGEST.days}d"
         )
-    return timedelta(seconds=seconds)
+    return duration
 
 
 def _parse_count(key: str, raw: object) -> int:

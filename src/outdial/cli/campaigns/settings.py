@@ -19,19 +19,49 @@ from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.domain.calling_hours import ALWAYS_OPEN
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.limits import BATCH_SIZE, MAX_ATTEMPTS
+from outdial.domain.limits import BATCH_SIZE, MAX_ATTEMPTS, PRIORITY, SHARE
+from outdial.domain.policies.day_parts import DayPart
+from outdial.domain.policies.durations import read_duration
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.stack.local import as_service
 
 clock = SystemClock()
 
 CampaignName = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Id, start of the id, or name.")]
+_Name = Annotated[str, typer.Option(help="Name of the campaign.")]
+_Agent = Annotated[str, typer.Option(help="Id of the Retell agent.")]
+_From = Annotated[str, typer.Option("--from", help="Caller number in E.164.")]
+_MoreNumbers = Annotated[
+    list[str] | None, typer.Option("--more-number", help="Another caller number of the pool; repeatable.")
+]
+_Purpose = Annotated[Purpose, typer.Option(help="Purpose of the calls. It decides which calling rules apply.")]
+_Consent = Annotated[RequiredConsent, typer.Option(help="Consent that contacts must have given.")]
 _Hours = Annotated[
     str | None,
     typer.Option(help='Calling hours: always, JSON, or @FILE with JSON (default: {"weekdays": [["09:00", "20:00"]]}).'),
 ]
+_DayParts = Annotated[
+    list[DayPart] | None,
+    typer.Option("--day-part", help="Part of the day for attempt 1, 2 and so on; repeatable (default: any time)."),
+]
 _Retry = Annotated[
     str | None, typer.Option(help='Retry policy as JSON or @FILE, such as {"busy": {"delays": ["10m"]}}.')
+]
+_Callbacks = Annotated[
+    str | None, typer.Option(help='Callback policy as JSON or @FILE, such as {"time_field": "callback_at"}.')
+]
+_Voicemail = Annotated[
+    str | None, typer.Option(help='Voicemail policy as JSON or @FILE, such as {"action": "hang_up"}.')
+]
+_MaxAttempts = Annotated[int, typer.Option(help="Maximum attempts per contact.")]
+_BatchSize = Annotated[int, typer.Option(help="Calls per batch. Limits are re-checked between batches.")]
+_MaxConcurrency = Annotated[int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")]
+_Priority = Annotated[int, typer.Option(help="From 1 to 9. The campaign with the highest goes first on its account.")]
+_Share = Annotated[int, typer.Option(help="Share of the account, compared with campaigns of the same priority.")]
+_Budget = Annotated[int | None, typer.Option(help="What all calls of the campaign may cost together, in cents.")]
+_KeepOpen = Annotated[bool, typer.Option("--keep-open/--no-keep-open", help="Wait for more contacts, do not complete.")]
+_Reentry = Annotated[
+    str | None, typer.Option(help="Contacts may be added again this long after they are finished, such as 30d.")
 ]
 _Schedule = Annotated[str | None, typer.Option(help="Earliest start: a time with a zone, such as 2026-12-01T09:00Z.")]
 _Variables = Annotated[list[str] | None, typer.Option(help="Agent variable as NAME=VALUE; repeatable.")]
@@ -39,35 +69,33 @@ _RequiredLists = Annotated[list[ListKind] | None, typer.Option(help="Screening l
 
 
 def create(
-    name: Annotated[str, typer.Option(help="Name of the campaign.")],
-    agent: Annotated[str, typer.Option(help="Id of the Retell agent.")],
-    from_: Annotated[str, typer.Option("--from", help="Caller number in E.164.")],
+    name: _Name,
+    agent: _Agent,
+    from_: _From,
+    more_number: _MoreNumbers = None,
     organization: Organization = None,
-    purpose: Annotated[
-        Purpose, typer.Option(help="Purpose of the calls. It decides which calling rules apply.")
-    ] = Purpose.SALES,
-    consent: Annotated[
-        RequiredConsent, typer.Option(help="Consent that contacts must have given.")
-    ] = RequiredConsent.NONE,
+    purpose: _Purpose = Purpose.SALES,
+    consent: _Consent = RequiredConsent.NONE,
     require_list: _RequiredLists = None,
     hours: _Hours = None,
+    day_part: _DayParts = None,
     retry: _Retry = None,
-    max_attempts: Annotated[int, typer.Option(help="Maximum attempts per contact.")] = MAX_ATTEMPTS.default,
-    batch_size: Annotated[
-        int, typer.Option(help="Calls per batch. Limits are re-checked between batches.")
-    ] = BATCH_SIZE.default,
-    max_concurrency: Annotated[
-        int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")
-    ] = None,
+    callbacks: _Callbacks = None,
+    voicemail: _Voicemail = None,
+    max_attempts: _MaxAttempts = MAX_ATTEMPTS.default,
+    batch_size: _BatchSize = BATCH_SIZE.default,
+    max_concurrency: _MaxConcurrency = None,
+    priority: _Priority = PRIORITY.default,
+    share: _Share = SHARE.default,
+    budget_cents: _Budget = None,
+    keep_open: _KeepOpen = False,
+    reentry_after: _Reentry = None,
     schedule: _Schedule = None,
     var: _Variables = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a campaign as a draft."""
-    calling_hours = _read_hours(hours)
-    retry_policy = read_object("--retry", retry)
-    variables = read_pairs("--var", var or ())
-    scheduled_at = read_time("--schedule", schedule)
+    given = _read_settings(hours, retry, callbacks, voicemail, schedule, reentry_after)
 
     async def work(database: Database) -> UUID:
         async with database.as_service() as connection:
@@ -76,16 +104,20 @@ def create(
                 name,
                 agent,
                 from_,
+                more_numbers=more_number or (),
                 batch_size=batch_size,
                 max_concurrency=max_concurrency,
                 max_attempts=max_attempts,
-                calling_hours=calling_hours,
-                retry_policy=retry_policy,
-                dynamic_variables=variables,
-                scheduled_at=scheduled_at,
+                dynamic_variables=read_pairs("--var", var or ()),
                 purpose=purpose,
                 consent_required=consent,
                 lists_required=require_list or (),
+                day_parts=day_part or (),
+                priority=priority,
+                share=share,
+                budget_cents=budget_cents,
+                keep_open=keep_open,
+                **given,
             )
             return await create_campaign(connection, new, clock.now())
 
@@ -101,24 +133,32 @@ def edit(
     name: Annotated[str | None, typer.Option(help="Name of the campaign.")] = None,
     agent: Annotated[str | None, typer.Option(help="Id of the Retell agent.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Caller number in E.164.")] = None,
-    purpose: Annotated[
-        Purpose | None, typer.Option(help="Purpose of the calls. It decides which calling rules apply.")
-    ] = None,
+    more_number: _MoreNumbers = None,
+    purpose: Annotated[Purpose | None, typer.Option(help="Purpose of the calls.")] = None,
     consent: Annotated[RequiredConsent | None, typer.Option(help="Consent that contacts must have given.")] = None,
     require_list: _RequiredLists = None,
     no_lists: Annotated[bool, typer.Option("--no-lists", help="Require no screening lists.")] = False,
     hours: _Hours = None,
+    day_part: _DayParts = None,
     retry: _Retry = None,
+    callbacks: _Callbacks = None,
+    voicemail: _Voicemail = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum attempts per contact.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Calls per batch.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Maximum concurrent calls.")] = None,
+    priority: Annotated[int | None, typer.Option(help="From 1 to 9; the highest goes first.")] = None,
+    share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
+    budget_cents: _Budget = None,
+    keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for contacts.")] = None,
+    reentry_after: _Reentry = None,
     schedule: _Schedule = None,
     var: _Variables = None,
     as_json: AsJson = False,
 ) -> None:
     """Change settings of a draft, scheduled or paused campaign.
 
-    Settings without an option keep their value. --var replaces all variables, and --require-list all lists.
+    Settings without an option keep their value. --var replaces all variables, --require-list all lists,
+    --more-number all further caller numbers, and --day-part all parts of the day.
     """
     if no_lists and require_list:
         raise InvalidArgument("--no-lists and --require-list exclude each other")
@@ -126,20 +166,22 @@ def edit(
         "name": name,
         "retell_agent_id": agent,
         "from_number": from_,
+        "more_numbers": more_number or None,
         "purpose": purpose,
         "consent_required": consent,
         "lists_required": [] if no_lists else require_list or None,
-        "calling_hours": None if hours is None else _read_hours(hours),
-        "retry_policy": None if retry is None else read_object("--retry", retry),
+        "day_parts": day_part or None,
         "max_attempts": max_attempts,
         "batch_size": batch_size,
         "max_concurrency": max_concurrency,
-        "scheduled_at": read_time("--schedule", schedule),
+        "priority": priority,
+        "share": share,
+        "budget_cents": budget_cents,
+        "keep_open": keep_open,
         "dynamic_variables": read_pairs("--var", var) if var else None,
     }
     changes = {setting: value for setting, value in given.items() if value is not None}
-    if not changes:
-        raise InvalidArgument("nothing to change: give at least one option, such as --name")
+    changes |= _read_settings(hours, retry, callbacks, voicemail, schedule, reentry_after)
     campaign_id = _save(campaign, changes)
     if as_json:
         print_json({"id": campaign_id, "changed": sorted(changes)})
@@ -148,6 +190,9 @@ def edit(
 
 
 def _save(campaign: str, changes: Mapping[str, Any]) -> UUID:
+    if not changes:
+        raise InvalidArgument("nothing to change: give at least one option, such as --name")
+
     async def work(database: Database) -> tuple[UUID, Edited | Conflict]:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
@@ -173,5 +218,28 @@ def _save(campaign: str, changes: Mapping[str, Any]) -> UUID:
             assert_never(never)
 
 
-def _read_hours(text: str | None) -> Mapping[str, object]:
-    return ALWAYS_OPEN if text == "always" else read_object("--hours", text)
+def _read_settings(
+    hours: str | None,
+    retry: str | None,
+    callbacks: str | None,
+    voicemail: str | None,
+    schedule: str | None,
+    reentry_after: str | None,
+) -> dict[str, Any]:
+    """Read the options that are JSON, times and durations; those that are not given are left out."""
+    settings: dict[str, Any] = {}
+    if hours is not None:
+        settings["calling_hours"] = ALWAYS_OPEN if hours == "always" else read_object("--hours", hours)
+    policies = {
+        "retry_policy": ("--retry", retry),
+        "callback_policy": ("--callbacks", callbacks),
+        "voicemail_policy": ("--voicemail", voicemail),
+    }
+    settings |= {name: read_object(*given) for name, given in policies.items() if given[1] is not None}
+    if schedule is not None:
+        settings["scheduled_at"] = read_time("--schedule", schedule)
+    if reentry_after is not None:
+        settings["reentry_after"] = read_duration(reentry_after)
+        if settings["reentry_after"] is None:
+            raise InvalidArgument(f"--reentry-after: {reentry_after!r} is not a duration; write it as 12h or 30d")
+    return settings

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from outdial.campaigns.create import JSON_COLUMNS
 from outdial.campaigns.progress import Progress, progress
 from outdial.cli.output import cell
 from outdial.db.queries import campaigns
@@ -20,9 +21,9 @@ from outdial.db.session import Database
 from outdial.dialer.admission import WaitReason
 from outdial.dialer.doctor import examine
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.policies.durations import duration_text
 from outdial.domain.rules import RuleBook
 
-_JSON_COLUMNS = ("calling_hours", "retry_policy", "dynamic_variables")
 _STYLES = {"completed": "green", "failed": "red", "review": "yellow", "skipped": "dim", "cancelled": "dim"}
 
 
@@ -38,7 +39,9 @@ class CampaignView:
     def settings(self) -> dict[str, Any]:
         """Return the columns of the campaign, with JSON columns decoded."""
         settings = asdict(self.campaign)
-        return settings | {name: msgspec.json.decode(settings[name]) for name in _JSON_COLUMNS}
+        after = settings["reentry_after"]
+        settings["reentry_after"] = None if after is None else duration_text(after)
+        return settings | {name: msgspec.json.decode(settings[name]) for name in JSON_COLUMNS}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serializable values."""

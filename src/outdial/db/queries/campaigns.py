@@ -5,7 +5,7 @@ Campaigns: creating, finding, listing, showing and editing them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
@@ -53,6 +53,15 @@ class CampaignSettingsRow:
     purpose: str
     consent_required: str
     lists_required: list[str]
+    more_numbers: list[str]
+    callback_policy: str
+    voicemail_policy: str
+    day_parts: list[str]
+    keep_open: bool
+    reentry_after: timedelta | None
+    budget_cents: int | None
+    priority: int
+    share: int
     next_batch_at: datetime | None
     waiting_for: str | None
     paused_reason: str | None
@@ -123,10 +132,13 @@ _recent_caller = row_builder(RecentCaller)
 _CREATE_CAMPAIGN = """\
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, purpose,
-  consent_required, lists_required, created_at, updated_at)
+  consent_required, lists_required, more_numbers, callback_policy, voicemail_policy, day_parts, keep_open,
+  reentry_after, budget_cents, priority, share, created_at, updated_at)
 values ($1, $2, $3, $4, $5, $6, $7,
   $8, $9::text::jsonb, $10::text::jsonb, $11,
-  $12::text::jsonb, $13, $14, $15, $16, $17, $17);
+  $12::text::jsonb, $13, $14, $15, $16, $17,
+  $18::text::jsonb, $19::text::jsonb, $20, $21, $22, $23,
+  $24, $25, $26, $26);
 """
 
 
@@ -149,6 +161,15 @@ async def create_campaign(
     purpose: str,
     consent_required: str,
     lists_required: Sequence[str],
+    more_numbers: Sequence[str],
+    callback_policy: str,
+    voicemail_policy: str,
+    day_parts: Sequence[str],
+    keep_open: bool,
+    reentry_after: timedelta | None,
+    budget_cents: int | None,
+    priority: int,
+    share: int,
     now: datetime,
 ) -> int:
     """Insert a draft."""
@@ -171,6 +192,15 @@ async def create_campaign(
             purpose,
             consent_required,
             lists_required,
+            more_numbers,
+            callback_policy,
+            voicemail_policy,
+            day_parts,
+            keep_open,
+            reentry_after,
+            budget_cents,
+            priority,
+            share,
             now,
         )
     )
@@ -212,7 +242,9 @@ async def list_campaigns(
 _SHOW_CAMPAIGN = """\
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
-  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, next_batch_at,
+  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, more_numbers,
+  callback_policy::text as callback_policy, voicemail_policy::text as voicemail_policy, day_parts, keep_open,
+  reentry_after, budget_cents, priority, share, next_batch_at,
   waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
 from campaigns
 where id = $1 and ($2::uuid is null or organization_id = $2);
@@ -315,8 +347,10 @@ set name = $1, retell_agent_id = $2, from_number = $3, batch_size = $4,
   max_concurrency = $5, max_attempts = $6, calling_hours = $7::text::jsonb,
   retry_policy = $8::text::jsonb, dynamic_variables = $9::text::jsonb,
   scheduled_at = $10, purpose = $11, consent_required = $12,
-  lists_required = $13, updated_at = $14
-where id = $15 and organization_id = $16 and status = any ($17::text[])
+  lists_required = $13, more_numbers = $14, callback_policy = $15::text::jsonb,
+  voicemail_policy = $16::text::jsonb, day_parts = $17, keep_open = $18,
+  reentry_after = $19, budget_cents = $20, priority = $21, share = $22, updated_at = $23
+where id = $24 and organization_id = $25 and status = any ($26::text[])
 returning id;
 """
 
@@ -337,6 +371,15 @@ async def save_campaign_settings(
     purpose: str,
     consent_required: str,
     lists_required: Sequence[str],
+    more_numbers: Sequence[str],
+    callback_policy: str,
+    voicemail_policy: str,
+    day_parts: Sequence[str],
+    keep_open: bool,
+    reentry_after: timedelta | None,
+    budget_cents: int | None,
+    priority: int,
+    share: int,
     now: datetime,
     campaign_id: UUID,
     organization_id: UUID,
@@ -358,6 +401,15 @@ async def save_campaign_settings(
         purpose,
         consent_required,
         lists_required,
+        more_numbers,
+        callback_policy,
+        voicemail_policy,
+        day_parts,
+        keep_open,
+        reentry_after,
+        budget_cents,
+        priority,
+        share,
         now,
         campaign_id,
         organization_id,

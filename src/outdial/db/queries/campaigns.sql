@@ -1,14 +1,17 @@
 -- Campaigns: creating, finding, listing, showing and editing them.
 
 -- name: create_campaign!
--- null: :max_concurrency, :scheduled_at
+-- null: :max_concurrency, :scheduled_at, :reentry_after, :budget_cents
 -- Insert a draft.
 insert into campaigns (id, organization_id, provider_account_id, name, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours, retry_policy, max_attempts, dynamic_variables, scheduled_at, purpose,
-  consent_required, lists_required, created_at, updated_at)
+  consent_required, lists_required, more_numbers, callback_policy, voicemail_policy, day_parts, keep_open,
+  reentry_after, budget_cents, priority, share, created_at, updated_at)
 values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :from_number, :batch_size,
   :max_concurrency, :calling_hours::text::jsonb, :retry_policy::text::jsonb, :max_attempts,
-  :dynamic_variables::text::jsonb, :scheduled_at, :purpose, :consent_required, :lists_required, :now, :now);
+  :dynamic_variables::text::jsonb, :scheduled_at, :purpose, :consent_required, :lists_required, :more_numbers,
+  :callback_policy::text::jsonb, :voicemail_policy::text::jsonb, :day_parts, :keep_open, :reentry_after, :budget_cents,
+  :priority, :share, :now, :now);
 
 -- name: list_campaigns
 -- returns: list[CampaignRow]
@@ -31,11 +34,13 @@ limit :limit;
 -- returns: CampaignSettingsRow | None
 -- row: A campaign with all its settings. Calling hours, retry policy and variables are JSON text.
 -- null: max_concurrency, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at, finished_at,
--- null: :organization_id
+-- null: reentry_after, budget_cents, :organization_id
 -- Read a campaign with all its settings, of `organization_id` if that is given.
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
-  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, next_batch_at,
+  dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, more_numbers,
+  callback_policy::text as callback_policy, voicemail_policy::text as voicemail_policy, day_parts, keep_open,
+  reentry_after, budget_cents, priority, share, next_batch_at,
   waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
 from campaigns
 where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id);
@@ -88,14 +93,16 @@ for no key update;
 
 -- name: save_campaign_settings
 -- returns: UUID | None
--- null: :max_concurrency, :scheduled_at
+-- null: :max_concurrency, :scheduled_at, :reentry_after, :budget_cents
 -- Save the settings of a campaign.
 update campaigns
 set name = :name, retell_agent_id = :retell_agent_id, from_number = :from_number, batch_size = :batch_size,
   max_concurrency = :max_concurrency, max_attempts = :max_attempts, calling_hours = :calling_hours::text::jsonb,
   retry_policy = :retry_policy::text::jsonb, dynamic_variables = :dynamic_variables::text::jsonb,
   scheduled_at = :scheduled_at, purpose = :purpose, consent_required = :consent_required,
-  lists_required = :lists_required, updated_at = :now
+  lists_required = :lists_required, more_numbers = :more_numbers, callback_policy = :callback_policy::text::jsonb,
+  voicemail_policy = :voicemail_policy::text::jsonb, day_parts = :day_parts, keep_open = :keep_open,
+  reentry_after = :reentry_after, budget_cents = :budget_cents, priority = :priority, share = :share, updated_at = :now
 where id = :campaign_id and organization_id = :organization_id and status = any (:allowed_from::text[])
 returning id;
 

@@ -17,11 +17,12 @@ from outdial.db.session import Connection
 from outdial.dialer.doctor import examine
 from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.errors import DomainError, InvalidCallingHours
+from outdial.domain.errors import DomainError, InvalidCallbackPolicy, InvalidCallingHours, InvalidVoicemailPolicy
+from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.rules import RuleBook
 from outdial.studio.campaigns.counts import CampaignCounter
-from outdial.studio.campaigns.shapes import HoursField, PolicyField
+from outdial.studio.campaigns.shapes import CallbackField, HoursField, PolicyField, ReentryField, VoicemailField
 from outdial.studio.view.format import iso, sentence_case
 from outdial.studio.view.payloads import decode_object, decode_texts
 from outdial.studio.web.audit import record_audit
@@ -48,6 +49,20 @@ RequiredLists = Annotated[
     list[ListKind],
     Field(max_length=len(ListKind), description="Screening lists that must be current", examples=[["national"]]),
 ]
+MoreNumbers = Annotated[
+    list[CallerNumber],
+    Field(max_length=limits.MORE_NUMBERS, description="Caller numbers of the pool besides `from_number`"),
+]
+DayParts = Annotated[
+    list[DayPart],
+    Field(max_length=limits.MAX_ATTEMPTS.range.most, description="Part of the day for attempt 1, 2 and so on"),
+]
+BudgetCents = Annotated[
+    int | None,
+    Field(ge=limits.BUDGET_CENTS.least, le=limits.BUDGET_CENTS.most, description="What all calls may cost together"),
+]
+Priority = Annotated[int, Field(ge=limits.PRIORITY.range.least, le=limits.PRIORITY.range.most)]
+Share = Annotated[int, Field(ge=limits.SHARE.range.least, le=limits.SHARE.range.most)]
 
 
 class _Settings(BaseModel):
@@ -71,6 +86,15 @@ class CampaignDraft(_Settings):
     purpose: Purpose = Purpose.SALES
     consent_required: RequiredConsent = RequiredConsent.NONE
     lists_required: RequiredLists = []
+    more_numbers: MoreNumbers = []
+    callback_policy: CallbackField = {}
+    voicemail_policy: VoicemailField = {}
+    day_parts: DayParts = []
+    keep_open: Annotated[bool, Field(description="Wait for more contacts instead of completing")] = False
+    reentry_after: ReentryField = None
+    budget_cents: BudgetCents = None
+    priority: Priority = limits.PRIORITY.default
+    share: Share = limits.SHARE.default
 
 
 class CampaignChanges(_Settings):
@@ -90,6 +114,15 @@ class CampaignChanges(_Settings):
     purpose: Annotated[Purpose, Field(default_factory=lambda: Purpose.SALES)]
     consent_required: Annotated[RequiredConsent, Field(default_factory=lambda: RequiredConsent.NONE)]
     lists_required: Annotated[RequiredLists, Field(default_factory=list)]
+    more_numbers: Annotated[MoreNumbers, Field(default_factory=list)]
+    callback_policy: Annotated[CallbackField, Field(default_factory=dict)]
+    voicemail_policy: Annotated[VoicemailField, Field(default_factory=dict)]
+    day_parts: Annotated[DayParts, Field(default_factory=list)]
+    keep_open: Annotated[bool, Field(default_factory=bool)]
+    reentry_after: Annotated[ReentryField, Field(default_factory=lambda: None)]
+    budget_cents: Annotated[BudgetCents, Field(default_factory=lambda: None)]
+    priority: Annotated[Priority, Field(default_factory=int)]
+    share: Annotated[Share, Field(default_factory=int)]
 
     def changes(self) -> dict[str, Any]:
         """Return the fields in the request."""
@@ -116,6 +149,15 @@ class Campaign(BaseModel):
     purpose: Purpose
     consent_required: RequiredConsent
     lists_required: list[ListKind]
+    more_numbers: list[str]
+    callback_policy: CallbackField
+    voicemail_policy: VoicemailField
+    day_parts: list[DayPart]
+    keep_open: bool
+    reentry_after: ReentryField
+    budget_cents: int | None
+    priority: int
+    share: int
     paused_reason: str | None
     created_at: datetime
     updated_at: datetime
@@ -221,6 +263,8 @@ async def find_campaign(connection: Connection, organization_id: UUID, campaign_
         "calling_hours": decode_object(row.calling_hours),
         "retry_policy": decode_object(row.retry_policy),
         "dynamic_variables": decode_texts(row.dynamic_variables),
+        "callback_policy": decode_object(row.callback_policy),
+        "voicemail_policy": decode_object(row.voicemail_policy),
     }
     return Campaign(**asdict(row) | decoded)
 
@@ -282,6 +326,10 @@ def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
             return ResourceConflict(sentence_case(str(error)))
         case InvalidCallingHours():
             return InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": sentence_case(str(error))})
+        case InvalidCallbackPolicy():
+            return InvalidInput(f"Invalid callback policy: {error}", {"callback_policy": sentence_case(str(error))})
+        case InvalidVoicemailPolicy():
+            return InvalidInput(f"Invalid voicemail policy: {error}", {"voicemail_policy": sentence_case(str(error))})
         case _:
             return InvalidInput(f"Invalid retry policy: {error}", {"retry_policy": sentence_case(str(error))})
 

@@ -1,11 +1,14 @@
 """The shapes of JSON settings and records, as the OpenAPI document shows them. The domain checks the values."""
 
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from typing_extensions import TypedDict
 
-from outdial.domain.limits import LONGEST_DELAY_DAYS, RETRY_ATTEMPTS
+from outdial.domain.limits import LONGEST_DELAY_DAYS, LONGEST_REENTRY_DAYS, MAX_ATTEMPTS, RETRY_ATTEMPTS
+from outdial.domain.policies.durations import duration_text, read_duration
+from outdial.domain.policies.voicemail import LONGEST_MESSAGE, AfterMessage, VoicemailAction
 from outdial.studio.web.openapi import DescribedBy
 
 ClockTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", examples=["09:00"])]
@@ -64,6 +67,25 @@ class RetrySettings(TypedDict, total=False):
     max_faults: RetryCount
 
 
+class CallbackSettings(TypedDict, total=False):
+    """Calling back contacts who ask for it: on or off, and the analysis fields that say when, and whether at all."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    enabled: bool
+    time_field: Annotated[str, Field(max_length=100)]
+    request_field: Annotated[str, Field(max_length=100)]
+
+
+class VoicemailSettings(TypedDict, total=False):
+    """What the agent does on voicemail. A message is left at most once per contact, on the attempt `on_attempt`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    action: VoicemailAction
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
+    on_attempt: Annotated[int, Field(ge=MAX_ATTEMPTS.range.least, le=MAX_ATTEMPTS.range.most)] | Literal["last"]
+    then: AfterMessage
+
+
 class CallDecision(TypedDict, total=False):
     """Why a call was allowed: the contact's time zones and their local times, and the checks of lists and limits."""
 
@@ -95,5 +117,29 @@ class CallAnalysis(TypedDict, total=False):
 
 HoursField = Annotated[dict[str, Any], DescribedBy(WeeklyHours)]
 PolicyField = Annotated[dict[str, Any], DescribedBy(RetrySettings)]
+CallbackField = Annotated[dict[str, Any], DescribedBy(CallbackSettings)]
+VoicemailField = Annotated[dict[str, Any], DescribedBy(VoicemailSettings)]
 DecisionField = Annotated[dict[str, Any], DescribedBy(CallDecision)]
 AnalysisField = Annotated[dict[str, Any], DescribedBy(CallAnalysis)]
+
+
+def _read_reentry(value: object) -> object:
+    if value is None or isinstance(value, timedelta):
+        return value
+    duration = read_duration(value) if isinstance(value, str) else None
+    if duration is None:
+        raise ValueError(f"must be a duration such as 12h or 30d, at most {LONGEST_REENTRY_DAYS}d")
+    return duration
+
+
+ReentryField = Annotated[
+    timedelta | None,
+    BeforeValidator(_read_reentry),
+    PlainSerializer(lambda duration: None if duration is None else duration_text(duration)),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}, {"type": "null"}],
+            "description": "When a finished contact may be added again, such as 30d",
+        }
+    ),
+]

@@ -1,0 +1,75 @@
+"""The voicemail policy of a campaign: hang up or leave a message, on which attempt, and what comes after it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from outdial.domain.errors import InvalidVoicemailPolicy
+from outdial.domain.limits import MAX_ATTEMPTS
+
+LONGEST_MESSAGE: Final = 1000
+"""Characters of the message that is left."""
+LAST_ATTEMPT: Final = "last"
+
+
+class VoicemailAction(StrEnum):
+    """What the agent does when it reaches a voicemail."""
+
+    AGENT_SETTING = "agent_setting"
+    """What the agent is configured for at Retell."""
+    HANG_UP = "hang_up"
+    LEAVE_MESSAGE = "leave_message"
+
+
+class AfterMessage(StrEnum):
+    """What happens to a contact whose voicemail has the message."""
+
+    STOP = "stop"
+    """The contact is completed."""
+    CONTINUE = "continue"
+    """The retry policy goes on, without another message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicemailPolicy:
+    """What to do on voicemail. `on_attempt` is the attempt that leaves the message; None means the last one."""
+
+    action: VoicemailAction = VoicemailAction.AGENT_SETTING
+    message: str = ""
+    on_attempt: int | None = 1
+    then: AfterMessage = AfterMessage.CONTINUE
+
+
+def parse_voicemail_policy(raw: Mapping[str, object]) -> VoicemailPolicy:
+    """Return the policy in `campaigns.voicemail_policy`; raise InvalidVoicemailPolicy naming the key.
+
+    The form is `{"action": "leave_message", "message": "Hello {{name}}", "on_attempt": 1, "then": "stop"}`, where
+    `on_attempt` may be "last". Omitted keys have their default, and `{}` leaves it to the agent's setting at Retell.
+    """
+    unknown = raw.keys() - {"action", "message", "on_attempt", "then"}
+    if unknown:
+        raise InvalidVoicemailPolicy(f"unknown key {min(unknown)!r}; use action, message, on_attempt, then")
+    try:
+        action = VoicemailAction(str(raw.get("action", VoicemailAction.AGENT_SETTING)))
+    except ValueError:
+        raise InvalidVoicemailPolicy(f"action: must be one of {', '.join(VoicemailAction)}") from None
+    try:
+        then = AfterMessage(str(raw.get("then", AfterMessage.CONTINUE)))
+    except ValueError:
+        raise InvalidVoicemailPolicy(f"then: must be one of {', '.join(AfterMessage)}") from None
+    message = raw.get("message", "")
+    if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
+        raise InvalidVoicemailPolicy(f"message: must be text of at most {LONGEST_MESSAGE} characters")
+    if action is VoicemailAction.LEAVE_MESSAGE and not message.strip():
+        raise InvalidVoicemailPolicy("message: write what the agent says on the voicemail")
+    return VoicemailPolicy(action=action, message=message.strip(), on_attempt=_attempt(raw), then=then)
+
+
+def _attempt(raw: Mapping[str, object]) -> int | None:
+    attempt = raw.get("on_attempt", 1)
+    if attempt == LAST_ATTEMPT:
+        return None
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt not in MAX_ATTEMPTS.range:
+        raise InvalidVoicemailPolicy(f"on_attempt: must be {LAST_ATTEMPT!r} or a whole number {MAX_ATTEMPTS.range}")
+    return attempt
