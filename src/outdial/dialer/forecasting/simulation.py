@@ -1,0 +1,261 @@
+"""Runs a campaign over virtual time, with the same admission and retry code that dials it.
+
+A large campaign is sampled: each contact of the sample stands for `weight` contacts. Its lines and its pace are
+divided by the weight. Lines are whole: where less than one would remain, there is one, and each call holds it longer.
+"""
+
+import heapq
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final, assert_never
+
+from outdial.dialer.admission import Admit, CampaignHours, ContactFacts, LimitFacts, Skip, Wait, admit_account
+from outdial.dialer.admission import admit_contact as admit_one
+from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall
+from outdial.dialer.forecasting.open_times import OpenTimes
+from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered
+from outdial.domain.place import Place
+from outdial.domain.retry import Complete, Fail, RetryAt, RetryPolicy, Review, next_step
+from outdial.domain.rules import CallingRule
+
+SAMPLE: Final = 500
+"""Contacts of a run at most: forecasts of larger campaigns take no longer, about 2 seconds."""
+MOST_CALLS: Final = 100
+"""Calls to one contact after which a run gives it up: the retry policy ends every contact long before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactGroup:
+    """Contacts of one place with the same history that are due at the same time, or in a call now."""
+
+    place: Place
+    due_at: datetime
+    attempts: int
+    faults: int
+    contacts: float
+    is_calling: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastFacts:
+    """All that a run needs. `limits` are those of the account with none of the campaign's calls live."""
+
+    start_at: datetime
+    groups: Sequence[ContactGroup]
+    hours: CampaignHours
+    limits: LimitFacts
+    horizon: timedelta
+    retry: RetryPolicy
+    max_attempts: int
+    daily_call_cap: int
+    calls: CallAssumptions
+
+    @property
+    def contacts(self) -> float:
+        """How many contacts are called."""
+        return sum(group.contacts for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended: the end of the last call, what the calls cost, and how many there were."""
+
+    finish_at: datetime
+    cost_cents: float
+    calls: float
+
+
+@dataclass(slots=True)
+class _Contact:
+    place: Place
+    attempts: int
+    faults: int
+    recent: list[datetime] = field(default_factory=list)
+    calls: int = 0
+
+
+def lines_of(limits: LimitFacts) -> int:
+    """Return how many calls of the campaign may be live at once."""
+    return free_slots(
+        concurrency_limit=limits.concurrency_limit,
+        reserved_inbound=limits.reserved_inbound,
+        live=0,
+        campaign_limit=limits.campaign_limit,
+        campaign_live=0,
+        batch_size=limits.concurrency_limit,
+        sharers=limits.sharers,
+    )
+
+
+class CampaignRun:
+    """One run: contacts wait, are called, and wait again, until each is finished."""
+
+    def __init__(self, facts: ForecastFacts, open_times: OpenTimes, chance: random.Random) -> None:
+        self._facts, self._open, self._chance = facts, open_times, chance
+        self._calls = facts.calls.resampled(chance)
+        self._weight = max(1.0, facts.contacts / SAMPLE)
+        lines = lines_of(facts.limits)
+        self._lines = max(1, math.floor(lines / self._weight))
+        self._stretch = self._weight * self._lines / lines
+        self._most_live = lines if self._weight == 1 else self._lines
+        pace = recovered(facts.limits.pace, facts.start_at)
+        if self._weight > 1:
+            pace = replace(pace, rate_factor=pace.rate_factor / self._weight, backoff_until=None)
+        self._pace = pace
+        self._numbers = count()
+        self._waiting: list[tuple[datetime, datetime, int, _Contact]] = []
+        self._live: list[tuple[datetime, int, _Contact, PastCall]] = []
+        self._capping: dict[Place, list[CallingRule]] = {}
+        self._cost = self._made = 0.0
+        self._finish_at = facts.start_at
+
+    def to_the_end(self) -> RunEnd:
+        """Run until every contact is finished or never callable again."""
+        now = self._facts.start_at
+        for group, contact in self._contacts():
+            if group.is_calling:
+                self._call(contact, now)
+            else:
+                self._wait(contact, max(now, group.due_at))
+        next_claim = now
+        while self._waiting or self._live:
+            while self._live and self._live[0][0] <= now:
+                self._finish_call()
+            claim_at: datetime | None = None
+            if self._waiting:
+                if len(self._live) < self._most_live and max(self._waiting[0][0], next_claim) <= now:
+                    next_claim = self._claim(now)
+                # With all lines taken, the admission waits for the end of a call.
+                has_line = len(self._live) < self._most_live
+                claim_at = max(self._waiting[0][0], next_claim) if self._waiting and has_line else None
+            moments = [moment for moment in (claim_at, self._live[0][0] if self._live else None) if moment is not None]
+            if not moments:
+                break
+            now = max(now, min(moments))
+        return RunEnd(finish_at=self._finish_at, cost_cents=self._cost, calls=self._made)
+
+    def _contacts(self) -> Iterator[tuple[ContactGroup, _Contact]]:
+        """Return every contact, or a sample that takes as many from each group as its size asks for."""
+        passed, at = 0.0, self._weight * (self._chance.random() if self._weight > 1 else 0.5)
+        for group in self._facts.groups:
+            passed += group.contacts
+            while at < passed:
+                yield group, _Contact(group.place, group.attempts, group.faults)
+                at += self._weight
+
+    def _limits(self) -> LimitFacts:
+        # Built anew, not by `replace`, which takes three times as long: this runs once for each call.
+        limits, live = self._facts.limits, len(self._live)
+        is_sampled = self._weight > 1
+        return LimitFacts(
+            concurrency_limit=self._lines if is_sampled else limits.concurrency_limit,
+            reserved_inbound=0 if is_sampled else limits.reserved_inbound,
+            account_live=live,
+            campaign_limit=None if is_sampled else limits.campaign_limit,
+            campaign_live=live,
+            batch_size=limits.batch_size,
+            sharers=1 if is_sampled else limits.sharers,
+            pace=self._pace,
+            hook_time=limits.hook_time,
+        )
+
+    def _claim(self, now: datetime) -> datetime:
+        """Start as many calls as the account allows; return when to claim again."""
+        match admit_account(self._limits(), now, self._facts.horizon):
+            case Wait(until=datetime() as until):
+                return until
+            case Wait():
+                # The end of a call is the only thing to wait for.
+                return self._live[0][0] if self._live else datetime.max.replace(tzinfo=now.tzinfo)
+            case Admit(starts=starts):
+                pass
+            case never:
+                assert_never(never)
+        used: list[datetime] = []
+        for start_at in starts:
+            contact = self._take(now)
+            if contact is None:
+                break
+            self._call(contact, start_at)
+            used.append(start_at)
+        pace = self._pace
+        self._pace = Pace(pace.calls_per_second, pace.rate_factor, after_slots(pace, used), pace.backoff_until)
+        hook_time = self._facts.limits.hook_time
+        return next_claim_at(self._pace, now + hook_time, self._facts.horizon) - hook_time
+
+    def _take(self, now: datetime) -> _Contact | None:
+        """Return a due contact whose place is open and whose caps allow a call."""
+        while self._waiting and self._waiting[0][0] <= now:
+            contact = heapq.heappop(self._waiting)[3]
+            opens_at = self._open.opens_at(contact.place, now)
+            if opens_at is None:
+                continue
+            if opens_at > now:
+                self._wait(contact, opens_at)
+                continue
+            facts = ContactFacts(
+                do_not_call=False,
+                attempts=contact.attempts,
+                max_attempts=self._facts.max_attempts,
+                recent_calls=contact.recent,
+                daily_call_cap=self._facts.daily_call_cap,
+                capping_rules=self._capping_rules(contact.place, now),
+            )
+            match admit_one(facts, now):
+                case Admit():
+                    return contact
+                case Wait(until=until):
+                    self._wait(contact, until or now)
+                case Skip():
+                    continue
+                case never:
+                    assert_never(never)
+        return None
+
+    def _capping_rules(self, place: Place, now: datetime) -> Sequence[CallingRule]:
+        if place not in self._capping:
+            rules = self._facts.hours.at(place).rules_at(now)
+            self._capping[place] = [rule for rule in rules if rule.cap is not None]
+        return self._capping[place]
+
+    def _wait(self, contact: _Contact, due_at: datetime) -> None:
+        opens_at = self._open.opens_at(contact.place, due_at)
+        if opens_at is not None and contact.calls < MOST_CALLS:
+            heapq.heappush(self._waiting, (opens_at, due_at, next(self._numbers), contact))
+
+    def _call(self, contact: _Contact, start_at: datetime) -> None:
+        pool = self._calls.later if contact.attempts else self._calls.first
+        past = self._chance.choice(pool)
+        held = timedelta(seconds=past.line_s * self._stretch)
+        ends_at = start_at + held if self._stretch <= 1 else self._open.work_ends_at(contact.place, start_at, held)
+        contact.recent.insert(0, start_at)
+        contact.calls += 1
+        self._made += self._weight
+        self._cost += past.cost_cents * self._weight
+        heapq.heappush(self._live, (ends_at, next(self._numbers), contact, past))
+
+    def _finish_call(self) -> None:
+        ends_at, _, contact, past = heapq.heappop(self._live)
+        self._finish_at = max(self._finish_at, ends_at)
+        step = next_step(
+            self._facts.retry,
+            past.outcome,
+            attempts=contact.attempts,
+            faults=contact.faults,
+            max_attempts=self._facts.max_attempts,
+            ended_at=ends_at,
+            seed=self._chance.randbytes(6),
+        )
+        match step:
+            case Complete() | Fail() | Review():
+                pass
+            case RetryAt(at=at, charged=charged):
+                contact.attempts += charged
+                contact.faults += not charged
+                self._wait(contact, at)
+            case never:
+                assert_never(never)

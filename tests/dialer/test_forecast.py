@@ -1,0 +1,189 @@
+"""Forecasts over virtual time: lines, hours, retries, caps and samples, without a database."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import isclose
+
+import pytest
+
+from outdial.dialer.admission import LimitFacts, campaign_hours
+from outdial.dialer.forecasting.assumptions import DEFAULT_CALLS, CallAssumptions, PastCall, assume_calls
+from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap, forecast_campaign, percentiles
+from outdial.dialer.forecasting.open_times import OpenTimes
+from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
+from outdial.domain.outcomes import Outcome
+from outdial.domain.pacing import Pace
+from outdial.domain.place import Place
+from outdial.domain.retry import DEFAULT_POLICY
+from outdial.domain.rules import UNRESTRICTED
+from outdial.rules.pack import shipped_rules
+from tests.support.factories import ALL_DAY, NOW
+
+OFFICE = '{"weekdays": [["09:00", "17:00"]]}'
+NEW_YORK = Place("America/New_York", "US-NY")
+ANSWERED = PastCall(Outcome.ANSWERED, 60.0, 10.0)
+MINUTE = timedelta(minutes=1)
+
+
+def facts(
+    contacts: float,
+    *,
+    lines: int = 10,
+    calls: Sequence[PastCall] = (ANSWERED,),
+    hours: str = ALL_DAY,
+    max_attempts: int = 3,
+    cap: int = 100,
+    places: Sequence[Place] = (NEW_YORK,),
+    **limits: object,
+) -> ForecastFacts:
+    """Return a new campaign whose calls go like `calls`; an account has 100 calls per second."""
+    account: dict[str, object] = {
+        "concurrency_limit": lines,
+        "reserved_inbound": 0,
+        "account_live": 0,
+        "campaign_limit": None,
+        "campaign_live": 0,
+        "batch_size": 100,
+        "sharers": 1,
+        "pace": Pace(100.0, 1.0, NOW, None),
+    }
+    return ForecastFacts(
+        start_at=NOW,
+        groups=[
+            ContactGroup(place=place, due_at=NOW, attempts=0, faults=0, contacts=contacts / len(places))
+            for place in places
+        ],
+        hours=campaign_hours(hours, "sales", UNRESTRICTED),
+        limits=LimitFacts(**(account | limits)),  # type: ignore[arg-type]
+        horizon=timedelta(seconds=1),
+        retry=DEFAULT_POLICY,
+        max_attempts=max_attempts,
+        daily_call_cap=cap,
+        calls=CallAssumptions(calls, calls, len(calls)),
+    )
+
+
+def forecast(of: ForecastFacts, seed: int = 1) -> CampaignForecast:
+    found = forecast_campaign(of, made_at=NOW, seed=seed, runs=10)
+    assert isinstance(found, CampaignForecast), found
+    return found
+
+
+def about(moment: datetime, after: timedelta, within: float = 0.05) -> bool:
+    return isclose((moment - NOW) / MINUTE, after / MINUTE, rel_tol=within)
+
+
+@pytest.mark.parametrize(
+    ("limits", "minutes"),
+    [
+        ({"lines": 10}, 10),
+        ({"lines": 10, "campaign_limit": 5}, 20),
+        ({"lines": 10, "reserved_inbound": 6}, 25),
+        ({"lines": 10, "sharers": 2}, 20),
+        ({"lines": 1_000, "pace": Pace(0.1, 1.0, NOW, None)}, 1_000 / 60 * 1.05 + 1),
+    ],
+)
+def test_each_limit_of_the_account_decides_how_long_it_takes(limits: dict[str, object], minutes: float) -> None:
+    found = forecast(facts(100, **limits))  # type: ignore[arg-type]
+
+    assert about(found.finish_at.p50, minutes * MINUTE)
+    assert found.cost_cents.p10 == found.cost_cents.p90 == 1_000
+    assert found.calls.p50 == found.contacts == 100
+
+
+@pytest.mark.parametrize(("contacts", "lines"), [(20_000, 20), (20_000, 1_000), (1_000_000, 300), (700, 40)])
+def test_a_sample_of_a_large_campaign_takes_as_long_and_costs_as_much(contacts: int, lines: int) -> None:
+    assert contacts > SAMPLE
+    found = forecast(facts(contacts, lines=lines, pace=Pace(1_000.0, 1.0, NOW, None)))
+
+    assert about(found.finish_at.p50, contacts / lines * MINUTE, within=0.06)
+    assert isclose(found.cost_cents.p50, contacts * 10, rel_tol=0.01)
+
+
+def test_a_large_sample_rests_outside_calling_hours_as_single_calls_do() -> None:
+    # A Tuesday at 13:00 in New York: 4 hours remain, then 8 a day. 100,000 minutes of talk on 100 lines are 1,000.
+    found = forecast(facts(100_000, lines=100, hours=OFFICE))
+
+    first_day, whole_day, rest = 4 * 60, 8 * 60, 1_000 - 4 * 60 - 8 * 60
+    assert whole_day > rest
+    assert about(found.finish_at.p50, timedelta(days=2) - timedelta(hours=4) + rest * MINUTE, within=0.04)
+    assert first_day + whole_day + rest == 1_000
+
+
+def test_retries_wait_for_the_policy_the_hours_and_the_cap() -> None:
+    unreached = PastCall(Outcome.NO_ANSWER, 30.0, 0.0)
+    # After the default policy's half hour and 2 hours, the third attempt would ring at 15:33 in New York.
+    same_day = forecast(facts(1, calls=[unreached], hours=OFFICE))
+    capped = forecast(facts(1, calls=[unreached], hours=OFFICE, cap=2))
+
+    assert same_day.calls.p50 == capped.calls.p50 == 3
+    assert timedelta(minutes=150) < same_day.finish_at.p10 - NOW < timedelta(minutes=167)
+    assert capped.finish_at.p10 - NOW >= timedelta(days=1)
+
+
+def test_percentiles_widen_when_calls_go_in_different_ways() -> None:
+    mixed = forecast(facts(50, calls=[ANSWERED, PastCall(Outcome.NO_ANSWER, 30.0, 0.0)]))
+
+    assert mixed.cost_cents.p10 < mixed.cost_cents.p50 < mixed.cost_cents.p90
+    assert mixed.finish_at.p10 < mixed.finish_at.p90
+
+
+def test_the_same_seed_gives_the_same_forecast_and_another_one_does_not() -> None:
+    campaign = facts(50, calls=DEFAULT_CALLS)
+
+    assert forecast(campaign, seed=7) == forecast(campaign, seed=7)
+    assert forecast(campaign, seed=7) != forecast(campaign, seed=8)
+
+
+def test_calls_in_progress_hold_lines_and_end_before_the_forecast_does() -> None:
+    begun = facts(0)
+    live = ContactGroup(place=NEW_YORK, due_at=NOW, attempts=0, faults=0, contacts=10, is_calling=True)
+    waiting = ContactGroup(place=NEW_YORK, due_at=NOW, attempts=0, faults=0, contacts=10)
+    found = forecast(
+        ForecastFacts(**{name: getattr(begun, name) for name in begun.__slots__} | {"groups": [live, waiting]})
+    )
+
+    assert about(found.finish_at.p50, 2 * MINUTE)
+
+
+def test_no_forecast_says_why() -> None:
+    never = campaign_hours(OFFICE, "sales", shipped_rules())
+    closed = facts(3, places=[Place("America/New_York", "ZZ")])
+    unknown_country = ForecastFacts(**{name: getattr(closed, name) for name in closed.__slots__} | {"hours": never})
+
+    assert forecast_campaign(facts(0), made_at=NOW, seed=1) is ForecastGap.NO_CONTACTS
+    assert forecast_campaign(facts(3, reserved_inbound=10), made_at=NOW, seed=1) is ForecastGap.NO_LINES
+    assert forecast_campaign(unknown_country, made_at=NOW, seed=1) is ForecastGap.NEVER_OPENS
+    assert all(gap.sentence().startswith("No forecast: ") for gap in ForecastGap)
+
+
+def test_open_times_agree_with_the_law_of_each_place() -> None:
+    hours = campaign_hours('{"every_day": [["06:00", "23:00"]]}', "sales", shipped_rules())
+    times, texas = OpenTimes(hours, NOW), Place("America/Chicago", "US-TX")
+
+    at = NOW
+    for _ in range(60):
+        opens_at = times.opens_at(texas, at)
+        assert opens_at is not None
+        assert hours.at(texas).is_open(opens_at)
+        if opens_at > at:
+            assert not hours.at(texas).is_open(opens_at - timedelta(seconds=1))
+        at = max(at + timedelta(hours=5, minutes=7), opens_at)
+
+
+def test_few_past_calls_are_filled_up_with_defaults() -> None:
+    few = assume_calls([ANSWERED] * 10, [])
+    enough = assume_calls([ANSWERED] * 80, [PastCall(Outcome.BUSY, 3.0, 0.0)] * 60)
+
+    assert (len(few.first), few.past_calls) == (100, 10)
+    assert {call.outcome for call in few.first} == {call.outcome for call in DEFAULT_CALLS}
+    assert {call.outcome for call in enough.first} == {Outcome.ANSWERED}
+    assert {call.outcome for call in enough.later} == {Outcome.BUSY}
+
+
+def test_percentiles_are_values_that_occur() -> None:
+    assert percentiles([float(value) for value in range(40, 0, -1)]) == percentiles([float(n) for n in range(1, 41)])
+    spread = percentiles([float(value) for value in range(1, 41)])
+    assert (spread.p10, spread.p90) == (4, 37)
+    assert spread.holds(4)
+    assert not spread.holds(3.9)
