@@ -131,6 +131,63 @@ async def test_unsupported_filters_and_foreign_campaigns_are_rejected(
     assert (await operator.post(url, json={"kind": "calls", "filters": theirs})).status_code == 404
 
 
+async def test_results_of_a_campaign_are_exported_with_the_filters_of_its_list(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
+) -> None:
+    spare = two_organizations.own.spare_entry
+    campaign = str(spare.campaign.id)
+    listed = await operator.get(exports_of(two_organizations).replace("exports", f"campaigns/{campaign}/contacts"))
+    phones = [contact["phone"] for contact in listed.json()["items"]]
+
+    rows = await exported(operator, two_organizations, worker, kind="results", filters={"campaign_id": campaign})
+    assert [row["phone"] for row in rows] == phones
+
+    digits = {"campaign_id": campaign, "phone": f"{phones[0][:5]} ({phones[0][5:]})", "search": "  "}
+    rows = await exported(operator, two_organizations, worker, kind="results", filters=digits)
+    assert [row["phone"] for row in rows] == phones[:1]
+
+
+async def test_a_file_has_the_type_and_the_name_of_its_format(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
+) -> None:
+    types = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "jsonl": "application/jsonl"}
+    for name, media_type in types.items():
+        made = (await operator.post(exports_of(two_organizations), json={"kind": "calls", "format": name})).json()
+        await worker.run_once()
+        file = await operator.get(f"{exports_of(two_organizations)}/{made['id']}/file")
+        assert file.headers["content-type"] == media_type
+        assert file.headers["content-disposition"].endswith(f'.{name}"')
+        assert len(file.content) > 0
+
+
+@pytest.mark.parametrize(
+    ("new", "field"),
+    [
+        ({"kind": "results"}, "filters.campaign_id"),
+        ({"kind": "results", "filters": {"since": NOW.isoformat()}}, "filters.since"),
+        ({"kind": "calls", "include": ["transcript"]}, "include"),
+        ({"kind": "results", "include": ["voice"]}, "include.0"),
+        ({"kind": "calls", "format": "ods"}, "format"),
+        ({"kind": "results", "filters": {"campaign_id": "FRESH", "phone": "abc"}}, "phone"),
+        ({"kind": "results", "filters": {"campaign_id": "FRESH", "phone": "1", "name": "A"}}, "name"),
+    ],
+)
+async def test_what_no_export_can_do_is_refused_before_anything_is_stored(
+    two_organizations: TwoOrganizations,
+    operator: httpx.AsyncClient,
+    connection: asyncpg.Connection,
+    new: dict[str, Any],
+    field: str,
+) -> None:
+    fresh = str(two_organizations.own.fresh.id)
+    filters = {name: fresh if value == "FRESH" else value for name, value in new.get("filters", {}).items()}
+    refused = await operator.post(exports_of(two_organizations), json=new | ({"filters": filters} if filters else {}))
+
+    assert refused.status_code == 400
+    assert field in refused.json()["fields"], refused.text
+    assert await connection.fetchval("select count(*) from exports") == 0
+
+
 async def test_a_queued_export_has_no_file_and_can_be_cancelled(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker
 ) -> None:

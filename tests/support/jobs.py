@@ -1,6 +1,6 @@
 """Imports and exports as the studio creates them, and workers that run them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from outdial.db.queue import enqueue
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
+from outdial.jobs.tables import FileFormat
 from outdial.jobs.worker import POOL_SIZE, JobWorker
 from tests.support.factories import ERASURE_KEYS, NOW, Campaign
 from tests.support.postgres import Scratch
@@ -73,7 +74,15 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
     return import_id
 
 
-async def store_export(connection: Connection, organization_id: UUID, kind: str, filters: str = "{}") -> UUID:
+async def store_export(
+    connection: Connection,
+    organization_id: UUID,
+    kind: str,
+    filters: str = "{}",
+    *,
+    file_format: FileFormat = "csv",
+    include: Sequence[str] = (),
+) -> UUID:
     """Create a queued export."""
     export_id = new_id(NOW)
     async with connection.transaction():
@@ -82,6 +91,8 @@ async def store_export(connection: Connection, organization_id: UUID, kind: str,
             id=export_id,
             organization_id=organization_id,
             kind=kind,
+            format=file_format,
+            include=include,
             filters=filters,
             created_by=None,
             now=NOW,

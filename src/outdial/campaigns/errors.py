@@ -13,6 +13,7 @@ CampaignsError
 ├── RuleIdTaken
 ├── InvalidSwitch
 ├── ErasureKeyMissing
+├── TooManyColumns
 └── InvalidRetention
 """
 
@@ -114,6 +115,10 @@ class ErasureKeyMissing(CampaignsError):
             f"OUTDIAL_ERASURE_KEY {problem} that phones of this organization were erased with: set it to that key in "
             "every process, and list an old key after the new one"
         )
+
+
+class TooManyColumns(CampaignsError):
+    """The results of a campaign do not fit into the columns of a file."""
 
 
 class InvalidRetention(CampaignsError):

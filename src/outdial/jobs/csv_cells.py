@@ -5,10 +5,13 @@ Excel reads a CSV file as UTF-8 only if it begins with a byte order mark. An imp
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from outdial.domain.spreadsheet import escape_formula
 
@@ -20,21 +23,26 @@ class PlainPhone(str):
     """
 
 
-CsvCell = str | int | float | Decimal | datetime | UUID | None
+CsvCell = str | bool | int | float | Decimal | datetime | UUID | Sequence[Any] | Mapping[str, Any] | None
 
 
 def format_cell(cell: CsvCell) -> str:
     """Format a cell. Text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    text = plain_text(cell)
+    return escape_formula(text) if isinstance(cell, str) and not isinstance(cell, PlainPhone) else text
+
+
+def plain_text(cell: CsvCell) -> str:
+    """Return a cell as text: empty for None, JSON for lists, objects and booleans."""
     match cell:
         case None:
             return ""
         case datetime():
             return cell.isoformat()
-        case PlainPhone():
-            return cell
-        case str():
-            return escape_formula(cell)
-    return str(cell)
+        case bool() | list() | dict():
+            return msgspec.json.encode(cell).decode()
+        case _:
+            return str(cell)
 
 
 class CsvBuffer:

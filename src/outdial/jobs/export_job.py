@@ -1,36 +1,48 @@
-"""Exports calls, contacts or the do-not-call list as CSV: one snapshot, read with a cursor, stored in chunks."""
+"""Exports calls, contacts, results or the do-not-call list: one snapshot, read with a cursor, stored in chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from outdial.campaigns.errors import TooManyColumns
+from outdial.campaigns.results.read import ResultReader
+from outdial.campaigns.selection import ContactSelection
 from outdial.clock import Clock
 from outdial.db.queries import calls, contacts, do_not_call, exports, jobs
+from outdial.db.rows import required
 from outdial.db.session import Connection, Database
-from outdial.jobs.csv_cells import CsvBuffer, PlainPhone
+from outdial.jobs.csv_cells import PlainPhone
 from outdial.jobs.import_job import DEAD_AFTER
-from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
+from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd, capitalized
+from outdial.jobs.tables import FileFormat, open_table
 from outdial.log import log
 
 KEPT_FOR: Final = timedelta(days=7)
 CHUNK_CHARACTERS: Final = 256 * 1024
+PHONE_LISTS_FROM: Final = 1_000_000_000
+"""Number of the first chunk of an XLSX file's list of phones.
+
+The file is compressed, so erasures, which search the chunks for a phone, would not find it there. No download reaches
+these chunks.
+"""
+
 _PHONES: Final = frozenset({"phone", "from_number"})
+_HEARTBEAT_S: Final = DEAD_AFTER.total_seconds() / 4
 
 
-class StoredExportFilters(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Filters of an export. Calls support all of them, contacts the campaign, the do-not-call list none.
+class StoredExportFilters(ContactSelection, frozen=True, kw_only=True, omit_defaults=True):
+    """Filters of an export. Each kind supports some of them.
 
-    `time_zone` is the zone of the times in every file.
+    `time_zone` is the zone of the times in every file. `outcome` is that of a call, or in results the last one.
     """
 
     campaign_id: UUID | None = None
-    outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     time_zone: str = "UTC"
@@ -40,23 +52,21 @@ ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.Blocke
 
 
 @dataclass(frozen=True, slots=True)
-class _ExportKind:
+class RowExport:
+    """An export whose columns are those of a query."""
+
     row: type[ExportedRow]
     read: Callable[[Connection, UUID, StoredExportFilters], AsyncIterator[ExportedRow]]
 
-    @property
-    def columns(self) -> Sequence[str]:
-        return [field.name for field in fields(self.row)]
 
-
-KINDS: Final[Mapping[str, _ExportKind]] = {
-    "contacts": _ExportKind(
+KINDS: Final[Mapping[str, RowExport]] = {
+    "contacts": RowExport(
         contacts.ExportedContact,
         lambda connection, organization_id, filters: contacts.export_contacts(
             connection, organization_id=organization_id, campaign_id=filters.campaign_id
         ),
     ),
-    "calls": _ExportKind(
+    "calls": RowExport(
         calls.ExportedCall,
         lambda connection, organization_id, filters: calls.export_calls(
             connection,
@@ -67,13 +77,14 @@ KINDS: Final[Mapping[str, _ExportKind]] = {
             until=filters.until,
         ),
     ),
-    "do_not_call": _ExportKind(
+    "do_not_call": RowExport(
         do_not_call.BlockedNumber,
         lambda connection, organization_id, _: do_not_call.export_blocked_phones(
             connection, organization_id=organization_id
         ),
     ),
 }
+RESULTS: Final = "results"
 
 
 class ExportJob:
@@ -116,11 +127,10 @@ class _ExportRun:
         self._stopping = stopping
         self._taken = taken
         self._chunk_size = chunk_size
-        self._kind = KINDS[taken.kind]
-        self._text = CsvBuffer(self._kind.columns)
         self._rows = 0
         self._size = 0
         self._chunks = 0
+        self._phone_lists = 0
 
     async def go(self) -> JobRunEnd:
         """Run until the job ends or is interrupted."""
@@ -132,6 +142,8 @@ class _ExportRun:
         except JobInterrupted:
             await self._release()
             return JobRunEnd.INTERRUPTED
+        except TooManyColumns as error:
+            await self._finish("failed", error=capitalized(str(error)))
         except Exception as error:  # its message may quote a row: log the type only
             kind = type(error).__name__
             log("export.failed", level="error", export_id=str(self._taken.id), run=self._taken.runs, kind=kind)
@@ -144,29 +156,46 @@ class _ExportRun:
         return JobRunEnd.DONE
 
     async def _write(self) -> None:
-        filters = msgspec.json.decode(self._taken.filters, type=StoredExportFilters)
+        taken = self._taken
+        filters = msgspec.json.decode(taken.filters, type=StoredExportFilters)
         zone = ZoneInfo(filters.time_zone)
-        async with self._database.for_organization(self._taken.organization_id) as reading:
-            async for row in self._kind.read(reading, self._taken.organization_id, filters):
-                self._text.add(
-                    PlainPhone(value)
-                    if name in _PHONES
-                    else value.astimezone(zone)
-                    if isinstance(value, datetime)
-                    else value
-                    for name, value in zip(self._kind.columns, astuple(row), strict=True)
-                )
-                self._rows += 1
-                if self._text.length >= self._chunk_size:
-                    await self._store()
-        await self._store()
+        async with self._database.for_organization(taken.organization_id) as reading:
+            header, rows = await _open(reading, taken, filters)
+            phones = [index for index, name in enumerate(header) if name in _PHONES]
+            with open_table(cast("FileFormat", taken.format), header) as table:
+                async for cells in rows:
+                    for index, cell in enumerate(cells):
+                        if isinstance(cell, datetime):
+                            cells[index] = cell.astimezone(zone)
+                    for index in phones:
+                        cells[index] = PlainPhone(cells[index])
+                    table.add(cells)
+                    self._rows += 1
+                    if table.length >= self._chunk_size:
+                        await self._store(table.take(), is_file=table.is_text)
+                if not table.is_text:
+                    await self._store(table.take(), is_file=False)
+                await self._keep_alive(asyncio.to_thread(table.finish))
+                for piece in table.pieces():
+                    await self._store(piece, is_file=True)
 
-    async def _store(self) -> None:
+    async def _keep_alive(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for the end of a long step, and show meanwhile that this run is alive."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait([working], timeout=_HEARTBEAT_S))[0]:
+                await self._store(b"", is_file=False)
+            working.result()
+        finally:
+            # A thread cannot be cancelled, and its files may not be deleted under it.
+            await asyncio.wait([working])
+
+    async def _store(self, content: bytes, *, is_file: bool) -> None:
+        """Store the progress with the next part of the file, or of its list of phones; empty for the progress only."""
         if self._stopping.is_set():
             raise JobInterrupted
-        content = self._text.take()
-        self._size += len(content)
         organization_id, export_id = self._taken.organization_id, self._taken.id
+        self._size += len(content) if is_file else 0
         async with self._database.for_organization(organization_id) as connection:
             row = await exports.record_export(
                 connection,
@@ -178,14 +207,16 @@ class _ExportRun:
             )
             if row is None:
                 raise JobOvertaken
+            if not content:
+                return
+            number = self._chunks if is_file else PHONE_LISTS_FROM + self._phone_lists
             await exports.store_export_chunk(
-                connection,
-                organization_id=organization_id,
-                export_id=export_id,
-                number=self._chunks,
-                content=content,
+                connection, organization_id=organization_id, export_id=export_id, number=number, content=content
             )
-        self._chunks += 1
+        if is_file:
+            self._chunks += 1
+        else:
+            self._phone_lists += 1
 
     async def _release(self) -> None:
         async with self._database.for_organization(self._taken.organization_id) as connection:
@@ -214,6 +245,24 @@ class _ExportRun:
             if status != "completed":
                 await exports.delete_export_chunks(connection, export_id=self._taken.id)
             await jobs.notify_jobs(connection, organization_id=self._taken.organization_id)
+
+
+async def _open(
+    connection: Connection, taken: exports.ExportRun, filters: StoredExportFilters
+) -> tuple[Sequence[str], AsyncIterator[list[Any]]]:
+    """Return the header of an export and its rows."""
+    if taken.kind != RESULTS:
+        kind = KINDS[taken.kind]
+        found = kind.read(connection, taken.organization_id, filters)
+        return [field.name for field in fields(kind.row)], (list(astuple(row)) async for row in found)
+    results = ResultReader(
+        connection,
+        organization_id=taken.organization_id,
+        campaign_id=required(filters.campaign_id),
+        selection=filters,
+        include=taken.include,
+    )
+    return (await results.open()).header, aiter(results)
 
 
 async def _delete_if_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:

@@ -23,7 +23,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import batches, import_refusals, imports, jobs
 from outdial.db.session import Connection, Database, encode_json
-from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd
+from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd, capitalized
 from outdial.jobs.stored_file import StoredFile
 from outdial.log import log
 
@@ -123,8 +123,7 @@ class _ImportRun:
                 chunk_rows=self._chunk_rows,
             )
         except CampaignsError as error:
-            reason = str(error)
-            await self._finish("failed", error=reason[:1].upper() + reason[1:])
+            await self._finish("failed", error=capitalized(str(error)))
         except JobOvertaken:
             await self._finish("cancelled")
         except JobInterrupted:

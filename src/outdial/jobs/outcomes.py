@@ -24,3 +24,8 @@ class JobInterrupted(Exception):
 
 class JobOvertaken(Exception):
     """The job was cancelled, or another run took it over."""
+
+
+def capitalized(reason: str) -> str:
+    """Return the reason of a failure as a sentence of its own."""
+    return reason[:1].upper() + reason[1:]

@@ -7,6 +7,7 @@ from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, unescape_cell
+from outdial.campaigns.results.names import left_out_of_import, normalise
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, CONTACT_FIELDS
 
 PHONE_HEADERS: Final = (
@@ -102,11 +103,6 @@ def cell_text(cell: str) -> str:
     return "" if text in EMPTY_WORDS else text
 
 
-def normalise(name: str) -> str:
-    """Return a header's name trimmed, in lower case, with `_` for spaces and dashes."""
-    return re.sub(r"[\s-]+", "_", name.strip().lower())
-
-
 def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
     """Match the columns of `header` with fields; `mapping` names the column of a field that has another header.
 
@@ -143,9 +139,10 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
 
 def _indices(names: Sequence[str]) -> dict[str, int]:
     indices: dict[str, int] = {}
+    results = left_out_of_import([normalise(name) for name in names])
     for index, name in enumerate(names):
         known = normalise(name)
-        if not known or known in REFUSED_COLUMNS:
+        if not known or known in REFUSED_COLUMNS or known in results:
             continue
         if (first := indices.get(known)) is not None:
             if names[first] == name:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.importing.columns import PHONE_HEADERS, normalise
+from outdial.campaigns.importing.columns import PHONE_HEADERS
 from outdial.campaigns.importing.contact_rows import check_region
 from outdial.campaigns.importing.file_kinds import why_not_csv
+from outdial.campaigns.results.names import normalise
 from outdial.domain.phone import InvalidPhone, parse_phone
 
 LONGEST_LINE: Final = 10_000

@@ -3,6 +3,7 @@
 Exports: their runs and the files they write.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +19,8 @@ class ExportRow:
     id: UUID
     organization_id: UUID
     kind: str
+    format: str
+    include: list[str]
     filters: str
     status: str
     rows: int
@@ -40,6 +43,8 @@ class ExportRun:
     id: UUID
     organization_id: UUID
     kind: str
+    format: str
+    include: list[str]
     filters: str
     runs: int
 
@@ -47,8 +52,8 @@ class ExportRun:
 _export_run = row_builder(ExportRun)
 
 _CREATE_EXPORT = """\
-insert into exports (id, organization_id, kind, filters, created_by, created_at, updated_at)
-values ($1, $2, $3, $4::text::jsonb, $5, $6, $6);
+insert into exports (id, organization_id, kind, format, include, filters, created_by, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $8);
 """
 
 
@@ -58,17 +63,21 @@ async def create_export(
     id: UUID,
     organization_id: UUID,
     kind: str,
+    format: str,
+    include: Sequence[str],
     filters: str,
     created_by: UUID | None,
     now: datetime,
 ) -> int:
     """Insert a queued export. The caller enqueues its job in the same transaction."""
-    return rows_touched(await connection.execute(_CREATE_EXPORT, id, organization_id, kind, filters, created_by, now))
+    return rows_touched(
+        await connection.execute(_CREATE_EXPORT, id, organization_id, kind, format, include, filters, created_by, now)
+    )
 
 
 _SHOW_EXPORT = """\
-select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
-  updated_at, finished_at, expires_at
+select id, organization_id, kind, format, include, filters::text as filters, status, rows, size, error, created_by,
+  created_at, updated_at, finished_at, expires_at
 from exports where id = $1 and organization_id = $2;
 """
 
@@ -80,8 +89,8 @@ async def show_export(connection: Connection, *, export_id: UUID, organization_i
 
 
 _LIST_EXPORTS = """\
-select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
-  updated_at, finished_at, expires_at
+select id, organization_id, kind, format, include, filters::text as filters, status, rows, size, error, created_by,
+  created_at, updated_at, finished_at, expires_at
 from exports
 where organization_id = $1
   and ($2::timestamptz is null or (created_at, id) < ($2, $3::uuid))
@@ -123,7 +132,7 @@ _BEGIN_EXPORT = """\
 update exports set status = 'running', runs = runs + 1, rows = 0, size = 0, heartbeat_at = $1, updated_at = $1
 where id = $2
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < $3)))
-returning id, organization_id, kind, filters::text as filters, runs;
+returning id, organization_id, kind, format, include, filters::text as filters, runs;
 """
 
 

@@ -3,16 +3,16 @@
 -- name: create_export!
 -- null: :created_by
 -- Insert a queued export. The caller enqueues its job in the same transaction.
-insert into exports (id, organization_id, kind, filters, created_by, created_at, updated_at)
-values (:id, :organization_id, :kind, :filters::text::jsonb, :created_by, :now, :now);
+insert into exports (id, organization_id, kind, format, include, filters, created_by, created_at, updated_at)
+values (:id, :organization_id, :kind, :format, :include, :filters::text::jsonb, :created_by, :now, :now);
 
 -- name: show_export
 -- returns: ExportRow | None
 -- row: An export. The filters are JSON text.
 -- null: error, created_by, finished_at, expires_at
 -- Read an export of an organization.
-select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
-  updated_at, finished_at, expires_at
+select id, organization_id, kind, format, include, filters::text as filters, status, rows, size, error, created_by,
+  created_at, updated_at, finished_at, expires_at
 from exports where id = :export_id and organization_id = :organization_id;
 
 -- name: list_exports
@@ -21,8 +21,8 @@ from exports where id = :export_id and organization_id = :organization_id;
 -- plan: custom
 -- List exports of an organization, newest first. `after_at` and `after_id` are those of the last export on the previous
 -- page.
-select id, organization_id, kind, filters::text as filters, status, rows, size, error, created_by, created_at,
-  updated_at, finished_at, expires_at
+select id, organization_id, kind, format, include, filters::text as filters, status, rows, size, error, created_by,
+  created_at, updated_at, finished_at, expires_at
 from exports
 where organization_id = :organization_id
   and (:after_at::timestamptz is null or (created_at, id) < (:after_at, :after_id::uuid))
@@ -43,7 +43,7 @@ returning id;
 update exports set status = 'running', runs = runs + 1, rows = 0, size = 0, heartbeat_at = :now, updated_at = :now
 where id = :export_id
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < :silent_since)))
-returning id, organization_id, kind, filters::text as filters, runs;
+returning id, organization_id, kind, format, include, filters::text as filters, runs;
 
 -- name: record_export
 -- returns: UUID | None

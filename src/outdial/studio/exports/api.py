@@ -1,16 +1,28 @@
 """API routes for exports."""
 
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from outdial.jobs.tables import MEDIA_TYPES
 from outdial.studio.exports import service as exports
 from outdial.studio.exports.service import Export, NewExport
-from outdial.studio.imports.api import CSV_RESPONSE
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
+
+_FILE_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {
+            MEDIA_TYPES["csv"]: {"schema": {"type": "string"}},
+            MEDIA_TYPES["jsonl"]: {"schema": {"type": "string"}},
+            MEDIA_TYPES["xlsx"]: {"schema": {"type": "string", "format": "binary"}},
+        },
+        "description": "The file",
+    }
+}
 
 router = APIRouter(prefix="/organizations/{organization_id}/exports", tags=["exports"])
 
@@ -26,7 +38,11 @@ async def list_exports(context: CurrentOrganization, page: PageQuery) -> Page[Ex
 async def create_export(
     context: CurrentOrganization, request: Request, new: NewExport, key: IdempotencyKey = None
 ) -> Response:
-    """Create a CSV file in the background. Download it once the export is completed."""
+    """Create a file in the background: CSV, XLSX or JSON lines. Download it once the export is completed.
+
+    Results have one row per contact of a campaign: the contact, its status, its last call, the analysis of its last
+    conversation, and a column for each custom analysis field and each variable.
+    """
     context.require("operator")
     return await idempotent_response(context, request, key, lambda c: exports.create_export(c, context, new))
 
@@ -46,9 +62,9 @@ async def cancel_export(context: CurrentOrganization, export_id: UUID) -> Export
         return await exports.cancel_export(connection, context, export_id)
 
 
-@router.get("/{export_id}/file", response_class=StreamingResponse, responses=CSV_RESPONSE)
+@router.get("/{export_id}/file", response_class=StreamingResponse, responses=_FILE_RESPONSE)
 async def download_export(context: CurrentOrganization, export_id: UUID) -> Response:
-    """Download a completed export: RFC 4180, UTF-8. Cells that look like formulas are prefixed with `'`."""
+    """Download a completed export. CSV: RFC 4180, UTF-8, cells that look like formulas are prefixed with `'`."""
     return await export_file_response(context, export_id)
 
 
@@ -60,4 +76,4 @@ async def export_file_response(context: OrganizationContext, export_id: UUID) ->
         "content-length": str(found.size),
         "cache-control": "no-store",
     }
-    return StreamingResponse(chunks, media_type="text/csv", headers=headers)
+    return StreamingResponse(chunks, media_type=MEDIA_TYPES[found.format], headers=headers)

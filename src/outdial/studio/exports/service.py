@@ -7,13 +7,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from outdial.campaigns.results.read import ResultExtra
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
+from outdial.domain.contact import ContactStatus
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.jobs.tables import FileFormat
+from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -21,25 +24,39 @@ from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNo
 from outdial.studio.web.filters import CursorTime, StorableTime, check_zone
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
-ExportKind = Literal["calls", "contacts", "do_not_call"]
+ExportKind = Literal["calls", "contacts", "do_not_call", "results"]
 _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
     "calls": frozenset({"campaign_id", "outcome", "since", "until", "time_zone"}),
     "contacts": frozenset({"campaign_id", "time_zone"}),
     "do_not_call": frozenset({"time_zone"}),
+    "results": frozenset(
+        {"campaign_id", "status", "outcome", "search", "phone", "phone_ends", "name", "external_id", "time_zone"}
+    ),
 }
+_TERMS: Final = ("search", "phone", "phone_ends", "name", "external_id")
+ExportExtras = Annotated[
+    list[ResultExtra], Field(max_length=2, description="For results: columns that are left out by default")
+]
 
 
 class ExportCriteria(BaseModel):
-    """Filters of an export. Calls take all of them, contacts only `campaign_id`, the do-not-call list none.
+    """Filters of an export. Results take those of a campaign's contacts, and need `campaign_id`.
 
-    Every kind takes `time_zone`: the times in the file are in that zone, with their offset. Default: UTC.
+    Calls take the campaign, the outcome and the time, contacts only the campaign, the do-not-call list none. Every kind
+    takes `time_zone`: the times in the file are in that zone, with their offset. Default: UTC.
     """
 
     model_config = ConfigDict(extra="forbid")
     campaign_id: UUID | None = None
-    outcome: Outcome | None = None
+    outcome: Annotated[Outcome | None, Field(description="Outcome of a call; in results, of the last call")] = None
     since: StorableTime | None = None
     until: StorableTime | None = None
+    status: ContactStatus | None = None
+    search: Annotated[str | None, Field(max_length=200)] = None
+    phone: Annotated[str | None, Field(max_length=40)] = None
+    phone_ends: Annotated[str | None, Field(max_length=40)] = None
+    name: Annotated[str | None, Field(max_length=200)] = None
+    external_id: Annotated[str | None, Field(max_length=200)] = None
     time_zone: Annotated[str | None, Field(max_length=60, examples=["America/New_York"])] = None
 
 
@@ -48,6 +65,8 @@ class NewExport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: ExportKind
+    format: FileFormat = "csv"
+    include: ExportExtras = []
     filters: Annotated[ExportCriteria, Field(default_factory=ExportCriteria)]
 
 
@@ -56,6 +75,8 @@ class Export(BaseModel):
 
     id: UUID
     kind: ExportKind
+    format: FileFormat
+    include: list[ResultExtra]
     filters: dict[str, Any]
     status: ExportStatus
     rows: int
@@ -68,19 +89,27 @@ class Export(BaseModel):
     @property
     def file_name(self) -> str:
         """File name of the download."""
-        return f"outdial-{self.kind.replace('_', '-')}-{self.created_at:%Y-%m-%d-%H%M}.csv"
+        return f"outdial-{self.kind.replace('_', '-')}-{self.created_at:%Y-%m-%d-%H%M}.{self.format}"
 
 
 async def create_export(connection: Connection, context: OrganizationContext, new: NewExport) -> Export:
     """Queue an export; raises InvalidInput for a filter its kind does not support, and ResourceNotFound."""
     given = new.filters.model_dump(mode="json", exclude_none=True)
+    noun = f"Exports of {new.kind.replace('_', ' ')}"
     if unknown := sorted(given.keys() - _FILTERS_BY_KIND[new.kind]):
         raise InvalidInput(
-            f"Exports of {new.kind.replace('_', ' ')} do not support these filters",
-            {f"filters.{name}": "not supported" for name in unknown},
+            f"{noun} do not support these filters", {f"filters.{name}": "not supported" for name in unknown}
         )
+    if new.include and new.kind != "results":
+        raise InvalidInput(f"{noun} have no columns to include", {"include": "only exports of results take it"})
     if new.filters.time_zone is not None:
         check_zone("filters.time_zone", new.filters.time_zone)
+    if new.kind == "results":
+        if new.filters.campaign_id is None:
+            raise InvalidInput(
+                "Results are exported by campaign", {"filters.campaign_id": "name the campaign to export"}
+            )
+        given = {name: value for name, value in given.items() if name not in _TERMS} | _checked_terms(new.filters)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()
@@ -90,6 +119,8 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         id=export_id,
         organization_id=context.organization_id,
         kind=new.kind,
+        format=new.format,
+        include=sorted(set(new.include)),
         filters=encode_json(given),
         created_by=context.caller.user_id,
         now=now,
@@ -101,10 +132,24 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         action="create_export",
         subject_type="export",
         subject_id=export_id,
-        details={"kind": new.kind, "filters": given},
+        details={"kind": new.kind, "format": new.format, "include": sorted(set(new.include)), "filters": given},
     )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
+
+
+def _checked_terms(given: ExportCriteria) -> dict[str, str]:
+    """Return the search terms as the list of contacts reads them; raises InvalidInput."""
+    checked = check_filters(
+        ContactFilters(
+            search=given.search,
+            phone=given.phone,
+            phone_ends=given.phone_ends,
+            name=given.name,
+            external_id=given.external_id,
+        )
+    )
+    return {name: value for name in _TERMS if (value := getattr(checked, name)) is not None}
 
 
 async def find_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:

@@ -1,0 +1,1 @@
+"""Results of campaigns: one row per contact, and analytics over calls."""
