@@ -72,7 +72,8 @@ IMPERSONAL = {
     " public.webhook_events.body_sha256"
     " public.webhook_events.credential public.webhook_events.event public.webhook_events.retell_call_id"
     " public.webhook_events.source public.webhook_events.status",
-    "how a job went": "public.exports.error public.exports.filters public.exports.kind public.exports.status"
+    "how a job went": "public.exports.error public.exports.format public.exports.include public.exports.kind"
+    " public.exports.status"
     " public.idempotency_keys.caller public.idempotency_keys.key public.idempotency_keys.request_sha256"
     " public.import_refusals.kind public.imports.*",
     "what stays of an erasure, and what its sweep looks for": "public.erasures.* public.erasure_calls.*",

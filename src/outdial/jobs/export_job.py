@@ -17,10 +17,9 @@ from outdial.clock import Clock
 from outdial.db.queries import calls, contacts, do_not_call, exports, jobs
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
-from outdial.jobs.csv_cells import PlainPhone
 from outdial.jobs.import_job import DEAD_AFTER
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd, capitalized
-from outdial.jobs.tables import FileFormat, open_table
+from outdial.jobs.tables import FileFormat, file_cells, open_table
 from outdial.log import log
 
 KEPT_FOR: Final = timedelta(days=7)
@@ -32,7 +31,6 @@ The file is compressed, so erasures, which search the chunks for a phone, would 
 these chunks.
 """
 
-_PHONES: Final = frozenset({"phone", "from_number"})
 _HEARTBEAT_S: Final = DEAD_AFTER.total_seconds() / 4
 
 
@@ -161,15 +159,10 @@ class _ExportRun:
         zone = ZoneInfo(filters.time_zone)
         async with self._database.for_organization(taken.organization_id) as reading:
             header, rows = await _open(reading, taken, filters)
-            phones = [index for index, name in enumerate(header) if name in _PHONES]
+            prepare = file_cells(header, zone)
             with open_table(cast("FileFormat", taken.format), header) as table:
                 async for cells in rows:
-                    for index, cell in enumerate(cells):
-                        if isinstance(cell, datetime):
-                            cells[index] = cell.astimezone(zone)
-                    for index in phones:
-                        cells[index] = PlainPhone(cells[index])
-                    table.add(cells)
+                    table.add(prepare(cells))
                     self._rows += 1
                     if table.length >= self._chunk_size:
                         await self._store(table.take(), is_file=table.is_text)

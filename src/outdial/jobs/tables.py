@@ -5,11 +5,13 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, assert_never
+from zoneinfo import ZoneInfo
 
 import msgspec
 import xlsxwriter
@@ -27,6 +29,7 @@ SHEET_ROWS: Final = 1_048_576
 LONGEST_CELL: Final = 32_767
 """Characters that a cell of Excel can hold."""
 
+_PHONES: Final = frozenset({"phone", "from_number"})
 _CUT: Final = " [cut]"
 # Excel stores numbers as doubles.
 _WHOLE_NUMBERS: Final = 2**53
@@ -195,6 +198,21 @@ class WorkbookTable:
                     text = text[: LONGEST_CELL - len(_CUT)] + _CUT
                 self._sheet.write_string(self._row, column, text)
                 self._written += len(text)
+
+
+def file_cells(header: Sequence[str], zone: ZoneInfo) -> Callable[[list[Any]], list[Any]]:
+    """Return a function that makes a row ready for a file: times in `zone`, and phones that are not escaped."""
+    phones = [index for index, name in enumerate(header) if name in _PHONES]
+
+    def prepare(cells: list[Any]) -> list[Any]:
+        for index, cell in enumerate(cells):
+            if isinstance(cell, datetime):
+                cells[index] = cell.astimezone(zone)
+        for index in phones:
+            cells[index] = PlainPhone(cells[index])
+        return cells
+
+    return prepare
 
 
 @contextmanager

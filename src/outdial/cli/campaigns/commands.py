@@ -18,6 +18,7 @@ from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, un
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
+from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
 from outdial.cli.campaigns.view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
@@ -45,6 +46,7 @@ STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PA
 
 app.command()(create)
 app.command()(edit)
+app.command()(results)
 
 
 @app.command("import")

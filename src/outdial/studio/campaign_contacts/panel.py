@@ -29,6 +29,7 @@ _LIMIT_EMBEDDED: Final = 20
 Options = list[tuple[str, str]]
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in ContactStatus)]
 OUTCOMES: Final[Options] = [("", "Any"), *((outcome.value, badge_for_outcome(outcome).label) for outcome in Outcome)]
+FORMATS: Final[Options] = [("csv", "CSV"), ("xlsx", "Excel (XLSX)"), ("jsonl", "JSON lines")]
 CHOICES: Final[Mapping[str, Options]] = {
     "status": STATUSES,
     "outcome": OUTCOMES,
@@ -65,6 +66,17 @@ class ContactPanel:
     def is_narrowed(self) -> bool:
         """Whether filters are set, so that an empty list means no match."""
         return any(self.form[name] for name in ("q", "status", "outcome"))
+
+    @property
+    def formats(self) -> Options:
+        """The formats of an export of results."""
+        return FORMATS
+
+    @property
+    def export_fields(self) -> Mapping[str, str]:
+        """The form fields that export the results of the listed contacts."""
+        filters = {"status": self.form["status"], "outcome": self.form["outcome"], "kind": "results"}
+        return filters | {"campaign_id": self.contact_url.split("/")[-2], self.form["by"] or "search": self.form["q"]}
 
 
 async def contact_panel(

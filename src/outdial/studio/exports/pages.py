@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.domain.outcomes import Outcome
+from outdial.studio.campaign_contacts.panel import FORMATS
 from outdial.studio.exports import service as exports_service
 from outdial.studio.exports.api import export_file_response
 from outdial.studio.exports.service import NewExport
@@ -45,6 +46,7 @@ async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         next_exports=f"{url}?{urlencode({'exports': exports.next})}" if exports.next else None,
         first=url if any(cursors.values()) else None,
         kinds=_KINDS,
+        formats=FORMATS,
         outcomes=[("", "Any"), *((outcome.value, humanize(outcome)) for outcome in Outcome)],
     )
 
@@ -54,16 +56,25 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
     """Start an export in the background."""
     context.require("operator")
     kind, zone = text(form, "kind"), viewer_zone(request)
-    given: dict[str, object] = {"campaign_id": text(form, "campaign_id"), "time_zone": zone.key}
-    if kind == "calls":
+    names = ["campaign_id"]
+    given: dict[str, object] = {"time_zone": zone.key}
+    if kind == "results":
+        names += ["status", "outcome", "search", "phone", "phone_ends", "name", "external_id"]
+    elif kind == "calls":
+        names.append("outcome")
         given |= {
-            "outcome": text(form, "outcome"),
             "since": parse_day("since", text(form, "since"), zone),
             "until": parse_last_day("until", text(form, "until"), zone),
         }
+    given |= {name: text(form, name) for name in names}
     try:
         new = NewExport.model_validate(
-            {"kind": kind, "filters": {name: value for name, value in given.items() if value}}
+            {
+                "kind": kind,
+                "format": text(form, "format") or "csv",
+                "include": [name for name in ("transcript", "recording") if text(form, name)],
+                "filters": {name: value for name, value in given.items() if value},
+            }
         )
     except ValidationError as error:
         fields = {str(problem["loc"][-1]): str(problem["msg"]) for problem in error.errors()}

@@ -132,7 +132,14 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         action="create_export",
         subject_type="export",
         subject_id=export_id,
-        details={"kind": new.kind, "format": new.format, "include": sorted(set(new.include)), "filters": given},
+        # Without the terms of a search: they may name a contact, whom an erasure would not find in this entry.
+        details={
+            "kind": new.kind,
+            "format": new.format,
+            "include": sorted(set(new.include)),
+            "filters": {name: value for name, value in given.items() if name not in _TERMS},
+            "searched": [name for name in _TERMS if name in given],
+        },
     )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
