@@ -21,9 +21,9 @@ def workbook() -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (workbook(), "the file is an Excel workbook or another ZIP archive, not CSV; save the contacts as CSV"),
+        (workbook(), "the file is a ZIP archive, neither CSV nor XLSX; save the contacts as XLSX or CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "an Excel workbook of the old kind"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "the file is a PNG picture, not CSV"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "the file is a PNG picture, neither CSV nor XLSX"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG picture"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
         (gzip.compress(b"phone,name\n", mtime=0), "a gzip archive"),

@@ -1,5 +1,6 @@
 """`outdial campaign import`: progress bar, file of refused rows, and report."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, unescape_cell
+from outdial.campaigns.importing.workbooks import as_csv
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_campaign
@@ -76,11 +78,12 @@ def run_import(
     async def work(database: Database) -> ImportReport:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
-        size = file.stat().st_size
         with (
-            file.open("rb") as source,
+            file.open("rb") as opened,
+            await as_csv(opened) as source,
             Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
         ):
+            size = os.fstat(source.fileno()).st_size
             return await import_contacts(
                 source,
                 campaign_id,

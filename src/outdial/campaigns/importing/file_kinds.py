@@ -4,11 +4,11 @@ import codecs
 import re
 from typing import Final
 
-_SAVE_AS_CSV: Final = "save the contacts as CSV (UTF-8) and import that file"
+_SAVE_AS_CSV: Final = "save the contacts as XLSX or CSV (UTF-8) and import that file"
 _MAGIC: Final = (
-    (b"PK\x03\x04", "an Excel workbook or another ZIP archive"),
+    (b"PK\x03\x04", "a ZIP archive"),
     (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind (.xls)"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind (.xls), or one with a password"),
     (b"\x89PNG\r\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
@@ -36,13 +36,13 @@ def why_not_csv(beginning: bytes) -> str | None:
     """Return why a file that starts with `beginning` is not CSV, or None if it may be."""
     for magic, kind in _MAGIC:
         if beginning.startswith(magic):
-            return f"the file is {kind}, not CSV; {_SAVE_AS_CSV}"
+            return f"the file is {kind}, neither CSV nor XLSX; {_SAVE_AS_CSV}"
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return None
     text = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
     for pattern, kind in _TEXT_FORMATS:
         if pattern.match(text):
-            return f"the file is {kind}, not CSV; {_SAVE_AS_CSV}"
+            return f"the file is {kind}, neither CSV nor XLSX; {_SAVE_AS_CSV}"
     # Only the first line: a stray control character in a later row refuses that row at most.
     first_line = re.split(rb"[\r\n]", text[:_SNIFFED_BYTES], maxsplit=1)[0]
     if _CONTROL.search(first_line):

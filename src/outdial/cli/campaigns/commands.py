@@ -52,7 +52,7 @@ app.command()(results)
 @app.command("import")
 def import_(
     campaign: CampaignName,
-    file: Annotated[Path, typer.Argument(help="CSV file with a header row. The agent can use every column.")],
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX file with a header row. The agent can use every column.")],
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")] = None,
     map_: Annotated[
         list[str] | None,
@@ -61,7 +61,7 @@ def import_(
     refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import contacts from a CSV file into a campaign.
+    """Import contacts from a CSV file, or the first sheet of an XLSX workbook, into a campaign.
 
     Valid rows are imported; each refused row is reported with its line and the reason. Importing a file again changes
     nothing. The exit status is 1 when no row is valid.

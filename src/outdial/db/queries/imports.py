@@ -171,6 +171,24 @@ async def restart_upload(
     return value
 
 
+_REPLACE_UPLOAD = """\
+update imports set bytes_stored = 0, chunks = 0, size = null, updated_at = $1
+where id = $2 and organization_id = $3 and status = 'uploading' and bytes_stored = $4
+returning id;
+"""
+
+
+async def replace_upload(
+    connection: Connection, *, now: datetime, import_id: UUID, organization_id: UUID, stored: int
+) -> UUID | None:
+    """Empty an upload of `stored` bytes, to store the file in another form.
+
+    Returns None when the upload has changed.
+    """
+    value: UUID | None = await connection.fetchval(_REPLACE_UPLOAD, now, import_id, organization_id, stored)
+    return value
+
+
 _ADVANCE_UPLOAD = """\
 update imports set bytes_stored = bytes_stored + $1, chunks = chunks + 1, updated_at = $2
 where id = $3 and status = 'uploading' and bytes_stored = $4

@@ -45,6 +45,13 @@ update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = :s
 where id = :import_id and organization_id = :organization_id and status in ('uploading', 'ready')
 returning id;
 
+-- name: replace_upload
+-- returns: UUID | None
+-- Empty an upload of `stored` bytes, to store the file in another form. Returns None when the upload has changed.
+update imports set bytes_stored = 0, chunks = 0, size = null, updated_at = :now
+where id = :import_id and organization_id = :organization_id and status = 'uploading' and bytes_stored = :stored
+returning id;
+
 -- name: advance_upload
 -- returns: int | None
 -- Reserve the next chunk of an upload, if `offset` is where it ends. Of two senders only one succeeds. Returns the

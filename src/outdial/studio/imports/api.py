@@ -69,7 +69,9 @@ async def upload_import_file(
         ),
     ] = None,
 ) -> Import:
-    """Upload the CSV file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
+    """Upload the CSV or XLSX file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
+
+    The first visible sheet of a workbook is stored as CSV: `size` is then that of the CSV file, and a line is a row.
 
     Send the file as the body, or as the part `file` of a form.
     """

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
 from outdial.campaigns.importing.preview import FIELDS
+from outdial.campaigns.importing.workbooks import MOST_WORKBOOK_BYTES
 from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as imports
@@ -34,7 +35,7 @@ _MAX_EARLIER_IMPORTS: Final = 10
 
 
 async def uploaded_form(request: Request, context: CurrentOrganization) -> AsyncIterator[FormData]:
-    """Yield an operator's form with a CSV file within the size limit."""
+    """Yield an operator's form with a file within the size limit."""
     context.require("operator")
     async with limited_form(request, MAX_FILE_BYTES) as form:
         yield form
@@ -56,6 +57,7 @@ async def choose_page(request: Request, context: CurrentOrganization, campaign_i
         campaign=campaign,
         earlier=earlier.items,
         max_mib=MAX_FILE_BYTES >> 20,
+        max_workbook_mib=MOST_WORKBOOK_BYTES >> 20,
     )
 
 
@@ -65,7 +67,7 @@ async def upload(context: CurrentOrganization, form: Uploaded) -> Response:
     file = form.get("file")
     name = (file.filename or "").strip() if isinstance(file, UploadFile) else ""
     if not isinstance(file, UploadFile) or not name:
-        raise InvalidInput("No file selected: go back and select a CSV file", {"file": "select a CSV file"})
+        raise InvalidInput("No file selected: go back and select a CSV or XLSX file", {"file": "select a file"})
     try:
         campaign_id = UUID(text(form, "campaign_id"))
     except ValueError:

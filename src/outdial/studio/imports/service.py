@@ -18,6 +18,7 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
+from outdial.studio.imports.workbook_upload import convert_workbook
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.audit import record_audit
@@ -174,8 +175,8 @@ async def receive_file(
     """Store a file, or the part of it that starts at `offset`; the import is ready once `total` bytes are stored.
 
     Without `total` the body is the whole file. Each chunk is stored in its own transaction, so an interrupted upload
-    resumes at `bytes_stored`. Raises ResourceConflict for a part that does not start there and for a started import,
-    InvalidInput for an empty file, and RequestTooLarge.
+    resumes at `bytes_stored`. A workbook is stored as CSV. Raises ResourceConflict for a part that does not start there
+    and for a started import, InvalidInput for an empty file or a workbook that cannot be read, and RequestTooLarge.
     """
     if total is not None and total > MAX_FILE_BYTES:
         raise file_too_large(MAX_FILE_BYTES)
@@ -208,10 +209,13 @@ async def receive_file(
                 offset += len(chunk)
     except ClientDisconnect:
         raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None
+    if offset == 0:
+        raise InvalidInput("The file is empty", {"file": "select a CSV or XLSX file with a header row"})
+    is_complete = total is None or offset >= total
+    if is_complete:
+        await convert_workbook(context, import_id, offset)
     async with context.transaction() as connection:
-        if offset == 0:
-            raise InvalidInput("The file is empty", {"file": "select a CSV file with a header row"})
-        if total is None or offset >= total:
+        if is_complete:
             await imports.finish_upload(connection, import_id=import_id, now=context.studio.clock.now())
         return await find_import(connection, context, import_id)
 
