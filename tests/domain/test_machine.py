@@ -78,7 +78,7 @@ def test_the_chart_draws_every_arrow_and_marks_every_final_state(
 
 def test_the_final_states_are_the_ones_that_the_promises_speak_of() -> None:
     assert CAMPAIGN.final == {"completed", "cancelled"}
-    assert CONTACT.final == {"completed", "failed", "cancelled"}
+    assert CONTACT.final == {"cancelled"}
     assert CALL.final == {"ended", "refused"}
     assert IMPORT.final == {"completed", "failed", "cancelled"}
     assert EXPORT.final == {"failed", "cancelled", "expired"}
@@ -99,10 +99,10 @@ def test_contacts_are_added_to_a_campaign_only_while_it_can_still_call_them() ->
 
 def test_a_contact_is_dialed_from_pending_only_and_a_call_a_setting_or_a_member_brings_it_back_there() -> None:
     assert CONTACT.may_leave(ContactStatus.CALLING) == ["pending"]
-    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "review", "skipped"]
-    assert {("review", "pending")} == contact.MEMBERS_ONLY
+    assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "completed", "failed", "review", "skipped"]
+    assert {(status, "pending") for status in ("review", "completed", "failed")} == contact.MEMBERS_ONLY
     dialed = {state for state in ContactStatus if ContactStatus.CALLING in reachable(CONTACT, state)}
-    assert dialed == contact.OPEN | {ContactStatus.SKIPPED, ContactStatus.REVIEW}
+    assert dialed == contact.OPEN | {ContactStatus.REVIEW, *contact.MAY_COME_AGAIN}
 
 
 def test_a_call_is_live_from_its_request_until_it_is_known_to_be_over() -> None:

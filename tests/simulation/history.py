@@ -131,7 +131,10 @@ class History:
 
     async def _check_attempts(self) -> None:
         charged: Counter[Any] = Counter()
-        for row in await self.observer.fetch("select campaign_contact_id, disconnection_reason from calls"):
+        for row in await self.observer.fetch(
+            "select c.campaign_contact_id, c.disconnection_reason from calls c"
+            " join campaign_contacts cc on cc.id = c.campaign_contact_id where c.attempt_number > cc.earlier_calls"
+        ):
             if row["disconnection_reason"] is not None:
                 counts = outcome_of(row["disconnection_reason"]).retry_class in CHARGED
                 charged[row["campaign_contact_id"]] += counts

@@ -73,9 +73,14 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", sends={"decision": "call_again"}, uses=IN_REVIEW
     ),
+    f"POST {API}/campaigns/{{campaign_id}}/contacts": Rule("operator", sends={"contacts": [{"phone": "+12127009944"}]}),
+    f"PATCH {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("operator", sends={"priority": 9}),
+    f"DELETE {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("operator"),
+    f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/retry": Rule("operator"),
     f"GET {API}/campaigns/{{campaign_id}}/progress": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/start": Rule("operator", uses=DRAFT),
     f"POST {API}/campaigns/{{campaign_id}}/pause": Rule("operator"),
+    f"POST {API}/campaigns/{{campaign_id}}/close": Rule("operator"),
     f"POST {API}/campaigns/{{campaign_id}}/resume": Rule("operator", uses=PAUSED),
     f"POST {API}/campaigns/{{campaign_id}}/cancel": Rule("operator", sends={"hang_up": True}),
     f"POST {API}/campaigns/{{campaign_id}}/process-batch": Rule("operator", sends={"batch_size": 2}),
@@ -164,6 +169,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/{{campaign_id}}/duplicate": Rule("operator", 303),
     f"POST {PAGE}/campaigns/{{campaign_id}}/start": Rule("operator", 303, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/pause": Rule("operator", 303),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/close": Rule("operator", 303),
     f"POST {PAGE}/campaigns/{{campaign_id}}/resume": Rule("operator", 303, uses=PAUSED),
     f"POST {PAGE}/campaigns/{{campaign_id}}/cancel": Rule("operator", 303, sends={"hang_up": "true"}),
     f"POST {PAGE}/campaigns/{{campaign_id}}/process-batch": Rule("operator", 303),

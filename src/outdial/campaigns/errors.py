@@ -7,6 +7,7 @@ CampaignsError
 ├── AmbiguousAccount
 ├── CampaignNotFound
 ├── CampaignClosed
+├── InvalidItem
 ├── InvalidScreeningList
 ├── UnusableFile
 ├── UnknownRegion
@@ -19,6 +20,8 @@ CampaignsError
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
+
+from outdial.campaigns.importing.refusals import Refusal
 
 
 class CampaignsError(Exception):
@@ -72,6 +75,15 @@ class CampaignClosed(CampaignsError):
         super().__init__(f"the campaign is {status} and accepts no more contacts{before}")
         self.status = status
         self.added = added
+
+
+class InvalidItem(CampaignsError):
+    """A value of a contact in a request cannot be used; `kind` is the kind of the refusal of its item."""
+
+    def __init__(self, kind: Refusal, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.kind = kind
+        self.field = field or None
 
 
 class InvalidScreeningList(CampaignsError):

@@ -1,4 +1,4 @@
-"""Starts, pauses, resumes and cancels campaigns, for the trigger function, the command line and the studio.
+"""Starts, pauses, resumes, closes and cancels campaigns, for the trigger function, the command line and the studio.
 
 Each change is one guarded statement in a transaction with the caller's rights; its result is a value.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, campaigns, organizations
 from outdial.db.rows import required
 from outdial.db.session import Connection, encode_json
-from outdial.domain.campaign import CAMPAIGN, CampaignStatus
+from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
 
 _S = CampaignStatus
 
@@ -25,6 +25,7 @@ class LifecycleAction(StrEnum):
     PAUSE = "pause_campaign"
     RESUME = "resume_campaign"
     CANCEL = "cancel_campaign"
+    CLOSE = "close_campaign"
     SCHEDULE_CHECK = "schedule_check"
 
 
@@ -89,6 +90,7 @@ SCHEDULE = Change(LifecycleAction.START, (_S.DRAFT,), (_S.SCHEDULED,))
 RESUME = Change(LifecycleAction.RESUME, (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
 PAUSE = Change(LifecycleAction.PAUSE, (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
 CANCEL = Change(LifecycleAction.CANCEL, CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
+CLOSE = Change(LifecycleAction.CLOSE, sorted(OPEN_TO_IMPORT), (_S.COMPLETED,))
 HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 
@@ -99,10 +101,13 @@ async def start(connection: Connection, campaign_id: UUID, actor: Actor, now: da
         return campaign
     if campaign.status in START.already:
         return Unchanged(_S.ACTIVE)
-    if campaign.status in START.allowed_from and not await campaign_contacts.has_contacts(
-        connection, campaign_id=campaign_id
+    if (
+        campaign.status in START.allowed_from
+        and not campaign.keep_open
+        and not await campaign_contacts.has_contacts(connection, campaign_id=campaign_id)
     ):
-        return Conflict(CampaignStatus(campaign.status), "the campaign has no contacts: import some first")
+        reason = "the campaign has no contacts: import some first, or keep it open for contacts that come later"
+        return Conflict(CampaignStatus(campaign.status), reason)
     detail = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
     if campaign.status == _S.DRAFT and detail.scheduled_at is not None and detail.scheduled_at > now:
         moved = await campaign_status.schedule_campaign(
@@ -167,6 +172,19 @@ async def cancel(
     return await _finish_change(
         connection, campaign=campaign, actor=actor, change=change, moved=moved, details={"hang_up": hang_up}
     )
+
+
+async def close(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
+    """Let a campaign that is kept open complete, once its contacts are finished."""
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
+    if not isinstance(campaign, campaign_status.CampaignState):
+        return campaign
+    if campaign.status in CLOSE.allowed_from and not campaign.keep_open:
+        return Unchanged(_S(campaign.status))
+    moved = await campaign_status.close_campaign(
+        connection, campaign_id=campaign_id, allowed_from=list(CLOSE.allowed_from), now=now
+    )
+    return await _finish_change(connection, campaign=campaign, actor=actor, change=CLOSE, moved=moved)
 
 
 async def ask_for_batch(

@@ -46,6 +46,7 @@ class WaitReason(StrEnum):
     SCHEDULED = "scheduled"
     PAUSED = "paused"
     CALLS_UNDER_WAY = "calls_under_way"
+    NO_CONTACTS = "no_contacts"
     ZONE_OPENS = "zone_opens"
     LAW_OPENS = "law_opens"
     NO_RULES = "no_rules"
@@ -186,6 +187,7 @@ class CampaignFacts:
     places: Sequence[PlaceFacts]
     limits: LimitFacts
     missing_lists: Sequence[MissingList] = ()
+    keep_open: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -233,7 +235,9 @@ def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> A
         return admission
     if not facts.places:
         live = facts.limits.campaign_live
-        return Wait(reason=WaitReason.CALLS_UNDER_WAY) if live else Skip(reason=SkipReason.NOTHING_TO_DO)
+        if live:
+            return Wait(reason=WaitReason.CALLS_UNDER_WAY)
+        return Wait(reason=WaitReason.NO_CONTACTS) if facts.keep_open else Skip(reason=SkipReason.NOTHING_TO_DO)
     hours = campaign_hours(facts.calling_hours, facts.purpose, facts.rules)
     places = admit_places(hours, facts.places, now)
     if places.open:

@@ -67,6 +67,7 @@ SKIP_PORTION: Final = 5_000
 _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
     {
         WaitReason.CALLS_UNDER_WAY: "calls",
+        WaitReason.NO_CONTACTS: "contacts",
         WaitReason.ZONE_OPENS: "calling_hours",
         WaitReason.LAW_OPENS: "calling_rules",
         WaitReason.NO_RULES: "calling_rules",
@@ -177,6 +178,8 @@ class Claimer:
         contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
+        if campaign.keep_open:
+            return await self._wait(connection, campaign_id, Wait(reason=WaitReason.NO_CONTACTS), now)
         await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
         return Completed()
 

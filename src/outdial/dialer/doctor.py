@@ -4,7 +4,7 @@ The admission decides, over facts that are read without locks. `waiting_for` in 
 the last claim, so it settles nothing but what the facts cannot: whether the last claim had to wait for the rate.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -188,6 +188,7 @@ async def examine(
                 hook_retry_at=row.hook_retry_at,
                 hook_time=HOOK_TIME if row.has_hook else timedelta(),
             ),
+            keep_open=row.keep_open,
             missing_lists=missing_lists(
                 required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()
             ),
@@ -300,6 +301,14 @@ def _waits_for_hook(campaign: CampaignFacts, admission: Admission, now: datetime
             assert_never(never)
 
 
+_SENTENCES: Final[Mapping[WaitReason, str]] = {
+    WaitReason.NO_CONTACTS: "No contacts are left to call; the campaign is open and waits for more",
+    WaitReason.RETRY_DUE: "All pending contacts are waiting for a retry; the first is due {at}",
+    WaitReason.DAILY_CAP: "Pending contacts have reached the daily call cap; the next call may start {at}",
+    WaitReason.LIVE_ELSEWHERE: "The contact is on a call for another campaign; the next check is {at}",
+}
+
+
 def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
     facts = diagnosis.facts
     match reason:
@@ -317,12 +326,8 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return f"All contacts have been called; {_calls(facts.campaign.limits.campaign_live)} still live"
         case WaitReason.ZONE_OPENS:
             return f"Outside calling hours in {_zones(diagnosis.places)}; opens {at}"
-        case WaitReason.RETRY_DUE:
-            return f"All pending contacts are waiting for a retry; the first is due {at}"
-        case WaitReason.DAILY_CAP:
-            return f"Pending contacts have reached the daily call cap; the next call may start {at}"
-        case WaitReason.LIVE_ELSEWHERE:
-            return f"The contact is on a call for another campaign; the next check is {at}"
+        case WaitReason.NO_CONTACTS | WaitReason.RETRY_DUE | WaitReason.DAILY_CAP | WaitReason.LIVE_ELSEWHERE:
+            return _SENTENCES[reason].format(at=at)
         case WaitReason.CAMPAIGN_FULL | WaitReason.ACCOUNT_FULL | WaitReason.SHARE_TAKEN | WaitReason.PACING:
             return _limit_sentence(reason, facts.campaign.limits, at)
         case _:

@@ -23,16 +23,16 @@ _S = ContactStatus
 
 # The arrows from pending and from review to a final status also follow late evidence: Retell placed a call that Outdial
 # had given up on. Only the contact's newest call moves it along them, and never back to dialing, because the campaign
-# may have completed since. Only a member's decision moves a contact from review back to pending. A contact that a
-# setting of its campaign skipped is pending again when that setting changes, which it cannot after the campaign has
-# completed.
+# may have completed since. Only a member's decision moves a contact from review back to pending. A finished contact is
+# pending again when it is added or called again, and one that a setting of its campaign skipped when that setting
+# changes. None of that happens after the campaign has completed.
 CONTACT: Final = Machine(
     "contact",
     {
         _S.PENDING: (_S.CALLING, _S.SKIPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED, _S.REVIEW),
         _S.CALLING: (_S.PENDING, _S.COMPLETED, _S.FAILED, _S.REVIEW, _S.CANCELLED, _S.SKIPPED),
-        _S.COMPLETED: (),
-        _S.FAILED: (),
+        _S.COMPLETED: (_S.PENDING,),
+        _S.FAILED: (_S.PENDING,),
         _S.REVIEW: (_S.COMPLETED, _S.FAILED, _S.PENDING),
         _S.SKIPPED: (_S.PENDING,),
         _S.CANCELLED: (),
@@ -56,8 +56,14 @@ AFTER_REVIEW: Final[Mapping[ReviewDecision, ContactStatus]] = {
     ReviewDecision.NEVER_CALL: _S.FAILED,
 }
 
-MEMBERS_ONLY: Final = frozenset({(_S.REVIEW, _S.PENDING)})
-"""The arrows that need the decision of a member: the database refuses them to every process."""
+MEMBERS_ONLY: Final = frozenset({(_S.REVIEW, _S.PENDING), (_S.COMPLETED, _S.PENDING), (_S.FAILED, _S.PENDING)})
+"""The arrows that need a member, or a back end that adds contacts: the database refuses them to every process."""
+
+MAY_COME_AGAIN: Final = (_S.COMPLETED, _S.FAILED, _S.SKIPPED)
+"""A contact with such a status is finished, and may be added or called again."""
+
+DEFAULT_RANK: Final = 5
+"""The rank of a contact without a priority. See `rank_of`."""
 
 # A campaign completes when no contact is in one of these. `review` is not among them: it waits for a user, not for a
 # call.
@@ -74,3 +80,8 @@ OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"
 
 # The start of the status_reason of a contact that waits because its phone has reached the cap of a calling rule.
 OVER_RULE_CAP: Final = "limit of a calling rule: "
+
+
+def rank_of(priority: int) -> int:
+    """Return the rank of a contact with a priority from 1 to 9: of two due contacts, the lower rank is called first."""
+    return 10 - priority

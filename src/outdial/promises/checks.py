@@ -196,10 +196,13 @@ def _open_or_miscounted(evidence: RunEvidence) -> Iterator[str]:
         if campaign.status in ("completed", "cancelled") and open_contacts[campaign.id]:
             yield f"campaign {campaign.id} is {campaign.status} with {open_contacts[campaign.id]} open contacts"
     made = Counter(call.campaign_contact_id for call in evidence.calls)
+    earlier = {contact.id: contact.earlier_calls for contact in evidence.contacts}
     charged = Counter(
         call.campaign_contact_id
         for call in evidence.calls
-        if call.disconnection_reason is not None and outcome_of(call.disconnection_reason).retry_class in CHARGED
+        if call.disconnection_reason is not None
+        and outcome_of(call.disconnection_reason).retry_class in CHARGED
+        and call.attempt_number > earlier.get(call.campaign_contact_id, 0)
     )
     for contact in evidence.contacts:
         if contact.call_count != made[contact.id]:

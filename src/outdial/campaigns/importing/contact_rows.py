@@ -14,6 +14,7 @@ from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
+from outdial.domain.contact import DEFAULT_RANK
 from outdial.domain.geography.countries import find_country
 from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import GivenConsent
@@ -29,7 +30,7 @@ class NewContact:
     """A good row of a file.
 
     `written` is the phone as the file has it, `details` the values by CONTACT_FIELDS, `location` where the row says
-    that the contact may be, `variables` a JSON object, and `cells` the whole row.
+    that the contact may be, `variables` a JSON object, and `cells` the whole row. It is not called before `not_before`.
     """
 
     line: int
@@ -40,6 +41,8 @@ class NewContact:
     variables: str
     consent: GivenConsent | None
     cells: Sequence[str]
+    not_before: datetime | None = None
+    rank: int = DEFAULT_RANK
 
     def refuse(self, kind: Refusal, reason: str) -> RefusedRow:
         """Return the row as one that is refused."""

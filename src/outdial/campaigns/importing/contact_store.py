@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +18,7 @@ from outdial.campaigns.permission.consents import store_consents
 from outdial.clock import Clock
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, do_not_call
 from outdial.db.queries import contacts as contact_queries
+from outdial.db.queries.dialing import entries
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
@@ -35,14 +37,20 @@ _ROW_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asy
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The result of storing a chunk."""
+    """The result of storing a chunk. `phones` are those of the added contacts."""
 
     added: int
     already_there: int
     refused: list[RefusedRow]
+    phones: frozenset[str] = frozenset()
 
     def __add__(self, other: "Stored") -> "Stored":
-        return Stored(self.added + other.added, self.already_there + other.already_there, self.refused + other.refused)
+        return Stored(
+            self.added + other.added,
+            self.already_there + other.already_there,
+            self.refused + other.refused,
+            self.phones | other.phones,
+        )
 
 
 def erased_row(line: int) -> RefusedRow:
@@ -83,8 +91,8 @@ class ContactStore:
             await find_erased(connection, campaign.organization_id, (), self._erasure_keys)
             return await campaign_contacts.variable_names(connection, campaign_id=self._campaign_id)
 
-    async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
-        """Record the result of an import in the audit log."""
+    async def record(self, actor: Actor, details: Mapping[str, object], action: str = "import_contacts") -> None:
+        """Record what an import, or another `action`, has added in the audit log."""
         async with self._transaction() as connection:
             campaign = await campaign_status.campaign_status(connection, campaign_id=self._campaign_id)
             if campaign is None:
@@ -93,7 +101,7 @@ class ContactStore:
                 connection,
                 organization_id=campaign.organization_id,
                 actor=actor.name,
-                action="import_contacts",
+                action=action,
                 subject_type="campaign",
                 subject_id=str(self._campaign_id),
                 details=encode_json(details),
@@ -138,14 +146,16 @@ class ContactStore:
             )
             erased = await find_erased(connection, organization_id, phones, self._erasure_keys)
             allowed = [contact for contact in contacts if contact.phone not in blocked | erased]
-            added = await self._add(connection, organization_id, allowed)
+            phones_added = await self._add(connection, campaign, allowed)
+            added = len(phones_added)
             if self._on_added is not None:
                 await self._on_added(connection, added)
-        if added and campaign.status == CampaignStatus.ACTIVE:
-            # Not in the chunk's transaction: two imports that hold a share lock on the campaign would deadlock if each
-            # updated it.
-            async with self._transaction() as connection:
-                await batches.wake_campaign(connection, campaign_id=self._campaign_id, now=self._clock.now())
+            if added and campaign.status == CampaignStatus.ACTIVE:
+                # Without waiting: two imports that hold a share lock on the campaign would deadlock if each waited to
+                # update it. The dialers get the notification anyway.
+                await batches.wake_campaigns(
+                    connection, ids=[self._campaign_id], provider_account_ids=[], now=self._clock.now()
+                )
                 await batches.notify_campaigns(connection, ids=[self._campaign_id])
         refused = [
             contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
@@ -153,7 +163,7 @@ class ContactStore:
             if contact.phone in blocked - erased
         ]
         refused += [erased_row(contact.line) for contact in contacts if contact.phone in erased]
-        return Stored(added, len(allowed) - added, refused)
+        return Stored(added, len(allowed) - added, refused, phones_added)
 
     async def _lock(self, connection: Connection) -> campaign_status.CampaignState:
         campaign = await campaign_status.lock_campaign_for_import(connection, campaign_id=self._campaign_id)
@@ -163,8 +173,11 @@ class ContactStore:
             raise CampaignClosed(campaign.status, self._added)
         return campaign
 
-    async def _add(self, connection: Connection, organization_id: UUID, contacts: Sequence[NewContact]) -> int:
-        """Store the contacts and add them to the campaign. Returns how many are new in it."""
+    async def _add(
+        self, connection: Connection, campaign: campaign_status.CampaignState, contacts: Sequence[NewContact]
+    ) -> frozenset[str]:
+        """Store the contacts and add them to the campaign. Returns the phones of those that are new in it, or again."""
+        organization_id = campaign.organization_id
         # Sorted by phone, so that two imports of the same contacts wait for each other and do not deadlock.
         by_phone = sorted(contacts, key=lambda contact: contact.phone)
         now = self._clock.now()
@@ -192,30 +205,48 @@ class ContactStore:
             await store_consents(connection, organization_id, given, now)
         upserted = {contact.phone: contact for contact in stored}
         places = await _update_keys(connection, contacts, upserted)
-        contact_ids = [upserted[contact.phone].id for contact in contacts]
-        variables = [contact.variables for contact in contacts]
+        entering = {upserted[contact.phone].id: contact for contact in contacts}
         added = await campaign_contacts.add_campaign_contacts(
             connection,
             organization_id=organization_id,
             campaign_id=self._campaign_id,
-            ids=[new_id(now) for _ in contacts],
-            contact_ids=contact_ids,
-            phones=[contact.phone for contact in contacts],
-            zone_keys=[places[contact.phone].zone_key for contact in contacts],
-            jurisdiction_keys=[places[contact.phone].jurisdiction_key for contact in contacts],
-            variables=variables,
+            ids=[new_id(now) for _ in entering],
+            contact_ids=list(entering),
+            phones=[contact.phone for contact in entering.values()],
+            zone_keys=[places[contact.phone].zone_key for contact in entering.values()],
+            jurisdiction_keys=[places[contact.phone].jurisdiction_key for contact in entering.values()],
+            next_attempt_ats=[contact.not_before or now for contact in entering.values()],
+            ranks=[contact.rank for contact in entering.values()],
+            variables=[contact.variables for contact in entering.values()],
             import_id=self._import_id,
             now=now,
         )
-        if added < len(contacts):
-            await campaign_contacts.refresh_variables(
-                connection,
-                campaign_id=self._campaign_id,
-                contact_ids=contact_ids,
-                variables=variables,
-                now=now,
-            )
-        return added
+        new = set(added)
+        rest = {contact_id: contact for contact_id, contact in entering.items() if contact_id not in new}
+        again = await _enter_again(connection, campaign, rest, now) if rest else []
+        return frozenset(entering[contact_id].phone for contact_id in (*added, *again))
+
+
+async def _enter_again(
+    connection: Connection, campaign: campaign_status.CampaignState, contacts: Mapping[UUID, NewContact], now: datetime
+) -> list[UUID]:
+    """Add contacts again that are finished, after the campaign's reentry_after; refresh those that are pending."""
+    contact_ids, variables = list(contacts), [contact.variables for contact in contacts.values()]
+    await campaign_contacts.refresh_variables(
+        connection, campaign_id=campaign.id, contact_ids=contact_ids, variables=variables, now=now
+    )
+    if campaign.reentry_after is None:
+        return []
+    return await entries.reenter_contacts(
+        connection,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        contact_ids=contact_ids,
+        variables=variables,
+        ranks=[contact.rank for contact in contacts.values()],
+        next_attempt_ats=[contact.not_before or now for contact in contacts.values()],
+        now=now,
+    )
 
 
 async def _update_keys(

@@ -21,7 +21,7 @@ def unescape_cell(cell: str) -> str:
 
 
 class Refusal(StrEnum):
-    """Why a row was refused, in one word. Counts are kept by it."""
+    """Why a row of a file, or an item of a request, was refused, in one word. Counts are kept by it."""
 
     UNREADABLE = "unreadable"
     TOO_LONG = "too_long"
@@ -31,6 +31,8 @@ class Refusal(StrEnum):
     BAD_PLACE = "bad_place"
     NO_TIME_ZONE = "no_time_zone"
     BAD_CONSENT = "bad_consent"
+    BAD_ITEM = "bad_item"
+    BAD_TIME = "bad_time"
     DUPLICATE = "duplicate"
     DO_NOT_CALL = "do_not_call"
     ERASED = "erased"

@@ -20,7 +20,7 @@ from private.due_campaigns(:now, :limit, :named::uuid[]);
 -- pending contacts, and the limits and live calls of its account. Places are read for active campaigns only.
 select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at, m.paused_reason,
   m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, m.calling_hours::text as calling_hours, m.purpose,
-  coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
+  m.keep_open, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live, coalesce(h.failures, 0) as hook_failures, h.failing_reason as hook_failing_reason,
@@ -72,7 +72,7 @@ where m.id = any (:campaign_ids::uuid[]);
 select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
-  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required
+  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
 from campaigns
 where id = :campaign_id and status = 'active'
 for update skip locked;

@@ -76,12 +76,14 @@ _campaign_contact_detail = row_builder(CampaignContactDetail)
 
 _ADD_CAMPAIGN_CONTACTS = """\
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
-  next_attempt_at, variables, import_id, created_at, updated_at)
-select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, $3,
-  u.variables::jsonb, $4, $3, $3
+  next_attempt_at, rank, variables, import_id, created_at, updated_at)
+select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.next_attempt_at,
+  u.rank, u.variables::jsonb, $3, $4, $4
 from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
-  $10::text[]) as u (id, contact_id, phone, zone_key, jurisdiction_key, variables)
-on conflict (campaign_id, contact_id) do nothing;
+  $10::timestamptz[], $11::smallint[], $12::text[])
+  as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
+on conflict (campaign_id, contact_id) do nothing
+returning contact_id as id;
 """
 
 
@@ -90,31 +92,36 @@ async def add_campaign_contacts(
     *,
     organization_id: UUID,
     campaign_id: UUID,
-    now: datetime,
     import_id: UUID | None,
+    now: datetime,
     ids: Sequence[UUID],
     contact_ids: Sequence[UUID],
     phones: Sequence[str],
     zone_keys: Sequence[str],
     jurisdiction_keys: Sequence[str],
+    next_attempt_ats: Sequence[datetime],
+    ranks: Sequence[int],
     variables: Sequence[str],
-) -> int:
-    """Add contacts to a campaign. Contacts that are in it already are not counted."""
-    return rows_touched(
-        await connection.execute(
+) -> list[UUID]:
+    """Add contacts to a campaign. Returns the contacts that are new in it."""
+    return [
+        record[0]
+        for record in await connection.fetch(
             _ADD_CAMPAIGN_CONTACTS,
             organization_id,
             campaign_id,
-            now,
             import_id,
+            now,
             ids,
             contact_ids,
             phones,
             zone_keys,
             jurisdiction_keys,
+            next_attempt_ats,
+            ranks,
             variables,
         )
-    )
+    ]
 
 
 _REFRESH_VARIABLES = """\

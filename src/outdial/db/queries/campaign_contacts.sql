@@ -1,15 +1,18 @@
 -- Contacts of campaigns.
 
--- name: add_campaign_contacts!
+-- name: add_campaign_contacts
+-- returns: list[UUID]
 -- null: :import_id
--- Add contacts to a campaign. Contacts that are in it already are not counted.
+-- Add contacts to a campaign. Returns the contacts that are new in it.
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
-  next_attempt_at, variables, import_id, created_at, updated_at)
-select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, :now,
-  u.variables::jsonb, :import_id, :now, :now
+  next_attempt_at, rank, variables, import_id, created_at, updated_at)
+select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.next_attempt_at,
+  u.rank, u.variables::jsonb, :import_id, :now, :now
 from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :jurisdiction_keys::text[],
-  :variables::text[]) as u (id, contact_id, phone, zone_key, jurisdiction_key, variables)
-on conflict (campaign_id, contact_id) do nothing;
+  :next_attempt_ats::timestamptz[], :ranks::smallint[], :variables::text[])
+  as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
+on conflict (campaign_id, contact_id) do nothing
+returning contact_id as id;
 
 -- name: refresh_variables!
 -- Merge imported variables into pending contacts. Values of the file win, and those that it leaves empty stay.

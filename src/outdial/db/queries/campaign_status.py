@@ -5,7 +5,7 @@ Status changes of campaigns. Each is guarded by the statuses it may start from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from outdial.db.rows import required, row_builder, rows_touched
@@ -14,11 +14,13 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignState:
-    """A campaign with its status."""
+    """A campaign with its status, and whether contacts may come later, or again."""
 
     id: UUID
     organization_id: UUID
     status: str
+    keep_open: bool
+    reentry_after: timedelta | None
 
 
 _campaign_state = row_builder(CampaignState)
@@ -69,7 +71,7 @@ class LiveCall:
 _live_call = row_builder(LiveCall)
 
 _CAMPAIGN_STATUS = """\
-select id, organization_id, status from campaigns where id = $1;
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = $1;
 """
 
 
@@ -80,7 +82,7 @@ async def campaign_status(connection: Connection, *, campaign_id: UUID) -> Campa
 
 
 _LOCK_CAMPAIGN_FOR_IMPORT = """\
-select id, organization_id, status from campaigns where id = $1 for share;
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = $1 for share;
 """
 
 
@@ -248,6 +250,22 @@ returning m.id;
 async def finish_cancelling(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
     """Cancel a campaign when every contact has a final status."""
     value: UUID | None = await connection.fetchval(_FINISH_CANCELLING, now, campaign_id)
+    return value
+
+
+_CLOSE_CAMPAIGN = """\
+update campaigns
+set keep_open = false, next_batch_at = case when status = 'active' then $1 else next_batch_at end, updated_at = $1
+where id = $2 and keep_open and status = any ($3::text[])
+returning id;
+"""
+
+
+async def close_campaign(
+    connection: Connection, *, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
+) -> UUID | None:
+    """Let an open campaign complete: the dialer looks at it now."""
+    value: UUID | None = await connection.fetchval(_CLOSE_CAMPAIGN, now, campaign_id, allowed_from)
     return value
 
 

@@ -2,14 +2,16 @@
 
 -- name: campaign_status
 -- returns: CampaignState | None
--- row: A campaign with its status.
+-- row: A campaign with its status, and whether contacts may come later, or again.
+-- null: reentry_after
 -- Read the status of a campaign. Returns None when it does not exist or the caller may not see it.
-select id, organization_id, status from campaigns where id = :campaign_id;
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = :campaign_id;
 
 -- name: lock_campaign_for_import
 -- returns: CampaignState | None
+-- null: reentry_after
 -- Lock a campaign against completion until the transaction ends, while contacts are added.
-select id, organization_id, status from campaigns where id = :campaign_id for share;
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = :campaign_id for share;
 
 -- name: start_campaign
 -- returns: UUID | None
@@ -99,6 +101,14 @@ where m.id = :campaign_id and m.status = 'cancelling'
   and not exists (select from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'pending')
   and not exists (select from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'calling')
 returning m.id;
+
+-- name: close_campaign
+-- returns: UUID | None
+-- Let an open campaign complete: the dialer looks at it now.
+update campaigns
+set keep_open = false, next_batch_at = case when status = 'active' then :now else next_batch_at end, updated_at = :now
+where id = :campaign_id and keep_open and status = any (:allowed_from::text[])
+returning id;
 
 -- name: complete_campaign
 -- returns: UUID

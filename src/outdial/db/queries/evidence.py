@@ -25,13 +25,18 @@ _campaign_evidence = row_builder(CampaignEvidence)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactEvidence:
-    """A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls."""
+    """A campaign contact.
+
+    `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those before it was added or
+    called again.
+    """
 
     id: UUID
     campaign_id: UUID
     status: str
     attempts: int
     call_count: int
+    earlier_calls: int
 
 
 _contact_evidence = row_builder(ContactEvidence)
@@ -128,7 +133,7 @@ async def all_campaigns(connection: Connection) -> list[CampaignEvidence]:
 
 
 _ALL_CAMPAIGN_CONTACTS = """\
-select id, campaign_id, status, attempts, call_count from campaign_contacts order by id;
+select id, campaign_id, status, attempts, call_count, earlier_calls from campaign_contacts order by id;
 """
 
 

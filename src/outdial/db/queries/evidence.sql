@@ -9,9 +9,10 @@ order by m.id;
 
 -- name: all_campaign_contacts
 -- returns: list[ContactEvidence]
--- row: A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls.
+-- row: A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those
+-- row: before it was added or called again.
 -- List every campaign contact with its counts.
-select id, campaign_id, status, attempts, call_count from campaign_contacts order by id;
+select id, campaign_id, status, attempts, call_count, earlier_calls from campaign_contacts order by id;
 
 -- name: all_calls
 -- returns: list[CallEvidence]

@@ -1,9 +1,18 @@
 """API routes for the contacts of a campaign."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
 
+from outdial.studio.campaign_contacts import changes
+from outdial.studio.campaign_contacts.changes import (
+    CampaignContactChanges,
+    ContactsAdded,
+    ContactsRequest,
+    Reason,
+    RetryRequest,
+)
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
@@ -15,6 +24,7 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
+from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
 router = APIRouter(tags=["campaign contacts"])
 
@@ -29,6 +39,25 @@ async def list_campaign_contacts(
         return await list_contacts(
             connection, campaign.id, page, filters, rules=context.studio.rules, now=context.studio.clock.now()
         )
+
+
+@router.post("/organizations/{organization_id}/campaigns/{campaign_id}/contacts", response_model=ContactsAdded)
+async def add_campaign_contacts(
+    campaign_id: UUID,
+    context: CurrentOrganization,
+    request: Request,
+    new: ContactsRequest,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Add 1 to 1,000 contacts to a campaign, which calls them as soon as its settings and the law allow.
+
+    Each item is added, is already there, or is refused with a kind and a reason. Contacts that are already there keep
+    their place. Finished ones are added again when the campaign's `reentry_after` has passed.
+    """
+    context.require("operator")
+    return await idempotent_response(
+        context, request, key, lambda connection: changes.add(connection, context, campaign_id, new), status=200
+    )
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
@@ -65,4 +94,45 @@ async def decide_review(
             campaign_id=campaign_id,
             campaign_contact_id=campaign_contact_id,
             request=request,
+        )
+
+
+@router.patch("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
+async def change_campaign_contact(
+    campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, request: CampaignContactChanges
+) -> ContactTimeline:
+    """Change when a pending contact is called, its priority or its agent variables. Others return 409."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await changes.change(connection, context, campaign_id, campaign_contact_id, request)
+
+
+@router.delete("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")
+async def skip_campaign_contact(
+    campaign_id: UUID,
+    campaign_contact_id: UUID,
+    context: CurrentOrganization,
+    reason: Annotated[Reason | None, Query()] = None,
+) -> ContactTimeline:
+    """Skip a pending contact: it is not called in this campaign. Its row stays, with who skipped it and why."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await changes.skip(connection, context, campaign_id, campaign_contact_id, reason)
+
+
+@router.post("/organizations/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}/retry")
+async def retry_campaign_contact(
+    campaign_id: UUID,
+    campaign_contact_id: UUID,
+    context: CurrentOrganization,
+    request: RetryRequest | None = None,
+) -> ContactTimeline:
+    """Call a completed, failed or skipped contact again, with all attempts left.
+
+    Returns 409 in a campaign that places no more calls.
+    """
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await changes.call_again(
+            connection, context, campaign_id, campaign_contact_id, request or RetryRequest()
         )

@@ -16,7 +16,7 @@ from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound, StudioError
 
-CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch"]
+CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch", "close"]
 
 _S = CampaignStatus
 _ACTIONS_BY_STATUS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
@@ -67,6 +67,8 @@ async def run_action(
             result = await lifecycle.resume(connection, campaign_id, actor, now)
         case "cancel":
             result = await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=hang_up)
+        case "close":
+            result = await lifecycle.close(connection, campaign_id, actor, now)
         case "process-batch":
             result = await lifecycle.ask_for_batch(
                 connection, campaign_id=campaign_id, actor=actor, now=now, batch_size=batch_size

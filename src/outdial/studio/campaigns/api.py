@@ -181,6 +181,12 @@ async def cancel_campaign(
     return await _run(context, campaign_id, "cancel", hang_up=options is not None and options.hang_up)
 
 
+@router.post("/{campaign_id}/close")
+async def close_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
+    """Let a campaign with `keep_open` complete once its contacts are finished."""
+    return await _run(context, campaign_id, "close")
+
+
 @router.post("/{campaign_id}/process-batch")
 async def process_batch(
     context: CurrentOrganization, campaign_id: UUID, batch: BatchRequest | None = None

@@ -260,6 +260,7 @@ async def save(request: Request, context: CurrentOrganization, campaign_id: UUID
 @router.post("/{campaign_id}/pause")
 @router.post("/{campaign_id}/resume")
 @router.post("/{campaign_id}/cancel")
+@router.post("/{campaign_id}/close")
 @router.post("/{campaign_id}/process-batch")
 async def act(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
     """Run an action on a campaign; the campaign page shows a conflict as a message."""
@@ -274,6 +275,8 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
     match action, result.status:
         case "process-batch", _:
             message = "Processing the next batch."
+        case "close", _:
+            message = "The campaign takes its last contacts and completes when they are finished."
         case "start", CampaignStatus.SCHEDULED:
             message = "Campaign scheduled."
         case "pause", CampaignStatus.PAUSING:

@@ -82,8 +82,7 @@ def to_studio_error(error: Exception) -> StudioError:
         case RequestValidationError():
             return _from_validation(error)
         case HTTPException():
-            # FastAPI wraps exceptions raised while it reads the body.
-            return error.__cause__ if isinstance(error.__cause__, StudioError) else _from_http(error)
+            return _from_http(error)
         case CampaignNotFound():
             return ResourceNotFound("Campaign not found, or your role does not allow changing it")
         case CampaignClosed():
@@ -189,6 +188,9 @@ def home_url(request: Request) -> str:
 
 
 def _from_validation(error: RequestValidationError) -> InvalidInput:
+    first_problem = error.errors()[0]
+    if first_problem["type"] == "json_invalid":
+        return _unreadable(str(error.body), int(first_problem["loc"][-1]), str(first_problem["ctx"]["error"]))
     fields: dict[str, str] = {}
     for problem in error.errors():
         where = [str(part) for part in problem["loc"]]
@@ -198,10 +200,25 @@ def _from_validation(error: RequestValidationError) -> InvalidInput:
     return InvalidInput(f"{first}: {reason}", fields)
 
 
+def _unreadable(body: str, position: int, reason: str) -> InvalidInput:
+    """Return the error of a body that is not JSON, with the place at which reading it failed."""
+    line, column = body.count("\n", 0, position) + 1, position - (body.rfind("\n", 0, position) + 1) + 1
+    where = f"is not JSON at line {line}, column {column} (character {position + 1}): {reason}"
+    return InvalidInput(f"The body {where}", {"body": where})
+
+
 _LOCATIONS: Final = frozenset({"body", "query", "path", "header", "cookie"})
 
 
 def _from_http(error: HTTPException) -> StudioError:
+    match error.__cause__:  # FastAPI wraps exceptions raised while it reads the body.
+        case StudioError() as cause:
+            return cause
+        case UnicodeDecodeError() as cause:
+            where = f"is not UTF-8 text at byte {cause.start + 1}"
+            return InvalidInput(f"The body {where}", {"body": where})
+        case RecursionError():
+            return InvalidInput("The body is nested too deeply", {"body": "is nested too deeply"})
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             return ResourceNotFound("This page does not exist")

@@ -1,0 +1,36 @@
+-- Contacts of a campaign that are added, changed, skipped and called again one by one.
+
+-- name: reenter_contacts
+-- returns: list[UUID]
+-- Make finished contacts of a campaign pending again, if its reentry_after has passed. Returns those that are pending now.
+-- Needs lock_campaign_for_import.
+select private.reenter_contacts(
+  :organization_id, :campaign_id, :contact_ids::uuid[], :variables::text[], :ranks::smallint[],
+  :next_attempt_ats::timestamptz[], :now
+) as id;
+
+-- name: entries_of_phones
+-- returns: list[CampaignEntry]
+-- row: A contact of a campaign by its phone.
+-- List the contacts of a campaign that have these phones.
+select cc.id, k.phone, cc.status
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.phone = any (:phones::text[]);
+
+-- name: call_contacts_again
+-- returns: list[UUID]
+-- Make finished contacts pending again, with all attempts left. Returns those that are pending now.
+select private.call_contacts_again(:organization_id, :ids::uuid[], :call_at, :reason, :now) as id;
+
+-- name: skip_contacts_by_hand
+-- returns: list[UUID]
+-- Skip pending contacts. Returns those that are skipped now.
+select private.skip_contacts_by_hand(:organization_id, :ids::uuid[], :reason, :now) as id;
+
+-- name: change_pending_contact
+-- returns: UUID | None
+-- null: :next_attempt_at, :rank
+-- Change a pending contact. A null keeps the time or the rank. Variables are merged; those with the value null go.
+select private.change_pending_contact(
+  :organization_id, :campaign_contact_id, :next_attempt_at, :rank::smallint, :variables, :now
+) as id;
