@@ -1,9 +1,10 @@
 """Contacts that programs and members add to a campaign, change, skip and call again."""
 
+from datetime import datetime
 from typing import Annotated, Any, Required, assert_never
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
 from outdial.campaigns.entries.adding import ItemResult, ItemStatus, add_contacts, count_results
@@ -20,6 +21,7 @@ from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priorit
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.session import Connection
 from outdial.domain.contact import rank_of
+from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.domain.limits import LONGEST_DECISION_NOTE, PRIORITY
 from outdial.studio.campaign_contacts.service import ContactTimeline, find_campaign, show_contact
 from outdial.studio.view.format import sentence_case
@@ -42,23 +44,17 @@ class ConsentItem(TypedDict, total=False):
     given_at: Required[str]
 
 
-class ContactItem(TypedDict, total=False):
-    """A contact to add. Numbers in E.164, or in the national format of `country` or `default_region`."""
-
-    phone: Required[str]
-    name: str
-    email: str
-    company: str
-    notes: str
-    external_id: str
-    timezone: str
-    country: str
-    region: str
-    postal_code: str
-    variables: dict[str, str | float | bool]
-    not_before: str
-    priority: Annotated[int, Field(ge=PRIORITY.range.least, le=PRIORITY.range.most)]
-    consent: ConsentItem
+_TEXTS: Any = dict.fromkeys(CONTACT_FIELD_NAMES, (str | None, None))
+ContactItem = create_model(
+    "ContactItem",
+    __doc__="A contact to add. `phone` is in E.164, or in the national format of `country` or `default_region`.",
+    phone=(str, ...),
+    **_TEXTS,
+    variables=(dict[str, str | float | bool], {}),
+    not_before=(datetime | None, None),
+    priority=(Annotated[int, Field(ge=PRIORITY.range.least, le=PRIORITY.range.most)], PRIORITY.default),
+    consent=(ConsentItem | None, None),
+)
 
 
 class ContactsRequest(BaseModel):
