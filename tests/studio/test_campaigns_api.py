@@ -1,5 +1,6 @@
 """Campaigns over the API: list, create, edit, actions, rights and progress."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -134,7 +135,10 @@ async def test_a_change_keeps_other_settings_and_an_outdated_one_is_rejected(
         "select details::text from audit_log where subject_id = $1 and action = 'edit_campaign' order by id",
         campaign["id"],
     )
-    assert [row["details"] for row in audit] == ['{"changed": ["name"]}', '{"changed": ["batch_size"]}']
+    assert [json.loads(row["details"]) for row in audit] == [
+        {"changed": ["name"], "changes": {"name": {"before": NEW["name"], "after": "Summer"}}},
+        {"changed": ["batch_size"], "changes": {"batch_size": {"before": campaign["batch_size"], "after": 5}}},
+    ]
 
 
 async def test_purpose_and_duties_are_created_and_changed(operator: Any, base: str) -> None:
@@ -170,13 +174,15 @@ async def test_an_invalid_change_changes_nothing(operator: Any, base: str) -> No
     assert (await operator.get(url)).json() == campaign
 
 
-async def test_an_active_campaign_cannot_be_edited(
+async def test_an_active_campaign_takes_a_new_pace_but_no_new_agent(
     operator: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
     campaign = await create_campaign(connection, two_organizations.own.tenant)
 
-    refused = await operator.patch(f"{base}/{campaign.id}", json={"batch_size": 5})
+    changed = await operator.patch(f"{base}/{campaign.id}", json={"batch_size": 5})
+    refused = await operator.patch(f"{base}/{campaign.id}", json={"batch_size": 6, "retell_agent_id": "agent_9"})
 
+    assert (changed.status_code, changed.json()["batch_size"]) == (200, 5)
     assert (refused.status_code, refused.json()["status"]) == (409, "active")
     assert "pause it first" in refused.json()["message"]
 

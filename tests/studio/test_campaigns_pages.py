@@ -272,17 +272,28 @@ async def test_an_outdated_edit_is_shown_again_and_can_be_saved_then(
     assert saved.status_code == 303
 
 
-async def test_an_active_campaign_has_no_edit_form(
+async def test_the_form_of_an_active_campaign_shows_what_is_fixed_and_saves_the_rest(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
-    campaign = await create_campaign(connection, two_organizations.own.tenant)
+    campaign = await create_campaign(connection, two_organizations.own.tenant, purpose="survey")
+    url = f"{base}/{campaign.id}/edit"
 
-    asked = await operator.get(f"{base}/{campaign.id}/edit")
-    tried = await operator.post_form(f"{base}/{campaign.id}/edit", FORM)
+    page = (await operator.get(url)).text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    fixed = {name: hidden[name] for name in ("retell_agent_id", "purpose", "consent_required", "schedule", "zone")}
+    saved = await operator.post_form(url, FORM | fixed | {"seen": unescape(hidden["seen"])})
+    row = await connection.fetchrow("select name, retell_agent_id, purpose from campaigns where id = $1", campaign.id)
+    refused = await operator.post_form(url, FORM | {"retell_agent_id": "agent_9"})
+    await connection.execute("update campaigns set status = 'cancelling'")
+    ended = await operator.get(url)
 
-    assert asked.headers["location"] == f"{base}/{campaign.id}"
-    assert tried.status_code == 409
-    assert "pause it first" in main_of(tried.text)
+    assert "Pause the campaign to change these" in main_of(page)
+    assert 'id="field-retell_agent_id"' not in page
+    assert saved.headers["location"] == f"{base}/{campaign.id}"
+    assert tuple(row or ()) == (FORM["name"], "agent_1", "survey")
+    assert refused.status_code == 409
+    assert "pause it first" in main_of(refused.text)
+    assert ended.headers["location"] == f"{base}/{campaign.id}"
 
 
 async def test_the_campaign_page_shows_progress_and_actions(
@@ -325,7 +336,7 @@ async def test_the_campaign_page_shows_progress_and_actions(
     [
         ("draft", ["Import contacts", "Edit", "Start", "Duplicate", "Evidence", "Delete", "Cancel"]),
         ("scheduled", ["Import contacts", "Edit", "Start now", "Duplicate", "Evidence", "Cancel"]),
-        ("active", ["Import contacts", "Process next batch now", "Pause", "Duplicate", "Evidence", "Cancel"]),
+        ("active", ["Import contacts", "Edit", "Process next batch now", "Pause", "Duplicate", "Evidence", "Cancel"]),
         ("paused", ["Import contacts", "Edit", "Resume", "Duplicate", "Evidence", "Cancel"]),
         ("completed", ["Duplicate", "Evidence"]),
         ("cancelled", ["Duplicate", "Evidence"]),

@@ -155,10 +155,11 @@ def edit(
     var: _Variables = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change settings of a draft, scheduled or paused campaign.
+    """Change settings of a campaign. Pause it first to change agent, purpose, consent, lists or start.
 
-    Settings without an option keep their value. --var replaces all variables, --require-list all lists,
-    --more-number all further caller numbers, and --day-part all parts of the day.
+    An active campaign uses the new settings from its next batch. Settings without an option keep their value. --var
+    replaces all variables, --require-list all lists, --more-number all further caller numbers, and --day-part
+    all parts of the day.
     """
     if no_lists and require_list:
         raise InvalidArgument("--no-lists and --require-list exclude each other")
@@ -202,7 +203,6 @@ def _save(campaign: str, changes: Mapping[str, Any]) -> UUID:
                 connection,
                 campaign_id=campaign_id,
                 new=replace(stored_settings(row), **changes),
-                changed=changes,
                 actor=Actor(),
                 now=clock.now(),
             )

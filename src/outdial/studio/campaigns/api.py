@@ -105,7 +105,7 @@ async def change_campaign(
     response: Response,
     if_match: IfMatch = None,
 ) -> Campaign:
-    """Change the settings of a draft, scheduled or paused campaign."""
+    """Change settings. An active campaign keeps agent, purpose, consent, lists and start; the rest applies at once."""
     context.require("operator")
     async with context.transaction() as connection:
         campaign = await campaigns.change_campaign(connection, context, campaign_id, changes.changes(), if_match)

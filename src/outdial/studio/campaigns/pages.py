@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from outdial.campaigns.edit import EDITABLE
+from outdial.campaigns.edit import RESTING, RUNNING
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.session import Connection
@@ -199,7 +199,7 @@ async def show_page(
         form=form_from_campaign(campaign),
         progress=progress,
         actions=allowed_actions(campaign.status) if context.may("operator") else (),
-        may_edit=context.may("operator") and campaign.status in EDITABLE,
+        may_edit=context.may("operator") and campaign.status in RESTING + RUNNING,
         charts=reports.render_charts(charts),
         launch=launch,
         may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
@@ -227,10 +227,9 @@ async def edit_page(request: Request, context: CurrentOrganization, campaign_id:
         choices = await _choices(connection, context.organization_id)
         form = form_from_campaign(campaign, viewer_zone(request))
         effective = await _effective(connection, context, form, campaign_id)
-    if campaign.status not in EDITABLE:
-        is_active = campaign.status == CampaignStatus.ACTIVE
-        hint = "Pause it to change its settings." if is_active else "It can no longer be edited."
-        return redirect(_url_of(context, campaign_id), f"This campaign is {campaign.status}. {hint}", "warn")
+    if campaign.status not in RESTING + RUNNING:
+        message = f"This campaign is {campaign.status}. It can no longer be edited."
+        return redirect(_url_of(context, campaign_id), message, "warn")
     return _form_page(request, context, form, choices, effective=effective, campaign=campaign, seen=campaign.etag)
 
 
@@ -363,6 +362,7 @@ def _form_page(
         context,
         status=200 if error is None else error.status,
         campaign=campaign,
+        is_running=campaign is not None and campaign.status in RUNNING,
         form=form,
         effective=effective,
         seen=seen,

@@ -276,7 +276,7 @@ async def change_campaign(
     changes: Mapping[str, Any],
     if_match: str | None,
 ) -> Campaign:
-    """Change the settings of a draft, scheduled or paused campaign.
+    """Change the settings of a campaign.
 
     Raises ResourceNotFound, PreconditionFailed when `if_match` is outdated, ResourceConflict when the status does not
     allow it, and InvalidInput naming the field.
@@ -286,17 +286,12 @@ async def change_campaign(
     campaign = await find_campaign(connection, organization_id, campaign_id)
     check_if_match(if_match, campaign.etag)
     before = {name: getattr(campaign, name) for name in CampaignChanges.model_fields}
-    after = before | dict(changes)
-    changed = [name for name in CampaignChanges.model_fields if before[name] != after[name]]
-    if not changed:
-        return campaign
-    new = feature.CampaignSettings(organization_id=organization_id, **after)
+    new = feature.CampaignSettings(organization_id=organization_id, **before | dict(changes))
     try:
         result = await edit_campaign(
             connection,
             campaign_id=campaign_id,
             new=new,
-            changed=changed,
             actor=context.actor,
             now=context.studio.clock.now(),
         )
