@@ -41,6 +41,7 @@ PYTHON_TYPES: dict[str, type] = {
 }
 # Columns that are nullable in a table of the query, and why they are not null in its rows.
 NEVER_NULL = {
+    ("analyze_calls", "cost_cents"): "coalesced",
     ("call_buckets", "outcome"): "coalesced",
     ("call_places", "decided_at"): "a case with an else, of columns that are never null",
     ("count_calls", "cost_cents"): "coalesced",

@@ -83,7 +83,6 @@ def run_import(
             await as_csv(opened) as source,
             Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
         ):
-            size = os.fstat(source.fileno()).st_size
             return await import_contacts(
                 source,
                 campaign_id,
@@ -95,7 +94,7 @@ def run_import(
                 erasure_keys=erasure_keys(),
                 import_id=import_id,
                 on_header=rejects.begin,
-                on_progress=_Bar(bars, size),
+                on_progress=_Bar(bars, os.fstat(source.fileno()).st_size),
                 on_refused=rejects.add,
             )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports import service as reports
+from outdial.studio.reports.analytics import CallAnalytics, CampaignQuery, call_analytics
 from outdial.studio.reports.service import CampaignCharts, OrganizationReport, ReportQuery, ZoneQuery
 from outdial.studio.web.context import CurrentOrganization
 
@@ -17,6 +18,15 @@ async def get_organization_report(context: CurrentOrganization, period: ReportQu
     """Return calls, answer rate, talk time and cost, by day and by campaign."""
     async with context.transaction() as connection:
         return await reports.organization_report(connection, context.organization_id, period, context.studio.clock)
+
+
+@router.get("/organizations/{organization_id}/analytics")
+async def get_call_analytics(
+    context: CurrentOrganization, period: ReportQuery, campaign_id: CampaignQuery = None
+) -> CallAnalytics:
+    """Return answer rate, talk time and cost by caller number, agent, hour, attempt, list, sentiment and success."""
+    async with context.transaction() as connection:
+        return await call_analytics(connection, context.organization_id, period, campaign_id, context.studio.clock)
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/charts")

@@ -1,8 +1,13 @@
 """The reports page."""
 
+from typing import Final
+from uuid import UUID
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from outdial.studio.campaigns.service import list_campaigns
+from outdial.studio.reports.analytics import CallAnalytics, analytics_sections, call_analytics
 from outdial.studio.reports.service import (
     OrganizationReport,
     organization_report,
@@ -13,9 +18,11 @@ from outdial.studio.view.charts import WIDE
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_date, query_values, viewer_zone
+from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
+_CAMPAIGNS_OFFERED: Final = 100
 
 
 @router.get("/o/{organization_id}/reports")
@@ -44,5 +51,42 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
         form=form,
         report=report,
         charts=None if report is None else {"wide": report_chart(report, WIDE), "narrow": report_chart(report)},
+        problem=problem,
+    )
+
+
+@router.get("/o/{organization_id}/analytics")
+async def show_analytics(request: Request, context: CurrentOrganization) -> HTMLResponse:
+    """Show answer rate and cost by caller number, agent, hour, attempt and list, with sentiment and success."""
+    form = query_values(request.query_params, ("since", "until", "zone", "campaign"), max_length=60)
+    found: CallAnalytics | None = None
+    problem: str | None = None
+    try:
+        period = report_period(
+            since=parse_date("since", form["since"]),
+            until=parse_date("until", form["until"]),
+            zone=form["zone"] or viewer_zone(request).key,
+        )
+        try:
+            campaign_id = UUID(form["campaign"]) if form["campaign"] else None
+        except ValueError:
+            raise InvalidInput("Unknown campaign", {"campaign": "choose one from the list"}) from None
+        async with context.transaction() as connection:
+            found = await call_analytics(connection, context.organization_id, period, campaign_id, context.studio.clock)
+    except InvalidInput as error:
+        problem = error.summary
+    async with context.transaction() as connection:
+        campaigns, _ = await list_campaigns(connection, context.organization_id, PageRequest(None, _CAMPAIGNS_OFFERED))
+    if found is not None:
+        form = form | {"since": found.since.isoformat(), "until": found.until.isoformat(), "zone": found.zone}
+    return page(
+        request,
+        "reports/analytics.html",
+        context,
+        status=400 if problem else 200,
+        form=form,
+        campaigns=[("", "All"), *((str(each.id), each.name) for each in campaigns)],
+        found=found,
+        sections=[] if found is None else analytics_sections(found),
         problem=problem,
     )

@@ -257,10 +257,17 @@ class _ReportFilters(TypedDict):
     reached: Sequence[str]
 
 
-async def organization_report(
-    connection: Connection, organization_id: UUID, period: ReportPeriod, clock: Clock
-) -> OrganizationReport:
-    """Return the call totals of an organization by local day and by campaign; raises InvalidInput."""
+@dataclass(frozen=True, slots=True)
+class ResolvedPeriod:
+    """The first and the last day of a report, and the midnights of its days and of the day after, in its zone."""
+
+    since: date
+    until: date
+    starts: Sequence[datetime]
+
+
+def resolve_period(period: ReportPeriod, clock: Clock) -> ResolvedPeriod:
+    """Return the days of a report; raises InvalidInput."""
     zone = ZoneInfo(period.zone)
     until = period.until or clock.now().astimezone(zone).date()
     since = period.since or until - timedelta(days=DEFAULT_DAYS - 1)
@@ -271,6 +278,15 @@ async def organization_report(
     length = (until - since).days + 1
     # Midnights are computed here: Postgres may have another version of the time zone database.
     starts = [datetime.combine(since + timedelta(days=n), midnight(), zone) for n in range(length + 1)]
+    return ResolvedPeriod(since, until, starts)
+
+
+async def organization_report(
+    connection: Connection, organization_id: UUID, period: ReportPeriod, clock: Clock
+) -> OrganizationReport:
+    """Return the call totals of an organization by local day and by campaign; raises InvalidInput."""
+    found = resolve_period(period, clock)
+    since, until, starts = found.since, found.until, found.starts
     filters: _ReportFilters = {
         "organization_id": organization_id,
         "since": starts[0],
