@@ -21,7 +21,7 @@ from tests.support.factories import ALL_DAY, NOW
 
 OFFICE = '{"weekdays": [["09:00", "17:00"]]}'
 NEW_YORK = Place("America/New_York", "US-NY")
-ANSWERED = PastCall(Outcome.ANSWERED, 60.0, 10.0)
+ANSWERED = PastCall(Outcome.ANSWERED, 59.0, 10.0)
 MINUTE = timedelta(minutes=1)
 
 
@@ -184,6 +184,6 @@ def test_few_past_calls_are_filled_up_with_defaults() -> None:
 def test_percentiles_are_values_that_occur() -> None:
     assert percentiles([float(value) for value in range(40, 0, -1)]) == percentiles([float(n) for n in range(1, 41)])
     spread = percentiles([float(value) for value in range(1, 41)])
-    assert (spread.p10, spread.p90) == (4, 37)
-    assert spread.holds(4)
-    assert not spread.holds(3.9)
+    assert (spread.p10, spread.p90) == (2, 39)
+    assert spread.holds(2)
+    assert not spread.holds(1.9)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
@@ -53,12 +53,14 @@ class LaunchSummary:
 
     `missing` are screening lists without which the campaign calls no one yet. `duties` are sentences about consent and
     lists that calling rules ask for and the campaign does not require: they keep no contact from being called.
+    `callable_contacts` are the others by place.
     """
 
     contacts: int
     groups: Sequence[UncalledGroup]
     missing: Sequence[MissingList]
     duties: Sequence[str] = ()
+    callable_contacts: Mapping[Place, int] = field(default_factory=dict)
 
     @property
     def uncalled(self) -> int:
@@ -125,6 +127,13 @@ async def launch_summary(
             required, list(found.values()), {name for place in places for name in place.jurisdictions}, now.date()
         ),
         duties=_duties({place: count for place, count in places.items() if laws[place] is None}, counting),
+        callable_contacts=_contacts_by_place(
+            [
+                row
+                for row in rows
+                if laws[Place(row.zone_key, row.jurisdiction_key)] is None and _contact_reason(row, counting) is None
+            ]
+        ),
     )
 
 

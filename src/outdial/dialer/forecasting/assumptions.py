@@ -52,7 +52,7 @@ class CallAssumptions:
     past_calls: int
 
     def resampled(self, chance: random.Random) -> "CallAssumptions":
-        """Draw as many calls with replacement, because a few past calls show the true mix only roughly."""
+        """Draw the calls of one run, with replacement: past calls show the mix of the next ones only roughly."""
         return CallAssumptions(
             chance.choices(self.first, k=len(self.first)),
             chance.choices(self.later, k=len(self.later)),

@@ -24,6 +24,8 @@ from outdial.domain.rules import CallingRule
 
 SAMPLE: Final = 500
 """Contacts of a run at most: forecasts of larger campaigns take no longer, about 2 seconds."""
+HANDOVER_S: Final = 1.0
+"""Seconds between the end of a call and the start of the next one on its line: the webhook, the claim, the request."""
 MOST_CALLS: Final = 100
 """Calls to one contact after which a run gives it up: the retry policy ends every contact long before."""
 
@@ -230,7 +232,7 @@ class CampaignRun:
     def _call(self, contact: _Contact, start_at: datetime) -> None:
         pool = self._calls.later if contact.attempts else self._calls.first
         past = self._chance.choice(pool)
-        held = timedelta(seconds=past.line_s * self._stretch)
+        held = timedelta(seconds=(past.line_s + HANDOVER_S) * self._stretch)
         ends_at = start_at + held if self._stretch <= 1 else self._open.work_ends_at(contact.place, start_at, held)
         contact.recent.insert(0, start_at)
         contact.calls += 1

@@ -1,0 +1,111 @@
+-- Forecasts of campaigns: what they are made from, and what is stored of them.
+
+-- name: forecast_limits
+-- returns: ForecastLimits | None
+-- row: The limits of a campaign's account and organization, and the campaigns that share the account with it.
+-- null: backoff_until, hook_retry_at
+-- Read what limits how fast a campaign calls. The campaign itself counts as one that wants to call.
+select least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
+  a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, o.daily_call_cap,
+  exists (select from pre_dial_hooks h where h.organization_id = m.organization_id) as has_hook,
+  (select h.retry_at from pre_dial_hooks h where h.organization_id = m.organization_id) as hook_retry_at,
+  1 + (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active' and s.id <> m.id
+    and coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing')) as sharers
+from campaigns m
+join provider_accounts a on a.id = m.provider_account_id
+join organizations o on o.id = m.organization_id
+where m.id = :campaign_id;
+
+-- name: contacts_to_forecast
+-- returns: list[ForecastGroup]
+-- row: Contacts of one place with the same history that are due at about the same time, or in a call.
+-- plan: custom
+-- Group the contacts that a campaign has not finished. Due times are rounded down to `bin`.
+select zone_key, jurisdiction_key, status = 'calling' as is_calling, attempts, faults,
+  greatest(:now, date_bin(:bin::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
+from campaign_contacts
+where campaign_id = :campaign_id and status in ('pending', 'calling')
+group by 1, 2, 3, 4, 5, 6
+order by 1, 2, 6, 4, 5, 3;
+
+-- name: past_calls
+-- returns: list[PastCallRow]
+-- row: How a call went: its outcome, the seconds from its request to its end, its cost, and its number for the contact.
+-- null: :agent_id
+-- plan: custom
+-- List the newest ended calls of an organization with an agent, or with any agent. Calls whose cost is not known yet are
+-- left out.
+select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
+  coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number
+from campaigns m
+cross join lateral (
+  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at
+  from calls c
+  where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
+    and (c.cost_cents is not null or c.started_at is null)
+  order by c.created_at desc
+  limit :limit
+) c
+where m.organization_id = :organization_id and m.started_at is not null
+  and (:agent_id::text is null or m.retell_agent_id = :agent_id)
+order by c.created_at desc
+limit :limit;
+
+-- name: campaign_spending
+-- returns: CampaignSpending
+-- row: How many calls of a campaign have ended, and what they cost.
+-- Add up the calls of a campaign that have ended.
+select count(*) as calls, coalesce(sum(cost_cents), 0)::double precision as cost_cents
+from calls
+where campaign_id = :campaign_id and status = 'ended';
+
+-- name: insert_forecast!
+-- Store a forecast, unless another process has stored the one of the campaign's start.
+insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10,
+  finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90, spent_cents,
+  calls_made)
+values (:id, :organization_id, :campaign_id, :made_at, :made_for, :contacts, :past_calls, :finish_p10, :finish_p50,
+  :finish_p90, :cost_cents_p10::double precision, :cost_cents_p50::double precision, :cost_cents_p90::double precision,
+  :calls_p10, :calls_p50, :calls_p90, :spent_cents::double precision, :calls_made)
+on conflict do nothing;
+
+-- name: list_forecasts
+-- returns: list[StoredForecastRow]
+-- row: A stored forecast; what happened is null until the campaign has completed.
+-- null: finished_at, actual_cost_cents, actual_calls
+-- List the newest forecasts of a campaign.
+select id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10, finish_p50, finish_p90,
+  cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
+  cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
+  spent_cents::double precision as spent_cents, calls_made, finished_at,
+  actual_cost_cents::double precision as actual_cost_cents, actual_calls
+from campaign_forecasts
+where campaign_id = :campaign_id and organization_id = :organization_id
+order by made_at desc, id desc
+limit :limit;
+
+-- name: forecasts_to_make
+-- returns: list[CampaignToForecast]
+-- row: A campaign of any organization.
+-- List the campaigns that have started since a moment and have no forecast of their start yet.
+select organization_id, campaign_id from private.forecasts_to_make(:since, :limit);
+
+-- name: forecasts_to_compare
+-- returns: list[CampaignToForecast]
+-- List the campaigns that completed before a moment and whose forecasts have not been compared with what happened.
+select organization_id, campaign_id from private.forecasts_to_compare(:before, :limit);
+
+-- name: compare_forecasts
+-- returns: list[UUID]
+-- Store beside the forecasts of a completed campaign what happened after each of them.
+update campaign_forecasts f
+set finished_at = m.finished_at, actual_calls = done.calls - f.calls_made,
+  actual_cost_cents = greatest(0, done.cost_cents - f.spent_cents)
+from campaigns m
+cross join lateral (
+  select count(*) as calls, coalesce(sum(c.cost_cents), 0) as cost_cents from calls c
+  where c.campaign_id = m.id and c.status not in ('refused', 'released')
+) done
+where f.campaign_id = m.id and m.id = :campaign_id and m.status = 'completed' and m.finished_at is not null
+  and f.finished_at is null
+returning f.id;

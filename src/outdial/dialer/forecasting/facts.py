@@ -1,0 +1,148 @@
+"""Reads what the forecast of a campaign is made from."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from outdial.db.queries import campaigns
+from outdial.db.queries.dialing import forecasts
+from outdial.db.session import Connection
+from outdial.dialer.admission import LimitFacts, campaign_hours
+from outdial.dialer.doctor import read_rules
+from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall, assume_calls
+from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
+from outdial.dialer.launch import launch_summary
+from outdial.dialer.plan import HOOK_TIME
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.outcomes import Outcome
+from outdial.domain.pacing import Pace
+from outdial.domain.place import Place
+from outdial.domain.retry import RetryPolicy, parse_retry_policy
+from outdial.domain.rules import RuleBook
+from outdial.settings import DialerSettings
+
+HISTORY: Final = 1_000
+"""Past calls at most, the newest."""
+FEWEST_OF_AN_AGENT: Final = 50
+"""With fewer calls of the same agent, those of all agents of the organization count."""
+FINAL: Final = frozenset({CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.CANCELLING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastQuestion:
+    """A campaign as a forecast needs it: its facts, and what it has done so far."""
+
+    campaign_id: UUID
+    organization_id: UUID
+    status: CampaignStatus
+    facts: ForecastFacts
+    calls_made: int
+    spent_cents: float
+
+
+async def read_question(
+    connection: Connection,
+    *,
+    campaign_id: UUID,
+    organization_id: UUID | None,
+    now: datetime,
+    shipped: RuleBook,
+    retry_speed: float = 1.0,
+) -> ForecastQuestion | None:
+    """Read all that the forecast of a campaign needs: seconds for a million contacts.
+
+    A campaign that does not run is forecast as if it started at its scheduled start, or now. None if the caller may not
+    see the campaign, or if it is of another organization than `organization_id`. `retry_speed` is that of the dialer.
+    """
+    campaign = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=organization_id)
+    summary = await launch_summary(
+        connection, campaign_id=campaign_id, organization_id=organization_id, now=now, shipped=shipped
+    )
+    limits = await forecasts.forecast_limits(connection, campaign_id=campaign_id)
+    if campaign is None or summary is None or limits is None:
+        return None
+    status = CampaignStatus(campaign.status)
+    start_at = (
+        now if campaign.scheduled_at is None or status is CampaignStatus.ACTIVE else max(now, campaign.scheduled_at)
+    )
+    rows = await forecasts.contacts_to_forecast(
+        connection,
+        campaign_id=campaign_id,
+        now=start_at,
+        bin=timedelta(seconds=1) if summary.contacts <= SAMPLE else timedelta(minutes=15),
+    )
+    rules = await read_rules(connection, campaign.organization_id, shipped)
+    spending = await forecasts.campaign_spending(connection, campaign_id=campaign_id)
+    facts = ForecastFacts(
+        start_at=start_at,
+        groups=[] if status in FINAL else _callable_groups(rows, Counter(summary.callable_contacts)),
+        hours=campaign_hours(campaign.calling_hours, campaign.purpose, rules),
+        limits=LimitFacts(
+            concurrency_limit=limits.concurrency_limit,
+            reserved_inbound=limits.reserved_inbound,
+            account_live=0,
+            campaign_limit=campaign.max_concurrency,
+            campaign_live=0,
+            batch_size=campaign.batch_size,
+            sharers=limits.sharers,
+            pace=Pace(limits.calls_per_second, limits.rate_factor, limits.next_start_at, limits.backoff_until),
+            hook_time=HOOK_TIME if limits.has_hook else timedelta(),
+        ),
+        horizon=DialerSettings().claim_horizon,
+        retry=_retry_policy(campaign.retry_policy, retry_speed),
+        max_attempts=campaign.max_attempts,
+        daily_call_cap=limits.daily_call_cap,
+        calls=await _past_calls(connection, campaign.organization_id, campaign.retell_agent_id),
+    )
+    return ForecastQuestion(
+        campaign_id=campaign_id,
+        organization_id=campaign.organization_id,
+        status=status,
+        facts=facts,
+        calls_made=spending.calls,
+        spent_cents=spending.cost_cents,
+    )
+
+
+def _retry_policy(raw: str, speed: float) -> RetryPolicy:
+    policy = parse_retry_policy(msgspec.json.decode(raw))
+    return policy if speed == 1 else policy.faster(speed)
+
+
+def _callable_groups(rows: Sequence[forecasts.ForecastGroup], callable_contacts: Counter[Place]) -> list[ContactGroup]:
+    """Take the contacts away that will not be called, from all pending groups of their place alike."""
+    pending: Counter[Place] = Counter()
+    for row in rows:
+        if not row.is_calling:
+            pending[Place(row.zone_key, row.jurisdiction_key)] += row.contacts
+    groups = []
+    for row in rows:
+        place = Place(row.zone_key, row.jurisdiction_key)
+        share = 1.0 if row.is_calling else callable_contacts[place] / pending[place]
+        if share:
+            groups.append(
+                ContactGroup(
+                    place=place,
+                    due_at=row.due_at,
+                    attempts=row.attempts,
+                    faults=row.faults,
+                    contacts=row.contacts * share,
+                    is_calling=row.is_calling,
+                )
+            )
+    return groups
+
+
+async def _past_calls(connection: Connection, organization_id: UUID, agent_id: str) -> CallAssumptions:
+    rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=agent_id, limit=HISTORY)
+    if len(rows) < FEWEST_OF_AN_AGENT:
+        rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=None, limit=HISTORY)
+    calls = [(row.attempt_number, PastCall(Outcome(row.outcome), row.line_s, row.cost_cents)) for row in rows]
+    return assume_calls(
+        [call for attempt, call in calls if attempt == 1], [call for attempt, call in calls if attempt > 1]
+    )

@@ -1,0 +1,209 @@
+"""Makes forecasts, stores them, and compares them with what happened."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from outdial.clock import Clock
+from outdial.db.queries.dialing import forecasts
+from outdial.db.session import Connection, Database
+from outdial.dialer.forecasting.facts import ForecastQuestion, read_question
+from outdial.dialer.forecasting.forecast import (
+    CampaignForecast,
+    Forecast,
+    ForecastGap,
+    Percentiles,
+    forecast_campaign,
+)
+from outdial.domain.ids import new_id
+from outdial.domain.rules import RuleBook
+from outdial.log import log
+
+STARTED_WITHIN: Final = timedelta(minutes=10)
+"""A campaign that has run for longer without a forecast gets none of its start any more."""
+COST_KNOWN_AFTER: Final = timedelta(minutes=15)
+"""Retell reports the last costs within this time after a campaign has completed."""
+EVERY: Final = timedelta(seconds=5)
+_BATCH: Final = 20
+
+OpenTransaction = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class ForecastOccasion(StrEnum):
+    """Why a forecast was made."""
+
+    START = "start"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredForecast:
+    """A forecast and what happened: `cost_cents` and `calls` are those after `made_at`, in both."""
+
+    id: UUID
+    made_for: ForecastOccasion
+    forecast: CampaignForecast
+    spent_cents: float
+    calls_made: int
+    finished_at: datetime | None = None
+    actual_cost_cents: float | None = None
+    actual_calls: int | None = None
+
+    @property
+    def late_by(self) -> timedelta | None:
+        """How much later than the median the campaign finished; negative if it finished sooner."""
+        return None if self.finished_at is None else self.finished_at - self.forecast.finish_at.p50
+
+    @property
+    def costlier_by_cents(self) -> float | None:
+        """How much more than the median the calls cost; negative if they cost less."""
+        return None if self.actual_cost_cents is None else self.actual_cost_cents - self.forecast.cost_cents.p50
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether both the end and the cost lie within p10 and p90; None until they are known."""
+        if self.finished_at is None or self.actual_cost_cents is None:
+            return None
+        within_time = self.forecast.finish_at.holds(self.finished_at)
+        return within_time and self.forecast.cost_cents.holds(self.actual_cost_cents)
+
+
+async def make_forecast(question: ForecastQuestion, now: datetime) -> Forecast:
+    """Run the forecast in a thread, about 2 seconds of CPU. Call it outside of transactions."""
+    return await asyncio.to_thread(forecast_campaign, question.facts, made_at=now, seed=question.campaign_id.int)
+
+
+async def forecast_and_store(
+    transaction: OpenTransaction,
+    *,
+    campaign_id: UUID,
+    organization_id: UUID | None,
+    made_for: ForecastOccasion,
+    now: datetime,
+    shipped: RuleBook,
+    retry_speed: float = 1.0,
+) -> StoredForecast | ForecastGap | None:
+    """Forecast a campaign from now on and store the result; None if the caller may not see the campaign."""
+    async with transaction() as connection:
+        question = await read_question(
+            connection,
+            campaign_id=campaign_id,
+            organization_id=organization_id,
+            now=now,
+            shipped=shipped,
+            retry_speed=retry_speed,
+        )
+    if question is None:
+        return None
+    forecast = await make_forecast(question, now)
+    if isinstance(forecast, ForecastGap):
+        return forecast
+    stored = StoredForecast(
+        id=new_id(now),
+        made_for=made_for,
+        forecast=forecast,
+        spent_cents=question.spent_cents,
+        calls_made=question.calls_made,
+    )
+    async with transaction() as connection:
+        await _insert(connection, question, stored)
+    return stored
+
+
+async def _insert(connection: Connection, question: ForecastQuestion, stored: StoredForecast) -> None:
+    forecast = stored.forecast
+    await forecasts.insert_forecast(
+        connection,
+        id=stored.id,
+        organization_id=question.organization_id,
+        campaign_id=question.campaign_id,
+        made_at=forecast.made_at,
+        made_for=stored.made_for,
+        contacts=forecast.contacts,
+        past_calls=forecast.past_calls,
+        finish_p10=forecast.finish_at.p10,
+        finish_p50=forecast.finish_at.p50,
+        finish_p90=forecast.finish_at.p90,
+        cost_cents_p10=forecast.cost_cents.p10,
+        cost_cents_p50=forecast.cost_cents.p50,
+        cost_cents_p90=forecast.cost_cents.p90,
+        calls_p10=round(forecast.calls.p10),
+        calls_p50=round(forecast.calls.p50),
+        calls_p90=round(forecast.calls.p90),
+        spent_cents=stored.spent_cents,
+        calls_made=stored.calls_made,
+    )
+
+
+async def stored_forecasts(
+    connection: Connection, *, campaign_id: UUID, organization_id: UUID, limit: int = 20
+) -> list[StoredForecast]:
+    """Return the newest forecasts of a campaign."""
+    rows = await forecasts.list_forecasts(
+        connection, campaign_id=campaign_id, organization_id=organization_id, limit=limit
+    )
+    return [
+        StoredForecast(
+            id=row.id,
+            made_for=ForecastOccasion(row.made_for),
+            forecast=CampaignForecast(
+                made_at=row.made_at,
+                contacts=row.contacts,
+                past_calls=row.past_calls,
+                finish_at=Percentiles(row.finish_p10, row.finish_p50, row.finish_p90),
+                cost_cents=Percentiles(row.cost_cents_p10, row.cost_cents_p50, row.cost_cents_p90),
+                calls=Percentiles(float(row.calls_p10), float(row.calls_p50), float(row.calls_p90)),
+            ),
+            spent_cents=row.spent_cents,
+            calls_made=row.calls_made,
+            finished_at=row.finished_at,
+            actual_cost_cents=row.actual_cost_cents,
+            actual_calls=row.actual_calls,
+        )
+        for row in rows
+    ]
+
+
+class ForecastRecorder:
+    """A background task of the jobs process: forecasts campaigns when they start, and compares when they have ended."""
+
+    def __init__(self, database: Database, clock: Clock, *, rules: RuleBook, retry_speed: float = 1.0) -> None:
+        self._database = database
+        self._clock = clock
+        self._rules = rules
+        self._retry_speed = retry_speed
+        self._without = set[UUID]()
+
+    async def run_once(self) -> int:
+        """Forecast the campaigns that have started, and compare those that have completed; return how many."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            started = await forecasts.forecasts_to_make(connection, since=now - STARTED_WITHIN, limit=_BATCH)
+            ended = await forecasts.forecasts_to_compare(connection, before=now - COST_KNOWN_AFTER, limit=_BATCH)
+        for each in started:
+            if each.campaign_id not in self._without:
+                await self._make(each)
+        for each in ended:
+            async with self._database.for_organization(each.organization_id) as connection:
+                await forecasts.compare_forecasts(connection, campaign_id=each.campaign_id)
+        return len(started) + len(ended)
+
+    async def _make(self, campaign: forecasts.CampaignToForecast) -> None:
+        made = await forecast_and_store(
+            lambda: self._database.for_organization(campaign.organization_id),
+            campaign_id=campaign.campaign_id,
+            organization_id=campaign.organization_id,
+            made_for=ForecastOccasion.START,
+            now=self._clock.now(),
+            shipped=self._rules,
+            retry_speed=self._retry_speed,
+        )
+        if not isinstance(made, StoredForecast):
+            # Such as a campaign without contacts: it is not asked for again every few seconds.
+            self._without.add(campaign.campaign_id)
+            log("forecast.none", campaign_id=str(campaign.campaign_id), reason=str(made))
