@@ -353,12 +353,22 @@ class DialerProcessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsSettings:
-    """Settings of `outdial jobs`; `erasure_secrets` recognize erased phones in imports."""
+    """Settings of `outdial jobs`; `erasure_secrets` recognize erased phones in imports.
+
+    `retry_speed` and `ignore_rules` are those of the dialers whose campaigns are forecast.
+    """
 
     database: DatabaseUrls
     erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
+    retry_speed: float = 1.0
+    ignore_rules: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Read the settings; raises SettingError, which names the missing or invalid one."""
-        return cls(database=DatabaseUrls.from_env(env), erasure_secrets=erasure_secrets(env))
+        return cls(
+            database=DatabaseUrls.from_env(env),
+            erasure_secrets=erasure_secrets(env),
+            retry_speed=retry_speed(env),
+            ignore_rules=ignores_calling_rules(env),
+        )

@@ -47,7 +47,7 @@ MATRIX = {
     # Members come from invitations that they accept.
     "organization_members": Rights("viewer", None, "admin", "viewer", "", ""),
     "invitations": Rights("admin", "admin", None, "admin", "", "", "rid"),
-    "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r"),
+    "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r", jobs="r"),
     "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
@@ -69,7 +69,8 @@ MATRIX = {
     # Written by triggers.
     "opt_out_syncs": Rights("viewer", None, None, None, "ru", ""),
     "opt_out_reads": Rights("viewer", None, None, None, "riu", ""),
-    "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", ""),
+    "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", "", jobs="r"),
+    "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riu"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
@@ -115,6 +116,7 @@ COLUMNS_TO_UPDATE = {
     "pre_dial_hooks": "failures",
     "opt_out_syncs": "tries",
     "opt_out_reads": "next_read_at",
+    "campaign_forecasts": "finished_at",
     "import_chunks": "number",
     "import_refusals": "reason",
     "export_chunks": "number",

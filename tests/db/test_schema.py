@@ -228,6 +228,8 @@ EXECUTE = {
     f"private.opt_outs_to_send({_TIME},integer)": {"outdial_dialer"},
     f"private.opt_out_reads_due({_TIME},integer)": {"outdial_dialer"},
     f"private.import_opt_outs(uuid,uuid,text[],{_TIME},{_TIME})": {"outdial_dialer"},
+    f"private.forecasts_to_make({_TIME},integer)": {"outdial_jobs"},
+    f"private.forecasts_to_compare({_TIME},integer)": {"outdial_jobs"},
     "private.check_paused()": set[str](),
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),
@@ -288,12 +290,15 @@ async def test_on_a_server_that_grants_everything_by_default_the_rights_are_the_
 # The statements as those who run them.
 
 USES_OF_QUERIES = re.compile(r"\b(\w+)\.(\w+)\b")
-USERS = {"dialer": "dialer", "inbox": "webhook", "campaigns": "operator", "jobs": "jobs"}
+# Forecasts are made by the jobs process, the studio and commands.
+USERS = {"dialer": "dialer", "dialer/forecasting": "jobs", "inbox": "webhook", "campaigns": "operator", "jobs": "jobs"}
 
 
 def queries_of(package: str) -> list[QueryFunction]:
     text = "".join(
-        path.read_text() for path in (SOURCE / package).rglob("*.py") if path.stem not in ("replay", "create")
+        path.read_text()
+        for path in (SOURCE / package).rglob("*.py")
+        if path.stem not in ("replay", "create") and (path.parent.name != "forecasting" or "/" in package)
     )
     uses = {(module.removesuffix("_queries"), name) for module, name in USES_OF_QUERIES.findall(text)}
     return [

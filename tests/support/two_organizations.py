@@ -71,6 +71,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "retention_progress",
         "pre_dial_hooks",
         "opt_out_reads",
+        "campaign_forecasts",
     ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
@@ -142,6 +143,10 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "audit_heads": {"position": 1, "hash": b"1" * 32},
         "opt_out_syncs": {"provider_account_id": tenant.provider_account_id, "phone": new_phone(), "do_not_call": True},
         "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
+        "campaign_forecasts": {"id": uuid4(), "campaign_id": filled.fresh.id, "made_at": NOW, "made_for": "request"}
+        | {"contacts": 1, "past_calls": 0}
+        | {f"finish_{part}": NOW for part in ("p10", "p50", "p90")}
+        | {f"{of}_{part}": 1 for of in ("cost_cents", "calls") for part in ("p10", "p50", "p90")},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},

@@ -3,9 +3,11 @@
 from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.clock import SystemClock
 from outdial.db.session import JOB_TIMEOUTS, Database
+from outdial.dialer.forecasting.record import ForecastRecorder
 from outdial.jobs.worker import POOL_SIZE, JobWorker
 from outdial.log import log
 from outdial.process import notify_ready, stop_event
+from outdial.rules.organization import rules_in_use
 from outdial.settings import JobsSettings
 
 
@@ -17,7 +19,10 @@ async def run_jobs(settings: JobsSettings) -> None:
         urls.jobs, application_name="outdial:jobs", max_size=POOL_SIZE, role=role, timeouts=JOB_TIMEOUTS
     ) as database:
         keys = ErasureKeys.of(settings.erasure_secrets)
-        worker = JobWorker(database, SystemClock(), role=role, erasure_keys=keys)
+        clock = SystemClock()
+        rules = rules_in_use(ignored=settings.ignore_rules)
+        forecasts = ForecastRecorder(database, clock, rules=rules, retry_speed=settings.retry_speed)
+        worker = JobWorker(database, clock, role=role, erasure_keys=keys, forecasts=forecasts)
         await worker.start()
         log("jobs.ready")
         notify_ready()

@@ -21,6 +21,8 @@ from outdial.db.errors import DatabaseError, QueueMissing
 from outdial.db.queries import jobs
 from outdial.db.queue import CHANNEL, queue_of
 from outdial.db.session import Database
+from outdial.dialer.forecasting.record import EVERY as FORECASTS_EVERY
+from outdial.dialer.forecasting.record import ForecastRecorder
 from outdial.jobs import data_retention, erasing, retention, screening_retention, sweep
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
@@ -38,7 +40,7 @@ _RECONNECT_DELAY_S: Final = 1.0
 
 
 class JobWorker:
-    """Runs imports and exports, queues lost jobs again, removes expired data, and completes erasures.
+    """Runs imports and exports, queues lost jobs again, removes expired data, completes erasures, makes forecasts.
 
     `database` logs in as outdial_jobs, or as the owner, whose connections assume `role`.
     """
@@ -50,6 +52,7 @@ class JobWorker:
         *,
         role: str | None = None,
         erasure_keys: ErasureKeys | None = None,
+        forecasts: ForecastRecorder | None = None,
         chunk_rows: int = 2_000,
     ) -> None:
         self._database = database
@@ -68,6 +71,7 @@ class JobWorker:
             RepeatingTask("data_retention", self.data_retention, data_retention.EVERY),
             RepeatingTask("erasures", self.erasures, erasing.EVERY),
             RepeatingTask("screening", self.screening, screening_retention.EVERY),
+            *([] if forecasts is None else [RepeatingTask("forecasts", forecasts, FORECASTS_EVERY)]),
         )
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None
