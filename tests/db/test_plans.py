@@ -214,7 +214,8 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "now": LATER,
         "calls_since": LATER - timedelta(days=1),
         "most_calls": 3,
-        "per_place": 10,
+        "ranks": [5] * len(ZONES),
+        "per_lane": 10,
         "limit": 10,
     }
 
@@ -238,7 +239,7 @@ CASES = [
         of_campaign,
         frozenset(
             {
-                "campaign_contacts_places",
+                "campaign_contacts_lanes",
                 "calls_live_phone",
                 "calls_phone",
                 "calls_blocked",
@@ -249,10 +250,10 @@ CASES = [
         ),
         400,
     ),
-    Case(due_contacts.pending_places, "dialer", of_campaign, frozenset({"campaign_contacts_places"}), 10),
+    Case(due_contacts.pending_lanes, "dialer", of_campaign, frozenset({"campaign_contacts_lanes"}), 10),
     Case(accounts.count_live, "dialer", of_campaign, frozenset({"calls_live_account"}), 1600),
     Case(campaign_status.finish_pausing, "dialer", of_campaign, frozenset({"calls_requesting"}), 5),
-    Case(due_contacts.remaining_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_places"}), 2),
+    Case(due_contacts.remaining_contacts, "dialer", of_campaign, frozenset({"campaign_contacts_lanes"}), 2),
     Case(
         call_queries.lock_reported_calls,
         "webhook",
@@ -318,7 +319,7 @@ async def test_the_last_claim_of_a_campaign_does_not_scan_completed_contacts(
     async with asking(filled, "dialer") as connection:
         # The statistics still say that nearly all of them are pending.
         await connection.execute("update campaign_contacts set status = 'completed' where status = 'pending'")
-        for statement in (due_contacts.pending_places, due_contacts.remaining_contacts):
+        for statement in (due_contacts.pending_lanes, due_contacts.remaining_contacts):
             plan = await explain(connection, sql_of(statement), [filled.campaign.id], generic=False)
             assert sum(scan.rows for scan in scans(plan)) == 0, statement.__name__
 

@@ -227,6 +227,6 @@ async def test_pending_places_are_counted_up_to_a_limit(filled: Filled, generic:
         found = list(scans(await explain(connection, sql_of(statement), arguments, generic=generic)))
 
     assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
-    assert {scan.index for scan in found if scan.table == "campaign_contacts"} == {"campaign_contacts_places"}
+    assert {scan.index for scan in found if scan.table == "campaign_contacts"} == {"campaign_contacts_lanes"}
     assert max(row["contacts"] for row in places) == 100
     assert sum(scan.rows for scan in found if scan.table in BIG) <= 102 * len(places), found

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from math import ceil
 from types import MappingProxyType
 from typing import Final, assert_never
 from uuid import UUID
@@ -28,6 +27,7 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.invariants import check_claim
+from outdial.dialer.ordering.lanes import due_lanes, first_due_by_place, lane_place, per_lane
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import (
     DeferredContact,
@@ -59,8 +59,6 @@ DEADLINE_MARGIN: Final = timedelta(seconds=5)
 """A request may be outstanding this much longer than its timeout: the time between its slot and its first byte."""
 LOCKED_ELSEWHERE: Final = timedelta(milliseconds=200)
 """Delay before the next claim when another transaction holds all due contacts."""
-MIN_PER_PLACE: Final = 10
-"""A claim reads at least so many due contacts of each place, where it takes as many."""
 SKIP_PORTION: Final = 5_000
 """Contacts that one claim skips, because a million in one statement would hold their locks for tens of seconds."""
 
@@ -172,9 +170,9 @@ class Claimer:
         campaign = await batches.lock_campaign(connection, campaign_id=campaign_id)
         if campaign is None:
             return NotClaimable()
-        pending = await due_contacts.pending_places(connection, campaign_id=campaign_id)
-        if pending:
-            return await self._claim_places(connection, campaign, pending, now)
+        lanes = await due_contacts.pending_lanes(connection, campaign_id=campaign_id)
+        if lanes:
+            return await self._claim_lanes(connection, campaign, lanes, now)
         contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
@@ -183,11 +181,11 @@ class Claimer:
         await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
         return Completed()
 
-    async def _claim_places(
+    async def _claim_lanes(
         self,
         connection: Connection,
         campaign: batches.LockedCampaign,
-        pending: Sequence[due_contacts.PendingPlace],
+        lanes: Sequence[due_contacts.PendingLane],
         now: datetime,
     ) -> Claimed:
         """Skip the places that never open, and claim for the open ones as far as the account's limits allow."""
@@ -198,11 +196,11 @@ class Claimer:
         hours = campaign_hours(campaign.calling_hours, campaign.purpose, rules)
         facts = [
             PlaceFacts(
-                place=(place := Place(row.zone_key, row.jurisdiction_key)),
-                first_due_at=row.first_due_at,
+                place=place,
+                first_due_at=first_due_at,
                 is_screened=not missing_lists(required, stored, place.jurisdictions, today),
             )
-            for row in pending
+            for place, first_due_at in first_due_by_place(lanes).items()
         ]
         places = admit_places(hours, facts, now)
         wait = places.next_wait or Wait(reason=WaitReason.RETRY_DUE, until=now)
@@ -223,7 +221,8 @@ class Claimer:
         lock = await self._lock_account(connection, campaign, hours, now)
         if isinstance(lock, Wait):
             return await self._wait(connection, campaign.id, lock, now)
-        return await self._take(connection, lock, places.open, screening_of(campaign, lists), now)
+        due = due_lanes(lanes, set(places.open), now)
+        return await self._take(connection, lock, due, screening_of(campaign, lists), now)
 
     async def _wait(self, connection: Connection, campaign_id: UUID, wait: Wait, now: datetime) -> Claimed:
         latest = now + self._settings.safety_interval
@@ -262,9 +261,15 @@ class Claimer:
                 assert_never(never)
 
     async def _take(
-        self, connection: Connection, lock: ClaimLock, places: Sequence[Place], screening: Screening, now: datetime
+        self,
+        connection: Connection,
+        lock: ClaimLock,
+        lanes: Sequence[due_contacts.PendingLane],
+        screening: Screening,
+        now: datetime,
     ) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
+        places = {lane_place(lane) for lane in lanes}
         capping = capping_rules(lock.hours, places, now)
         caps = [rule.cap for rules in capping.values() for rule in rules if rule.cap is not None]
         due = await due_contacts.due_contacts(
@@ -273,17 +278,18 @@ class Claimer:
             organization_id=lock.campaign.organization_id,
             scopes=scopes_of(screening.purpose),
             from_number=lock.campaign.from_number,
-            zone_keys=[place.zone_key for place in places],
-            jurisdiction_keys=[place.jurisdiction_key for place in places],
+            zone_keys=[lane.zone_key for lane in lanes],
+            jurisdiction_keys=[lane.jurisdiction_key for lane in lanes],
+            ranks=[lane.rank for lane in lanes],
             now=now,
             # The longest period of a cap, and as many calls as the highest cap allows: one probe for each contact.
             calls_since=now - max([DAY, *(cap.period for cap in caps)]),
             most_calls=max([lock.counts.daily_call_cap, *(cap.count for cap in caps)]),
-            per_place=_per_place(len(lock.starts), len(places)),
+            per_lane=per_lane(len(lock.starts), len(lanes)),
             limit=len(lock.starts),
         )
         # The lock returns rows as they are now. A contact that has moved since the statement began stays pending.
-        due = [contact for contact in due if place_of(contact) in set(places)]
+        due = [contact for contact in due if place_of(contact) in places]
         contacts = admit_contacts(
             due,
             screening,
@@ -392,15 +398,6 @@ class Claimer:
         refused = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id not in made]
         await _defer(connection, [live_elsewhere(contact_id, now) for contact_id in refused], now)
         return [call for call in calls if call.id in made]
-
-
-def _per_place(starts: int, places: int) -> int:
-    """Return how many contacts of each place a claim reads.
-
-    With 51 places it would otherwise read 51 times as many rows as it takes. Four times the equal share is enough for a
-    full claim unless less than a quarter of the places have so many contacts due, and those with few are soon served.
-    """
-    return min(starts, max(MIN_PER_PLACE, ceil(4 * starts / places)))
 
 
 def _by_reason(never_open: Mapping[Place, Skip]) -> dict[str, list[Place]]:

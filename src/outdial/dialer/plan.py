@@ -1,6 +1,6 @@
 """Plans the calls of a claim before anything is written: the contacts to call, their requests, their decisions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -97,7 +97,7 @@ def place_of(contact: DueContact | RepeatFacts) -> Place:
     return Place(contact.zone_key, contact.jurisdiction_key)
 
 
-def capping_rules(hours: CampaignHours, places: Sequence[Place], now: datetime) -> dict[Place, list[CallingRule]]:
+def capping_rules(hours: CampaignHours, places: Collection[Place], now: datetime) -> dict[Place, list[CallingRule]]:
     """Return the rules with a cap that are in force in each place."""
     return {place: [rule for rule in hours.at(place).rules_at(now) if rule.cap is not None] for place in places}
 

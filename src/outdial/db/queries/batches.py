@@ -141,19 +141,23 @@ cross join lateral (
   ) c
 ) live
 cross join lateral (
-  with recursive places as (
-    (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+  with recursive lanes as (
+    (select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
       where cc.campaign_id = m.id and cc.status = 'pending' and m.status = 'active'
-      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
+      order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1)
     union all
-    select n.zone_key, n.jurisdiction_key, n.next_attempt_at, n.status_reason
-    from places p
+    select n.zone_key, n.jurisdiction_key, n.rank, n.next_attempt_at, n.status_reason
+    from lanes l
     cross join lateral (
-      select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
+      select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at, cc.status_reason from campaign_contacts cc
       where cc.campaign_id = m.id and cc.status = 'pending'
-        and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
-      order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
+        and (cc.zone_key, cc.jurisdiction_key, cc.rank) > (l.zone_key, l.jurisdiction_key, l.rank)
+      order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1
     ) n
+  ), places as (
+    select distinct on (zone_key, jurisdiction_key) zone_key, jurisdiction_key, next_attempt_at, status_reason
+    from lanes
+    order by zone_key, jurisdiction_key, next_attempt_at
   )
   select coalesce(array_agg(zone_key), '{}') as zone_keys,
     coalesce(array_agg(jurisdiction_key), '{}') as jurisdiction_keys,

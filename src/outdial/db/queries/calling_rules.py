@@ -223,7 +223,7 @@ select p.zone_key, p.jurisdiction_key, (
     select from campaign_contacts cc
     where cc.campaign_id = $1 and cc.status = 'pending' and cc.zone_key = p.zone_key
       and cc.jurisdiction_key = p.jurisdiction_key
-    order by cc.next_attempt_at
+    order by cc.rank, cc.next_attempt_at
     limit $3
   ) c
 ) as contacts

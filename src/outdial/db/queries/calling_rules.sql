@@ -98,7 +98,7 @@ select p.zone_key, p.jurisdiction_key, (
     where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
       and cc.jurisdiction_key = p.jurisdiction_key
     -- In the order of the index: Postgres would rather scan the table until it has found enough.
-    order by cc.next_attempt_at
+    order by cc.rank, cc.next_attempt_at
     limit :most
   ) c
 ) as contacts

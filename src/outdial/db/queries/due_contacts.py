@@ -13,15 +13,16 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PendingPlace:
-    """A place with pending contacts, and when the first of them is due."""
+class PendingLane:
+    """A lane: the pending contacts of one place and rank, and when the first of them is due."""
 
     zone_key: str
     jurisdiction_key: str
+    rank: int
     first_due_at: datetime
 
 
-_pending_place = row_builder(PendingPlace)
+_pending_lane = row_builder(PendingLane)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,67 +64,67 @@ class RemainingContacts:
 
 _remaining_contacts = row_builder(RemainingContacts)
 
-_PENDING_PLACES = """\
-with recursive places as (
-  (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+_PENDING_LANES = """\
+with recursive lanes as (
+  (select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = $1 and cc.status = 'pending'
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1)
   union all
-  select n.zone_key, n.jurisdiction_key, n.next_attempt_at
-  from places p
+  select n.zone_key, n.jurisdiction_key, n.rank, n.next_attempt_at
+  from lanes l
   cross join lateral (
-    select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+    select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = $1 and cc.status = 'pending'
-      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
+      and (cc.zone_key, cc.jurisdiction_key, cc.rank) > (l.zone_key, l.jurisdiction_key, l.rank)
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1
   ) n
 )
-select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
+select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from lanes;
 """
 
 
-async def pending_places(connection: Connection, *, campaign_id: UUID) -> list[PendingPlace]:
-    """List the places of pending contacts with their first due time.
+async def pending_lanes(connection: Connection, *, campaign_id: UUID) -> list[PendingLane]:
+    """List the lanes of pending contacts with their first due time.
 
-    It takes one index probe per place, not a scan of all contacts.
+    It takes one index probe per lane, not a scan of all contacts.
     """
-    return [_pending_place(record) for record in await connection.fetch(_PENDING_PLACES, campaign_id)]
+    return [_pending_lane(record) for record in await connection.fetch(_PENDING_LANES, campaign_id)]
 
 
 _DUE_CONTACTS = """\
 with candidates as (
   select d.id
-  from unnest($1::text[], $2::text[]) as p (zone_key, jurisdiction_key)
+  from unnest($1::text[], $2::text[], $3::smallint[]) as l (zone_key, jurisdiction_key, rank)
   cross join lateral (
-    select cc.id, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = $3 and cc.status = 'pending' and cc.zone_key = p.zone_key
-      and cc.jurisdiction_key = p.jurisdiction_key and cc.next_attempt_at <= $4
+    select cc.id, cc.rank, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = $4 and cc.status = 'pending' and cc.zone_key = l.zone_key
+      and cc.jurisdiction_key = l.jurisdiction_key and cc.rank = l.rank and cc.next_attempt_at <= $5
     order by cc.next_attempt_at
-    limit $5
+    limit $6
   ) d
-  order by d.next_attempt_at
-  limit $6
+  order by d.rank, d.next_attempt_at
+  limit $7
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = $7 and d.phone = cc.phone
-    and d.purpose = any ($8::text[]) limit 1) is not null as do_not_call,
-  coalesce((select c.basis from consents c where c.organization_id = $7 and c.phone = cc.phone
-    and c.basis in ('written', 'express') and c.scope = any ($8::text[]) and c.revoked_at is null
+  (select true from do_not_call d where d.organization_id = $8 and d.phone = cc.phone
+    and d.purpose = any ($9::text[]) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = $8 and c.phone = cc.phone
+    and c.basis in ('written', 'express') and c.scope = any ($9::text[]) and c.revoked_at is null
     and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
-      and r.basis = 'none' and r.scope = any ($8::text[]) and r.given_at >= c.given_at)
+      and r.basis = 'none' and r.scope = any ($9::text[]) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
-  array(select n.list_id from screened_numbers n where n.organization_id = $7 and n.phone = cc.phone)
+  array(select n.list_id from screened_numbers n where n.organization_id = $8 and n.phone = cc.phone)
     as listed_on,
-  (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
+  (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
-  or (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
+  or (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
-  (select true from calls c where c.organization_id = $7 and c.phone = cc.phone
-    and c.from_number = $9 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
-  array(select c.requested_at from calls c where c.organization_id = $7 and c.phone = cc.phone
-    and c.requested_at > $10 and c.status not in ('refused', 'released')
-    order by c.requested_at desc limit $11) as recent_calls
+  (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
+    and c.from_number = $10 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select c.requested_at from calls c where c.organization_id = $8 and c.phone = cc.phone
+    and c.requested_at > $11 and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit $12) as recent_calls
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'
@@ -136,9 +137,10 @@ async def due_contacts(
     *,
     zone_keys: Sequence[str],
     jurisdiction_keys: Sequence[str],
+    ranks: Sequence[int],
     campaign_id: UUID,
     now: datetime,
-    per_place: int,
+    per_lane: int,
     limit: int,
     organization_id: UUID,
     scopes: Sequence[str],
@@ -146,8 +148,8 @@ async def due_contacts(
     calls_since: datetime,
     most_calls: int,
 ) -> list[DueContact]:
-    """Lock due contacts in open places, longest due first and at most :per_place of each, with what decides whether
-    each may be called now.
+    """Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what
+    decides whether each may be called now.
 
     The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or its whole do-
     not-call list. After a later refusal for the purpose, a consent for any holds for other purposes only.
@@ -158,9 +160,10 @@ async def due_contacts(
             _DUE_CONTACTS,
             zone_keys,
             jurisdiction_keys,
+            ranks,
             campaign_id,
             now,
-            per_place,
+            per_lane,
             limit,
             organization_id,
             scopes,
@@ -265,7 +268,7 @@ async def cancel_pending_contacts(connection: Connection, *, now: datetime, camp
 _REMAINING_CONTACTS = """\
 select
   (select true from campaign_contacts cc where cc.campaign_id = $1 and cc.status = 'pending'
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1) is not null as pending,
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1) is not null as pending,
   exists (select from campaign_contacts cc where cc.campaign_id = $1 and cc.status = 'calling') as calling;
 """
 

@@ -1,44 +1,45 @@
 -- Pending contacts of one campaign: which are due, and what a claim makes of them.
 
--- name: pending_places
--- returns: list[PendingPlace]
--- row: A place with pending contacts, and when the first of them is due.
--- List the places of pending contacts with their first due time. It takes one index probe per place, not a scan of all
+-- name: pending_lanes
+-- returns: list[PendingLane]
+-- row: A lane: the pending contacts of one place and rank, and when the first of them is due.
+-- List the lanes of pending contacts with their first due time. It takes one index probe per lane, not a scan of all
 -- contacts.
-with recursive places as (
-  (select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+with recursive lanes as (
+  (select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = :campaign_id and cc.status = 'pending'
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1)
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1)
   union all
-  select n.zone_key, n.jurisdiction_key, n.next_attempt_at
-  from places p
+  select n.zone_key, n.jurisdiction_key, n.rank, n.next_attempt_at
+  from lanes l
   cross join lateral (
-    select cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at from campaign_contacts cc
+    select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at from campaign_contacts cc
     where cc.campaign_id = :campaign_id and cc.status = 'pending'
-      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1
+      and (cc.zone_key, cc.jurisdiction_key, cc.rank) > (l.zone_key, l.jurisdiction_key, l.rank)
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1
   ) n
 )
-select zone_key, jurisdiction_key, next_attempt_at as first_due_at from places;
+select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from lanes;
 
 -- name: due_contacts
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
 -- null: name, email, company, external_id
--- Lock due contacts in open places, longest due first and at most :per_place of each, with what decides whether each may
--- be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the organization, or
--- its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other purposes only.
+-- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
+-- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
+-- organization, or its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other
+-- purposes only.
 with candidates as (
   select d.id
-  from unnest(:zone_keys::text[], :jurisdiction_keys::text[]) as p (zone_key, jurisdiction_key)
+  from unnest(:zone_keys::text[], :jurisdiction_keys::text[], :ranks::smallint[]) as l (zone_key, jurisdiction_key, rank)
   cross join lateral (
-    select cc.id, cc.next_attempt_at from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
-      and cc.jurisdiction_key = p.jurisdiction_key and cc.next_attempt_at <= :now
+    select cc.id, cc.rank, cc.next_attempt_at from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = l.zone_key
+      and cc.jurisdiction_key = l.jurisdiction_key and cc.rank = l.rank and cc.next_attempt_at <= :now
     order by cc.next_attempt_at
-    limit :per_place
+    limit :per_lane
   ) d
-  order by d.next_attempt_at
+  order by d.rank, d.next_attempt_at
   limit :limit
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
@@ -114,5 +115,5 @@ where id in (
 -- Old statistics would make Postgres read all contacts otherwise.
 select
   (select true from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'pending'
-    order by cc.zone_key, cc.jurisdiction_key, cc.next_attempt_at limit 1) is not null as pending,
+    order by cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at limit 1) is not null as pending,
   exists (select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.status = 'calling') as calling;
