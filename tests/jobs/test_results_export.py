@@ -60,6 +60,7 @@ async def campaign(connection: asyncpg.Connection) -> Campaign:
         attempts=2,
         call_count=3,
         last_outcome="no_answer",
+        callback_at=NOW + timedelta(days=1),
         variables=json.dumps(variables),
     )
     analysis = {
@@ -157,6 +158,8 @@ async def test_results_have_one_row_per_contact_with_its_last_call_and_its_last_
         "result_duration_ms": "0",
         "result_talk_ms": "61000",
         "result_cost_cents": "13.5000",
+        "result_callback_at": "2026-03-11T13:00:00-04:00",
+        "result_voicemail_left_at": "",
         "result_summary": "Wants a call\ntomorrow",
         "result_sentiment": "Positive",
         "result_success": "true",

@@ -58,6 +58,8 @@ class ResultColumns:
             row.duration_ms,
             row.talk_ms,
             row.cost_cents,
+            row.callback_at,
+            row.voicemail_left_at,
             row.summary,
             row.sentiment,
             _SUCCESS.get(row.success or "", row.success),

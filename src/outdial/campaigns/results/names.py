@@ -16,6 +16,8 @@ RESULT_COLUMNS: Final = (
     "result_duration_ms",
     "result_talk_ms",
     "result_cost_cents",
+    "result_callback_at",
+    "result_voicemail_left_at",
     "result_summary",
     "result_sentiment",
     "result_success",

@@ -36,6 +36,8 @@ class ContactResult:
     duration_ms: int | None
     talk_ms: int | None
     cost_cents: Decimal | None
+    callback_at: datetime | None
+    voicemail_left_at: datetime | None
     summary: str | None
     sentiment: str | None
     success: str | None
@@ -50,7 +52,7 @@ _contact_result = row_builder(ContactResult)
 _STREAM_RESULTS = """\
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.country, k.region, k.postal_code, k.timezone,
   cc.status, cc.status_reason as reason, cc.attempts, cc.call_count as calls, cc.last_outcome,
-  l.requested_at as last_call_at, l.duration_ms, t.talk_ms, t.cost_cents,
+  l.requested_at as last_call_at, l.duration_ms, t.talk_ms, t.cost_cents, cc.callback_at, cc.voicemail_left_at,
   s.analysis ->> 'call_summary' as summary, s.analysis ->> 'user_sentiment' as sentiment,
   s.analysis ->> 'call_successful' as success, (s.analysis -> 'custom_analysis_data')::text as custom_analysis,
   case when $1 then s.transcript end as transcript,

@@ -4,8 +4,8 @@
 -- returns: AsyncIterator[ContactResult]
 -- row: A contact of a campaign with its result. Variables and the custom analysis are JSON text.
 -- null: name, email, company, notes, external_id, country, region, postal_code, timezone, reason, last_outcome,
--- null: last_call_at, duration_ms, talk_ms, cost_cents, summary, sentiment, success, custom_analysis, transcript,
--- null: recording_url, :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name,
+-- null: last_call_at, duration_ms, talk_ms, cost_cents, callback_at, voicemail_left_at, summary, sentiment, success,
+-- null: custom_analysis, transcript, recording_url, :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name,
 -- null: :external_id, :text, :digits
 -- plan: custom
 -- Stream the selected contacts of a campaign in the order of its list, without erased ones. Outcome, time and duration
@@ -13,7 +13,7 @@
 -- those of the last call with a summary, because a later call without an answer has none.
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.country, k.region, k.postal_code, k.timezone,
   cc.status, cc.status_reason as reason, cc.attempts, cc.call_count as calls, cc.last_outcome,
-  l.requested_at as last_call_at, l.duration_ms, t.talk_ms, t.cost_cents,
+  l.requested_at as last_call_at, l.duration_ms, t.talk_ms, t.cost_cents, cc.callback_at, cc.voicemail_left_at,
   s.analysis ->> 'call_summary' as summary, s.analysis ->> 'user_sentiment' as sentiment,
   s.analysis ->> 'call_successful' as success, (s.analysis -> 'custom_analysis_data')::text as custom_analysis,
   case when :with_transcript then s.transcript end as transcript,
