@@ -16,12 +16,13 @@ import msgspec
 
 from outdial.domain.calling_hours import CallingHours, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
+from outdial.domain.contact import NO_NUMBER_FREE, OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
 from outdial.domain.permission.screening import MissingList
 from outdial.domain.place import Place
+from outdial.domain.policies.number_pool import NumbersBusy
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import (
     CallingRule,
@@ -61,6 +62,7 @@ class WaitReason(StrEnum):
     SHARE_TAKEN = "share_taken"
     PACING = "pacing"
     PRE_DIAL_HOOK = "pre_dial_hook"
+    NUMBERS = "numbers"
 
 
 class SkipReason(StrEnum):
@@ -137,6 +139,7 @@ class LimitFacts:
 
     `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
     `hook_retry_at` is when the next request is due. Starts lie at least `hook_time` ahead, so that it can respond.
+    `numbers_busy` is set for readers while no caller number is free; a claim asks its number pool after this.
     """
 
     concurrency_limit: int
@@ -147,6 +150,7 @@ class LimitFacts:
     batch_size: int
     sharers: int
     pace: Pace
+    numbers_busy: NumbersBusy | None = None
     hook_retry_at: datetime | None = None
     hook_time: timedelta = timedelta()
 
@@ -322,6 +326,8 @@ def admit_place(hours: CampaignHours, facts: PlaceFacts, now: datetime) -> Admis
 def _due_reason(status_reason: str) -> WaitReason:
     if status_reason.endswith(OVER_DAILY_CAP):
         return WaitReason.DAILY_CAP
+    if status_reason == NO_NUMBER_FREE:
+        return WaitReason.NUMBERS
     return WaitReason.RULE_CAP if status_reason.startswith(OVER_RULE_CAP) else WaitReason.RETRY_DUE
 
 
@@ -388,6 +394,8 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
     pace = recovered(limits.pace, now)
     earliest = now + limits.hook_time
     starts = start_slots(pace, earliest, free if limits.hook_retry_at is None else min(free, 1), horizon)
+    if starts and limits.numbers_busy is not None:
+        return Wait(reason=WaitReason.NUMBERS, until=limits.numbers_busy.until)
     if not starts:
         return Wait(reason=WaitReason.PACING, until=next_claim_at(pace, earliest, horizon) - limits.hook_time)
     return Admit(starts=starts)

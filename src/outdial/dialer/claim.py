@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.invariants import check_claim
+from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
 from outdial.dialer.ordering.lanes import due_lanes, first_due_by_place, lane_place, per_lane
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import (
@@ -49,6 +50,7 @@ from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, s
 from outdial.domain.permission.consent import scopes_of
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
+from outdial.domain.policies.number_pool import ChosenNumber, NumberPool
 from outdial.domain.purpose import ListKind
 from outdial.domain.rule_parsing import rule_document
 from outdial.domain.rules import CallingRule, RuleBook
@@ -79,6 +81,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.PACING: "pacing",
         WaitReason.NOT_SCREENED: "screening",
         WaitReason.PRE_DIAL_HOOK: "pre_dial_hook",
+        WaitReason.NUMBERS: WAITING_FOR_NUMBERS,
     }
 )
 
@@ -129,6 +132,7 @@ class ClaimLock:
     counts: accounts.LiveCounts
     limits: LimitFacts
     pace: Pace
+    pool: NumberPool
     starts: Sequence[datetime]
 
 
@@ -246,6 +250,10 @@ class Claimer:
         limits = limits_of(campaign, account, counts)
         match admit_account(limits, now, self._settings.claim_horizon):
             case Admit(starts=starts):
+                pool = await lock_pool(connection, campaign, now)
+                busy = pool.wait()
+                if busy is not None:
+                    return Wait(reason=WaitReason.NUMBERS, until=busy.until)
                 return ClaimLock(
                     campaign=campaign,
                     hours=hours,
@@ -253,7 +261,8 @@ class Claimer:
                     counts=counts,
                     limits=limits,
                     pace=recovered(limits.pace, now),
-                    starts=starts,
+                    pool=pool,
+                    starts=starts[: pool.room()],
                 )
             case Wait() as wait:
                 return wait
@@ -277,7 +286,7 @@ class Claimer:
             campaign_id=lock.campaign.id,
             organization_id=lock.campaign.organization_id,
             scopes=scopes_of(screening.purpose),
-            from_number=lock.campaign.from_number,
+            caller_numbers=lock.campaign.caller_numbers,
             zone_keys=[lane.zone_key for lane in lanes],
             jurisdiction_keys=[lane.jurisdiction_key for lane in lanes],
             ranks=[lane.rank for lane in lanes],
@@ -296,13 +305,14 @@ class Claimer:
             max_attempts=lock.campaign.max_attempts,
             daily_call_cap=lock.counts.daily_call_cap,
             capping=capping,
+            pool=lock.pool,
             now=now,
         )
         for reason, ids in contacts.skipped.items():
             await due_contacts.skip_contacts(connection, ids=ids, reason=reason, now=now)
         calls = []
         if contacts.callable:
-            calls = await self._insert(connection, lock, contacts.callable, screening, now)
+            calls = await self._insert(connection, lock, contacts.callable, contacts.numbers, screening, now)
         copied = await self._copy_rules(connection, lock, calls, now)
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
@@ -345,6 +355,7 @@ class Claimer:
         connection: Connection,
         lock: ClaimLock,
         contacts: list[due_contacts.DueContact],
+        numbers: Mapping[UUID, ChosenNumber],
         screening: Screening,
         now: datetime,
     ) -> list[PlannedCall]:
@@ -359,6 +370,7 @@ class Claimer:
                 campaign,
                 lock.account,
                 contact,
+                from_number=numbers[contact.id].phone,
                 encode_request=self._provider.encode_request,
                 window=lock.hours.at(place_of(contact)),
                 start_at=start_at,
@@ -376,7 +388,7 @@ class Claimer:
             organization_id=campaign.organization_id,
             campaign_id=campaign.id,
             provider_account_id=lock.account.id,
-            from_number=campaign.from_number,
+            from_numbers=[numbers[contact.id].phone for contact in contacts],
             ids=[call.id for call in calls],
             campaign_contact_ids=[contact.id for contact in contacts],
             contact_ids=[contact.contact_id for contact in contacts],
@@ -384,7 +396,9 @@ class Claimer:
             phones=[contact.phone for contact in contacts],
             requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(decide(contact=contact, window=call.window, start_at=call.start_at))
+                encode_json(
+                    decide(contact=contact, number=numbers[contact.id], window=call.window, start_at=call.start_at)
+                )
                 for contact, call in zip(contacts, calls, strict=True)
             ],
             start_ats=[call.start_at for call in calls],

@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     admit_place,
     campaign_hours,
 )
+from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, read_pool
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import HOOK_TIME
 from outdial.dialer.screening import screening_lists
@@ -185,6 +186,9 @@ async def examine(
                 batch_size=row.batch_size,
                 sharers=row.sharers,
                 pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+                numbers_busy=(
+                    (await read_pool(connection, row, now)).wait() if row.waiting_for == WAITING_FOR_NUMBERS else None
+                ),
                 hook_retry_at=row.hook_retry_at,
                 hook_time=HOOK_TIME if row.has_hook else timedelta(),
             ),
@@ -330,6 +334,11 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return _SENTENCES[reason].format(at=at)
         case WaitReason.CAMPAIGN_FULL | WaitReason.ACCOUNT_FULL | WaitReason.SHARE_TAKEN | WaitReason.PACING:
             return _limit_sentence(reason, facts.campaign.limits, at)
+        case WaitReason.NUMBERS:
+            busy = facts.campaign.limits.numbers_busy
+            # Without it, some contacts wait for another number than the free ones, from which they were blocked.
+            others = f"Pending contacts wait for another caller number; the first call may start {at}"
+            return others if busy is None else busy.sentence(at)
         case _:
             return _permission_sentence(reason, diagnosis, at)
 

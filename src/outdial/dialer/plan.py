@@ -29,13 +29,14 @@ from outdial.dialer.admission import (
 from outdial.dialer.screening import Screening
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
+from outdial.domain.contact import NO_NUMBER_FREE, OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
+from outdial.domain.policies.number_pool import ChosenNumber, NumberPool, NumbersBusy
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
 from outdial.pre_dial.client import TIMEOUT_S
 from outdial.provider import CallRequest
@@ -44,6 +45,9 @@ ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"
 HOOK_TIME: Final = timedelta(seconds=TIMEOUT_S) + timedelta(milliseconds=250)
 """Time between a claim and its first start where the organization has a pre-dial hook: its response and its storage."""
 CALLER_BLOCKED: Final = "an earlier call from this caller number was marked as spam or blocked by the network"
+EVERY_CALLER_BLOCKED: Final = (
+    "earlier calls from each caller number of the campaign were marked as spam or blocked by the network"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +89,13 @@ class DeferredContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactAdmissions:
-    """Due contacts by what may be done with them now; the ids of skipped ones by reason."""
+    """Due contacts by what may be done with them now; the ids of skipped ones by reason.
+
+    `numbers` are the caller numbers of the callable ones, by their ids.
+    """
 
     callable: list[DueContact]
+    numbers: Mapping[UUID, ChosenNumber]
     skipped: Mapping[str, list[UUID]]
     deferred: list[DeferredContact]
 
@@ -109,6 +117,7 @@ def contact_facts(
     max_attempts: int,
     daily_call_cap: int,
     capping_rules: Sequence[CallingRule],
+    caller_blocked: bool,
 ) -> ContactFacts:
     """Gather all that decides whether a contact may be called, in a claim or for a repeated request."""
     return ContactFacts(
@@ -118,7 +127,7 @@ def contact_facts(
         attempts=contact.attempts,
         max_attempts=max_attempts,
         live=contact.live,
-        caller_blocked=contact.caller_blocked,
+        caller_blocked=caller_blocked,
         recent_calls=contact.recent_calls,
         daily_call_cap=daily_call_cap,
         capping_rules=capping_rules,
@@ -132,13 +141,15 @@ def admit_contacts(
     max_attempts: int,
     daily_call_cap: int,
     capping: Mapping[Place, Sequence[CallingRule]],
+    pool: NumberPool,
     now: datetime,
 ) -> ContactAdmissions:
-    """Decide for each due contact whether it is called now, later or not at all.
+    """Decide for each due contact whether it is called now, from which number, later or not at all.
 
     `capping` has the rules with a cap of each place.
     """
     callable_: list[DueContact] = []
+    numbers: dict[UUID, ChosenNumber] = {}
     skipped: dict[str, list[UUID]] = {}
     deferred: list[DeferredContact] = []
     for contact in contacts:
@@ -148,27 +159,43 @@ def admit_contacts(
             max_attempts=max_attempts,
             daily_call_cap=daily_call_cap,
             capping_rules=capping.get(place_of(contact), ()),
+            caller_blocked=pool.phones <= frozenset(contact.blocked_numbers),
         )
         match admit_contact(facts, now):
             case Admit():
-                callable_.append(contact)
+                match _number_for(contact, pool):
+                    case ChosenNumber() as number:
+                        callable_.append(contact)
+                        numbers[contact.id] = number
+                    case NumbersBusy(until=until):
+                        deferred.append(
+                            DeferredContact(id=contact.id, until=until or now + LIVE_ELSEWHERE, reason=NO_NUMBER_FREE)
+                        )
+                    case never:
+                        assert_never(never)
             case Skip(reason=SkipReason.LISTED) if (listed := screening.list_with(contact)) is not None:
                 skipped.setdefault(listed_on(listed.name, listed.registry_date), []).append(contact.id)
             case Skip(reason=reason):
-                skipped.setdefault(_skip_reason(reason, facts, screening), []).append(contact.id)
+                skipped.setdefault(_skip_reason(reason, facts, screening, pool), []).append(contact.id)
             case Wait() as wait:
                 deferred.append(_deferred(contact.id, wait, daily_call_cap, now))
             case never:
                 assert_never(never)
-    return ContactAdmissions(callable=callable_, skipped=skipped, deferred=deferred)
+    return ContactAdmissions(callable=callable_, numbers=numbers, skipped=skipped, deferred=deferred)
 
 
-def _skip_reason(reason: SkipReason, facts: ContactFacts, screening: Screening) -> str:
+def _number_for(contact: DueContact, pool: NumberPool) -> ChosenNumber | NumbersBusy:
+    return pool.choose(
+        contact.phone, place_of(contact).jurisdictions, last=contact.last_number, avoid=contact.blocked_numbers
+    )
+
+
+def _skip_reason(reason: SkipReason, facts: ContactFacts, screening: Screening, pool: NumberPool) -> str:
     match reason:
         case SkipReason.ATTEMPTS_USED:
             return f"{facts.attempts} attempts were made; the campaign allows {facts.max_attempts}"
         case SkipReason.CALLER_BLOCKED:
-            return CALLER_BLOCKED
+            return CALLER_BLOCKED if len(pool.phones) == 1 else EVERY_CALLER_BLOCKED
         case SkipReason.NO_CONSENT:
             return no_consent(screening.consent_required, screening.purpose)
         case _:
@@ -216,6 +243,7 @@ def plan_call(
     account: LockedAccount,
     contact: DueContact,
     *,
+    from_number: str,
     encode_request: Callable[[CallRequest], bytes],
     window: EffectiveWindow,
     start_at: datetime,
@@ -229,7 +257,7 @@ def plan_call(
         call_id=call_id,
         campaign_id=campaign.id,
         to_number=contact.phone,
-        from_number=campaign.from_number,
+        from_number=from_number,
         agent_id=campaign.retell_agent_id,
         dynamic_variables=dynamic_variables(campaign, contact, start_at),
     )
@@ -279,6 +307,7 @@ def decision(
     account: LockedAccount,
     counts: LiveCounts,
     contact: DueContact,
+    number: ChosenNumber,
     screening: Screening,
     rules: RuleBook,
     window: EffectiveWindow,
@@ -287,7 +316,7 @@ def decision(
     """Return the record of why this call was allowed, as `calls.decision` stores it.
 
     `rule_ids` are the rules in force in the contact's place, and `pack_date` the date of the pack that they are from;
-    null where calling rules are ignored.
+    null where calling rules are ignored. `number_choice` is a NumberChoice.
     """
     return {
         "zone_key": contact.zone_key,
@@ -310,6 +339,7 @@ def decision(
         "live_calls": counts.account_live,
         "concurrency_limit": account.concurrency_limit,
         "reserved_inbound": account.reserved_inbound,
+        "number_choice": number.reason,
     }
 
 

@@ -41,5 +41,6 @@ async def window_to_repeat(
         max_attempts=facts.max_attempts,
         daily_call_cap=facts.daily_call_cap,
         capping_rules=capping_rules(hours, [place], now)[place],
+        caller_blocked=facts.caller_blocked,
     )
     return window if isinstance(admit_contact(contact, now), Admit) else None

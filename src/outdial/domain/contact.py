@@ -81,6 +81,9 @@ OVER_DAILY_CAP: Final = "calls in 24 hours, the organization's cap"
 # The start of the status_reason of a contact that waits because its phone has reached the cap of a calling rule.
 OVER_RULE_CAP: Final = "limit of a calling rule: "
 
+# The status_reason of a contact that waits because none of the numbers that may call it is free.
+NO_NUMBER_FREE: Final = "waits for a caller number"
+
 
 def rank_of(priority: int) -> int:
     """Return the rank of a contact with a priority from 1 to 9: of two due contacts, the lower rank is called first."""

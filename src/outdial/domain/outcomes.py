@@ -42,7 +42,8 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"
     """Marked as spam, or refused by the network: usually because of the caller number, not the contact.
 
-    No attempt is charged, and the contact is not called from this number again.
+    No attempt is charged, and the contact is not called from this number again. It goes on with another number of the
+    campaign, or waits for a member where there is none.
     """
     PROVIDER_FAULT = "provider_fault"
     NO_CAPACITY = "no_capacity"

@@ -115,13 +115,15 @@ def next_step(
     attempts: int,
     faults: int,
     max_attempts: int,
+    has_other_number: bool = False,
     ended_at: datetime,
     seed: bytes,
 ) -> ContactStep:
     """Return the next step for the contact of a call that has ended.
 
     `attempts` and `faults` are the contact's counts before this call, `max_attempts` the campaign's cap, `seed`
-    the call id's bytes: the same seed gives the same jitter.
+    the call id's bytes: the same seed gives the same jitter. `has_other_number` says whether the campaign has a caller
+    number that was not blocked for the contact: after a blocked call, it is called from there.
     """
     fraction = int.from_bytes(hashlib.blake2b(seed, digest_size=6).digest(), "big") / 2**48
     stretch = 1 + policy.jitter * fraction
@@ -138,6 +140,8 @@ def next_step(
             return RetryAt(ended_at + policy.fault_delay * stretch, charged=False)
         case RetryClass.FINAL | RetryClass.DO_NOT_CALL:
             return Fail(outcome)
+        case RetryClass.HOLD if outcome is Outcome.BLOCKED and has_other_number:
+            return RetryAt(ended_at + policy.fault_delay * stretch, charged=False)
         case RetryClass.HOLD:
             unnamed = f"the call ended with outcome {outcome}; decide whether to call again"
             return Review(_REVIEW_REASONS.get(outcome, unnamed))

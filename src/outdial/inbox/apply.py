@@ -253,6 +253,7 @@ def _contact_change(
         attempts=row.attempts,
         faults=row.faults,
         max_attempts=row.max_attempts,
+        has_other_number=row.has_other_number,
         ended_at=now,
         seed=row.id.bytes,
     )

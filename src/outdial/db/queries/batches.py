@@ -40,6 +40,8 @@ class AdmissionFactsRow:
     waiting_for: str | None
     failures: int
     failing_reason: str | None
+    provider_account_id: UUID
+    caller_numbers: list[str]
     calling_hours: str
     purpose: str
     keep_open: bool
@@ -75,8 +77,9 @@ class LockedCampaign:
     organization_id: UUID
     provider_account_id: UUID
     status: str
+    waiting_for: str | None
     retell_agent_id: str
-    from_number: str
+    caller_numbers: list[str]
     batch_size: int
     campaign_limit: int | None
     calling_hours: str
@@ -118,7 +121,8 @@ async def due_campaigns(
 
 _ADMISSION_FACTS = """\
 select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at, m.paused_reason,
-  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, m.calling_hours::text as calling_hours, m.purpose,
+  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, a.id as provider_account_id,
+  array_prepend(m.from_number, m.more_numbers) as caller_numbers, m.calling_hours::text as calling_hours, m.purpose,
   m.keep_open, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
@@ -179,8 +183,8 @@ async def admission_facts(connection: Connection, *, campaign_ids: Sequence[UUID
 
 
 _LOCK_CAMPAIGN = """\
-select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
-  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
+  array_prepend(from_number, more_numbers) as caller_numbers, coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
 from campaigns
@@ -308,7 +312,7 @@ where id in (
   select id from campaigns
   where (id = any ($2::uuid[]) and status in ('active', 'pausing', 'cancelling')
       or provider_account_id = any ($3::uuid[]) and status = 'active'
-        and waiting_for = 'concurrency')
+        and waiting_for in ('concurrency', 'numbers'))
     and next_batch_at > $1
   for update skip locked
 );
@@ -320,8 +324,8 @@ async def wake_campaigns(
 ) -> int:
     """Make campaigns due now, because a call ended and freed a slot.
 
-    That includes campaigns of the same account that wait for a slot. A campaign that a claim has locked is skipped,
-    because waiting for it could deadlock. Its dialer gets the notification anyway.
+    That includes campaigns of the same account that wait for a slot or for a caller number. A campaign that a claim has
+    locked is skipped, because waiting for it could deadlock. Its dialer gets the notification anyway.
     """
     return rows_touched(await connection.execute(_WAKE_CAMPAIGNS, now, ids, provider_account_ids))
 

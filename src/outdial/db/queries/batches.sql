@@ -19,7 +19,8 @@ from private.due_campaigns(:now, :limit, :named::uuid[]);
 -- Read what decides whether each of these campaigns may call now. That is its status and settings, its places with
 -- pending contacts, and the limits and live calls of its account. Places are read for active campaigns only.
 select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.scheduled_at, m.paused_reason,
-  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, m.calling_hours::text as calling_hours, m.purpose,
+  m.next_batch_at, m.waiting_for, m.failures, m.failing_reason, a.id as provider_account_id,
+  array_prepend(m.from_number, m.more_numbers) as caller_numbers, m.calling_hours::text as calling_hours, m.purpose,
   m.keep_open, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
@@ -71,10 +72,10 @@ where m.id = any (:campaign_ids::uuid[]);
 -- name: lock_campaign
 -- returns: LockedCampaign | None
 -- row: An active campaign, locked for a claim. Calling hours and variables are JSON text.
--- null: campaign_limit
+-- null: campaign_limit, waiting_for
 -- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
-select id, organization_id, provider_account_id, status, retell_agent_id, from_number,
-  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
+  array_prepend(from_number, more_numbers) as caller_numbers, coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
 from campaigns
@@ -136,7 +137,7 @@ returning id;
 
 -- name: wake_campaigns!
 -- Make campaigns due now, because a call ended and freed a slot. That includes campaigns of the same account that wait
--- for a slot. A campaign that a claim has locked is skipped, because waiting for it could deadlock. Its dialer gets the
+-- for a slot or for a caller number. A campaign that a claim has locked is skipped, because waiting for it could deadlock. Its dialer gets the
 -- notification anyway.
 update campaigns
 set next_batch_at = :now
@@ -144,7 +145,7 @@ where id in (
   select id from campaigns
   where (id = any (:ids::uuid[]) and status in ('active', 'pausing', 'cancelling')
       or provider_account_id = any (:provider_account_ids::uuid[]) and status = 'active'
-        and waiting_for = 'concurrency')
+        and waiting_for in ('concurrency', 'numbers'))
     and next_batch_at > :now
   for update skip locked
 );

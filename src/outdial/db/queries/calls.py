@@ -47,6 +47,7 @@ class ReportedCall:
     max_attempts: int
     provider_account_id: UUID
     credential: str
+    has_other_number: bool
 
 
 _reported_call = row_builder(ReportedCall)
@@ -168,11 +169,12 @@ insert into calls (id, organization_id, campaign_id, campaign_contact_id, contac
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
   needs_clearance, created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
-  u.attempt_number, u.phone, $4, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $5, $6, $6
-from unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::integer[],
-  $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[])
-  as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)
+  u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
+  $4, $5, $5
+from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::integer[],
+  $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[],
+  $15::timestamptz[])
+  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -185,7 +187,6 @@ async def insert_calls(
     organization_id: UUID,
     campaign_id: UUID,
     provider_account_id: UUID,
-    from_number: str,
     needs_clearance: bool,
     now: datetime,
     ids: Sequence[UUID],
@@ -193,6 +194,7 @@ async def insert_calls(
     contact_ids: Sequence[UUID],
     attempt_numbers: Sequence[int],
     phones: Sequence[str],
+    from_numbers: Sequence[str],
     requests: Sequence[str],
     decisions: Sequence[str],
     start_ats: Sequence[datetime],
@@ -210,7 +212,6 @@ async def insert_calls(
             organization_id,
             campaign_id,
             provider_account_id,
-            from_number,
             needs_clearance,
             now,
             ids,
@@ -218,6 +219,7 @@ async def insert_calls(
             contact_ids,
             attempt_numbers,
             phones,
+            from_numbers,
             requests,
             decisions,
             start_ats,
@@ -237,7 +239,12 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
+  cardinality(m.more_numbers) > 0 and exists (
+    select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
+    where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
+      and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
+  ) as has_other_number
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id
@@ -269,7 +276,12 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
+  cardinality(m.more_numbers) > 0 and exists (
+    select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
+    where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
+      and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
+  ) as has_other_number
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id join provider_accounts a on a.id = c.provider_account_id

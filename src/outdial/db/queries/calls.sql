@@ -8,11 +8,12 @@ insert into calls (id, organization_id, campaign_id, campaign_contact_id, contac
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
   needs_clearance, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
-  u.attempt_number, u.phone, :from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
+  u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
   :needs_clearance, :now, :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
-  :phones::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[], :deadlines::timestamptz[])
-  as u (id, campaign_contact_id, contact_id, attempt_number, phone, request, decision, start_at, deadline)
+  :phones::text[], :from_numbers::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[],
+  :deadlines::timestamptz[])
+  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -35,7 +36,12 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
+  cardinality(m.more_numbers) > 0 and exists (
+    select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
+    where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
+      and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
+  ) as has_other_number
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id
@@ -58,7 +64,12 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
+  cardinality(m.more_numbers) > 0 and exists (
+    select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
+    where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
+      and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
+  ) as has_other_number
 from c
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join campaigns m on m.id = c.campaign_id join provider_accounts a on a.id = c.provider_account_id

@@ -47,7 +47,8 @@ class DueContact:
     consent: str
     listed_on: list[UUID]
     live: bool
-    caller_blocked: bool
+    blocked_numbers: list[str]
+    last_number: str | None
     recent_calls: list[datetime]
 
 
@@ -120,8 +121,12 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
-  (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
-    and c.from_number = $10 and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select distinct c.from_number from calls c where c.organization_id = $8 and c.phone = cc.phone
+    and c.from_number = any ($10::text[]) and c.outcome = 'blocked') as blocked_numbers,
+  case when cardinality($10::text[]) > 1 then (
+    select c.from_number from calls c where c.organization_id = $8 and c.phone = cc.phone
+      and c.from_number = any ($10::text[]) and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 1) end as last_number,
   array(select c.requested_at from calls c where c.organization_id = $8 and c.phone = cc.phone
     and c.requested_at > $11 and c.status not in ('refused', 'released')
     order by c.requested_at desc limit $12) as recent_calls
@@ -144,7 +149,7 @@ async def due_contacts(
     limit: int,
     organization_id: UUID,
     scopes: Sequence[str],
-    from_number: str,
+    caller_numbers: Sequence[str],
     calls_since: datetime,
     most_calls: int,
 ) -> list[DueContact]:
@@ -167,7 +172,7 @@ async def due_contacts(
             limit,
             organization_id,
             scopes,
-            from_number,
+            caller_numbers,
             calls_since,
             most_calls,
         )

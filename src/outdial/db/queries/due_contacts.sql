@@ -24,7 +24,7 @@ select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from la
 -- name: due_contacts
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
--- null: name, email, company, external_id
+-- null: name, email, company, external_id, last_number
 -- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
 -- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
 -- organization, or its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other
@@ -57,8 +57,12 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
-  (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
-    and c.from_number = :from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
+  array(select distinct c.from_number from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+    and c.from_number = any (:caller_numbers::text[]) and c.outcome = 'blocked') as blocked_numbers,
+  case when cardinality(:caller_numbers::text[]) > 1 then (
+    select c.from_number from calls c where c.organization_id = :organization_id and c.phone = cc.phone
+      and c.from_number = any (:caller_numbers::text[]) and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit 1) end as last_number,
   array(select c.requested_at from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.requested_at > :calls_since and c.status not in ('refused', 'released')
     order by c.requested_at desc limit :most_calls) as recent_calls

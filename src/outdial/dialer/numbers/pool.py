@@ -1,0 +1,164 @@
+"""Reads the number pool of a campaign for a claim, and lets numbers rest whose calls are blocked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+from outdial.db.queries import audit
+from outdial.db.queries.dialing import number_pool
+from outdial.db.session import Connection, encode_json
+from outdial.domain.policies.number_pool import (
+    DAY,
+    FIGURES_OF,
+    NOT_OF_NUMBER,
+    RECENT_CALLS,
+    REST,
+    NumberPool,
+    NumbersBusy,
+    PoolNumber,
+    RestReason,
+    blocked_at_once,
+    cap_of_day,
+    rest_after,
+)
+from outdial.domain.phone import mask
+from outdial.log import log
+
+WAITING_FOR_NUMBERS: Final = "numbers"
+"""The word in `campaigns.waiting_for`."""
+
+
+class CallerNumbers(Protocol):
+    """The caller numbers of a campaign, and whose they are."""
+
+    @property
+    def organization_id(self) -> UUID: ...
+    @property
+    def provider_account_id(self) -> UUID: ...
+    @property
+    def caller_numbers(self) -> Sequence[str]: ...
+
+
+class CallingCampaign(CallerNumbers, Protocol):
+    """A campaign that claims, as its row has it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def waiting_for(self) -> str | None: ...
+
+
+async def lock_pool(connection: Connection, campaign: CallingCampaign, now: datetime) -> NumberPool:
+    """Return the numbers of a campaign, and store the rest of those that have to begin one.
+
+    Needs the lock of the campaign's account, so that no other claim counts the same calls.
+    """
+    rows = await _read_rows(connection, campaign, now)
+    due = {
+        row.phone: reason
+        for row in rows
+        if (row.rests_until is None or row.rests_until <= now) and (reason := rest_after(row.blocked)) is not None
+    }
+    if due:
+        await start_rests(connection, campaign.organization_id, due, now)
+    pool = await _pool_of(connection, campaign, rows, frozenset(due), now)
+    busy = pool.wait()
+    if busy is not None and busy.all_rest and (due or campaign.waiting_for != WAITING_FOR_NUMBERS):
+        await _alert(connection, campaign, busy)
+    return pool
+
+
+async def read_pool(connection: Connection, campaign: CallerNumbers, now: datetime) -> NumberPool:
+    """Return the numbers of a campaign without a lock, for pages and commands."""
+    return await _pool_of(connection, campaign, await _read_rows(connection, campaign, now), frozenset(), now)
+
+
+async def start_rests(
+    connection: Connection, organization_id: UUID, reasons: dict[str, RestReason], now: datetime
+) -> None:
+    """Let numbers rest for 24 hours, and record it."""
+    begun = await number_pool.start_rests(
+        connection,
+        organization_id=organization_id,
+        phones=list(reasons),
+        reasons=list(reasons.values()),
+        until=now + REST,
+        now=now,
+    )
+    for phone in begun:
+        log("dialer.number_rests", level="warning", number=mask(phone), reason=reasons[phone].value)
+        await audit.record_audit(
+            connection,
+            organization_id=organization_id,
+            actor="dialer",
+            action="rest_number",
+            subject_type="caller_number",
+            subject_id=phone,
+            details=encode_json({"reason": reasons[phone], "until": (now + REST).isoformat()}),
+        )
+
+
+async def _alert(connection: Connection, campaign: CallingCampaign, busy: NumbersBusy) -> None:
+    until = None if busy.until is None else busy.until.isoformat()
+    log("dialer.all_numbers_rest", level="warning", campaign_id=str(campaign.id), numbers=busy.numbers, until=until)
+    await audit.record_audit(
+        connection,
+        organization_id=campaign.organization_id,
+        actor="dialer",
+        action="all_numbers_rest",
+        subject_type="campaign",
+        subject_id=str(campaign.id),
+        details=encode_json({"numbers": busy.numbers, "until": until}),
+    )
+
+
+async def _read_rows(connection: Connection, campaign: CallerNumbers, now: datetime) -> list[number_pool.PoolNumberRow]:
+    return await number_pool.pool_numbers(
+        connection,
+        organization_id=campaign.organization_id,
+        provider_account_id=campaign.provider_account_id,
+        phones=campaign.caller_numbers,
+        not_of_number=sorted(NOT_OF_NUMBER),
+        day_ago=now - DAY,
+        measured_from=now - FIGURES_OF,
+        recent=RECENT_CALLS,
+    )
+
+
+async def _pool_of(
+    connection: Connection,
+    campaign: CallerNumbers,
+    rows: Sequence[number_pool.PoolNumberRow],
+    resting: frozenset[str],
+    now: datetime,
+) -> NumberPool:
+    numbers = []
+    for row in rows:
+        number = PoolNumber(
+            phone=row.phone,
+            calls=row.ended + row.live,
+            live=row.live,
+            daily_cap=cap_of_day(row.daily_cap, warm_up_days=row.warm_up_days, warm_up_from=row.warm_up_from, now=now),
+            blocked_in_a_row=blocked_at_once(row.blocked),
+            is_tested=bool(row.blocked),
+            rests_until=now + REST if row.phone in resting else row.rests_until,
+        )
+        if number.is_capped:
+            number = replace(number, cap_frees_at=await _cap_frees_at(connection, campaign, number, now))
+        numbers.append(number)
+    return NumberPool(numbers, now)
+
+
+async def _cap_frees_at(
+    connection: Connection, campaign: CallerNumbers, number: PoolNumber, now: datetime
+) -> datetime | None:
+    return await number_pool.cap_frees_at(
+        connection,
+        organization_id=campaign.organization_id,
+        provider_account_id=campaign.provider_account_id,
+        phone=number.phone,
+        day_ago=now - DAY,
+        calls=number.daily_cap or 1,
+    )
