@@ -58,6 +58,10 @@ create policy dialer_works on public.number_health for all to outdial_dialer
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
 
+create constraint trigger number_health_audited after insert or update on public.number_health
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('caller_number', 'phone');
+
 -- The latest ended calls of a number, for its figures, its cap and its rest. It has ended calls only, so that most
 -- changes of a call do not write it.
 -- The runner keeps a migration in one transaction, where an index cannot be built concurrently.

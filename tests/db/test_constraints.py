@@ -84,7 +84,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         organization_id=tenant.organization_id,
         campaign_id=entry.campaign.id,
         provider_account_id=tenant.provider_account_id,
-        from_number="+12125550000",
+        from_numbers=["+12125550000"],
         ids=[uuid4()],
         campaign_contact_ids=[entry.id],
         contact_ids=[entry.contact.id],

@@ -207,7 +207,7 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "campaign_id": filled.campaign.id,
         "organization_id": filled.tenant.organization_id,
         "provider_account_id": filled.tenant.provider_account_id,
-        "from_number": "+14155550100",
+        "caller_numbers": ["+14155550100", "+14155550101"],
         "scopes": ["any", "sales"],
         "zone_keys": list(ZONES),
         "jurisdiction_keys": [""] * len(ZONES),

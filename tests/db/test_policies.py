@@ -48,7 +48,9 @@ MATRIX = {
     "organization_members": Rights("viewer", None, "admin", "viewer", "", ""),
     "invitations": Rights("admin", "admin", None, "admin", "", "", "rid"),
     "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r", jobs="r"),
-    "phone_numbers": Rights("viewer", "admin", "admin", "admin", "r", ""),
+    "phone_numbers": Rights("viewer", "admin", "admin", "admin", "riu", ""),
+    "number_health": Rights("viewer", "operator", "operator", None, "riu", ""),
+    "number_imports": Rights("viewer", "admin", "admin", None, "ru", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
     "consents": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
@@ -104,6 +106,8 @@ COLUMNS_TO_UPDATE = {
     "invitations": "role",
     "provider_accounts": "name",
     "phone_numbers": "nickname",
+    "number_health": "rests_since",
+    "number_imports": "next_try_at",
     "do_not_call": "reason",
     "consents": "revoked_at",
     "screened_numbers": "phone",
@@ -132,6 +136,8 @@ def column_to_update(table: str, actor: str) -> str:
         return "backoff_until"
     if table == "contacts" and actor.endswith("dialer"):
         return "keys_version"
+    if table == "phone_numbers" and actor.endswith("dialer"):
+        return "imported_at"
     if (table, actor) == ("campaigns", "jobs"):
         return "next_batch_at"
     return COLUMNS_TO_UPDATE.get(table, "updated_at")

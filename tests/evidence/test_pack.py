@@ -56,6 +56,7 @@ DECISION_FIELDS = {
     "live_calls",
     "concurrency_limit",
     "reserved_inbound",
+    "number_choice",
 }
 PHONE = "+12125550123"
 

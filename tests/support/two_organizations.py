@@ -72,6 +72,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "pre_dial_hooks",
         "opt_out_reads",
         "campaign_forecasts",
+        "number_health",
+        "number_imports",
     ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
@@ -147,6 +149,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"contacts": 1, "past_calls": 0}
         | {f"finish_{part}": NOW for part in ("p10", "p50", "p90")}
         | {f"{of}_{part}": 1 for of in ("cost_cents", "calls") for part in ("p10", "p50", "p90")},
+        "number_health": {"phone": new_phone(), "rests_until": NOW, "rest_reason": "by_member", "rests_since": NOW},
+        "number_imports": {"provider_account_id": tenant.provider_account_id, "requested_at": NOW},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},

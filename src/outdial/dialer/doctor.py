@@ -45,7 +45,7 @@ FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
 
 LimitReason: TypeAlias = Literal[
-    WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING
+    WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING, WaitReason.NUMBERS
 ]
 PermissionReason: TypeAlias = Literal[
     WaitReason.LAW_OPENS,
@@ -332,13 +332,14 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return f"Outside calling hours in {_zones(diagnosis.places)}; opens {at}"
         case WaitReason.NO_CONTACTS | WaitReason.RETRY_DUE | WaitReason.DAILY_CAP | WaitReason.LIVE_ELSEWHERE:
             return _SENTENCES[reason].format(at=at)
-        case WaitReason.CAMPAIGN_FULL | WaitReason.ACCOUNT_FULL | WaitReason.SHARE_TAKEN | WaitReason.PACING:
+        case (
+            WaitReason.CAMPAIGN_FULL
+            | WaitReason.ACCOUNT_FULL
+            | WaitReason.SHARE_TAKEN
+            | WaitReason.PACING
+            | WaitReason.NUMBERS
+        ):
             return _limit_sentence(reason, facts.campaign.limits, at)
-        case WaitReason.NUMBERS:
-            busy = facts.campaign.limits.numbers_busy
-            # Without it, some contacts wait for another number than the free ones, from which they were blocked.
-            others = f"Pending contacts wait for another caller number; the first call may start {at}"
-            return others if busy is None else busy.sentence(at)
         case _:
             return _permission_sentence(reason, diagnosis, at)
 
@@ -388,6 +389,11 @@ def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
             rate = limits.pace.calls_per_second
             calls = "1 call" if rate == 1 else f"{rate:g} calls"
             return f"The account has reached its rate of {calls} per second; the next call may start {at}"
+        case WaitReason.NUMBERS if limits.numbers_busy is not None:
+            return limits.numbers_busy.sentence(at)
+        case WaitReason.NUMBERS:
+            # These contacts wait for another number than the free ones, from which their calls were blocked.
+            return f"Pending contacts wait for another caller number; the first call may start {at}"
         case never:
             assert_never(never)
 

@@ -184,7 +184,8 @@ async def admission_facts(connection: Connection, *, campaign_ids: Sequence[UUID
 
 _LOCK_CAMPAIGN = """\
 select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
-  array_prepend(from_number, more_numbers) as caller_numbers, coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+  array_prepend(from_number, more_numbers) as caller_numbers,
+  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
 from campaigns

@@ -75,7 +75,8 @@ where m.id = any (:campaign_ids::uuid[]);
 -- null: campaign_limit, waiting_for
 -- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
 select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
-  array_prepend(from_number, more_numbers) as caller_numbers, coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
+  array_prepend(from_number, more_numbers) as caller_numbers,
+  coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
 from campaigns

@@ -239,8 +239,8 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
-  cardinality(m.more_numbers) > 0 and exists (
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
+  a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
@@ -276,8 +276,8 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id, a.credential,
-  cardinality(m.more_numbers) > 0 and exists (
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
+  a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')

@@ -9,6 +9,7 @@ from uuid import UUID
 from outdial.db.queries import audit
 from outdial.db.queries.dialing import number_pool
 from outdial.db.session import Connection, encode_json
+from outdial.domain.phone import mask
 from outdial.domain.policies.number_pool import (
     DAY,
     FIGURES_OF,
@@ -23,7 +24,6 @@ from outdial.domain.policies.number_pool import (
     cap_of_day,
     rest_after,
 )
-from outdial.domain.phone import mask
 from outdial.log import log
 
 WAITING_FOR_NUMBERS: Final = "numbers"

@@ -46,8 +46,8 @@ class RestReason(StrEnum):
 
 REST_SENTENCES: Final[Mapping[RestReason, str]] = MappingProxyType(
     {
-        RestReason.BLOCKED_IN_A_ROW: f"{BLOCKED_IN_A_ROW} calls in a row were blocked or marked as spam",
-        RestReason.BLOCKED_SHARE: f"{BLOCKED_SHARE:.0%} of the last {RECENT_CALLS} calls were blocked or marked as spam",
+        RestReason.BLOCKED_IN_A_ROW: f"{BLOCKED_IN_A_ROW} calls in a row were blocked or marked spam",
+        RestReason.BLOCKED_SHARE: f"{BLOCKED_SHARE:.0%} of its last {RECENT_CALLS} calls were blocked or marked spam",
         RestReason.FEW_ANSWERS: "it is answered less than half as often as the other numbers of its campaign",
         RestReason.BY_MEMBER: "a member of the organization let it rest",
     }

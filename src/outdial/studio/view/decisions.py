@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.outcomes import Outcome, RetryClass
+from outdial.domain.policies.number_pool import NumberChoice
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from outdial.studio.view.format import clock, place_name
 
@@ -63,6 +65,17 @@ REACHED: Final = sorted(
 )
 """Outcomes in which a person was reached; reports count them as answered."""
 
+NUMBER_CHOICES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        NumberChoice.ONLY: "The campaign has one caller number.",
+        NumberChoice.LAST: "The contact was called from this caller number before.",
+        NumberChoice.SAME_AREA_CODE: "The caller number has the contact's area code.",
+        NumberChoice.SAME_STATE: "The caller number is from the contact's state.",
+        NumberChoice.SAME_COUNTRY: "The caller number is from the contact's country.",
+        NumberChoice.LEAST_USED: "The caller number had made the fewest calls in 24 hours.",
+    }
+)
+
 
 def explain_reason(reason: str | None) -> list[str]:
     """Explain a `disconnection_reason` of Retell and its consequence for the contact."""
@@ -102,6 +115,8 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
         inbound = f" ({reserved} reserved for inbound calls)" if reserved else ""
         using = f"{decision['live_calls']} of {decision['concurrency_limit']} lines"
         lines.append(f"The account was using {using}{inbound}.")
+    if (choice := NUMBER_CHOICES.get(str(decision.get("number_choice")))) is not None:
+        lines.append(choice)
     hook = decision.get("pre_dial_hook")
     if isinstance(hook, Mapping) and (result := _HOOK_RESULTS.get(str(hook.get("result")))):
         reason = f": {hook['reason']}" if hook.get("reason") else ""

@@ -1,0 +1,201 @@
+"""The caller numbers of a campaign: chosen by the claim, capped, and resting after blocked calls."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from outdial.dialer.doctor import examine
+from outdial.domain.rules import UNRESTRICTED
+from tests.support.dialing import Stage, life_of_call
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_tenant,
+    fill_campaign,
+    insert,
+)
+
+BURNT, GOOD, THIRD = "+12125550001", "+12125550002", "+12125550003"
+HOUR = timedelta(hours=1)
+
+
+async def pool_of(stage: Stage, *numbers: str, **columns: object) -> Campaign:
+    tenant = await create_tenant(stage.look, concurrency_limit=50, calls_per_second=1000)
+    return await create_campaign(
+        stage.look, tenant, from_number=numbers[0], more_numbers=list(numbers[1:]), batch_size=50, **columns
+    )
+
+
+async def add_number(stage: Stage, campaign: Campaign, phone: str, **columns: object) -> None:
+    tenant = campaign.tenant
+    await insert(
+        stage.look,
+        "phone_numbers",
+        organization_id=tenant.organization_id,
+        provider_account_id=tenant.provider_account_id,
+        phone=phone,
+        **columns,
+    )
+
+
+async def dial(stage: Stage) -> list[dict[str, Any]]:
+    """Let one dialer claim what it can, and return the calls it placed."""
+    before = {row["id"] for row in await stage.rows("calls")}
+    dialer = stage.dialer()
+    await dialer.run_once()
+    await dialer.settled()
+    return [row for row in await stage.rows("calls") if row["id"] not in before]
+
+
+async def finish(stage: Stage, calls: list[dict[str, Any]], reasons: dict[str, str]) -> None:
+    """End calls with the reason of their caller number, as Retell reports it."""
+    for call in calls:
+        placed = await stage.row("calls", call["id"])
+        reason = reasons.get(placed["from_number"], "user_hangup")
+        await stage.send(life_of_call(placed["retell_call_id"], placed["id"], reason)["call_analyzed"])
+
+
+async def past_calls(stage: Stage, campaign: Campaign, phone: str, outcomes: list[str]) -> None:
+    """Arrange ended calls from a number, the last one the newest."""
+    for index, outcome in enumerate(outcomes):
+        entry = await create_campaign_contact(stage.look, campaign, status="failed", call_count=1)
+        at = NOW - timedelta(minutes=len(outcomes) - index)
+        await create_call(
+            stage.look, entry, from_number=phone, status="ended", outcome=outcome, requested_at=at, next_check_at=None
+        )
+
+
+async def diagnosis(stage: Stage, campaign: Campaign) -> tuple[str, str]:
+    found = (await examine(stage.look, [campaign.id], stage.clock.now(), UNRESTRICTED))[campaign.id]
+    assert found is not None
+    return found.reason.value, found.sentence(lambda moment: f"{moment:%d %H:%M}")
+
+
+async def test_a_burnt_number_costs_three_calls_and_its_contacts_go_on_with_another(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT, GOOD)
+    await past_calls(stage, campaign, GOOD, ["answered"])
+    await fill_campaign(stage.look, campaign, 10)
+    for _ in range(8):
+        stage.clock.advance(timedelta(minutes=2))
+        await finish(stage, await dial(stage), {BURNT: "marked_as_spam"})
+    made = [row for row in await stage.rows("calls") if row["attempt_number"] and row["placed_at"]]
+    assert Counter(row["from_number"] for row in made) == {BURNT: 3, GOOD: 10}
+    contacts = [row for row in await stage.rows("campaign_contacts") if row["status"] != "failed"]
+    assert {(row["status"], row["attempts"]) for row in contacts} == {("completed", 1)}
+    by_phone = [row["phone"] for row in made if row["from_number"] == BURNT]
+    assert all(row["from_number"] == GOOD for row in made if row["phone"] in by_phone and row["outcome"] == "answered")
+    [health] = await stage.look.fetch("select * from number_health")
+    assert (health["phone"], health["rest_reason"]) == (BURNT, "blocked_in_a_row")
+    assert health["rests_until"] == health["rests_since"] + timedelta(hours=24)
+    audited = await stage.look.fetch("select subject_id, actor from audit_log where action = 'rest_number'")
+    assert [tuple(row) for row in audited] == [(BURNT, "dialer")]
+
+
+async def test_while_all_numbers_rest_the_campaign_waits_alerts_once_and_goes_on_after_it(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT, GOOD)
+    await past_calls(stage, campaign, BURNT, ["blocked"] * 3)
+    await past_calls(stage, campaign, GOOD, ["answered"] * 47 + ["blocked", "blocked", "answered", "blocked"])
+    await fill_campaign(stage.look, campaign, 3)
+    for _ in range(3):
+        stage.clock.advance(timedelta(minutes=2))
+        assert await dial(stage) == []
+    row = await stage.row("campaigns", campaign.id)
+    assert (row["status"], row["waiting_for"]) == ("active", "numbers")
+    reason, sentence = await diagnosis(stage, campaign)
+    assert reason == "numbers"
+    assert sentence == "No caller number is free: 2 resting; the first is free 11 17:02"
+    alerts = await stage.look.fetch("select details from audit_log where action = 'all_numbers_rest'")
+    assert [json.loads(alert["details"])["numbers"] for alert in alerts] == [2]
+    reasons = await stage.look.fetch("select rest_reason from number_health order by phone")
+    assert [each["rest_reason"] for each in reasons] == ["blocked_in_a_row", "blocked_share"]
+    stage.clock.set(NOW + timedelta(hours=24, minutes=2))
+    assert len(await dial(stage)) == 3
+
+
+async def test_a_contact_goes_back_to_its_number_and_a_new_one_to_the_nearest(stage: Stage) -> None:
+    campaign = await pool_of(stage, GOOD, "+14155550001", "+15105550001")
+    for phone in (GOOD, "+14155550001", "+15105550001"):
+        await past_calls(stage, campaign, phone, ["answered"])
+    organization_id = campaign.tenant.organization_id
+    known = await create_contact(stage.look, organization_id, phone="+12125550199")
+    past = await create_campaign_contact(stage.look, campaign, known, call_count=1, attempts=1)
+    await create_call(
+        stage.look, past, from_number="+15105550001", status="ended", outcome="no_answer", requested_at=NOW - HOUR
+    )
+    for phone, keys in (("+14155550199", ""), ("+17075550199", "US-CA"), ("+12125550198", "")):
+        contact = await create_contact(stage.look, organization_id, phone=phone)
+        await create_campaign_contact(stage.look, campaign, contact, jurisdiction_key=keys)
+    await stage.look.execute("update phone_numbers set daily_cap = 1 where phone = '+14155550001'")
+    called = {row["phone"]: (row["from_number"], row["decision"]) for row in await dial(stage)}
+    assert {phone: (number, json.loads(decision)["number_choice"]) for phone, (number, decision) in called.items()} == {
+        "+12125550199": ("+15105550001", "last_number"),
+        "+14155550199": ("+14155550001", "same_area_code"),
+        "+17075550199": ("+14155550001", "same_state"),
+        "+12125550198": (GOOD, "same_area_code"),
+    }
+    requests = [json.loads(row["request"]) for row in await stage.rows("calls") if row["phone"] in called]
+    sent = {request["to_number"]: request["from_number"] for request in requests if "to_number" in request}
+    assert sent == {phone: number for phone, (number, _) in called.items()}
+
+
+async def test_a_daily_cap_with_its_warm_up_holds_over_all_campaigns_and_frees_after_a_day(stage: Stage) -> None:
+    campaign = await pool_of(stage, GOOD)
+    other = await create_campaign(stage.look, campaign.tenant, from_number=GOOD, batch_size=50)
+    await add_number(stage, campaign, GOOD, daily_cap=10, warm_up_days=4, warm_up_from=NOW)
+    await fill_campaign(stage.look, campaign, 8)
+    await fill_campaign(stage.look, other, 8)
+    stage.clock.advance(timedelta(minutes=1))
+    assert len(await dial(stage)) == 2
+    stage.clock.advance(timedelta(seconds=5))
+    assert await dial(stage) == []
+    assert {row["waiting_for"] for row in await stage.rows("campaigns")} == {"numbers"}
+    _, sentence = await diagnosis(stage, campaign)
+    assert sentence.startswith("No caller number is free: 1 at its daily cap; the first is free 11 17:01")
+    await finish(stage, await stage.rows("calls"), {})
+    stage.clock.advance(timedelta(hours=23))
+    assert await dial(stage) == []
+    stage.clock.advance(timedelta(hours=1, seconds=1))
+    assert len(await dial(stage)) == 4
+
+
+@pytest.mark.parametrize(("numbers", "status"), [([GOOD], "skipped"), ([GOOD, THIRD], "pending")])
+async def test_a_contact_that_only_a_resting_number_may_call_waits_for_it_and_is_skipped_without_one(
+    stage: Stage, numbers: list[str], status: str
+) -> None:
+    campaign = await pool_of(stage, *numbers)
+    entry = await create_campaign_contact(stage.look, campaign, call_count=1)
+    await create_call(stage.look, entry, from_number=GOOD, status="ended", outcome="blocked", requested_at=NOW - HOUR)
+    if THIRD in numbers:
+        await past_calls(stage, campaign, THIRD, ["blocked"] * 3)
+        await past_calls(stage, campaign, GOOD, ["answered"])
+    assert await dial(stage) == []
+    row = await stage.row("campaign_contacts", entry.id)
+    assert row["status"] == status
+    if status == "pending":
+        assert row["next_attempt_at"] == NOW + timedelta(hours=24)
+        reason, sentence = await diagnosis(stage, campaign)
+        assert (reason, sentence) == (
+            "numbers",
+            "Pending contacts wait for another caller number; the first call may start 11 17:00",
+        )
+
+
+async def test_a_blocked_call_goes_to_review_when_no_other_number_of_the_campaign_may_call_the_contact(
+    stage: Stage,
+) -> None:
+    campaign = await pool_of(stage, BURNT, GOOD)
+    await past_calls(stage, campaign, BURNT, ["answered"])
+    entry = await create_campaign_contact(stage.look, campaign, call_count=1, next_attempt_at=NOW)
+    await create_call(stage.look, entry, from_number=GOOD, status="ended", outcome="blocked", requested_at=NOW - HOUR)
+    calls = await dial(stage)
+    assert [call["from_number"] for call in calls] == [BURNT]
+    await finish(stage, calls, {BURNT: "network_blocked"})
+    row = await stage.row("campaign_contacts", entry.id)
+    assert (row["status"], row["attempts"]) == ("review", 0)
