@@ -44,7 +44,9 @@ grant select, insert, update, delete on public.number_health to service_role;
 grant select on public.number_health to authenticated, outdial_dialer;
 grant insert (organization_id, phone, rests_until, rest_reason, rests_since) on public.number_health to authenticated;
 grant update (rests_until, rest_reason, rests_since) on public.number_health to authenticated;
-grant insert, update on public.number_health to outdial_dialer;
+grant insert on public.number_health to outdial_dialer;
+grant update (rests_until, rest_reason, rests_since, calls, answered, voicemail, blocked, measured_at)
+  on public.number_health to outdial_dialer;
 alter table public.number_health enable row level security;
 alter table public.number_health force row level security;
 create policy members_read on public.number_health for select to authenticated

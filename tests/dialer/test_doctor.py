@@ -16,6 +16,7 @@ from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import MissingList, ScreeningList
 from outdial.domain.place import Place
+from outdial.domain.policies.number_pool import NumbersBusy
 from outdial.domain.purpose import ListKind, Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from tests.support.factories import (
@@ -250,6 +251,15 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             facts_of(places=DUE, hours='{"funday": []}'),
             "failing",
             "The dialer failed on this campaign once (unknown key 'funday'; use days",
+        ),
+        (
+            facts_of(
+                places=DUE,
+                hours=ALWAYS,
+                numbers_busy=NumbersBusy(until=NOW + timedelta(hours=3), numbers=3, resting=1, capped=2),
+            ),
+            "numbers",
+            "No caller number is free: 1 resting, 2 at their daily cap; the first is free 10:00",
         ),
         (
             replace(

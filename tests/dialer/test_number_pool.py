@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from outdial.dialer.doctor import examine
+from outdial.dialer.numbers.health import MEASURED_EVERY, NumberHealth
 from outdial.domain.rules import UNRESTRICTED
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
@@ -199,3 +200,36 @@ async def test_a_blocked_call_goes_to_review_when_no_other_number_of_the_campaig
     await finish(stage, calls, {BURNT: "network_blocked"})
     row = await stage.row("campaign_contacts", entry.id)
     assert (row["status"], row["attempts"]) == ("review", 0)
+
+
+async def test_a_number_that_is_seldom_answered_rests_and_its_figures_of_a_week_are_stored(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT, GOOD)
+    await past_calls(stage, campaign, BURNT, ["answered"] * 10 + ["no_answer"] * 40 + ["provider_fault"] * 5)
+    await past_calls(
+        stage, campaign, GOOD, ["answered"] * 20 + ["voicemail"] * 20 + ["callback_requested"] * 10 + ["blocked"]
+    )
+    await stage.look.execute(
+        "update calls set requested_at = $1 where requested_at = (select min(requested_at) from calls)",
+        NOW - timedelta(days=8),
+    )
+    health = NumberHealth(stage.dialing, stage.clock)
+    assert [await health.run_once() for _ in range(2)] == [1, 0]
+    rows = await stage.look.fetch("select * from number_health order by phone")
+    names = ("phone", "calls", "answered", "voicemail", "blocked", "rest_reason")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        (BURNT, 49, 9, 0, 0, None),
+        (GOOD, 51, 30, 20, 1, None),
+    ]
+    await past_calls(stage, campaign, BURNT, ["no_answer"])
+    stage.clock.advance(MEASURED_EVERY)
+    assert await health.run_once() == 1
+    rows = await stage.look.fetch("select phone, rest_reason, rests_until from number_health order by phone")
+    rest = NOW + MEASURED_EVERY + timedelta(hours=24)
+    assert [tuple(row) for row in rows] == [(BURNT, "few_answers", rest), (GOOD, None, None)]
+    await fill_campaign(stage.look, campaign, 2)
+    stage.clock.advance(MEASURED_EVERY)
+    assert {row["from_number"] for row in await dial(stage)} == {GOOD}
+    # After its rest, the calls before it do not count against the number.
+    stage.clock.set(rest)
+    assert await health.run_once() == 1
+    assert await stage.look.fetchval("select rests_until from number_health where phone = $1", BURNT) == rest

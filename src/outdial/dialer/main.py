@@ -11,6 +11,8 @@ from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.clock_check import ClockCheck, TimedTask
+from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
+from outdial.dialer.numbers.health import NumberHealth
 from outdial.dialer.opt_outs import SEND_EVERY, OptOutReader, OptOutSender
 from outdial.dialer.place_keys import EVERY as KEYS_EVERY
 from outdial.dialer.place_keys import PlaceKeyUpdater
@@ -47,6 +49,7 @@ class DialerParts:
     opt_out_sender: OptOutSender
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
+    number_health: NumberHealth
     rules_check: StaleRulesCheck
     clock_check: ClockCheck
 
@@ -85,7 +88,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
-        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys, stale_rules)
+        health = RepeatingTask("number health", TimedTask(parts.number_health, check), HEALTH_EVERY)
+        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys, stale_rules, health)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -129,6 +133,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["located"] = located
+        done["organizations_measured"] = await parts.number_health.run_once()
         return done
 
 
@@ -213,6 +218,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
                 retry_speed=settings.retry_speed,
             ),
             place_keys=PlaceKeyUpdater(database, clock),
+            number_health=NumberHealth(database, clock),
             rules_check=StaleRulesCheck(rules, clock),
             clock_check=check,
         )

@@ -55,36 +55,6 @@ class PoolInUse:
 
 _pool_in_use = row_builder(PoolInUse)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumberHealthRow:
-    """A caller number with its settings, its rest and its figures of 7 days.
-
-    A number that only campaigns name has no id.
-    """
-
-    id: UUID | None
-    provider_account_id: UUID | None
-    phone: str
-    nickname: str | None
-    retell_agent_id: str | None
-    country: str | None
-    daily_cap: int | None
-    warm_up_days: int
-    warm_up_from: datetime | None
-    imported_at: datetime | None
-    rests_until: datetime | None
-    rest_reason: str | None
-    rests_since: datetime | None
-    calls: int
-    answered: int
-    voicemail: int
-    blocked: int
-    measured_at: datetime | None
-
-
-_number_health_row = row_builder(NumberHealthRow)
-
 _POOL_NUMBERS = """\
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
   coalesce(live.calls, 0) as live,
@@ -191,19 +161,6 @@ async def start_rests(
     return [record[0] for record in await connection.fetch(_START_RESTS, organization_id, until, now, phones, reasons)]
 
 
-_END_REST = """\
-update number_health set rests_until = $1
-where organization_id = $2 and phone = $3 and rests_until > $1
-returning phone;
-"""
-
-
-async def end_rest(connection: Connection, *, now: datetime, organization_id: UUID, phone: str) -> str | None:
-    """End the rest of a number. Its calls count against it again from now on."""
-    value: str | None = await connection.fetchval(_END_REST, now, organization_id, phone)
-    return value
-
-
 _ORGANIZATIONS_TO_MEASURE = """\
 select organization_id from private.organizations_to_measure($1, $2);
 """
@@ -280,27 +237,3 @@ order by m.id;
 async def pools_in_use(connection: Connection, *, organization_id: UUID) -> list[PoolInUse]:
     """List the pools of the campaigns of an organization that run."""
     return [_pool_in_use(record) for record in await connection.fetch(_POOLS_IN_USE, organization_id)]
-
-
-_NUMBER_HEALTH = """\
-with numbers as (
-  select p.phone from phone_numbers p where p.organization_id = $1
-  union
-  select unnest(array_prepend(m.from_number, m.more_numbers)) from campaigns m
-  where m.organization_id = $1 and m.status in ('scheduled', 'active', 'pausing', 'paused')
-)
-select p.id, p.provider_account_id, n.phone, p.nickname, p.retell_agent_id, p.country, p.daily_cap,
-  coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, p.imported_at,
-  h.rests_until, h.rest_reason, h.rests_since,
-  coalesce(h.calls, 0) as calls, coalesce(h.answered, 0) as answered, coalesce(h.voicemail, 0) as voicemail,
-  coalesce(h.blocked, 0) as blocked, h.measured_at
-from numbers n
-left join phone_numbers p on p.organization_id = $1 and p.phone = n.phone
-left join number_health h on h.organization_id = $1 and h.phone = n.phone
-order by n.phone;
-"""
-
-
-async def number_health(connection: Connection, *, organization_id: UUID) -> list[NumberHealthRow]:
-    """List the numbers of an organization: those it has added, and those that its running campaigns call from."""
-    return [_number_health_row(record) for record in await connection.fetch(_NUMBER_HEALTH, organization_id)]

@@ -57,13 +57,6 @@ set rests_until = excluded.rests_until, rest_reason = excluded.rest_reason, rest
 where h.rests_until is null or h.rests_until <= :now
 returning phone;
 
--- name: end_rest
--- returns: str | None
--- End the rest of a number. Its calls count against it again from now on.
-update number_health set rests_until = :now
-where organization_id = :organization_id and phone = :phone and rests_until > :now
-returning phone;
-
 -- name: organizations_to_measure
 -- returns: list[UUID]
 -- List organizations whose numbers have not been measured since a time.
@@ -113,25 +106,3 @@ from campaigns m
 where m.organization_id = :organization_id and m.status in ('active', 'pausing', 'paused')
   and cardinality(m.more_numbers) > 0
 order by m.id;
-
--- name: number_health
--- returns: list[NumberHealthRow]
--- row: A caller number with its settings, its rest and its figures of 7 days. A number that only campaigns name has no id.
--- null: id, provider_account_id, nickname, retell_agent_id, country, daily_cap, warm_up_from, imported_at, rests_until,
--- null: rest_reason, rests_since, measured_at
--- List the numbers of an organization: those it has added, and those that its running campaigns call from.
-with numbers as (
-  select p.phone from phone_numbers p where p.organization_id = :organization_id
-  union
-  select unnest(array_prepend(m.from_number, m.more_numbers)) from campaigns m
-  where m.organization_id = :organization_id and m.status in ('scheduled', 'active', 'pausing', 'paused')
-)
-select p.id, p.provider_account_id, n.phone, p.nickname, p.retell_agent_id, p.country, p.daily_cap,
-  coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, p.imported_at,
-  h.rests_until, h.rest_reason, h.rests_since,
-  coalesce(h.calls, 0) as calls, coalesce(h.answered, 0) as answered, coalesce(h.voicemail, 0) as voicemail,
-  coalesce(h.blocked, 0) as blocked, h.measured_at
-from numbers n
-left join phone_numbers p on p.organization_id = :organization_id and p.phone = n.phone
-left join number_health h on h.organization_id = :organization_id and h.phone = n.phone
-order by n.phone;
