@@ -163,6 +163,18 @@ def test_a_campaign_goes_through_its_life_cycle(acme: Outdial, campaign: str, tm
     assert "needs a campaign that is" in acme.error("campaign", "resume", campaign)
 
 
+def test_a_campaign_is_forecast_and_its_forecasts_are_listed(acme: Outdial, campaign: str, tmp_path: Path) -> None:
+    assert "no contact is left to call" in acme.error("campaign", "forecast", campaign)
+    import_two(acme, campaign, tmp_path)
+
+    made = acme.json("campaign", "forecast", campaign)
+    assert made["contacts"] == 2
+    assert made["finish_at"]["p10"] <= made["finish_at"]["p50"] <= made["finish_at"]["p90"]
+    assert "based on   0 past calls and defaults" in acme("campaign", "forecast", "Spring")
+    assert [each["id"] for each in acme.json("campaign", "forecasts", campaign)][1] == made["id"]
+    assert "Actual cost" in acme("campaign", "forecasts", campaign)
+
+
 def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None:
     assert [row["id"] for row in acme.json("campaign", "list")] == [campaign]
     assert [row["id"] for row in acme.json("campaign", "list", "--status=draft", "--organization=Acme")] == [campaign]

@@ -68,6 +68,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/campaigns/{{campaign_id}}/duplicate": Rule("operator", 201, sends={"name": "Winter"}),
     f"GET {API}/campaigns/{{campaign_id}}/charts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/forecasts": Rule("viewer"),
+    f"POST {API}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 201),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
@@ -160,6 +162,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("viewer"),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 303),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", 303, sends={"decision": "never_call"}, uses=IN_REVIEW

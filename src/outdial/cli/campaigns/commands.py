@@ -17,6 +17,7 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+from outdial.cli.campaigns.forecasts import forecast, forecasts
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
@@ -46,6 +47,8 @@ STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PA
 
 app.command()(create)
 app.command()(edit)
+app.command()(forecast)
+app.command()(forecasts)
 app.command()(results)
 
 

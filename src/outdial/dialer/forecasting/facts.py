@@ -82,17 +82,7 @@ async def read_question(
         start_at=start_at,
         groups=[] if status in FINAL else _callable_groups(rows, Counter(summary.callable_contacts)),
         hours=campaign_hours(campaign.calling_hours, campaign.purpose, rules),
-        limits=LimitFacts(
-            concurrency_limit=limits.concurrency_limit,
-            reserved_inbound=limits.reserved_inbound,
-            account_live=0,
-            campaign_limit=campaign.max_concurrency,
-            campaign_live=0,
-            batch_size=campaign.batch_size,
-            sharers=limits.sharers,
-            pace=Pace(limits.calls_per_second, limits.rate_factor, limits.next_start_at, limits.backoff_until),
-            hook_time=HOOK_TIME if limits.has_hook else timedelta(),
-        ),
+        limits=_limit_facts(campaign, limits),
         horizon=DialerSettings().claim_horizon,
         retry=_retry_policy(campaign.retry_policy, retry_speed),
         max_attempts=campaign.max_attempts,
@@ -106,6 +96,20 @@ async def read_question(
         facts=facts,
         calls_made=spending.calls,
         spent_cents=spending.cost_cents,
+    )
+
+
+def _limit_facts(campaign: campaigns.CampaignSettingsRow, limits: forecasts.ForecastLimits) -> LimitFacts:
+    return LimitFacts(
+        concurrency_limit=limits.concurrency_limit,
+        reserved_inbound=limits.reserved_inbound,
+        account_live=0,
+        campaign_limit=campaign.max_concurrency,
+        campaign_live=0,
+        batch_size=campaign.batch_size,
+        sharers=limits.sharers,
+        pace=Pace(limits.calls_per_second, limits.rate_factor, limits.next_start_at, limits.backoff_until),
+        hook_time=HOOK_TIME if limits.has_hook else timedelta(),
     )
 
 

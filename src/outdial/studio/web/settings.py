@@ -17,6 +17,7 @@ from outdial.settings import (
     flag,
     ignores_calling_rules,
     require,
+    retry_speed,
     secret_list,
     trusted_proxies,
     web_url,
@@ -55,6 +56,8 @@ class StudioSettings:
     """Origin of recordings besides https: the simulator of a local stack."""
     ignore_rules: bool = False
     """Whether the dialers of a local stack ignore calling rules; pages then do not name them as a reason to wait."""
+    retry_speed: float = 1.0
+    """By how much the dialers of a local stack divide the delays of retries; forecasts do the same."""
     hook_private: bool = False
     """Whether pre-dial hooks on private networks and on this machine are allowed."""
     erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -115,6 +118,7 @@ class StudioSettings:
             api_origins=_origins(env),
             recordings=simulator if is_simulated else "",
             ignore_rules=ignores_calling_rules(env),
+            retry_speed=retry_speed(env),
             hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
             erasure_secrets=erasure_secrets(env),
         )

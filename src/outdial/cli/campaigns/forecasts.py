@@ -1,0 +1,127 @@
+"""`outdial campaign forecast` and `forecasts`: when a campaign finishes, what it costs, and how wrong that was."""
+
+from datetime import timedelta
+from typing import Any, assert_never
+
+from outdial.cli.campaigns.settings import CampaignName
+from outdial.cli.errors import ActionRefused, UnknownName
+from outdial.cli.finding import find_campaign
+from outdial.cli.output import AsJson, print_json, print_pairs, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import campaigns
+from outdial.db.session import Database
+from outdial.dialer.forecasting.forecast import ForecastGap
+from outdial.dialer.forecasting.record import (
+    ForecastOccasion,
+    StoredForecast,
+    forecast_and_store,
+    stored_forecasts,
+)
+from outdial.settings import read_environment, retry_speed
+from outdial.stack.local import as_service, rules_of_environment
+
+
+def forecast(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Forecast when a campaign finishes and what its calls cost, from now on, or as if it started now.
+
+    It runs the campaign 40 times over virtual time, with the hours, rules, limits and retries that its calls keep to.
+    The forecast is stored: `outdial campaign forecasts` compares it with what happened.
+    """
+
+    async def work(database: Database) -> StoredForecast | ForecastGap | None:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+        return await forecast_and_store(
+            database.as_service,
+            campaign_id=campaign_id,
+            organization_id=None,
+            made_for=ForecastOccasion.REQUEST,
+            now=SystemClock().now(),
+            shipped=rules_of_environment(),
+            retry_speed=retry_speed(read_environment()),
+        )
+
+    match as_service(work):
+        case None:
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case ForecastGap() as gap:
+            raise ActionRefused(gap.sentence())
+        case StoredForecast() as stored if as_json:
+            print_json(forecast_document(stored))
+        case StoredForecast() as stored:
+            found = stored.forecast
+            print_pairs(
+                {
+                    "contacts": f"{found.contacts:,}",
+                    "finishes": found.finish_at.p50,
+                    "  between": found.finish_at.p10,
+                    "  and": found.finish_at.p90,
+                    "cost": _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90),
+                    "calls": f"{found.calls.p50:,.0f} ({found.calls.p10:,.0f} to {found.calls.p90:,.0f})",
+                    "based on": f"{found.past_calls:,} past calls{'' if found.past_calls >= 100 else ' and defaults'}",
+                }
+            )
+        case never:
+            assert_never(never)
+
+
+def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """List the forecasts of a campaign beside what happened."""
+
+    async def work(database: Database) -> list[StoredForecast]:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
+            if row is None:
+                raise UnknownName(f"unknown campaign {campaign!r}")
+            return await stored_forecasts(connection, campaign_id=campaign_id, organization_id=row.organization_id)
+
+    found = as_service(work)
+    if as_json:
+        print_json([forecast_document(each) for each in found])
+        return
+    print_rows(
+        {
+            "Made": lambda each: each.forecast.made_at,
+            "Finishes": lambda each: each.forecast.finish_at.p50,
+            "Cost": lambda each: _range(
+                each.forecast.cost_cents.p10, each.forecast.cost_cents.p50, each.forecast.cost_cents.p90
+            ),
+            "Finished": lambda each: each.finished_at,
+            "Late by": lambda each: (
+                None if each.late_by is None else timedelta(seconds=round(each.late_by.total_seconds()))
+            ),
+            "Actual cost": lambda each: (
+                None if each.actual_cost_cents is None else f"${each.actual_cost_cents / 100:,.2f}"
+            ),
+            "Within": lambda each: None if each.is_within is None else "yes" if each.is_within else "no",
+        },
+        found,
+        empty="No forecasts yet. One is made when the campaign starts, or by outdial campaign forecast.",
+    )
+
+
+def forecast_document(stored: StoredForecast) -> dict[str, Any]:
+    """Return a forecast as the API does."""
+    found = stored.forecast
+    return {
+        "id": stored.id,
+        "made_at": found.made_at,
+        "made_for": stored.made_for,
+        "contacts": found.contacts,
+        "past_calls": found.past_calls,
+        "finish_at": {"p10": found.finish_at.p10, "p50": found.finish_at.p50, "p90": found.finish_at.p90},
+        "cost_cents": {"p10": found.cost_cents.p10, "p50": found.cost_cents.p50, "p90": found.cost_cents.p90},
+        "calls": {"p10": found.calls.p10, "p50": found.calls.p50, "p90": found.calls.p90},
+        "spent_cents": stored.spent_cents,
+        "finished_at": stored.finished_at,
+        "actual_cost_cents": stored.actual_cost_cents,
+        "actual_calls": stored.actual_calls,
+        "late_by_s": None if stored.late_by is None else stored.late_by.total_seconds(),
+        "costlier_by_cents": stored.costlier_by_cents,
+        "is_within": stored.is_within,
+    }
+
+
+def _range(p10: float, p50: float, p90: float) -> str:
+    return f"${p50 / 100:,.2f} (${p10 / 100:,.2f} to ${p90 / 100:,.2f})"

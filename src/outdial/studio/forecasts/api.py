@@ -1,0 +1,27 @@
+"""API routes for forecasts of campaigns."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.forecasts import service as forecasts
+from outdial.studio.forecasts.service import CampaignForecastRecord
+from outdial.studio.web.context import CurrentOrganization
+
+router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/forecasts", tags=["campaigns"])
+
+
+@router.get("")
+async def list_forecasts(context: CurrentOrganization, campaign_id: UUID) -> list[CampaignForecastRecord]:
+    """List the newest forecasts of a campaign. One is made when it starts."""
+    async with context.transaction() as connection:
+        await find_campaign(connection, context.organization_id, campaign_id)
+        return await forecasts.list_forecasts(connection, context, campaign_id)
+
+
+@router.post("", status_code=201)
+async def make_forecast(context: CurrentOrganization, campaign_id: UUID) -> CampaignForecastRecord:
+    """Forecast a campaign from now on, or as if it started now. Takes seconds for a million contacts."""
+    context.require("operator")
+    return await forecasts.make_forecast(context, campaign_id)

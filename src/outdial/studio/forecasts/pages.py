@@ -1,0 +1,35 @@
+"""The page with the forecasts of a campaign."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.forecasts import service as forecasts
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import ResourceConflict
+from outdial.studio.web.forms import Form, redirect
+from outdial.studio.web.rendering import page
+
+router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/forecasts")
+
+
+@router.get("")
+async def forecasts_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> HTMLResponse:
+    """Show the forecasts of a campaign beside what happened."""
+    async with context.transaction() as connection:
+        campaign = await find_campaign(connection, context.organization_id, campaign_id)
+        found = await forecasts.list_forecasts(connection, context, campaign_id)
+    return page(request, "forecasts/list.html", context, campaign=campaign, forecasts=found)
+
+
+@router.post("")
+async def forecast_now(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+    """Forecast a campaign, and show the forecast."""
+    context.require("operator")
+    try:
+        await forecasts.make_forecast(context, campaign_id)
+    except ResourceConflict as error:
+        return redirect(request.url.path, error.message, "warn")
+    return redirect(request.url.path, "Forecast made.")

@@ -1,0 +1,110 @@
+"""Forecasts of campaigns: making, listing, and comparing them with what happened."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from outdial.db.session import Connection
+from outdial.dialer.forecasting.forecast import ForecastGap
+from outdial.dialer.forecasting.record import (
+    ForecastOccasion,
+    StoredForecast,
+    forecast_and_store,
+    stored_forecasts,
+)
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import ResourceConflict, ResourceNotFound
+
+
+class TimeRange(BaseModel):
+    """Times that 10, 50 and 90 of 100 campaigns should not exceed."""
+
+    p10: datetime
+    p50: datetime
+    p90: datetime
+
+
+class AmountRange(BaseModel):
+    """Amounts that 10, 50 and 90 of 100 campaigns should not exceed."""
+
+    p10: float
+    p50: float
+    p90: float
+
+
+class CampaignForecastRecord(BaseModel):
+    """A forecast of a campaign, and what happened since it was made, once the campaign has completed."""
+
+    id: UUID
+    made_at: datetime
+    made_for: ForecastOccasion
+    contacts: int
+    past_calls: Annotated[
+        int, Field(description="Calls of the organization it is based on; below 100, defaults fill up")
+    ]
+    finish_at: TimeRange
+    cost_cents: Annotated[AmountRange, Field(description="Of the calls still to come")]
+    calls: Annotated[AmountRange, Field(description="Calls still to come")]
+    spent_cents: Annotated[float, Field(description="Cost of the calls before")]
+    finished_at: datetime | None
+    actual_cost_cents: float | None
+    actual_calls: int | None
+    late_by_s: Annotated[float | None, Field(description="End of the campaign minus p50, negative if sooner")]
+    costlier_by_cents: Annotated[float | None, Field(description="Actual cost minus p50")]
+    is_within: Annotated[bool | None, Field(description="Whether end and cost lie within p10 and p90")]
+
+
+async def list_forecasts(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID
+) -> list[CampaignForecastRecord]:
+    """Return the newest forecasts of a campaign, newest first."""
+    found = await stored_forecasts(connection, campaign_id=campaign_id, organization_id=context.organization_id)
+    return [_record(each) for each in found]
+
+
+async def make_forecast(context: OrganizationContext, campaign_id: UUID) -> CampaignForecastRecord:
+    """Forecast a campaign from now on and store the forecast; it opens its own transactions.
+
+    Raises ResourceNotFound, and ResourceConflict with the reason if there is nothing to forecast.
+    """
+    studio = context.studio
+    made = await forecast_and_store(
+        context.transaction,
+        campaign_id=campaign_id,
+        organization_id=context.organization_id,
+        made_for=ForecastOccasion.REQUEST,
+        now=studio.clock.now(),
+        shipped=studio.rules,
+        retry_speed=studio.settings.retry_speed,
+    )
+    match made:
+        case None:
+            raise ResourceNotFound("Campaign not found")
+        case ForecastGap() as gap:
+            raise ResourceConflict(gap.sentence())
+        case StoredForecast():
+            return _record(made)
+
+
+def _record(stored: StoredForecast) -> CampaignForecastRecord:
+    forecast = stored.forecast
+    finish, cost, calls = forecast.finish_at, forecast.cost_cents, forecast.calls
+    return CampaignForecastRecord(
+        id=stored.id,
+        made_at=forecast.made_at,
+        made_for=stored.made_for,
+        contacts=forecast.contacts,
+        past_calls=forecast.past_calls,
+        finish_at=TimeRange(p10=finish.p10, p50=finish.p50, p90=finish.p90),
+        cost_cents=AmountRange(p10=cost.p10, p50=cost.p50, p90=cost.p90),
+        calls=AmountRange(p10=calls.p10, p50=calls.p50, p90=calls.p90),
+        spent_cents=stored.spent_cents,
+        finished_at=stored.finished_at,
+        actual_cost_cents=stored.actual_cost_cents,
+        actual_calls=stored.actual_calls,
+        late_by_s=None if stored.late_by is None else stored.late_by / timedelta(seconds=1),
+        costlier_by_cents=stored.costlier_by_cents,
+        is_within=stored.is_within,
+    )
