@@ -14,6 +14,7 @@ import pytest
 
 from outdial.db.queries import accounts, batches, due_contacts, reviews, settlements
 from outdial.db.queries import campaign_status as campaign_status_queries
+from outdial.db.queries.dialing import day_parts
 from outdial.db.session import Connection, Database
 from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
@@ -289,6 +290,13 @@ ON_CONTACTS = [
     ),
     Guard(
         due_contacts.defer_contacts,
+        "dialer",
+        stays("pending"),
+        lambda s: {"ids": [s.id], "next_attempt_ats": [LATER], "reasons": ["r"]},
+        machine=CONTACT,
+    ),
+    Guard(
+        day_parts.hold_contacts,
         "dialer",
         stays("pending"),
         lambda s: {"ids": [s.id], "next_attempt_ats": [LATER], "reasons": ["r"]},

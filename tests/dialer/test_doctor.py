@@ -11,7 +11,7 @@ from outdial.db.session import Database
 from outdial.dialer.admission import CampaignFacts, LimitFacts, PlaceFacts, SkipReason, WaitReason
 from outdial.dialer.doctor import Diagnosis, DialingFacts, RunReason, diagnose, examine
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP
+from outdial.domain.contact import OVER_DAILY_CAP, OVER_RULE_CAP, WAITS_FOR_PART
 from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import MissingList, ScreeningList
@@ -209,6 +209,11 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             facts_of(places=(zone("Europe/Paris", LATER),), hours=ALWAYS),
             "retry_due",
             "All pending contacts are waiting for a retry; the first is due 10:00",
+        ),
+        (
+            facts_of(places=(zone("Europe/Paris", LATER, f"{WAITS_FOR_PART}evening"),), hours=ALWAYS),
+            "day_part",
+            "Pending contacts wait for the part of the day of their next attempt, from 10:00",
         ),
         (
             facts_of(places=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),

@@ -166,6 +166,37 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
     assert re.findall(r'name="lists_required" value="(\w+)" checked', form) == ["national", "reassigned"]
 
 
+async def test_parts_of_the_day_and_voicemail_are_saved_shown_and_offered_again(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    policy = {
+        "voicemail_action": "leave_message",
+        "voicemail_message": "Hello {{name}} <b>",
+        "voicemail_attempt": "last",
+        "voicemail_then": "stop",
+    }
+    parts = {"day_parts": ["", "evening", "morning"]}
+    refused = await operator.post_form(base, FORM | policy | parts | {"voicemail_attempt": "0"})
+    assert refused.status_code == 400
+    assert "on_attempt" in main_of(refused.text)
+    await operator.post_form(base, FORM | policy | parts)
+    row = await connection.fetchrow("select * from campaigns where name = 'Spring <b>'")
+    assert row is not None
+    assert row["day_parts"] == ["evening", "morning"]
+    assert msgspec.json.decode(row["voicemail_policy"]) == {
+        "action": "leave_message",
+        "message": "Hello {{name}} <b>",
+        "on_attempt": "last",
+        "then": "stop",
+    }
+    shown = main_of((await operator.get(f"{base}/{row['id']}")).text)
+    assert "Attempt 1: evening, Attempt 2: morning" in shown
+    assert "Leave a message on attempt last: “Hello {{name}} <b>”. Stop: the contact is completed" in shown
+    offered = (await operator.get(f"{base}/{row['id']}/edit")).text
+    assert '<option value="evening" selected>' in offered
+    assert '<option value="stop" selected>' in offered
+
+
 async def test_a_start_time_is_read_in_the_selected_time_zone(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from outdial.domain.calling_hours import CallingHours, parse_calling_hours
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import NO_NUMBER_FREE, OVER_DAILY_CAP, OVER_RULE_CAP
+from outdial.domain.contact import NO_NUMBER_FREE, OVER_DAILY_CAP, OVER_RULE_CAP, WAITS_FOR_PART
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
@@ -55,6 +55,7 @@ class WaitReason(StrEnum):
     RETRY_DUE = "retry_due"
     DAILY_CAP = "daily_cap"
     RULE_CAP = "rule_cap"
+    DAY_PART = "day_part"
     LIVE_ELSEWHERE = "live_elsewhere"
     NOT_SCREENED = "not_screened"
     CAMPAIGN_FULL = "campaign_full"
@@ -328,6 +329,8 @@ def _due_reason(status_reason: str) -> WaitReason:
         return WaitReason.DAILY_CAP
     if status_reason == NO_NUMBER_FREE:
         return WaitReason.NUMBERS
+    if status_reason.startswith(WAITS_FOR_PART):
+        return WaitReason.DAY_PART
     return WaitReason.RULE_CAP if status_reason.startswith(OVER_RULE_CAP) else WaitReason.RETRY_DUE
 
 

@@ -28,6 +28,7 @@ from outdial.dialer.admission import (
 )
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
+from outdial.dialer.ordering.day_parts import contacts_to_read, hold_for_day_part
 from outdial.dialer.ordering.lanes import due_lanes, first_due_by_place, lane_place, per_lane
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import (
@@ -75,6 +76,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.RETRY_DUE: "retry",
         WaitReason.DAILY_CAP: "retry",
         WaitReason.RULE_CAP: "retry",
+        WaitReason.DAY_PART: "day_part",
         WaitReason.CAMPAIGN_FULL: "concurrency",
         WaitReason.ACCOUNT_FULL: "concurrency",
         WaitReason.SHARE_TAKEN: "concurrency",
@@ -279,6 +281,7 @@ class Claimer:
     ) -> Claimed:
         """Take due contacts, insert their calls, and spend the account's pace."""
         places = {lane_place(lane) for lane in lanes}
+        most = contacts_to_read(lock.campaign, len(lock.starts))
         capping = capping_rules(lock.hours, places, now)
         caps = [rule.cap for rules in capping.values() for rule in rules if rule.cap is not None]
         due = await due_contacts.due_contacts(
@@ -294,13 +297,14 @@ class Claimer:
             # The longest period of a cap, and as many calls as the highest cap allows: one probe for each contact.
             calls_since=now - max([DAY, *(cap.period for cap in caps)]),
             most_calls=max([lock.counts.daily_call_cap, *(cap.count for cap in caps)]),
-            per_lane=per_lane(len(lock.starts), len(lanes)),
-            limit=len(lock.starts),
+            per_lane=per_lane(most, len(lanes)),
+            limit=most,
         )
         # The lock returns rows as they are now. A contact that has moved since the statement began stays pending.
         due = [contact for contact in due if place_of(contact) in places]
+        in_part = await hold_for_day_part(connection, lock.campaign, lock.hours, due, now)
         contacts = admit_contacts(
-            due,
+            in_part[: len(lock.starts)],
             screening,
             max_attempts=lock.campaign.max_attempts,
             daily_call_cap=lock.counts.daily_call_cap,

@@ -308,6 +308,7 @@ def _waits_for_hook(campaign: CampaignFacts, admission: Admission, now: datetime
 _SENTENCES: Final[Mapping[WaitReason, str]] = {
     WaitReason.NO_CONTACTS: "No contacts are left to call; the campaign is open and waits for more",
     WaitReason.RETRY_DUE: "All pending contacts are waiting for a retry; the first is due {at}",
+    WaitReason.DAY_PART: "Pending contacts wait for the part of the day of their next attempt, from {at}",
     WaitReason.DAILY_CAP: "Pending contacts have reached the daily call cap; the next call may start {at}",
     WaitReason.LIVE_ELSEWHERE: "The contact is on a call for another campaign; the next check is {at}",
 }
@@ -330,7 +331,13 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             return f"All contacts have been called; {_calls(facts.campaign.limits.campaign_live)} still live"
         case WaitReason.ZONE_OPENS:
             return f"Outside calling hours in {_zones(diagnosis.places)}; opens {at}"
-        case WaitReason.NO_CONTACTS | WaitReason.RETRY_DUE | WaitReason.DAILY_CAP | WaitReason.LIVE_ELSEWHERE:
+        case (
+            WaitReason.NO_CONTACTS
+            | WaitReason.RETRY_DUE
+            | WaitReason.DAY_PART
+            | WaitReason.DAILY_CAP
+            | WaitReason.LIVE_ELSEWHERE
+        ):
             return _SENTENCES[reason].format(at=at)
         case (
             WaitReason.CAMPAIGN_FULL

@@ -64,6 +64,8 @@ MAY_COME_AGAIN: Final = (_S.COMPLETED, _S.FAILED, _S.SKIPPED)
 
 DEFAULT_RANK: Final = 5
 """The rank of a contact without a priority. See `rank_of`."""
+CALLBACK_RANK: Final = 0
+"""The rank of a contact that asked to be called back."""
 
 # A campaign completes when no contact is in one of these. `review` is not among them: it waits for a user, not for a
 # call.
@@ -83,6 +85,9 @@ OVER_RULE_CAP: Final = "limit of a calling rule: "
 
 # The status_reason of a contact that waits because none of the numbers that may call it is free.
 NO_NUMBER_FREE: Final = "waits for a caller number"
+
+# The start of the status_reason of a contact that waits for the part of the day of its next attempt, which follows.
+WAITS_FOR_PART: Final = "part of the day of the next attempt: "
 
 
 def rank_of(priority: int) -> int:

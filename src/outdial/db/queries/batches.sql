@@ -78,7 +78,8 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   array_prepend(from_number, more_numbers) as caller_numbers,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
-  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required, keep_open
+  max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required,
+  day_parts, keep_open
 from campaigns
 where id = :campaign_id and status = 'active'
 for update skip locked;

@@ -35,8 +35,10 @@ class DueContact:
     zone_key: str
     jurisdiction_key: str
     zone_source: str
+    rank: int
     attempts: int
     call_count: int
+    part_due_since: datetime | None
     variables: str
     name: str | None
     email: str | None
@@ -106,7 +108,8 @@ with candidates as (
   order by d.rank, d.next_attempt_at
   limit $7
 )
-select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
+select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
+  cc.call_count, cc.part_due_since,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = $8 and d.phone = cc.phone
     and d.purpose = any ($9::text[]) limit 1) is not null as do_not_call,
@@ -181,7 +184,7 @@ async def due_contacts(
 
 _MARK_CALLING = """\
 update campaign_contacts
-set status = 'calling', call_count = call_count + 1, status_reason = null, updated_at = $1
+set status = 'calling', call_count = call_count + 1, status_reason = null, part_due_since = null, updated_at = $1
 where id = any ($2::uuid[]) and status = 'pending';
 """
 

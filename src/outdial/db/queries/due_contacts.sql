@@ -24,7 +24,7 @@ select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from la
 -- name: due_contacts
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
--- null: name, email, company, external_id, last_number
+-- null: name, email, company, external_id, last_number, part_due_since
 -- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
 -- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
 -- organization, or its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other
@@ -42,7 +42,8 @@ with candidates as (
   order by d.rank, d.next_attempt_at
   limit :limit
 )
-select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.attempts, cc.call_count,
+select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
+  cc.call_count, cc.part_due_since,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone
     and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,
@@ -74,7 +75,7 @@ for update of cc skip locked;
 -- name: mark_calling!
 -- Mark the contacts whose calls were inserted.
 update campaign_contacts
-set status = 'calling', call_count = call_count + 1, status_reason = null, updated_at = :now
+set status = 'calling', call_count = call_count + 1, status_reason = null, part_due_since = null, updated_at = :now
 where id = any (:ids::uuid[]) and status = 'pending';
 
 -- name: skip_contacts!

@@ -23,7 +23,7 @@ from outdial.dialer.admission import (
 )
 from outdial.dialer.doctor import countries_without_rules
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import OVER_RULE_CAP, ContactStatus
+from outdial.domain.contact import OVER_RULE_CAP, WAITS_FOR_PART, ContactStatus
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.explaining.rule_sentences import forbidden_sentence, no_rules_sentence
 from outdial.domain.place import Place
@@ -92,6 +92,7 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
         WaitReason.ZONE_OPENS: "Waiting for calling hours to open in the contact's time zone.",
         WaitReason.LAW_OPENS: "Waiting for calling rules to allow a call to the contact's place.",
         WaitReason.DAILY_CAP: "The number has reached the daily call cap.",
+        WaitReason.DAY_PART: f"Waiting for the {facts.first_reason.removeprefix(WAITS_FOR_PART)}.",
         WaitReason.RULE_CAP: f"{facts.first_reason.removeprefix(OVER_RULE_CAP)}.",
     }
     return NextCall(at=zone.until, reason=f"{waits.get(zone.reason, 'Due as soon as a line is free.')} {attempts}")

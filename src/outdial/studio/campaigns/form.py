@@ -14,18 +14,27 @@ from zoneinfo import ZoneInfo, available_timezones
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
-from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
+from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy, InvalidVoicemailPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
+from outdial.studio.campaigns.voicemail_form import VoicemailForm, voicemail_from_policy, voicemail_from_request
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.forms import text
 from outdial.studio.web.hours import Windows, padded, parse_windows, windows_from_request
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
-_AS_TYPED: Final = ("name", "retell_agent_id", "from_number", "purpose", "consent_required", "lists_required")
+_AS_TYPED: Final = (
+    "name",
+    "retell_agent_id",
+    "from_number",
+    "purpose",
+    "consent_required",
+    "lists_required",
+    "day_parts",
+)
 _DAYS: Final = {day: day.capitalize() for day in WEEKDAYS}
 _UTC: Final = ZoneInfo("UTC")
 
@@ -52,12 +61,19 @@ class CampaignForm:
     purpose: str = Purpose.SALES
     consent_required: str = RequiredConsent.NONE
     lists_required: Sequence[str] = ()
+    day_parts: Sequence[str] = ()
+    voicemail: VoicemailForm = field(default_factory=VoicemailForm)
     unreadable: str = ""
     """Why stored settings cannot be read; the form shows the defaults instead."""
 
     def windows_of(self, day: str) -> Windows:
         """Return the windows of a day, padded with empty ones for input."""
         return padded(self.hours.get(day, ()))
+
+    @property
+    def part_choices(self) -> Sequence[str]:
+        """The parts of the day, padded with empty ones for input."""
+        return [*self.day_parts, *[""] * max(1, 3 - len(self.day_parts))]
 
     @property
     def scheduled_at(self) -> datetime | None:
@@ -99,6 +115,11 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
     except InvalidRetryPolicy as error:
         rules = rules_from_policy({})
         unreadable.append(f"retries: {error}")
+    try:
+        voicemail = voicemail_from_policy(campaign.voicemail_policy)
+    except InvalidVoicemailPolicy as error:
+        voicemail = VoicemailForm()
+        unreadable.append(f"voicemail: {error}")
     return CampaignForm(
         unreadable="; ".join(unreadable),
         name=campaign.name,
@@ -118,6 +139,8 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         purpose=campaign.purpose,
         consent_required=campaign.consent_required,
         lists_required=campaign.lists_required,
+        day_parts=campaign.day_parts,
+        voicemail=voicemail,
     )
 
 
@@ -139,6 +162,8 @@ def form_from_request(form: FormData) -> CampaignForm:
         purpose=text(form, "purpose", Purpose.SALES),
         consent_required=text(form, "consent_required", RequiredConsent.NONE),
         lists_required=[str(value) for value in form.getlist("lists_required")],
+        day_parts=[str(value) for value in form.getlist("day_parts") if value],
+        voicemail=voicemail_from_request(form),
     )
 
 
@@ -171,6 +196,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
     except InvalidRetryPolicy:
         stored_policy = {}
     settings["retry_policy"] = policy_from_rules(form.rules, stored_policy or {})
+    settings["voicemail_policy"] = form.voicemail.policy()
     settings["dynamic_variables"] = _parse_variables(fields, form.variables)
     if fields:
         raise InvalidInput("Please fix the fields below", fields)

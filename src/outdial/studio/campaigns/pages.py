@@ -15,6 +15,8 @@ from outdial.db.session import Connection
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
+from outdial.domain.policies.day_parts import DayPart
+from outdial.domain.policies.voicemail import LONGEST_MESSAGE
 from outdial.domain.purpose import Purpose
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as campaigns
@@ -48,6 +50,7 @@ from outdial.studio.campaigns.launch import COUNTED_AT_ONCE, SHOWN_IN, launch_re
 from outdial.studio.campaigns.retry_form import attempt_options, delay_options, delay_text
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
+from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
 from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
@@ -206,6 +209,8 @@ async def show_page(
         contact_panel=panel,
         closed=closed,
         weekdays=WEEKDAYS,
+        voicemail_actions=ACTIONS,
+        voicemail_then=THEN,
     )
 
 
@@ -371,6 +376,10 @@ def _form_page(
         zones=zone_names(),
         weekdays=WEEKDAYS,
         delay_options=delay_options,
+        day_parts=tuple(DayPart),
+        voicemail_actions=ACTIONS,
+        voicemail_then=THEN,
+        longest_message=LONGEST_MESSAGE,
         attempt_options=attempt_options,
         error=error,
         errors=error.fields if isinstance(error, InvalidInput) else {},
