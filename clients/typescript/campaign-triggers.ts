@@ -39,6 +39,36 @@ export interface CampaignResult {
   progress: Progress;
 }
 
+/** A contact to add. Agent variables are texts, numbers and booleans; `not_before` is a time with a zone. */
+export interface NewContact {
+  phone: string;
+  variables?: Record<string, string | number | boolean>;
+  not_before?: string;
+  /** 1 to 9; 9 goes first. */
+  priority?: number;
+  /** Other fields of a contact, such as name and email. */
+  [field: string]: unknown;
+}
+
+/** What became of one contact; a refused one has a kind and a reason. */
+export interface ContactResult {
+  status: "added" | "already_there" | "refused" | (string & {});
+  campaignContactId: string | null;
+  contactStatus: string | null;
+  kind: string | null;
+  reason: string | null;
+}
+
+/** How many contacts were added, and a result for each, in the order of the request. */
+export interface ContactsResult {
+  action: string;
+  campaignId: string;
+  added: number;
+  alreadyThere: number;
+  refused: number;
+  results: ContactResult[];
+}
+
 /** Ids of the campaigns that were due and are now started. */
 export interface ScheduleResult {
   action: string;
@@ -49,6 +79,11 @@ export interface ScheduleResult {
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
+}
+
+export interface AddOptions extends CallOptions {
+  /** Country of numbers without a country code, such as US. */
+  defaultRegion?: string | undefined;
 }
 
 export interface CancelOptions extends CallOptions {
@@ -66,6 +101,10 @@ export interface CampaignTriggers {
   resumeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
   /** Cancel a campaign permanently. */
   cancelCampaign(campaignId: string, options?: CancelOptions): Promise<CampaignResult>;
+  /** Let a campaign that is kept open complete once its contacts are finished. */
+  closeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
+  /** Add 1 to 1,000 contacts to a campaign. Each is added or refused by itself, and none is added twice. */
+  addContacts(campaignId: string, contacts: readonly NewContact[], options?: AddOptions): Promise<ContactsResult>;
   /** Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch. */
   processBatch(campaignId: string, size?: number, options?: CallOptions): Promise<CampaignResult>;
   /** Start the scheduled campaigns that are due: in one organization, or in all where the caller may. */
@@ -148,6 +187,13 @@ export function createCampaignTriggers(options: SupabaseOptions | FetchOptions):
     pauseCampaign: (id, call) => campaignAction("pause_campaign", id, call),
     resumeCampaign: (id, call) => campaignAction("resume_campaign", id, call),
     cancelCampaign: (id, call) => campaignAction("cancel_campaign", id, call, { hang_up: call?.hangUp ?? false }),
+    closeCampaign: (id, call) => campaignAction("close_campaign", id, call),
+    addContacts: (campaign_id, contacts, call) =>
+      request(
+        { action: "add_contacts", campaign_id, contacts, default_region: call?.defaultRegion },
+        readContacts,
+        call,
+      ),
     processBatch: async (id, size, call) => {
       // JSON has no such numbers: they would arrive as null, which means the campaign's own batch size.
       if (size !== undefined && !Number.isFinite(size)) {
@@ -181,6 +227,8 @@ export const campaignTriggers: CampaignTriggers = {
   pauseCampaign: async (...args) => current().pauseCampaign(...args),
   resumeCampaign: async (...args) => current().resumeCampaign(...args),
   cancelCampaign: async (...args) => current().cancelCampaign(...args),
+  closeCampaign: async (...args) => current().closeCampaign(...args),
+  addContacts: async (...args) => current().addContacts(...args),
   processBatch: async (...args) => current().processBatch(...args),
   checkScheduledCampaigns: async (...args) => current().checkScheduledCampaigns(...args),
 };
@@ -457,6 +505,22 @@ function readCampaign(body: unknown): CampaignResult | undefined {
   if (typeof action !== "string" || typeof campaignId !== "string" || typeof status !== "string") return undefined;
   if (typeof changed !== "boolean" || progress === undefined) return undefined;
   return { action, campaignId, status, changed, progress };
+}
+
+function readContacts(body: unknown): ContactsResult | undefined {
+  if (!isRecord(body)) return undefined;
+  const { action, campaign_id: campaignId, added, already_there: alreadyThere, refused, results } = body;
+  if (typeof action !== "string" || typeof campaignId !== "string" || !Array.isArray(results)) return undefined;
+  if (typeof added !== "number" || typeof alreadyThere !== "number" || typeof refused !== "number") return undefined;
+  if (!results.every((each) => isRecord(each) && typeof each["status"] === "string")) return undefined;
+  const read = results.map((each: Record<string, any>) => ({
+    status: each["status"],
+    campaignContactId: each["campaign_contact_id"] ?? null,
+    contactStatus: each["contact_status"] ?? null,
+    kind: each["kind"] ?? null,
+    reason: each["reason"] ?? null,
+  }));
+  return { action, campaignId, added, alreadyThere, refused, results: read };
 }
 
 function readProgress(body: unknown): Progress | undefined {

@@ -84,7 +84,7 @@ async def stage(database: Scratch, connection: asyncpg.Connection) -> AsyncItera
 async def add(api: Database, campaign: Campaign, *items: object, at: datetime = NOW, **given: Any) -> list[ItemResult]:
     """Add items as service_role, or in the transaction `within`."""
     within = given.pop("within", api.as_service)
-    options = {"region": None, "erasure_keys": None, "actor": Actor(), "clock": VirtualClock(at)} | given
+    options = {"region": None, "erasure_keys": None, "actor": Actor(), "now": at} | given
     async with within() as opened:
         return await add_contacts(
             opened, organization_id=campaign.tenant.organization_id, campaign_id=campaign.id, items=items, **options

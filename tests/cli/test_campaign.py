@@ -207,3 +207,30 @@ def test_a_campaign_is_duplicated_and_its_draft_deleted(acme: Outdial, campaign:
     assert "unknown campaign" in acme.error("campaign", "delete", copy["id"])
     acme("campaign", "cancel", campaign)
     assert "only a draft can be deleted; this campaign is cancelling" in acme.error("campaign", "delete", campaign)
+
+
+def test_contacts_are_added_and_changed_one_by_one_and_from_json_lines(
+    acme: Outdial, campaign: str, tmp_path: Path
+) -> None:
+    acme("campaign", "edit", campaign, "--keep-open")
+    one = acme.json("campaign", "add-contact", campaign, "+12125550123", "--field=name=Ada", "--variable=plan=gold")
+    again = acme("campaign", "add-contact", campaign, "(212) 555-0123", "--region=US")
+    lines = tmp_path / "more.jsonl"
+    lines.write_text('{"phone": "+12125550124", "priority": 9}\n\n{"phone": "123"}\n')
+    more = acme.run("campaign", "add-contacts", campaign, str(lines), "--json")
+    changed = acme("campaign", "change-contact", campaign, "+12125550123", "--priority=9", "--variable=plan=")
+
+    assert (one["status"], one["contact_status"]) == ("added", "pending")
+    assert "in the campaign already; it is pending" in again
+    assert more.exit_code == 1
+    counts = json.loads(more.stdout)
+    assert (counts["added"], counts["already_there"], counts["refused"]) == (1, 0, 1)
+    assert [(row["line"], row["kind"]) for row in counts["refused_lines"]] == [(3, "bad_phone")]
+    assert changed == "Changed +12125550123.\n"
+    assert "bad_time" in acme.error("campaign", "add-contact", campaign, "+12125550125", "--not-before=soon")
+    assert "with a zone" in acme.error("campaign", "change-contact", campaign, "+12125550123", "--not-before=soon")
+    assert "no contact +12125550199" in acme.error("campaign", "change-contact", campaign, "+12125550199")
+    lines.write_text('{"phone": "+12125550126"}\n{"phone": \n')
+    assert "line 2 is not JSON" in acme.error("campaign", "add-contacts", campaign, str(lines))
+    closed = acme.json("campaign", "close", campaign)
+    assert (closed["status"], closed["changed"]) == ("draft", True)

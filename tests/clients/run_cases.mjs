@@ -17,6 +17,8 @@ function triggersOf({ url, apikey, token, timeout_ms: timeoutMs }) {
 // Methods with more arguments than the campaign's id.
 const METHODS = {
   cancel_campaign: (triggers, of) => triggers.cancelCampaign(of.campaign_id, { hangUp: of.hang_up }),
+  add_contacts: (triggers, of) =>
+    triggers.addContacts(of.campaign_id, of.contacts, { defaultRegion: of.default_region }),
   process_batch: (triggers, of) => triggers.processBatch(of.campaign_id, of.size),
   check_scheduled_campaigns: (triggers, of) => triggers.checkScheduledCampaigns(of.organization_id),
 };
@@ -27,6 +29,10 @@ function callMethod(name, triggers, of) {
 }
 
 function withPythonNames({ campaignId: campaign_id, progress, ...rest }) {
+  if (rest.alreadyThere !== undefined) {
+    const { alreadyThere: already_there, results, ...counts } = rest;
+    return { ...counts, campaign_id, already_there, results: results.map(({ status, kind }) => ({ status, kind })) };
+  }
   if (progress === undefined) return rest;
   const { liveCalls: live_calls, costCents: cost_cents, durationMs: duration_ms, ...counts } = progress;
   return { ...rest, campaign_id, progress: { ...counts, live_calls, cost_cents, duration_ms } };

@@ -31,6 +31,7 @@ TIMEOUT_MS = 20_000
 # Number of contacts, and the columns of the campaign.
 STATES: dict[str, tuple[int, dict[str, object]]] = {
     "draft": (2, {"status": "draft", "next_batch_at": None}),
+    "active, kept open": (0, {"keep_open": True}),
     "draft, empty": (0, {"status": "draft", "next_batch_at": None}),
     "draft, for later": (1, {"status": "draft", "next_batch_at": None, "scheduled_at": NOW + timedelta(minutes=30)}),
     "scheduled, due": (1, {"status": "scheduled", "next_batch_at": None, "scheduled_at": NOW}),

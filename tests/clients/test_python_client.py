@@ -35,6 +35,8 @@ def observed_result(result: Any) -> Observed:
     fields = {name: str(value) if isinstance(value, UUID) else value for name, value in asdict(result).items()}
     if "started" in fields:
         fields["started"] = [str(id) for id in fields["started"]]
+    if "results" in fields:
+        fields["results"] = [{name: each[name] for name in ("status", "kind")} for each in fields["results"]]
     return {"result": fields}
 
 

@@ -32,6 +32,8 @@ SUBJECT: Final = {"phone": "+12127009903"}
 DRAFT: Final = {"campaign_id": "draft"}
 PAUSED: Final = {"campaign_id": "paused"}
 IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
+PENDING: Final = PAUSED | {"campaign_contact_id": "pending"}
+FAILED: Final = PAUSED | {"campaign_contact_id": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,11 @@ RULES: Final[Mapping[str, Rule]] = {
         "operator", sends={"decision": "call_again"}, uses=IN_REVIEW
     ),
     f"POST {API}/campaigns/{{campaign_id}}/contacts": Rule("operator", sends={"contacts": [{"phone": "+12127009944"}]}),
-    f"PATCH {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("operator", sends={"priority": 9}),
-    f"DELETE {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("operator"),
-    f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/retry": Rule("operator"),
+    f"PATCH {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule(
+        "operator", sends={"priority": 9}, uses=PENDING
+    ),
+    f"DELETE {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("operator", uses=PENDING),
+    f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/retry": Rule("operator", uses=FAILED),
     f"GET {API}/campaigns/{{campaign_id}}/progress": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/start": Rule("operator", uses=DRAFT),
     f"POST {API}/campaigns/{{campaign_id}}/pause": Rule("operator"),

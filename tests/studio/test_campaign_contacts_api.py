@@ -395,3 +395,71 @@ async def test_an_invalid_decision_is_rejected(
 
     assert response.status_code == 400, response.text
     assert await connection.fetchval("select status from campaign_contacts") == "review"
+
+
+async def test_contacts_are_added_once_for_each_idempotency_key_and_unreadable_bodies_get_their_place(
+    client_for: ClientFor, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    operator = await client_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
+    url, key = address(campaign), {"Idempotency-Key": "k1"}
+    body = {"contacts": [{"phone": "+12125550134", "priority": 8}, {"phone": "x"}, 7], "default_region": "US"}
+
+    first, repeated = [await operator.post(url, json=body, headers=key) for _ in range(2)]
+    other = await operator.post(url, json={"contacts": [{"phone": "+12125550135"}]}, headers=key)
+    bad = [
+        await operator.post(url, content=content, headers={"content-type": "application/json"})
+        for content in (b'{"contacts": [\n  {"phone" "+1"}]}', b'{"contacts": ["\xff"]}', b'{"contacts": []}', b"[]")
+    ]
+    bad += [
+        await operator.post(url, json={"contacts": [{}] * 1001}),
+        await operator.post(url, json={"contacts": [{}], "when": 1}),
+        await operator.post(url, json={"contacts": [{}], "default_region": "XX"}),
+    ]
+
+    assert (first.status_code, repeated.json()) == (200, first.json())
+    assert "idempotency-replayed" in repeated.headers
+    assert {name: first.json()[name] for name in ("added", "already_there", "refused")} == {
+        "added": 1,
+        "already_there": 0,
+        "refused": 2,
+    }
+    assert [(each["status"], each["kind"]) for each in first.json()["results"]] == [
+        ("added", None),
+        ("refused", "bad_phone"),
+        ("refused", "bad_item"),
+    ]
+    assert other.status_code == 409
+    assert [response.status_code for response in bad] == [400] * 7
+    assert "line 2, column 12 (character 27)" in bad[0].json()["message"]
+    assert "byte 16" in bad[1].json()["message"]
+    assert [list(response.json()["fields"]) for response in bad[2:]] == [
+        ["contacts"],
+        ["body"],
+        ["contacts"],
+        ["when"],
+        ["default_region"],
+    ]
+    assert await connection.fetchval("select count(*) from campaign_contacts") == 1
+
+
+async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_the_api(
+    client_for: ClientFor, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    user_id = await create_member(connection, campaign.tenant.organization_id, "operator")
+    operator = await client_for(user_id)
+    entry = await create_campaign_contact(connection, campaign)
+    url = address(campaign, entry)
+
+    changed = await operator.patch(url, json={"priority": 9, "variables": {"plan": "gold"}})
+    wrong = await operator.patch(url, json={"not_before": "soon"})
+    skipped = await operator.delete(url, params={"reason": "moved away"})
+    late = await operator.patch(url, json={"priority": 1})
+    again = await operator.post(f"{url}/retry")
+
+    assert changed.json()["variables"] == {"plan": "gold"}
+    assert (wrong.status_code, list(wrong.json()["fields"])) == (400, ["not_before"])
+    contact = skipped.json()["contact"]
+    assert (contact["status"], contact["status_reason"].endswith(": moved away")) == ("skipped", True)
+    assert contact["status_reason"].startswith("skipped by ")
+    assert (late.status_code, late.json()["status"]) == (409, "skipped")
+    assert again.json()["contact"]["status"] == "pending"

@@ -34,6 +34,8 @@ _ROWS: Mapping[str, str] = {
     "draft": "select id from campaigns where organization_id = $1 and status = 'draft'",
     "paused": "select id from campaigns where organization_id = $1 and status = 'paused'",
     "rule_id": "select rule_id from calling_rules where organization_id = $1 and rule_id like 'OWN-ES-%'",
+    "pending": "select id from campaign_contacts where organization_id = $1 and status = 'pending' and rank = 7",
+    "failed": "select id from campaign_contacts where organization_id = $1 and status = 'failed' and rank = 7",
     "in_review": "select id from campaign_contacts where organization_id = $1 and status = 'review'",
 }
 
@@ -62,6 +64,8 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
     for status in ("draft", "paused"):
         campaign = await create_campaign(connection, filled.tenant, status=status)
         await create_campaign_contact(connection, campaign)
+    for status in ("pending", "failed"):
+        await create_campaign_contact(connection, campaign, status=status, rank=7)
     await create_campaign_contact(connection, campaign, status="review", call_count=1)
     await create_member(
         connection,

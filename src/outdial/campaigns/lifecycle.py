@@ -26,6 +26,7 @@ class LifecycleAction(StrEnum):
     RESUME = "resume_campaign"
     CANCEL = "cancel_campaign"
     CLOSE = "close_campaign"
+    ADD_CONTACTS = "add_contacts"
     SCHEDULE_CHECK = "schedule_check"
 
 

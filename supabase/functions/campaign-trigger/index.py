@@ -1,5 +1,6 @@
-"""campaign-trigger: starts, pauses, resumes and cancels campaigns; requests the next batch; starts due schedules."""
+"""campaign-trigger: starts, pauses, resumes, closes and cancels campaigns; adds contacts; starts due schedules."""
 
+from dataclasses import asdict
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import msgspec
 from shared.error_codes import CONFLICT, FORBIDDEN, NOT_FOUND
 
 from outdial.campaigns import lifecycle
+from outdial.campaigns.errors import CampaignClosed, UnknownRegion
 from outdial.campaigns.lifecycle import (
     Actor,
     Changed,
@@ -20,7 +22,7 @@ from outdial.campaigns.lifecycle import (
 from outdial.campaigns.progress import progress
 from outdial.domain.limits import BATCH_SIZE
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
-from outdial.settings import require
+from outdial.settings import erasure_secrets, require
 
 
 class TriggerRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,6 +33,8 @@ class TriggerRequest(msgspec.Struct, forbid_unknown_fields=True):
     batch_size: int | None = None
     organization_id: UUID | None = None
     hang_up: bool = False
+    contacts: list[Any] | None = None
+    default_region: str | None = None
 
 
 async def start(runtime: Runtime) -> None:
@@ -49,6 +53,8 @@ async def fetch(request: Request, ctx: Context) -> Response:
     if body.action is LifecycleAction.SCHEDULE_CHECK:
         return await _schedule_check(ctx, body, actor)
     assert body.campaign_id is not None
+    if body.action is LifecycleAction.ADD_CONTACTS:
+        return await _add_contacts(ctx, body, body.campaign_id, actor)
     async with ctx.db() as connection:
         result = await _carry_out(connection, body, body.campaign_id, actor, ctx.now())
         if not isinstance(result, Changed | Unchanged):
@@ -78,10 +84,48 @@ async def _carry_out(connection: Any, body: TriggerRequest, campaign_id: UUID, a
             return await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=body.hang_up)
         case LifecycleAction.PROCESS_BATCH:
             return await lifecycle.ask_for_batch(connection, campaign_id, actor, now, body.batch_size)
-        case LifecycleAction.SCHEDULE_CHECK:
+        case LifecycleAction.CLOSE:
+            return await lifecycle.close(connection, campaign_id, actor, now)
+        case LifecycleAction.SCHEDULE_CHECK | LifecycleAction.ADD_CONTACTS:
             raise AssertionError("handled by the caller")
         case never:
             assert_never(never)
+
+
+async def _add_contacts(ctx: Context, body: TriggerRequest, campaign_id: UUID, actor: Actor) -> Response:
+    # Reading numbers loads the tables of libphonenumber, which the other actions do not need.
+    from outdial.campaigns.entries.adding import add_contacts, count_results
+    from outdial.campaigns.erasure_keys import ErasureKeys
+
+    try:
+        async with ctx.db() as connection:
+            campaign = await lifecycle.find_campaign_to_run(connection, campaign_id, actor)
+            if isinstance(campaign, NotFound | Forbidden):
+                raise _error_of(campaign, body.action)
+            results = await add_contacts(
+                connection,
+                organization_id=campaign.organization_id,
+                campaign_id=campaign_id,
+                items=body.contacts or [],
+                region=body.default_region,
+                erasure_keys=ErasureKeys.of(erasure_secrets(ctx.env)),
+                actor=actor,
+                now=ctx.now(),
+            )
+    except CampaignClosed as error:
+        raise HttpError(409, CONFLICT, str(error), status=error.status, action=body.action) from error
+    except UnknownRegion as error:
+        raise HttpError(400, "INVALID_REQUEST", f"default_region: {error}") from error
+    counts = count_results(results)
+    return Response.json(
+        {
+            "success": True,
+            "action": body.action,
+            "campaign_id": campaign_id,
+            **counts,
+            "results": [asdict(result) for result in results],
+        }
+    )
 
 
 async def _schedule_check(ctx: Context, body: TriggerRequest, actor: Actor) -> Response:
@@ -102,6 +146,8 @@ def _parse(raw: Any) -> TriggerRequest:
 def _checked(body: TriggerRequest) -> TriggerRequest:
     if body.action is not LifecycleAction.SCHEDULE_CHECK and body.campaign_id is None:
         raise HttpError(400, "INVALID_REQUEST", f"campaign_id is missing: {body.action} needs the id of a campaign")
+    if body.action is LifecycleAction.ADD_CONTACTS and not 1 <= len(body.contacts or ()) <= 1000:
+        raise HttpError(400, "INVALID_REQUEST", "contacts must be a list of 1 to 1,000 contacts")
     if body.batch_size is not None and body.batch_size not in BATCH_SIZE.range:
         raise HttpError(400, "INVALID_REQUEST", f"batch_size must be {BATCH_SIZE.range}, not {body.batch_size}")
     return body

@@ -1,16 +1,18 @@
 """The actions of campaign-trigger, which both clients offer as methods."""
 
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar, overload
 from uuid import UUID
 
 from outdial_client._request import TriggerAction, campaign_action
-from outdial_client.results import CampaignResult, ScheduleResult
+from outdial_client.results import CampaignResult, ContactsResult, ScheduleResult
 
 CampaignT = TypeVar("CampaignT")
+ContactsT = TypeVar("ContactsT")
 ScheduleT = TypeVar("ScheduleT")
 
 
-class TriggerActions(Generic[CampaignT, ScheduleT]):
+class TriggerActions(Generic[CampaignT, ContactsT, ScheduleT]):
     """One method per action. They return results in the synchronous client, and awaitables in the one for asyncio."""
 
     def start_campaign(self, campaign_id: UUID | str) -> CampaignT:
@@ -29,6 +31,28 @@ class TriggerActions(Generic[CampaignT, ScheduleT]):
         """Cancel a campaign permanently; `hang_up` also ends its live calls."""
         return self._send(campaign_action("cancel_campaign", campaign_id, hang_up=hang_up))
 
+    def close_campaign(self, campaign_id: UUID | str) -> CampaignT:
+        """Let a campaign that is kept open complete once its contacts are finished."""
+        return self._send(campaign_action("close_campaign", campaign_id))
+
+    def add_contacts(
+        self,
+        campaign_id: UUID | str,
+        contacts: Sequence[Mapping[str, object]],
+        *,
+        default_region: str | None = None,
+    ) -> ContactsT:
+        """Add 1 to 1,000 contacts to a campaign, such as {"phone": "+14155550100", "variables": {"plan": "gold"}}.
+
+        Each is added or refused by itself. `default_region` is the country of numbers without a country code. After a
+        lost response, add them again: those that are already there are not added twice.
+        """
+        body: dict[str, object] = {"action": "add_contacts", "campaign_id": str(campaign_id)}
+        body["contacts"] = [dict(each) for each in contacts]
+        if default_region is not None:
+            body["default_region"] = default_region
+        return self._send(TriggerAction(body, ContactsResult))
+
     def process_batch(self, campaign_id: UUID | str, size: int | None = None) -> CampaignT:
         """Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch."""
         fields = {} if size is None else {"batch_size": size}
@@ -41,6 +65,8 @@ class TriggerActions(Generic[CampaignT, ScheduleT]):
 
     @overload
     def _send(self, action: TriggerAction[CampaignResult]) -> CampaignT: ...
+    @overload
+    def _send(self, action: TriggerAction[ContactsResult]) -> ContactsT: ...
     @overload
     def _send(self, action: TriggerAction[ScheduleResult]) -> ScheduleT: ...
     def _send(self, action: object) -> object:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from outdial_client.errors import TokenUnavailableError
-from outdial_client.results import CampaignResult, ScheduleResult
+from outdial_client.results import CampaignResult, ContactsResult, ScheduleResult
 
-ResultT = TypeVar("ResultT", CampaignResult, ScheduleResult)
+ResultT = TypeVar("ResultT", CampaignResult, ContactsResult, ScheduleResult)
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 MAX_RESPONSE_BYTES: Final = 1 << 20

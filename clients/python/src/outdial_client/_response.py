@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from outdial_client.errors import (
     ResponseError,
     UnavailableError,
 )
-from outdial_client.results import CampaignResult, ProgressCounts, ScheduleResult
+from outdial_client.results import CampaignResult, ContactResult, ContactsResult, ProgressCounts, ScheduleResult
 
 _ERRORS: Final[Mapping[int, type[ResponseError]]] = {
     400: InvalidRequestError,
@@ -50,7 +50,7 @@ def read_result(action: TriggerAction[ResultT], response: TriggerResponse) -> Re
         raise _invalid(response, f"it is longer than {MAX_RESPONSE_BYTES} bytes")
     body = _parse_object(response.body)
     try:
-        result = _read_campaign(body) if action.result is CampaignResult else _read_schedule(body)
+        result = _READERS[action.result](body)
     except (KeyError, TypeError, ValueError) as error:
         raise _invalid(response, f"{type(error).__name__}: {error}") from error
     assert isinstance(result, action.result)
@@ -92,6 +92,33 @@ def _read_campaign(body: Mapping[str, Any]) -> CampaignResult:
 def _read_schedule(body: Mapping[str, Any]) -> ScheduleResult:
     started = _typed(body["started"], list)
     return ScheduleResult(_typed(body["action"], str), tuple(UUID(campaign_id) for campaign_id in started))
+
+
+def _read_contacts(body: Mapping[str, Any]) -> ContactsResult:
+    return ContactsResult(
+        action=_typed(body["action"], str),
+        campaign_id=UUID(body["campaign_id"]),
+        added=_typed(body["added"], int),
+        already_there=_typed(body["already_there"], int),
+        refused=_typed(body["refused"], int),
+        results=tuple(
+            ContactResult(
+                status=_typed(each["status"], str),
+                campaign_contact_id=None if each["campaign_contact_id"] is None else UUID(each["campaign_contact_id"]),
+                contact_status=each["contact_status"],
+                kind=each["kind"],
+                reason=each["reason"],
+            )
+            for each in body["results"]
+        ),
+    )
+
+
+_READERS: Final[Mapping[type, Callable[[Mapping[str, Any]], CampaignResult | ContactsResult | ScheduleResult]]] = {
+    CampaignResult: _read_campaign,
+    ContactsResult: _read_contacts,
+    ScheduleResult: _read_schedule,
+}
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -11,10 +11,14 @@ from outdial_client import _request, _response
 from outdial_client._actions import TriggerActions
 from outdial_client._request import DEFAULT_TIMEOUT_S, MAX_RESPONSE_BYTES, ResultT, TriggerAction
 from outdial_client._response import TriggerResponse
-from outdial_client.results import CampaignResult, ScheduleResult
+from outdial_client.results import CampaignResult, ContactsResult, ScheduleResult
 
 
-class AsyncCampaignTriggers(TriggerActions[Coroutine[Any, Any, CampaignResult], Coroutine[Any, Any, ScheduleResult]]):
+class AsyncCampaignTriggers(
+    TriggerActions[
+        Coroutine[Any, Any, CampaignResult], Coroutine[Any, Any, ContactsResult], Coroutine[Any, Any, ScheduleResult]
+    ]
+):
     """Runs campaigns through campaign-trigger. Works in any event loop; there is nothing to close.
 
     `url` is the project's URL. `token` is a user's access token, or a function that returns one for each request,

@@ -38,6 +38,32 @@ class CampaignResult:
     progress: ProgressCounts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactResult:
+    """What became of one contact: `status` is added, already_there or refused.
+
+    A contact in the campaign has its id there and its `contact_status`; a refused one has a `kind` and a `reason`.
+    """
+
+    status: str
+    campaign_contact_id: UUID | None
+    contact_status: str | None
+    kind: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactsResult:
+    """How many contacts were added, and a result for each, in the order of the request."""
+
+    action: str
+    campaign_id: UUID
+    added: int
+    already_there: int
+    refused: int
+    results: tuple[ContactResult, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
     """Ids of the campaigns that were due and are now started."""

@@ -8,10 +8,10 @@ from outdial_client import _request, _response
 from outdial_client._actions import TriggerActions
 from outdial_client._request import DEFAULT_TIMEOUT_S, MAX_RESPONSE_BYTES, ResultT, TriggerAction
 from outdial_client._response import TriggerResponse
-from outdial_client.results import CampaignResult, ScheduleResult
+from outdial_client.results import CampaignResult, ContactsResult, ScheduleResult
 
 
-class CampaignTriggers(TriggerActions[CampaignResult, ScheduleResult]):
+class CampaignTriggers(TriggerActions[CampaignResult, ContactsResult, ScheduleResult]):
     """Runs campaigns through campaign-trigger. Safe to share between threads.
 
     `url` is the project's URL. `token` is a user's access token, or a function that returns one for each request. A

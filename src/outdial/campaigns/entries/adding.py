@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from outdial.campaigns.importing.contact_rows import check_region
 from outdial.campaigns.importing.contact_store import ContactStore
 from outdial.campaigns.importing.refusals import Refusal
 from outdial.campaigns.lifecycle import Actor
-from outdial.clock import Clock
+from outdial.clock import VirtualClock
 from outdial.db.queries.dialing import entries
 from outdial.db.session import Connection
 
@@ -49,7 +50,7 @@ async def add_contacts(
     region: str | None,
     erasure_keys: ErasureKeys | None,
     actor: Actor,
-    clock: Clock,
+    now: datetime,
 ) -> list[ItemResult]:
     """Add the contacts in `items` to a campaign, in the open transaction, and wake it. Returns a result for each item.
 
@@ -64,8 +65,8 @@ async def add_contacts(
         async with connection.transaction():
             yield connection
 
-    contacts, refused = ItemReader(region, clock.now()).read(items)
-    store = ContactStore(savepoint, campaign_id, clock, erasure_keys=erasure_keys)
+    contacts, refused = ItemReader(region, now).read(items)
+    store = ContactStore(savepoint, campaign_id, VirtualClock(now), erasure_keys=erasure_keys)
     stored = await store.store(contacts)
     found = await entries.entries_of_phones(
         connection,

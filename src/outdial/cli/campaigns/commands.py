@@ -17,7 +17,11 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+<<<<<<< HEAD
 from outdial.cli.campaigns.forecasts import forecast, forecasts
+=======
+from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
+>>>>>>> 5f6773e (Add contacts and close campaigns from the command line, the clients and the form of a campaign)
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
@@ -50,6 +54,9 @@ app.command()(edit)
 app.command()(forecast)
 app.command()(forecasts)
 app.command()(results)
+app.command()(add_contact)
+app.command("add-contacts")(add_contacts_command)
+app.command()(change_contact)
 
 
 @app.command("import")
@@ -137,6 +144,12 @@ def pause(
 def resume(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Resume a paused campaign."""
     _change(campaign, lifecycle.resume, as_json)
+
+
+@app.command()
+def close(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """Let a campaign that is kept open complete once its contacts are finished."""
+    _change(campaign, lifecycle.close, as_json)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from outdial.campaigns.entries.changing import (
     skip_entry,
 )
 from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priority, read_variables
+from outdial.campaigns.errors import UnknownRegion
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.session import Connection
 from outdial.domain.contact import rank_of
@@ -26,7 +27,7 @@ from outdial.domain.limits import LONGEST_DECISION_NOTE, PRIORITY
 from outdial.studio.campaign_contacts.service import ContactTimeline, find_campaign, show_contact
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import StorableTime
 from outdial.studio.web.openapi import DescribedBy
 
@@ -107,16 +108,19 @@ async def add(
 ) -> ContactsAdded:
     """Add contacts to a campaign; raises ResourceNotFound, or ResourceConflict if it accepts none."""
     await find_campaign(connection, context.organization_id, campaign_id)
-    results = await add_contacts(
-        connection,
-        organization_id=context.organization_id,
-        campaign_id=campaign_id,
-        items=request.contacts,
-        region=request.default_region,
-        erasure_keys=context.studio.settings.erasure_keys,
-        actor=context.actor,
-        clock=context.studio.clock,
-    )
+    try:
+        results = await add_contacts(
+            connection,
+            organization_id=context.organization_id,
+            campaign_id=campaign_id,
+            items=request.contacts,
+            region=request.default_region,
+            erasure_keys=context.studio.settings.erasure_keys,
+            actor=context.actor,
+            now=context.studio.clock.now(),
+        )
+    except UnknownRegion as error:
+        raise InvalidInput(sentence_case(str(error)), {"default_region": str(error)}) from error
     return ContactsAdded(**count_results(results), results=[_result(result) for result in results])
 
 

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy, InvalidVoicemailPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
+from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
@@ -63,6 +64,8 @@ class CampaignForm:
     lists_required: Sequence[str] = ()
     day_parts: Sequence[str] = ()
     voicemail: VoicemailForm = field(default_factory=VoicemailForm)
+    keep_open: bool = False
+    reentry_after: str = ""
     unreadable: str = ""
     """Why stored settings cannot be read; the form shows the defaults instead."""
 
@@ -141,6 +144,8 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         lists_required=campaign.lists_required,
         day_parts=campaign.day_parts,
         voicemail=voicemail,
+        keep_open=campaign.keep_open,
+        reentry_after="" if campaign.reentry_after is None else duration_text(campaign.reentry_after),
     )
 
 
@@ -164,6 +169,8 @@ def form_from_request(form: FormData) -> CampaignForm:
         lists_required=[str(value) for value in form.getlist("lists_required")],
         day_parts=[str(value) for value in form.getlist("day_parts") if value],
         voicemail=voicemail_from_request(form),
+        keep_open=text(form, "keep_open") == "yes",
+        reentry_after=text(form, "reentry_after"),
     )
 
 
@@ -189,6 +196,10 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
             fields[limit.name] = f"Enter a whole number of {limit.unit}"
         else:
             settings[limit.name] = None
+    settings["keep_open"] = form.keep_open
+    settings["reentry_after"] = read_duration(form.reentry_after) if form.reentry_after else None
+    if form.reentry_after and settings["reentry_after"] is None:
+        fields["reentry_after"] = "Enter a time such as 12h or 30d, or leave it empty"
     settings["scheduled_at"] = _parse_schedule(fields, form)
     settings["calling_hours"] = parse_hours(fields, form)
     try:
