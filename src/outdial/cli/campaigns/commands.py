@@ -17,11 +17,8 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
-<<<<<<< HEAD
-from outdial.cli.campaigns.forecasts import forecast, forecasts
-=======
 from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
->>>>>>> 5f6773e (Add contacts and close campaigns from the command line, the clients and the form of a campaign)
+from outdial.cli.campaigns.forecasts import forecast, forecasts
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
