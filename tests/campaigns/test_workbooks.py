@@ -1,6 +1,7 @@
 """Workbooks become CSV files, and those that ask for too much are refused before anything is stored."""
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from datetime import datetime
@@ -89,6 +90,15 @@ async def test_a_csv_file_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"phone\n1\n")
     with (tmp_path / "a.csv").open("rb") as file:
         file.read()
+        assert await as_csv(file) is file
+        assert file.read() == b"phone\n1\n"
+
+
+async def test_a_pipe_is_read_as_it_is() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as target:
+        target.write(b"phone\n1\n")
+    with os.fdopen(reading, "rb") as file:
         assert await as_csv(file) is file
         assert file.read() == b"phone\n1\n"
 

@@ -1,6 +1,7 @@
 """Converts XLSX workbooks to CSV before an import, in a process of their own with limits."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from contextlib import suppress
@@ -24,9 +25,11 @@ def is_workbook(beginning: bytes) -> bool:
 async def as_csv(file: BinaryIO) -> BinaryIO:
     """Return `file` at its beginning, or the first visible sheet as a temporary CSV file if it is an XLSX workbook.
 
-    Row n of the sheet is line n of the CSV file; line breaks within a cell become spaces. The file needs a descriptor.
-    Raises UnusableFile.
+    Row n of the sheet is line n of the CSV file; line breaks within a cell become spaces. A pipe is returned as it is:
+    a workbook needs a file. Raises UnusableFile.
     """
+    if not file.seekable():
+        return file
     file.seek(0)
     beginning = file.read(len(_ZIP))
     size = file.seek(0, 2)
@@ -49,6 +52,8 @@ async def as_csv(file: BinaryIO) -> BinaryIO:
 
 
 async def _convert(source: BinaryIO, target: BinaryIO) -> None:
+    # The child reads from where the descriptor is, which a buffered file may not have moved.
+    os.lseek(source.fileno(), 0, os.SEEK_SET)
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
