@@ -91,6 +91,8 @@ async def look_at_what_is_left(
     assert (await owner.get("/nowhere")).status_code == 404
     assert (await owner.get("/api/v1/docs")).status_code == 200
     assert (await owner.get("/api/v1/docs/schemas")).status_code == 200
+    edit_running = address("/o/{organization_id}/campaigns/{campaign_id}/edit", dict(route_rows.own))
+    assert (await owner.get(edit_running)).status_code == 200
     await sign_in_with_a_kept_form(studio_app, route_rows)
     import_url = address("/o/{organization_id}/imports/{import_id}", dict(route_rows.own))
     assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
