@@ -298,6 +298,11 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "Outside calling hours in Europe/Paris; opens 08:00",
         ),
         (facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
+        (
+            facts_of(places=DUE, is_stopped=True),
+            "stopped",
+            "All calls of the organization are stopped; they go on when a member resumes them",
+        ),
         (facts_of(places=DUE, hours=ALWAYS), "", ""),
     ],
 )
@@ -313,6 +318,7 @@ def test_every_reason_that_a_campaign_can_have_is_tried_above() -> None:
     tried = {case[1] for case in mark.args[1]}
     of_contacts = {
         WaitReason.LIVE_ELSEWHERE,
+        WaitReason.NO_CONTACTS,  # tested with the contacts of open campaigns
         SkipReason.DO_NOT_CALL,
         SkipReason.NO_CONSENT,
         SkipReason.LISTED,

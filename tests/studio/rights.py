@@ -57,6 +57,12 @@ class Rule:
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
     f"GET {API}/pre-dial-hook": Rule("viewer"),
+    f"GET {API}/stop": Rule("viewer"),
+    f"POST {API}/stop": Rule("operator", sends={"reason": "wrong prompt"}),
+    f"POST {API}/resume": Rule("operator", sends={}),
+    f"GET {PAGE}/stop": Rule("viewer"),
+    f"POST {PAGE}/stop": Rule("operator", 303, sends={"reason": "wrong prompt"}),
+    f"POST {PAGE}/stop/resume": Rule("operator", 303, sends={}),
     f"PUT {API}/pre-dial-hook": Rule("admin", sends=HOOK),
     f"DELETE {API}/pre-dial-hook": Rule("admin", 204),
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),

@@ -1,12 +1,14 @@
 """`outdial organization`: tenants, their limits and members."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 from uuid import UUID
 
 import asyncpg
 import typer
 
 from outdial.campaigns.create import NewOrganization, create_organization
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
@@ -18,6 +20,8 @@ from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: tenants, each with a Retell workspace and its limits.")
 clock = SystemClock()
+OrganizationName = Annotated[str, typer.Argument(help="Organization id or name.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 
 app.command()(retention)
 
@@ -86,6 +90,80 @@ def list_organizations(as_json: AsJson = False) -> None:
         "DAILY CAP": lambda row: row.daily_call_cap,
     }
     print_rows(columns, rows, empty="No organizations yet: run outdial organization create NAME")
+
+
+@app.command()
+def stop(
+    organization: OrganizationName,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop all calls of an organization at once; its campaigns wait until they are resumed.
+
+    Calls that are live go on. The status is stopping while requests that left before are in flight, and stopped when no
+    request for a call leaves any more.
+    """
+
+    async def work(database: Database) -> StopState | NotFound | Forbidden:
+        async with database.as_service() as connection:
+            return await stop_all_calls(
+                connection,
+                organization_id=await find_organization(connection, organization),
+                by="the service",
+                reason=reason,
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    _print_stop(as_service(work), organization, as_json=as_json)
+
+
+@app.command()
+def resume(
+    organization: OrganizationName,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Allow the calls of an organization again; active campaigns go on at once."""
+
+    async def work(database: Database) -> StopState | NotFound | Forbidden:
+        async with database.as_service() as connection:
+            return await resume_all_calls(
+                connection,
+                organization_id=await find_organization(connection, organization),
+                reason=reason,
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    _print_stop(as_service(work), organization, as_json=as_json)
+
+
+@app.command("status")
+def stop_status(organization: OrganizationName, as_json: AsJson = False) -> None:
+    """Show whether the calls of an organization are stopped, by whose order and why."""
+
+    async def work(database: Database) -> StopState | NotFound:
+        async with database.as_service() as connection:
+            return await read_stop(connection, await find_organization(connection, organization), clock.now())
+
+    _print_stop(as_service(work), organization, as_json=as_json)
+
+
+def _print_stop(state: StopState | NotFound | Forbidden, organization: str, *, as_json: bool) -> None:
+    match state:
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown organization {organization}")
+        case StopState() if as_json:
+            print_json(state)
+        case StopState(status=StopStatus.RUNNING):
+            console.print(f"Calls of {organization} are allowed.")
+        case StopState(status=StopStatus.STOPPING, requests_in_flight=requests):
+            console.print(f"Calls of {organization} are being stopped; requests in flight: {requests}.")
+        case StopState(stopped_by=by, reason=reason):
+            console.print(f"Calls of {organization} are stopped by {by}{f': {reason}' if reason else ''}.")
+        case never:
+            assert_never(never)
 
 
 @app.command()

@@ -64,6 +64,7 @@ class WaitReason(StrEnum):
     PACING = "pacing"
     PRE_DIAL_HOOK = "pre_dial_hook"
     NUMBERS = "numbers"
+    STOPPED = "stopped"
 
 
 class SkipReason(StrEnum):
@@ -141,6 +142,7 @@ class LimitFacts:
     `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
     `hook_retry_at` is when the next request is due. Starts lie at least `hook_time` ahead, so that it can respond.
     `numbers_busy` is set for readers while no caller number is free; a claim asks its number pool after this.
+    No call of the organization may start while it `is_stopped`.
     """
 
     concurrency_limit: int
@@ -154,6 +156,7 @@ class LimitFacts:
     numbers_busy: NumbersBusy | None = None
     hook_retry_at: datetime | None = None
     hook_time: timedelta = timedelta()
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +246,8 @@ def admit_campaign(facts: CampaignFacts, now: datetime, horizon: timedelta) -> A
         if live:
             return Wait(reason=WaitReason.CALLS_UNDER_WAY)
         return Wait(reason=WaitReason.NO_CONTACTS) if facts.keep_open else Skip(reason=SkipReason.NOTHING_TO_DO)
+    if facts.limits.is_stopped:
+        return Wait(reason=WaitReason.STOPPED)
     hours = campaign_hours(facts.calling_hours, facts.purpose, facts.rules)
     places = admit_places(hours, facts.places, now)
     if places.open:
@@ -374,8 +379,12 @@ def next_call_at(
 def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admit | Wait:
     """Decide how many calls may start, and when: the hook, concurrency, then the calls per second of the account.
 
+    None may while all calls of the organization are stopped.
+
     After a failure, the hook first gets a single call.
     """
+    if limits.is_stopped:
+        return Wait(reason=WaitReason.STOPPED)
     if limits.hook_retry_at is not None and limits.hook_retry_at > now:
         return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)
     capacity = limits.concurrency_limit - limits.reserved_inbound

@@ -84,6 +84,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.NOT_SCREENED: "screening",
         WaitReason.PRE_DIAL_HOOK: "pre_dial_hook",
         WaitReason.NUMBERS: WAITING_FOR_NUMBERS,
+        WaitReason.STOPPED: "stopped",
     }
 )
 

@@ -191,6 +191,7 @@ async def examine(
                 ),
                 hook_retry_at=row.hook_retry_at,
                 hook_time=HOOK_TIME if row.has_hook else timedelta(),
+                is_stopped=row.is_stopped,
             ),
             keep_open=row.keep_open,
             missing_lists=missing_lists(
@@ -310,6 +311,7 @@ _SENTENCES: Final[Mapping[WaitReason, str]] = {
     WaitReason.RETRY_DUE: "All pending contacts are waiting for a retry; the first is due {at}",
     WaitReason.DAY_PART: "Pending contacts wait for the part of the day of their next attempt, from {at}",
     WaitReason.DAILY_CAP: "Pending contacts have reached the daily call cap; the next call may start {at}",
+    WaitReason.STOPPED: "All calls of the organization are stopped; they go on when a member resumes them",
     WaitReason.LIVE_ELSEWHERE: "The contact is on a call for another campaign; the next check is {at}",
 }
 
@@ -337,6 +339,7 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             | WaitReason.DAY_PART
             | WaitReason.DAILY_CAP
             | WaitReason.LIVE_ELSEWHERE
+            | WaitReason.STOPPED
         ):
             return _SENTENCES[reason].format(at=at)
         case (

@@ -234,6 +234,7 @@ def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCoun
         pace=pace_of(account),
         hook_retry_at=counts.hook_retry_at,
         hook_time=HOOK_TIME if counts.has_hook else timedelta(),
+        is_stopped=counts.is_stopped,
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, events, settlements
+from outdial.db.queries.dialing import stops
 from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.clearance import ClearanceGate
@@ -154,6 +155,8 @@ class Rescuer:
             if window is None:
                 return None
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
+            if await stops.is_stopped(connection, organization_id=call.organization_id):
+                return None
             pace = recovered(pace_of(account), now)
             # Claims of an organization with a hook take starts that lie further ahead.
             horizon = self._settings.claim_horizon + (HOOK_TIME if call.needs_clearance else timedelta())

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, settlements
+from outdial.db.queries.dialing import stops
 from outdial.db.session import Connection, Database
 from outdial.dialer.plan import PlannedCall, pace_of
 from outdial.domain.pacing import Pace, after_slots, recovered, start_slots
@@ -42,10 +43,10 @@ class StartRenewer:
     async def renew(self, call: PlannedCall) -> RenewedStart | None:
         """Return a new start time for a claimed call, or None if its request must not leave any more.
 
-        It must not when the campaign is no longer active, the account has more live calls than a lowered limit allows,
-        no start is free before the deadline, or the database does not respond in time. No other call starts within the
-        slack of the new time. The slack doubles each time, so that a process that is always late slows down instead of
-        getting stuck.
+        It must not when the campaign is no longer active, all calls of the organization are stopped, the account has
+        more live calls than a lowered limit allows, no start is free before the deadline, or the database does not
+        respond in time. No other call starts within the slack of the new time. The slack doubles each
+        time, so that a process that is always late slows down instead of getting stuck.
         """
         async with self._gates[call.provider_account_id]:
             now = self._clock.now()
@@ -55,6 +56,8 @@ class StartRenewer:
                     if await campaign_status.share_active_campaign(connection, campaign_id=call.campaign_id) is None:
                         return None
                     account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
+                    if await stops.is_stopped(connection, organization_id=call.organization_id):
+                        return None
                     live = await accounts.count_account_live(connection, provider_account_id=account.id)
                     pace = recovered(pace_of(account), now)
                     starts = start_slots(pace, now, 1, horizon)

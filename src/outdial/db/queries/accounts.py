@@ -47,14 +47,15 @@ _locked_account = row_builder(LockedAccount)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCounts:
-    """Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, and the
-    organization's pre-dial hook.
+    """Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, the
+    organization's pre-dial hook, and whether all its calls are stopped.
     """
 
     account_live: int
     campaign_live: int
     sharers: int
     daily_call_cap: int
+    is_stopped: bool
     has_hook: bool
     hook_retry_at: datetime | None
 
@@ -185,6 +186,7 @@ select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = $1 and m.status = 'active'
     and (m.id = $2 or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
   (select o.daily_call_cap from organizations o where o.id = $3) as daily_call_cap,
+  (select o.stopped_at is not null from organizations o where o.id = $3) as is_stopped,
   h.organization_id is not null as has_hook, h.retry_at as hook_retry_at
 from (
   select count(*) as of_account, count(*) filter (where c.campaign_id = $2) as of_campaign

@@ -42,8 +42,8 @@ for no key update;
 
 -- name: count_live
 -- returns: LiveCounts
--- row: Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, and the
--- row: organization's pre-dial hook.
+-- row: Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, the
+-- row: organization's pre-dial hook, and whether all its calls are stopped.
 -- null: hook_retry_at
 -- Count the live calls of an account and a campaign, and the campaigns that share the slots. A released call that is
 -- still checked, because evidence of it came late, takes a slot too.
@@ -51,6 +51,7 @@ select live.of_account as account_live, live.of_campaign as campaign_live,
   (select count(*) from campaigns m where m.provider_account_id = :provider_account_id and m.status = 'active'
     and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
   (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap,
+  (select o.stopped_at is not null from organizations o where o.id = :organization_id) as is_stopped,
   h.organization_id is not null as has_hook, h.retry_at as hook_retry_at
 from (
   select count(*) as of_account, count(*) filter (where c.campaign_id = :campaign_id) as of_campaign

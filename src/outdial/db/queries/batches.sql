@@ -26,11 +26,13 @@ select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.sch
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
   live.campaign_live, coalesce(h.failures, 0) as hook_failures, h.failing_reason as hook_failing_reason,
   h.retry_at as hook_retry_at, h.organization_id is not null as has_hook,
+  o.stopped_at is not null as is_stopped,
   (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
     and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
   pending.zone_keys, pending.jurisdiction_keys, pending.first_due_ats, pending.first_reasons
 from campaigns m
 join provider_accounts a on a.id = m.provider_account_id
+join organizations o on o.id = m.organization_id
 left join pre_dial_hooks h on h.organization_id = m.organization_id
 cross join lateral (
   select count(*) as account_live, count(*) filter (where c.campaign_id = m.id) as campaign_live

@@ -47,6 +47,7 @@ class OrganizationMembership:
     id: UUID
     name: str
     role: str
+    is_stopped: bool
 
 
 _organization_membership = row_builder(OrganizationMembership)
@@ -126,7 +127,7 @@ async def may_operate(connection: Connection, *, organization_id: UUID) -> bool:
 
 
 _FIND_MEMBERSHIP = """\
-select o.id, o.name, coalesce(m.role, 'owner') as role
+select o.id, o.name, coalesce(m.role, 'owner') as role, o.stopped_at is not null as is_stopped
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = $1
 where o.id = $2 and ($1::uuid is null or m.user_id is not null);
@@ -142,7 +143,7 @@ async def find_membership(
 
 
 _LIST_MEMBERSHIPS = """\
-select o.id, o.name, coalesce(m.role, 'owner') as role
+select o.id, o.name, coalesce(m.role, 'owner') as role, o.stopped_at is not null as is_stopped
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = $1
 where $1::uuid is null or m.user_id is not null

@@ -41,7 +41,7 @@ select :organization_id = any (array(select private.my_organizations('operator')
 -- row: An organization the caller is a member of.
 -- null: :user_id
 -- Read an organization with the caller's role. The holder of the secret key counts as an owner.
-select o.id, o.name, coalesce(m.role, 'owner') as role
+select o.id, o.name, coalesce(m.role, 'owner') as role, o.stopped_at is not null as is_stopped
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = :user_id
 where o.id = :organization_id and (:user_id::uuid is null or m.user_id is not null);
@@ -50,7 +50,7 @@ where o.id = :organization_id and (:user_id::uuid is null or m.user_id is not nu
 -- returns: list[OrganizationMembership]
 -- null: :user_id
 -- List the organizations of the caller, ordered by name.
-select o.id, o.name, coalesce(m.role, 'owner') as role
+select o.id, o.name, coalesce(m.role, 'owner') as role, o.stopped_at is not null as is_stopped
 from organizations o
 left join organization_members m on m.organization_id = o.id and m.user_id = :user_id
 where :user_id::uuid is null or m.user_id is not null

@@ -96,6 +96,8 @@ class OrganizationContext:
     organization_id: UUID
     name: str
     role: MemberRole
+    is_stopped: bool = False
+    """Whether all its calls are stopped, which every page shows."""
     caller: StudioCaller = field(repr=False)
     others: Sequence[organizations.OrganizationMembership] = field(default=(), repr=False)
     """The caller's organizations, this one included, for the switcher. Empty for API requests."""
@@ -161,7 +163,12 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
     if row is None:
         raise ResourceNotFound("Organization not found, or you are not a member")
     context = OrganizationContext(
-        organization_id=row.id, name=row.name, role=cast("MemberRole", row.role), caller=caller, others=others
+        organization_id=row.id,
+        name=row.name,
+        role=cast("MemberRole", row.role),
+        is_stopped=row.is_stopped,
+        caller=caller,
+        others=others,
     )
     # Error pages show the menu of an organization only when the caller is a member.
     request.state.organization = context

@@ -1,0 +1,1 @@
+"""Stopping all calls of an organization."""
