@@ -4,10 +4,8 @@ alter table public.organizations
   -- While it is set, no create-call request is planned, moved to another start or repeated for the organization.
   add column stopped_at timestamptz,
   -- The email of the member, or "the service".
-  add column stopped_by text,
-  add column stop_reason text,
-  add constraint organizations_stop check ((stopped_at is null) = (stopped_by is null)
-    and (stopped_at is not null or stop_reason is null) and length(stop_reason) <= 1000);
+  add column stopped_by text check ((stopped_at is null) = (stopped_by is null)),
+  add column stop_reason text check (stopped_at is not null and length(stop_reason) <= 1000 or stop_reason is null);
 
 -- Returns whether it has changed anything. Claims, new start times and repeated requests read the flag under the lock of
 -- their account: none of them is under way when it is set, and each later one sees it.
