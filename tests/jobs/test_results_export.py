@@ -1,5 +1,6 @@
 """Exports of results: one row per contact in three formats, imported again, and found by an erasure."""
 
+import asyncio
 import csv
 import io
 import json
@@ -261,6 +262,22 @@ async def test_a_run_of_an_xlsx_export_that_is_stopped_leaves_no_temporary_file(
 
     assert (await export_row(connection, export_id)).status == "running", "another worker continues it"
     assert os.listdir(tmp_path) == []
+
+
+async def test_no_transaction_is_open_while_a_workbook_is_finished(
+    worker: JobWorker, connection: asyncpg.Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, loop = WorkbookTable.finish, asyncio.get_running_loop()
+    query = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'"
+    found: list[int] = []
+
+    def finishing(table: WorkbookTable) -> None:
+        found.append(asyncio.run_coroutine_threadsafe(connection.fetchval(query), loop).result())
+        finish(table)
+
+    monkeypatch.setattr(WorkbookTable, "finish", finishing)
+    await run_export(worker, connection, campaign, "xlsx")
+    assert found == [0], "the database ends a transaction that is idle for long"
 
 
 async def test_every_kind_of_export_has_every_format(

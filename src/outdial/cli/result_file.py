@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,30 +28,32 @@ async def write_results(
     """Write the selected contacts; return how many. An existing `file` is replaced once the new one is complete."""
     partial = file.with_name(f"{file.name}.partial")
     number = 0
-    async with database.as_service() as connection:
-        found = await campaign_status.campaign_status(connection, campaign_id=await find_campaign(connection, campaign))
-        row = required(found)
-        results = ResultReader(
-            connection,
-            organization_id=row.organization_id,
-            campaign_id=row.id,
-            selection=selection,
-            include=include,
-        )
-        header = (await results.open()).header
-        prepare = file_cells(header, zone)
-        try:
-            with partial.open("wb") as target, open_table(file_format, header) as table:
+    try:
+        with partial.open("wb") as target, ExitStack() as files:
+            async with database.as_service() as connection:
+                found = await find_campaign(connection, campaign)
+                row = required(await campaign_status.campaign_status(connection, campaign_id=found))
+                results = ResultReader(
+                    connection,
+                    organization_id=row.organization_id,
+                    campaign_id=row.id,
+                    selection=selection,
+                    include=include,
+                )
+                header = (await results.open()).header
+                prepare = file_cells(header, zone)
+                table = files.enter_context(open_table(file_format, header))
                 async for cells in results:
                     table.add(prepare(cells))
                     number += 1
                     if table.length >= PIECE_BYTES:
                         taken = table.take()
                         target.write(taken if table.is_text else b"")
-                await asyncio.to_thread(table.finish)
-                for piece in table.pieces():
-                    target.write(piece)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+            # After the transaction: finishing a large workbook takes longer than a transaction may be idle.
+            await asyncio.to_thread(table.finish)
+            for piece in table.pieces():
+                target.write(piece)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
     return number

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -157,20 +158,22 @@ class _ExportRun:
         taken = self._taken
         filters = msgspec.json.decode(taken.filters, type=StoredExportFilters)
         zone = ZoneInfo(filters.time_zone)
-        async with self._database.for_organization(taken.organization_id) as reading:
-            header, rows = await _open(reading, taken, filters)
-            prepare = file_cells(header, zone)
-            with open_table(cast("FileFormat", taken.format), header) as table:
+        with ExitStack() as files:
+            async with self._database.for_organization(taken.organization_id) as reading:
+                header, rows = await _open(reading, taken, filters)
+                prepare = file_cells(header, zone)
+                table = files.enter_context(open_table(cast("FileFormat", taken.format), header))
                 async for cells in rows:
                     table.add(prepare(cells))
                     self._rows += 1
                     if table.length >= self._chunk_size:
                         await self._store(table.take(), is_file=table.is_text)
-                if not table.is_text:
-                    await self._store(table.take(), is_file=False)
-                await self._keep_alive(asyncio.to_thread(table.finish))
-                for piece in table.pieces():
-                    await self._store(piece, is_file=True)
+            # After the transaction: finishing a large workbook takes longer than a transaction may be idle.
+            if not table.is_text:
+                await self._store(table.take(), is_file=False)
+            await self._keep_alive(asyncio.to_thread(table.finish))
+            for piece in table.pieces():
+                await self._store(piece, is_file=True)
 
     async def _keep_alive(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for the end of a long step, and show meanwhile that this run is alive."""
