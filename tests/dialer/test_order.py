@@ -1,9 +1,18 @@
 """The order of calls: contacts by rank, attempts by part of the day, campaigns of an account by share and priority."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from uuid import UUID
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outdial.db.queries import batches
+from outdial.dialer.admission import LimitFacts, Wait, admit_account
 from outdial.dialer.claim import Claimed, Claimer
+from outdial.domain.pacing import Pace, after_slots
+from outdial.domain.policies.turns import TurnState, next_turn, weight_of
 from tests.support.dialing import Stage
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant
 
@@ -77,3 +86,82 @@ async def test_each_attempt_is_made_in_its_part_of_the_day_of_the_contact(stage:
     # No line was free on eight mornings.
     stage.clock.set(datetime(2026, 3, 19, 19, tzinfo=UTC))
     assert await claimed(stage, campaign) == [morning.id]
+
+
+async def test_campaigns_share_lines_by_weight_and_the_one_that_is_behind_goes_first(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look, concurrency_limit=9, calls_per_second=1000)
+    double = await create_campaign(stage.look, tenant, share=2, batch_size=20)
+    single = await create_campaign(stage.look, tenant, batch_size=20)
+    for campaign in (double, single):
+        for _ in range(9):
+            await create_campaign_contact(stage.look, campaign)
+
+    assert [len(await claimed(stage, single)), len(await claimed(stage, double))] == [3, 6]
+    turns = [(await stage.row("campaigns", campaign.id))["turn"] for campaign in (single, double)]
+    assert turns == [3 / weight_of(5, 1), 6 / weight_of(5, 2)]
+    expected = TurnState(turns[0], 0.0)
+    assert (await stage.row("provider_accounts", tenant.provider_account_id))["turn"] == expected.account
+    # Both are as far: the higher priority goes first, and then the one that is behind.
+    await stage.change("campaigns", single.id, priority=6)
+    assert await due_order(stage) == [single.id, double.id]
+    await stage.change("campaigns", double.id, turn=turns[0] - 0.01)
+    assert await due_order(stage) == [double.id, single.id]
+
+
+async def due_order(stage: Stage) -> list[UUID]:
+    async with stage.dialing.transaction() as connection:
+        due = await batches.due_campaigns(connection, now=NOW + timedelta(days=1), limit=25, named=[])
+    return [each.campaign_id for each in due]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    campaigns=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 100)), min_size=2, max_size=5),
+    lines=st.integers(1, 12),
+    calls_per_second=st.integers(1, 8),
+    seed=st.integers(0, 2**32),
+)
+def test_no_campaign_of_an_account_is_starved(
+    campaigns: list[tuple[int, int]], lines: int, calls_per_second: int, seed: int
+) -> None:
+    """Without a live call, a campaign waits for no more calls of another than its weight and one batch allow."""
+    chance = Random(seed)
+    batch = 3
+    weights = [weight_of(priority, share) for priority, share in campaigns]
+    total, sharing = sum(weights), range(len(weights))
+    turns, account = [0.0] * len(weights), 0.0
+    live: list[tuple[datetime, int]] = []
+    waited_for = [[0] * len(weights) for _ in weights]
+    pace = Pace(calls_per_second, 1.0, NOW, None)
+    now, started = NOW, 0
+    while started < 300:
+        live = [(end, owner) for end, owner in live if end > now]
+        for me in sorted(sharing, key=lambda index: (turns[index], -campaigns[index][0])):
+            mine = sum(owner == me for _, owner in live)
+            facts = LimitFacts(
+                concurrency_limit=lines,
+                reserved_inbound=0,
+                account_live=len(live),
+                campaign_limit=None,
+                campaign_live=mine,
+                batch_size=batch,
+                sharers=len(weights),
+                weight=weights[me],
+                total_weight=total,
+                pace=pace,
+            )
+            admission = admit_account(facts, now, timedelta(seconds=1))
+            if isinstance(admission, Wait):
+                continue
+            starts = list(admission.starts)
+            pace = replace(pace, next_start_at=after_slots(pace, starts))
+            state = next_turn(TurnState(turns[me], account), len(starts), weights[me])
+            turns[me], account = state.campaign, state.account
+            live += [(at + timedelta(seconds=chance.randint(1, 40)), me) for at in starts]
+            started += len(starts)
+            for other in sharing:
+                idle = other != me and all(owner != other for _, owner in live)
+                waited_for[other][me] = waited_for[other][me] + len(starts) if idle else 0
+                assert waited_for[other][me] <= batch * (weights[me] / weights[other] + 2)
+            waited_for[me] = [0] * len(weights)
+        now = min([end for end, _ in live if end > now] + [max(pace.next_start_at, now + timedelta(milliseconds=100))])

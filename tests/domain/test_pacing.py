@@ -15,6 +15,7 @@ from outdial.domain.pacing import (
     Pace,
     after_capacity_refusal,
     after_slots,
+    fair_share,
     free_slots,
     next_claim_at,
     recovered,
@@ -171,9 +172,8 @@ def test_the_rate_recovers_when_the_backoff_has_passed_and_not_before() -> None:
         ({"live": 12}, 6),
         ({"live": 18}, 0),
         ({"live": 40}, 0),
-        ({"sharers": 3}, 6),
-        ({"sharers": 3, "live": 17}, 1),
-        ({"sharers": 0}, 10),
+        ({"share": 6}, 6),
+        ({"share": 6, "live": 17}, 1),
         ({"campaign_limit": 5, "campaign_live": 2}, 3),
         ({"campaign_limit": 5, "campaign_live": 9}, 0),
         ({"campaign_limit": 0}, 0),
@@ -189,7 +189,26 @@ def test_free_slots_are_the_least_of_share_campaign_and_batch(changes: dict[str,
         "campaign_limit": None,
         "campaign_live": 0,
         "batch_size": 10,
-        "sharers": 1,
+        "share": 18,
     }
 
     assert free_slots(**situation | changes) == free  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "weight", "total_weight", "share"),
+    [
+        (18, 1, 1, 18),
+        (18, 1, 3, 6),
+        (17, 1, 3, 6),
+        (18, 2, 3, 12),
+        (20, 1, 257, 1),
+        (20, 256, 257, 20),
+        (0, 1, 2, 0),
+        (5, 1, 0, 5),
+    ],
+)
+def test_a_share_is_the_part_of_the_capacity_by_weight_rounded_up(
+    capacity: int, weight: int, total_weight: int, share: int
+) -> None:
+    assert fair_share(capacity, weight, total_weight) == share

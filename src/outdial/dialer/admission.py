@@ -139,7 +139,8 @@ class PlaceAdmissions:
 class LimitFacts:
     """The limits of a campaign and its account, with the calls that count against them.
 
-    `sharers` counts the campaigns of the account that want to call, this one included. While the pre-dial hook fails,
+    `sharers` counts the campaigns of the account that want to call, this one included; `total_weight` is their weight
+    together, None where all weigh the same. While the pre-dial hook fails,
     `hook_retry_at` is when the next request is due. Starts lie at least `hook_time` ahead, so that it can respond.
     `numbers_busy` is set for readers while no caller number is free; a claim asks its number pool after this.
     No call of the organization may start while it `is_stopped`.
@@ -152,11 +153,19 @@ class LimitFacts:
     campaign_live: int
     batch_size: int
     sharers: int
+    weight: int = 1
+    total_weight: int | None = None
     pace: Pace
     numbers_busy: NumbersBusy | None = None
     hook_retry_at: datetime | None = None
     hook_time: timedelta = timedelta()
     is_stopped: bool = False
+
+    @property
+    def share(self) -> int:
+        """How many live calls the campaign may hold."""
+        total = self.sharers * self.weight if self.total_weight is None else self.total_weight
+        return fair_share(self.concurrency_limit - self.reserved_inbound, self.weight, total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,7 +401,7 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         return Wait(reason=WaitReason.CAMPAIGN_FULL)
     if limits.account_live >= capacity:
         return Wait(reason=WaitReason.ACCOUNT_FULL)
-    if limits.campaign_live >= fair_share(capacity, limits.sharers):
+    if limits.campaign_live >= limits.share:
         return Wait(reason=WaitReason.SHARE_TAKEN)
     free = free_slots(
         concurrency_limit=limits.concurrency_limit,
@@ -401,7 +410,7 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         campaign_limit=limits.campaign_limit,
         campaign_live=limits.campaign_live,
         batch_size=limits.batch_size,
-        sharers=limits.sharers,
+        share=limits.share,
     )
     pace = recovered(limits.pace, now)
     earliest = now + limits.hook_time

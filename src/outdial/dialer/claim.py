@@ -11,6 +11,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import accounts, batches, calling_rules, campaign_status, due_contacts
 from outdial.db.queries import calls as call_queries
+from outdial.db.queries.dialing import turns
 from outdial.db.session import Connection, Database, LockNotAvailable, encode_json
 from outdial.dialer.admission import (
     DAY,
@@ -322,6 +323,10 @@ class Claimer:
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
         await store_pace(connection, lock.account, pace)
+        if calls and lock.limits.sharers > 1:
+            await turns.take_turn(
+                connection, campaign_id=lock.campaign.id, provider_account_id=lock.account.id, calls=len(calls)
+            )
         hook_time = lock.limits.hook_time
         next_batch_at = next_claim_at(pace, now + hook_time, self._settings.claim_horizon) - hook_time
         if not due:

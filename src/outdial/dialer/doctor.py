@@ -35,7 +35,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import OVER_RULE_CAP
 from outdial.domain.errors import DomainError
 from outdial.domain.explaining.rule_sentences import forbidden_sentence, name_jurisdictions, no_rules_sentence
-from outdial.domain.pacing import Pace, fair_share
+from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, Purpose
@@ -185,6 +185,8 @@ async def examine(
                 campaign_live=row.campaign_live,
                 batch_size=row.batch_size,
                 sharers=row.sharers,
+                weight=row.weight,
+                total_weight=row.total_weight,
                 pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
                 numbers_busy=(
                     (await read_pool(connection, row, now)).wait() if row.waiting_for == WAITING_FOR_NUMBERS else None
@@ -393,8 +395,9 @@ def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
                 f"The account has reached its limit of {limits.concurrency_limit} concurrent {noun}{reserved}{others}"
             )
         case WaitReason.SHARE_TAKEN:
-            share = fair_share(limits.concurrency_limit - limits.reserved_inbound, limits.sharers)
-            return f"The campaign uses its share of {_calls(share)}: {limits.sharers} campaigns share the account"
+            return (
+                f"The campaign uses its share of {_calls(limits.share)}: {limits.sharers} campaigns share the account"
+            )
         case WaitReason.PACING:
             rate = limits.pace.calls_per_second
             calls = "1 call" if rate == 1 else f"{rate:g} calls"

@@ -231,6 +231,8 @@ def limits_of(campaign: LockedCampaign, account: LockedAccount, counts: LiveCoun
         campaign_live=counts.campaign_live,
         batch_size=campaign.batch_size,
         sharers=counts.sharers,
+        weight=counts.weight,
+        total_weight=counts.total_weight,
         pace=pace_of(account),
         hook_retry_at=counts.hook_retry_at,
         hook_time=HOOK_TIME if counts.has_hook else timedelta(),

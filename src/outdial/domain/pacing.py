@@ -92,9 +92,12 @@ def recovered(pace: Pace, now: datetime) -> Pace:
     return replace(pace, rate_factor=1.0, backoff_until=None)
 
 
-def fair_share(capacity: int, sharers: int) -> int:
-    """Return how many live calls one of `sharers` campaigns may hold: an equal share of the capacity, rounded up."""
-    return -(-capacity // max(1, sharers))
+def fair_share(capacity: int, weight: int, total_weight: int) -> int:
+    """Return how many live calls a campaign may hold: its part of the capacity by weight, rounded up.
+
+    `total_weight` is that of all campaigns that want to call, this one included.
+    """
+    return -(-capacity * weight // max(weight, total_weight))
 
 
 def free_slots(
@@ -105,14 +108,12 @@ def free_slots(
     campaign_limit: int | None,
     campaign_live: int,
     batch_size: int,
-    sharers: int,
+    share: int,
 ) -> int:
     """Return how many calls a campaign may claim now, never below 0.
 
-    `live` counts the account's live calls, `campaign_live` the campaign's. `sharers` is the number of campaigns
-    of the account that want to call, this one included: each may hold its `fair_share`.
+    `live` counts the account's live calls, `campaign_live` the campaign's. `share` is the campaign's `fair_share`.
     """
     capacity = concurrency_limit - reserved_inbound
-    share = fair_share(capacity, sharers)
     most = share if campaign_limit is None else min(share, campaign_limit)
     return max(0, min(capacity - live, most - campaign_live, batch_size))

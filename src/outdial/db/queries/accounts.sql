@@ -48,8 +48,7 @@ for no key update;
 -- Count the live calls of an account and a campaign, and the campaigns that share the slots. A released call that is
 -- still checked, because evidence of it came late, takes a slot too.
 select live.of_account as account_live, live.of_campaign as campaign_live,
-  (select count(*) from campaigns m where m.provider_account_id = :provider_account_id and m.status = 'active'
-    and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
+  wanting.sharers, wanting.weight, wanting.total_weight,
   (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap,
   (select o.stopped_at is not null from organizations o where o.id = :organization_id) as is_stopped,
   h.organization_id is not null as has_hook, h.retry_at as hook_retry_at
@@ -63,6 +62,13 @@ from (
     where provider_account_id = :provider_account_id and status in ('released', 'review') and next_check_at is not null
   ) c
 ) live
+cross join (
+  select count(*) as sharers, coalesce(sum(m.share << (m.priority - 1)), 1)::bigint as total_weight,
+    coalesce(sum(m.share << (m.priority - 1)) filter (where m.id = :campaign_id), 1)::bigint as weight
+  from campaigns m
+  where m.provider_account_id = :provider_account_id and m.status = 'active'
+    and (m.id = :campaign_id or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))
+) wanting
 left join pre_dial_hooks h on h.organization_id = :organization_id;
 
 -- name: count_account_live

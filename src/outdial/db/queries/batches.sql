@@ -27,8 +27,7 @@ select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.sch
   live.campaign_live, coalesce(h.failures, 0) as hook_failures, h.failing_reason as hook_failing_reason,
   h.retry_at as hook_retry_at, h.organization_id is not null as has_hook,
   o.stopped_at is not null as is_stopped,
-  (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active'
-    and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))) as sharers,
+  wanting.sharers, wanting.total_weight, m.share << (m.priority - 1) as weight,
   pending.zone_keys, pending.jurisdiction_keys, pending.first_due_ats, pending.first_reasons
 from campaigns m
 join provider_accounts a on a.id = m.provider_account_id
@@ -44,6 +43,12 @@ cross join lateral (
     where provider_account_id = a.id and status in ('released', 'review') and next_check_at is not null
   ) c
 ) live
+cross join lateral (
+  select count(*) as sharers, coalesce(sum(s.share << (s.priority - 1)), 1)::bigint as total_weight
+  from campaigns s
+  where s.provider_account_id = a.id and s.status = 'active'
+    and (s.id = m.id or coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing'))
+) wanting
 cross join lateral (
   with recursive lanes as (
     (select cc.zone_key, cc.jurisdiction_key, cc.rank, cc.next_attempt_at, cc.status_reason from campaign_contacts cc

@@ -89,7 +89,7 @@ def lines_of(limits: LimitFacts) -> int:
         campaign_limit=limits.campaign_limit,
         campaign_live=0,
         batch_size=limits.concurrency_limit,
-        sharers=limits.sharers,
+        share=limits.share,
     )
 
 
@@ -161,6 +161,8 @@ class CampaignRun:
             campaign_live=live,
             batch_size=limits.batch_size,
             sharers=1 if is_sampled else limits.sharers,
+            weight=limits.weight,
+            total_weight=None if is_sampled else limits.total_weight,
             pace=self._pace,
             hook_time=limits.hook_time,
         )
