@@ -15,7 +15,7 @@ from outdial.campaigns.results.names import (
     VARIABLE_PREFIX,
     normalise,
 )
-from outdial.db.queries.results.results import ContactResult
+from outdial.db.queries.results.results import ResultRow
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 
 CONTACT_COLUMNS: Final = ("phone", *CONTACT_FIELD_NAMES)
@@ -39,7 +39,7 @@ class ResultColumns:
     with_transcript: bool
     with_recording: bool
 
-    def cells(self, row: ContactResult) -> list[Any]:
+    def cells(self, row: ResultRow) -> list[Any]:
         """Return the cells of a contact. Values of analysis and variables keep their JSON type."""
         variables = msgspec.json.decode(row.variables, type=dict[str, Any])
         analysis = _object(row.custom_analysis)

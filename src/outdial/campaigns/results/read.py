@@ -39,7 +39,7 @@ class ResultReader:
             with_recording="recording" in include,
             **selection.parameters(),
         )
-        self._first: results.ContactResult | None = None
+        self._first: results.ResultRow | None = None
 
     async def open(self) -> ResultColumns:
         """Return the columns; raises TooManyColumns.

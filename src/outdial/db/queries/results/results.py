@@ -14,7 +14,7 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactResult:
+class ResultRow:
     """A contact of a campaign with its result. Variables and the custom analysis are JSON text."""
 
     phone: str
@@ -47,7 +47,7 @@ class ContactResult:
     variables: str
 
 
-_contact_result = row_builder(ContactResult)
+_result_row = row_builder(ResultRow)
 
 _STREAM_RESULTS = """\
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.country, k.region, k.postal_code, k.timezone,
@@ -110,7 +110,7 @@ async def stream_results(
     external_id: str | None,
     text: str | None,
     digits: str | None,
-) -> AsyncIterator[ContactResult]:
+) -> AsyncIterator[ResultRow]:
     """Stream the selected contacts of a campaign in the order of its list, without erased ones.
 
     Outcome, time and duration are those of the last call; talk time and cost are those of all calls. The analysis,
@@ -136,7 +136,7 @@ async def stream_results(
         digits,
         prefetch=PREFETCH,
     ):
-        yield _contact_result(record)
+        yield _result_row(record)
 
 
 _ALL_VARIABLE_NAMES = """\

@@ -1,7 +1,7 @@
 -- Results of a campaign: one row per contact.
 
 -- name: stream_results
--- returns: AsyncIterator[ContactResult]
+-- returns: AsyncIterator[ResultRow]
 -- row: A contact of a campaign with its result. Variables and the custom analysis are JSON text.
 -- null: name, email, company, notes, external_id, country, region, postal_code, timezone, reason, last_outcome,
 -- null: last_call_at, duration_ms, talk_ms, cost_cents, callback_at, voicemail_left_at, summary, sentiment, success,
