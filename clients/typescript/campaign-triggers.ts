@@ -51,7 +51,7 @@ export interface NewContact {
 }
 
 /** What became of one contact; a refused one has a kind and a reason. */
-export interface ContactResult {
+export interface ContactAddition {
   status: "added" | "already_there" | "refused" | (string & {});
   campaignContactId: string | null;
   contactStatus: string | null;
@@ -66,7 +66,7 @@ export interface ContactsResult {
   added: number;
   alreadyThere: number;
   refused: number;
-  results: ContactResult[];
+  results: ContactAddition[];
 }
 
 /** Ids of the campaigns that were due and are now started. */

@@ -160,6 +160,14 @@ EXECUTE = {
     f"private.answer_invitation(uuid,boolean,{_TIME})": {"authenticated"},
     f"private.replay_events(uuid,bigint,bigint,text,text,integer,{_TIME})": {"authenticated", "service_role"},
     f"private.decide_review(uuid,uuid,text,text,text,text,{_TIME},{_TIME})": {"authenticated", "service_role"},
+    f"private.reenter_contacts(uuid,uuid,uuid[],text[],smallint[],{_TIME}[],{_TIME})": {
+        "authenticated",
+        "service_role",
+        "outdial_jobs",
+    },
+    f"private.call_contacts_again(uuid,uuid[],{_TIME},text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
+    f"private.skip_contacts_by_hand(uuid,uuid[],text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
+    f"private.change_pending_contact(uuid,uuid,{_TIME},smallint,text,{_TIME})": {"authenticated", "service_role"},
     f"private.undo_import(uuid,uuid,uuid,uuid,integer,{_TIME})": {"authenticated", "service_role"},
     "private.record_audit(uuid,text,text,text,text,jsonb)": {
         "authenticated",
@@ -205,6 +213,8 @@ EXECUTE = {
     "private.calling_hours_problem(jsonb)": set[str](),
     "private.check_campaign_settings()": set[str](),
     "private.check_review_decision()": set[str](),
+    "private.check_reentry()": set[str](),
+    "private.check_operates(uuid,text)": set[str](),
     "private.dates_problem(jsonb)": set[str](),
     "private.duration_s(jsonb)": set[str](),
     "private.is_retry_count(jsonb)": set[str](),

@@ -19,7 +19,7 @@ from outdial_client.errors import (
     TokenUnavailableError,
     UnavailableError,
 )
-from outdial_client.results import CampaignResult, ContactResult, ContactsResult, ProgressCounts, ScheduleResult
+from outdial_client.results import CampaignResult, ContactAddition, ContactsResult, ProgressCounts, ScheduleResult
 from outdial_client.synchronous import CampaignTriggers
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "CampaignTriggers",
     "ConflictError",
     "ConnectionFailedError",
-    "ContactResult",
+    "ContactAddition",
     "ContactsResult",
     "ForbiddenError",
     "InvalidRequestError",

@@ -21,7 +21,7 @@ from outdial_client.errors import (
     ResponseError,
     UnavailableError,
 )
-from outdial_client.results import CampaignResult, ContactResult, ContactsResult, ProgressCounts, ScheduleResult
+from outdial_client.results import CampaignResult, ContactAddition, ContactsResult, ProgressCounts, ScheduleResult
 
 _ERRORS: Final[Mapping[int, type[ResponseError]]] = {
     400: InvalidRequestError,
@@ -102,7 +102,7 @@ def _read_contacts(body: Mapping[str, Any]) -> ContactsResult:
         already_there=_typed(body["already_there"], int),
         refused=_typed(body["refused"], int),
         results=tuple(
-            ContactResult(
+            ContactAddition(
                 status=_typed(each["status"], str),
                 campaign_contact_id=None if each["campaign_contact_id"] is None else UUID(each["campaign_contact_id"]),
                 contact_status=each["contact_status"],

@@ -39,7 +39,7 @@ class CampaignResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactResult:
+class ContactAddition:
     """What became of one contact: `status` is added, already_there or refused.
 
     A contact in the campaign has its id there and its `contact_status`; a refused one has a `kind` and a `reason`.
@@ -61,7 +61,7 @@ class ContactsResult:
     added: int
     already_there: int
     refused: int
-    results: tuple[ContactResult, ...]
+    results: tuple[ContactAddition, ...]
 
 
 @dataclass(frozen=True, slots=True)
