@@ -15,7 +15,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from outdial.campaigns.importing.columns import find_columns
-from outdial.campaigns.results.columns import CONTACT_COLUMNS, RESULT_COLUMNS, result_columns
+from outdial.campaigns.results.columns import CONTACT_COLUMNS, MOST_COLUMNS, RESULT_COLUMNS, result_columns
 from outdial.clock import VirtualClock
 from outdial.jobs import tables
 from outdial.jobs.csv_cells import PlainPhone
@@ -232,6 +232,22 @@ def test_an_import_leaves_the_results_out_and_keeps_the_variables() -> None:
     assert [name for name, _ in found.variables] == ["country", "region", "postal_code", "Account Tier", "due"]
     assert set(CONTACT_COLUMNS) <= set(found.fields)
     assert "result_summary" in dict(find_columns(["phone", "result_summary"]).variables), "not a file of results"
+
+
+async def test_more_variables_than_a_file_has_columns_fail_the_export_with_the_reason(
+    worker: JobWorker, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    many = json.dumps({f"v{number}": 1 for number in range(MOST_COLUMNS)})
+    await connection.execute("update campaign_contacts set variables = $1 where phone = $2", many, PENDING)
+    export_id = await store_export(
+        connection, campaign.tenant.organization_id, "results", json.dumps({"campaign_id": str(campaign.id)})
+    )
+    await worker.run_once()
+    row = await export_row(connection, export_id)
+    assert row.status == "failed"
+    assert row.error is not None
+    assert row.error.startswith("The campaign has 3 analysis fields and 10,00"), row.error
+    assert row.error.endswith("a file has at most 10,000 columns")
 
 
 async def test_an_xlsx_file_is_found_by_the_phones_in_it(
