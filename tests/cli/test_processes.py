@@ -30,6 +30,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "claimed": 0,
         "asked": 0,
         "applied": 0,
+        "hung_up": 0,
         "deleted": 0,
         "opt_outs_sent": 0,
         "opt_outs_read": 0,

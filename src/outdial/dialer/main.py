@@ -11,6 +11,8 @@ from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
 from outdial.dialer.clock_check import ClockCheck, TimedTask
+from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
+from outdial.dialer.hang_ups.task import HangUps
 from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
 from outdial.dialer.numbers.health import NumberHealth
 from outdial.dialer.opt_outs import SEND_EVERY, OptOutReader, OptOutSender
@@ -46,6 +48,7 @@ class DialerParts:
     dialer: Dialer
     applier: EventApplier
     deletions: ProviderDeletions
+    hang_ups: HangUps
     opt_out_sender: OptOutSender
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
@@ -84,12 +87,25 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
         deletions = RepeatingTask("deletions", TimedTask(parts.deletions, check), DELETIONS_EVERY)
+        hang_ups = RepeatingTask("hang_ups", TimedTask(parts.hang_ups, check), HANG_UPS_EVERY)
         sender = RepeatingTask("opt_out_sender", TimedTask(parts.opt_out_sender, check), SEND_EVERY)
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         health = RepeatingTask("number health", TimedTask(parts.number_health, check), HEALTH_EVERY)
-        tasks = (claims, rescuer, scheduler, applier, deletions, sender, reader, place_keys, stale_rules, health)
+        tasks = (
+            claims,
+            rescuer,
+            scheduler,
+            applier,
+            deletions,
+            hang_ups,
+            sender,
+            reader,
+            place_keys,
+            stale_rules,
+            health,
+        )
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -104,6 +120,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
             "outdial_campaigns": on_campaign,
             "outdial_accounts": dialer.recheck,
             "outdial_inbox": lambda _: applier.wake(),
+            "outdial_hang_ups": lambda _: hang_ups.wake(),
         }
         listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
         await listener.start()
@@ -129,6 +146,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         await parts.dialer.settled()
         done["asked"] = await parts.dialer.rescuer.run_once()
         done["applied"] = await parts.applier.run_once()
+        done["hung_up"] = await parts.hang_ups.run_once()
         done["deleted"] = await parts.deletions.run_once()
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
@@ -208,6 +226,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
+            hang_ups=HangUps(database, provider, clock),
             opt_out_sender=OptOutSender(database, provider, clock),
             opt_out_reader=OptOutReader(database, provider, clock),
             applier=EventApplier(

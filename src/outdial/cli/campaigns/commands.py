@@ -19,6 +19,7 @@ from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, Not
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
 from outdial.cli.campaigns.forecasts import forecast, forecasts
+from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
@@ -48,6 +49,7 @@ STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PA
 
 app.command()(create)
 app.command()(edit)
+app.command()(hang_up)
 app.command()(forecast)
 app.command()(forecasts)
 app.command()(results)

@@ -2,10 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from outdial.studio.calls import service as calls
+from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.service import CallDetail, CallEvent, CallListItem, CallQuery
+from outdial.studio.stop.service import ReasonGiven
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 
@@ -26,6 +28,15 @@ async def get_call(call_id: UUID, context: CurrentOrganization) -> CallDetail:
         return await calls.show_call(
             connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
         )
+
+
+@router.post("/organizations/{organization_id}/calls/{call_id}/hang-up", status_code=202)
+async def hang_up(call_id: UUID, context: CurrentOrganization, given: ReasonGiven) -> Response:
+    """Hang up a live call. The dialer ends it within seconds; 409 if it is not live."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        await hang_up_call(connection, context, call_id, given.text)
+    return Response(status_code=202)
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}/events")

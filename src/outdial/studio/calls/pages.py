@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.domain.call import CallStatus
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.outcomes import Outcome
+from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.service import CallEvent, CallFilters, CallListItem, list_call_events, list_calls, show_call
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
@@ -19,6 +21,7 @@ from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text, viewer_zone
+from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -127,6 +130,15 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         events=shown_events,
         events_left=len(events[_MAX_EVENTS:]),
     )
+
+
+@router.post("/o/{organization_id}/calls/{call_id}/hang-up")
+async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) -> Response:
+    """Hang up a live call."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        await hang_up_call(connection, context, call_id, text(form, "reason")[:LONGEST_DECISION_NOTE])
+    return redirect(f"/o/{context.organization_id}/calls/{call_id}", "The call is being hung up.")
 
 
 def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

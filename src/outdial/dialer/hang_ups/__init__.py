@@ -1,0 +1,1 @@
+"""Ends calls that members hang up."""

@@ -1,0 +1,58 @@
+"""Asks the provider to end the calls that members hang up, until it has."""
+
+from datetime import timedelta
+from typing import Final, assert_never
+
+from outdial.background import run_each
+from outdial.clock import Clock
+from outdial.db.queries.dialing import hang_ups
+from outdial.db.session import Database
+from outdial.log import log
+from outdial.provider import CallEnded, CallMissing, ProviderUnavailable, VoiceProvider
+
+EVERY: Final = timedelta(seconds=2)
+RETRY_DELAY: Final = timedelta(seconds=5)
+BATCH: Final = 100
+MAX_CONCURRENT: Final = 10
+
+
+class HangUps:
+    """A background task: `run_once` tries every call that is due, and returns how many it tried.
+
+    A call without Retell's id is due again until the response to its request has come.
+    """
+
+    def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
+        self._database = database
+        self._provider = provider
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """Try the calls that are due, at most MAX_CONCURRENT at a time."""
+        async with self._database.transaction() as connection:
+            due = await hang_ups.due_hang_ups(connection, now=self._clock.now(), limit=BATCH)
+        await run_each(
+            due,
+            self._hang_up,
+            at_once=MAX_CONCURRENT,
+            on_error=lambda each, error: log(
+                "dialer.hang_up_failed", level="warning", call_id=str(each.call_id), error=error
+            ),
+        )
+        return len(due)
+
+    async def _hang_up(self, due: hang_ups.DueHangUp) -> None:
+        now = self._clock.now()
+        async with self._database.for_organization(due.organization_id) as connection:
+            call = await hang_ups.take_hang_up(connection, call_id=due.call_id, now=now, next_try_at=now + RETRY_DELAY)
+        if call is None or not call.is_live or call.retell_call_id is None:
+            return
+        match await self._provider.end_call(call.credential, call.retell_call_id):
+            case CallEnded() | CallMissing():
+                async with self._database.for_organization(call.organization_id) as connection:
+                    await hang_ups.end_hang_up(connection, call_id=call.id)
+                log("dialer.hung_up", call_id=str(call.id))
+            case ProviderUnavailable(reason=reason):
+                log("dialer.hang_up_failed", level="warning", call_id=str(call.id), reason=reason)
+            case never:
+                assert_never(never)
