@@ -173,6 +173,12 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/effective-hours": Rule("operator", sends=CAMPAIGN_FORM),
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("operator", 303, sends={"phone": "+12127009945"}),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/change": Rule(
+        "operator", 303, sends={"priority": "9"}, uses=PENDING
+    ),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/skip": Rule("operator", 303, uses=PENDING),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/retry": Rule("operator", 303, uses=FAILED),
     f"GET {PAGE}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 303),

@@ -1,5 +1,7 @@
 """The page of a campaign contact: the form to decide about a contact in review."""
 
+from datetime import UTC, datetime
+
 import asyncpg
 import pytest
 
@@ -118,3 +120,31 @@ async def test_viewers_and_contacts_that_are_not_in_review_get_no_form(
     assert "Save decision" not in (await viewer.get(await contact_page(connection, campaign))).text
     pending = await contact_page(connection, campaign, status="pending")
     assert "Save decision" not in (await operator.get(pending)).text
+
+
+async def test_a_contact_is_added_changed_skipped_and_called_again_with_forms(
+    browser_for: BrowserFor, connection: asyncpg.Connection
+) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection), status="paused")
+    organization_id = campaign.tenant.organization_id
+    operator = await browser_for(await create_member(connection, organization_id, "operator"))
+    url = f"/o/{organization_id}/campaigns/{campaign.id}/contacts"
+
+    refused = await operator.post_form(url, {"phone": "123"}, page=url)
+    added = await operator.post_form(url, {"phone": "+12125550134", "name": "Ada", "priority": "9"}, page=url)
+    contact = added.headers["location"]
+    wrong = await operator.post_form(f"{contact}/change", {"priority": "77"}, page=contact)
+    changed = {"priority": "2", "not_before": "2099-03-11T09:00"}
+    late = await operator.post_form(f"{contact}/change", changed, page=contact)
+    await operator.post_form(f"{contact}/change", {"priority": "2", "not_before": "2026-03-11T09:00"}, page=contact)
+    row = await connection.fetchrow("select rank, next_attempt_at from campaign_contacts")
+    assert row is not None
+    await operator.post_form(f"{contact}/skip", {"reason": "moved"}, page=contact)
+    skipped = await connection.fetchval("select status_reason from campaign_contacts")
+    await operator.post_form(f"{contact}/retry", {}, page=contact)
+
+    assert (refused.status_code, refused.headers["location"]) == (303, url)
+    assert [wrong.status_code, late.status_code] == [303, 303]
+    assert tuple(row) == (8, datetime(2026, 3, 11, 13, 0, tzinfo=UTC))
+    assert skipped.endswith(": moved")
+    assert await connection.fetchval("select status from campaign_contacts") == "pending"

@@ -23,7 +23,8 @@ API: Final = (
     "profile.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
-    "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "calls.pages", "reports.pages",
+    "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
+    "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "stop.pages",
