@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from outdial.domain.call import CallReport, DisconnectionReason
+from outdial.domain.policies.voicemail import VoicemailOrder
 
 
 class RefusalKind(StrEnum):
@@ -128,6 +129,7 @@ class CallRequest:
     from_number: str
     agent_id: str | None
     dynamic_variables: Mapping[str, str]
+    on_voicemail: VoicemailOrder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         decisions=['{"rule_ids": []}'],
         start_ats=[NOW],
         deadlines=[NOW + timedelta(seconds=35)],
+        message_thens=[None],
         needs_clearance=False,
     )
     return rows

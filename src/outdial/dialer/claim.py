@@ -413,6 +413,7 @@ class Claimer:
             ],
             start_ats=[call.start_at for call in calls],
             deadlines=[call.deadline for call in calls],
+            message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
         )
         made = set(inserted)

@@ -37,6 +37,13 @@ from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
 from outdial.domain.policies.number_pool import ChosenNumber, NumberPool, NumbersBusy
+from outdial.domain.policies.voicemail import (
+    AfterMessage,
+    LeaveMessage,
+    VoicemailPolicy,
+    parse_voicemail_policy,
+    voicemail_order,
+)
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
 from outdial.pre_dial.client import TIMEOUT_S
 from outdial.provider import CallRequest
@@ -57,6 +64,7 @@ class PlannedCall:
     The request may leave `slack` late; `spacing` is the time between two starts of the account. `campaign_status` is
     the status read under the lock that the call was planned under, `limits_at` the time before the limits were read.
     `window` says when the law and the campaign's hours allow the call.
+    `message_then` follows for the contact if the call leaves its voicemail message; None if it leaves none.
     A call that `needs_clearance` may be requested once `cleared_at` is stored: the pre-dial hook has allowed it.
     """
 
@@ -76,6 +84,7 @@ class PlannedCall:
     slack: timedelta = LATENESS
     needs_clearance: bool = False
     cleared_at: datetime | None = None
+    message_then: AfterMessage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,13 +265,22 @@ def plan_call(
     needs_clearance: bool = False,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
+    variables = dynamic_variables(campaign, contact, start_at)
+    on_voicemail = voicemail_order(
+        _voicemail_policy(campaign.voicemail_policy),
+        attempts=contact.attempts,
+        max_attempts=campaign.max_attempts,
+        has_message=contact.has_message,
+        variables=variables,
+    )
     request = CallRequest(
         call_id=call_id,
         campaign_id=campaign.id,
         to_number=contact.phone,
         from_number=from_number,
         agent_id=campaign.retell_agent_id,
-        dynamic_variables=dynamic_variables(campaign, contact, start_at),
+        dynamic_variables=variables,
+        on_voicemail=on_voicemail,
     )
     return PlannedCall(
         id=call_id,
@@ -279,6 +297,7 @@ def plan_call(
         window=window,
         limits_at=limits_at,
         needs_clearance=needs_clearance,
+        message_then=on_voicemail.then if isinstance(on_voicemail, LeaveMessage) else None,
     )
 
 
@@ -349,6 +368,11 @@ def decision(
 def pack_date_text(rules: RuleBook) -> str | None:
     """Return the date of the rule pack as decisions and copies of rules have it; None where rules are ignored."""
     return None if rules.pack_date == date.min else rules.pack_date.isoformat()
+
+
+@lru_cache(maxsize=1024)
+def _voicemail_policy(raw: str) -> VoicemailPolicy:
+    return parse_voicemail_policy(msgspec.json.decode(raw))
 
 
 @lru_cache(maxsize=1024)

@@ -20,6 +20,7 @@ from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallSt
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.errors import InvalidRetryPolicy
 from outdial.domain.outcomes import Outcome, RetryClass
+from outdial.domain.policies.voicemail import MESSAGE_LEFT, AfterMessage
 from outdial.domain.retry import (
     DEFAULT_POLICY,
     Complete,
@@ -61,6 +62,7 @@ class ContactChange:
     next_attempt_at: datetime | None
     outcome: str
     reason: str | None
+    voicemail_left_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +229,26 @@ def decide(
     # A member who decided about the contact knew of this call: later reports about it change the call only.
     is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
     if is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        changes.contacts.append(
-            _contact_change(row, outcome, corrected=before.outcome, now=now, retry_speed=retry_speed)
-        )
+        change = _contact_change(row, outcome, corrected=before.outcome, now=now, retry_speed=retry_speed)
+        changes.contacts.append(_with_message(change, row, outcome, now))
         changes.campaigns.add(row.campaign_id)
+
+
+def _with_message(
+    change: ContactChange, row: call_queries.ReportedCall, outcome: Outcome, now: datetime
+) -> ContactChange:
+    """Note the voicemail message that the call has left, after which the campaign may want no further call."""
+    if row.message_then is None or outcome is not Outcome.VOICEMAIL:
+        return change
+    if AfterMessage(row.message_then) is AfterMessage.STOP and change.status is ContactStatus.PENDING:
+        return replace(
+            change,
+            status=ContactStatus.COMPLETED,
+            next_attempt_at=None,
+            reason=MESSAGE_LEFT,
+            voicemail_left_at=now,
+        )
+    return replace(change, reason=change.reason or MESSAGE_LEFT, voicemail_left_at=now)
 
 
 def _contact_change(
@@ -342,6 +360,7 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
             next_attempt_ats=[change.next_attempt_at for change in changes.contacts],
             last_outcomes=[change.outcome for change in changes.contacts],
             status_reasons=[change.reason for change in changes.contacts],
+            voicemail_left_ats=[change.voicemail_left_at for change in changes.contacts],
         )
     if changes.do_not_call:
         organization_ids = [each.organization_id for each in changes.do_not_call]

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, Self, assert_never
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
+from outdial.domain.policies.voicemail import HangUp, LeaveMessage, VoicemailOrder
 from outdial.provider import (
     AccountConcurrency,
     BeforeSending,
@@ -289,6 +290,7 @@ def create_call_body(
     agent_id: str | None,
     dynamic_variables: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
+    on_voicemail: VoicemailOrder | None = None,
 ) -> bytes:
     """Return the body of create-phone-call. The same arguments always give the same bytes.
 
@@ -310,7 +312,20 @@ def create_call_body(
     }
     if agent_id is not None:
         body["override_agent_id"] = agent_id
+    match on_voicemail:
+        case None:
+            pass
+        case HangUp():
+            body["agent_override"] = _voicemail_option({"type": "hangup"})
+        case LeaveMessage(text):
+            body["agent_override"] = _voicemail_option({"type": "static_text", "text": text})
+        case never:
+            assert_never(never)
     return msgspec.json.encode(body, order="sorted")
+
+
+def _voicemail_option(action: Mapping[str, str]) -> dict[str, Any]:
+    return {"agent": {"voicemail_option": {"action": action}}}
 
 
 _REQUEST_KEYS: Final = msgspec.json.Decoder(RequestKeys)

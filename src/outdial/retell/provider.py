@@ -53,6 +53,7 @@ class RetellProvider:
             from_number=request.from_number,
             agent_id=request.agent_id,
             dynamic_variables=request.dynamic_variables,
+            on_voicemail=request.on_voicemail,
         )
 
     def read_request(self, body: bytes) -> RequestKeys | None:

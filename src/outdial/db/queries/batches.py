@@ -92,6 +92,7 @@ class LockedCampaign:
     consent_required: str
     lists_required: list[str]
     day_parts: list[str]
+    voicemail_policy: str
     keep_open: bool
 
 
@@ -199,7 +200,7 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required,
-  day_parts, keep_open
+  day_parts, voicemail_policy::text as voicemail_policy, keep_open
 from campaigns
 where id = $1 and status = 'active'
 for update skip locked;

@@ -37,6 +37,7 @@ class ReportedCall:
     public_log_url: str | None
     analysis: str | None
     is_erased: bool
+    message_then: str | None
     contact_status: str
     attempts: int
     faults: int
@@ -167,14 +168,15 @@ _exported_call = row_builder(ExportedCall)
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, created_at, updated_at)
+  needs_clearance, message_then, created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $4, $5, $5
+  $4, u.message_then, $5, $5
 from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::integer[],
   $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[],
-  $15::timestamptz[])
-  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline)
+  $15::timestamptz[], $16::text[])
+  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
+    message_then)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -199,6 +201,7 @@ async def insert_calls(
     decisions: Sequence[str],
     start_ats: Sequence[datetime],
     deadlines: Sequence[datetime],
+    message_thens: Sequence[str | None],
 ) -> list[UUID]:
     """Insert the calls before any request leaves.
 
@@ -224,6 +227,7 @@ async def insert_calls(
             decisions,
             start_ats,
             deadlines,
+            message_thens,
         )
     ]
 
@@ -237,7 +241,7 @@ with c as materialized (
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.erased_at is not null as is_erased,
+  c.erased_at is not null as is_erased, c.message_then,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
   a.credential, cardinality(m.more_numbers) > 0 and exists (
@@ -274,7 +278,7 @@ with c as materialized (
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.erased_at is not null as is_erased,
+  c.erased_at is not null as is_erased, c.message_then,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
   a.credential, cardinality(m.more_numbers) > 0 and exists (

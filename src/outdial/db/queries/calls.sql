@@ -2,18 +2,20 @@
 
 -- name: insert_calls
 -- returns: list[UUID]
+-- null: :message_thens[]
 -- Insert the calls before any request leaves. A phone with a live call elsewhere returns no row. The order by phone
 -- keeps two accounts of an organization from deadlocking.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, created_at, updated_at)
+  needs_clearance, message_then, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  :needs_clearance, :now, :now
+  :needs_clearance, u.message_then, :now, :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :from_numbers::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[],
-  :deadlines::timestamptz[])
-  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline)
+  :deadlines::timestamptz[], :message_thens::text[])
+  as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
+    message_then)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -22,7 +24,7 @@ returning id;
 -- returns: list[ReportedCall]
 -- row: A call that events report on, locked, with its contact and the retry policy of its campaign as JSON text.
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
--- null: recording_url, public_log_url, analysis
+-- null: recording_url, public_log_url, analysis, message_then
 -- Lock the calls that a batch of events reports on, with everything that the decision needs. It locks all calls first
 -- and then all their contacts, each in the order of ids, so that two batches never deadlock. Events may only change
 -- calls of the account whose key signed them: the caller compares credentials.
@@ -34,7 +36,7 @@ with c as materialized (
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.erased_at is not null as is_erased,
+  c.erased_at is not null as is_erased, c.message_then,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
   a.credential, cardinality(m.more_numbers) > 0 and exists (
@@ -52,7 +54,7 @@ for update of cc;
 -- name: lock_free_calls
 -- returns: list[ReportedCall]
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
--- null: recording_url, public_log_url, analysis
+-- null: recording_url, public_log_url, analysis, message_then
 -- Lock the calls, with their contacts, that no other transaction has locked.
 with c as materialized (
   select * from calls
@@ -62,7 +64,7 @@ with c as materialized (
 select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c.status, c.retell_call_id,
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
-  c.erased_at is not null as is_erased,
+  c.erased_at is not null as is_erased, c.message_then,
   cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
   m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
   a.credential, cardinality(m.more_numbers) > 0 and exists (

@@ -449,10 +449,11 @@ _WRITE_CAMPAIGN_CONTACTS = """\
 update campaign_contacts cc
 set status = u.status, attempts = u.attempts, faults = u.faults,
   next_attempt_at = coalesce(u.next_attempt_at, cc.next_attempt_at), last_outcome = u.last_outcome,
-  status_reason = u.status_reason, updated_at = $1
+  status_reason = u.status_reason, voicemail_left_at = coalesce(cc.voicemail_left_at, u.voicemail_left_at),
+  updated_at = $1
 from unnest($2::uuid[], $3::text[], $4::integer[], $5::integer[],
-  $6::timestamptz[], $7::text[], $8::text[])
-  as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason)
+  $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[])
+  as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason, voicemail_left_at)
 where cc.id = u.id;
 """
 
@@ -468,6 +469,7 @@ async def write_campaign_contacts(
     next_attempt_ats: Sequence[datetime | None],
     last_outcomes: Sequence[str | None],
     status_reasons: Sequence[str | None],
+    voicemail_left_ats: Sequence[datetime | None],
 ) -> int:
     """Write what the end of a call changes about its contact. Needs lock_reported_calls."""
     return rows_touched(
@@ -481,5 +483,6 @@ async def write_campaign_contacts(
             next_attempt_ats,
             last_outcomes,
             status_reasons,
+            voicemail_left_ats,
         )
     )

@@ -169,13 +169,14 @@ where cc.id in (select c.campaign_contact_id from calls c where c.id = any (:ids
 order by cc.id for update;
 
 -- name: write_campaign_contacts!
--- null: :last_outcomes[], :next_attempt_ats[], :status_reasons[]
+-- null: :last_outcomes[], :next_attempt_ats[], :status_reasons[], :voicemail_left_ats[]
 -- Write what the end of a call changes about its contact. Needs lock_reported_calls.
 update campaign_contacts cc
 set status = u.status, attempts = u.attempts, faults = u.faults,
   next_attempt_at = coalesce(u.next_attempt_at, cc.next_attempt_at), last_outcome = u.last_outcome,
-  status_reason = u.status_reason, updated_at = :now
+  status_reason = u.status_reason, voicemail_left_at = coalesce(cc.voicemail_left_at, u.voicemail_left_at),
+  updated_at = :now
 from unnest(:ids::uuid[], :statuses::text[], :attempts::integer[], :faults::integer[],
-  :next_attempt_ats::timestamptz[], :last_outcomes::text[], :status_reasons::text[])
-  as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason)
+  :next_attempt_ats::timestamptz[], :last_outcomes::text[], :status_reasons::text[], :voicemail_left_ats::timestamptz[])
+  as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason, voicemail_left_at)
 where cc.id = u.id;

@@ -39,6 +39,7 @@ class DueContact:
     attempts: int
     call_count: int
     part_due_since: datetime | None
+    has_message: bool
     variables: str
     name: str | None
     email: str | None
@@ -109,7 +110,7 @@ with candidates as (
   limit $7
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
-  cc.call_count, cc.part_due_since,
+  cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null as has_message,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = $8 and d.phone = cc.phone
     and d.purpose = any ($9::text[]) limit 1) is not null as do_not_call,

@@ -43,7 +43,7 @@ with candidates as (
   limit :limit
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
-  cc.call_count, cc.part_due_since,
+  cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null as has_message,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone
     and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,

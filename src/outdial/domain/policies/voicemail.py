@@ -1,9 +1,10 @@
 """The voicemail policy of a campaign: hang up or leave a message, on which attempt, and what comes after it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias, assert_never
 
 from outdial.domain.errors import InvalidVoicemailPolicy
 from outdial.domain.limits import MAX_ATTEMPTS
@@ -11,6 +12,9 @@ from outdial.domain.limits import MAX_ATTEMPTS
 LONGEST_MESSAGE: Final = 1000
 """Characters of the message that is left."""
 LAST_ATTEMPT: Final = "last"
+MESSAGE_LEFT: Final = "a voicemail message was left"
+"""The status_reason of a contact whose last call left the message."""
+_VARIABLE: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
 
 class VoicemailAction(StrEnum):
@@ -39,6 +43,44 @@ class VoicemailPolicy:
     message: str = ""
     on_attempt: int | None = 1
     then: AfterMessage = AfterMessage.CONTINUE
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The agent hangs up when it detects a voicemail."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveMessage:
+    """The agent says `text` on the voicemail; `then` follows for the contact."""
+
+    text: str
+    then: AfterMessage
+
+
+VoicemailOrder: TypeAlias = HangUp | LeaveMessage
+
+
+def voicemail_order(
+    policy: VoicemailPolicy, *, attempts: int, max_attempts: int, has_message: bool, variables: Mapping[str, str]
+) -> VoicemailOrder | None:
+    """Return what the agent does on voicemail in the attempt after `attempts`; None leaves it to the agent's setting.
+
+    A contact that `has_message` gets no other one. `{{name}}` becomes the variable of that name; unknown names are
+    kept, because Retell has variables of its own.
+    """
+    match policy.action:
+        case VoicemailAction.AGENT_SETTING:
+            return None
+        case VoicemailAction.HANG_UP:
+            return HangUp()
+        case VoicemailAction.LEAVE_MESSAGE:
+            if has_message or attempts + 1 != (policy.on_attempt or max_attempts):
+                return HangUp()
+            text = _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), policy.message)
+            return LeaveMessage(text, policy.then)
+        case never:
+            assert_never(never)
 
 
 def parse_voicemail_policy(raw: Mapping[str, object]) -> VoicemailPolicy:
