@@ -323,10 +323,7 @@ class Claimer:
         await _defer(connection, contacts.deferred, now)
         pace = replace(lock.pace, next_start_at=after_slots(lock.pace, [call.start_at for call in calls]))
         await store_pace(connection, lock.account, pace)
-        if calls and lock.limits.sharers > 1:
-            await turns.take_turn(
-                connection, campaign_id=lock.campaign.id, provider_account_id=lock.account.id, calls=len(calls)
-            )
+        await _take_turn(connection, lock, len(calls))
         hook_time = lock.limits.hook_time
         next_batch_at = next_claim_at(pace, now + hook_time, self._settings.claim_horizon) - hook_time
         if not due:
@@ -370,10 +367,8 @@ class Claimer:
         now: datetime,
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
-        campaign = lock.campaign
-        decide = partial(
-            decision, campaign, account=lock.account, counts=lock.counts, screening=screening, rules=lock.hours.rules
-        )
+        campaign, rules = lock.campaign, lock.hours.rules
+        decide = partial(decision, campaign, account=lock.account, counts=lock.counts, screening=screening, rules=rules)
         calls = [
             plan_call(
                 self._make_id(now),
@@ -417,12 +412,20 @@ class Claimer:
             needs_clearance=lock.counts.has_hook,
         )
         made = set(inserted)
-        calling = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made]
-        await due_contacts.mark_calling(connection, ids=calling, now=now)
+        calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
+        await due_contacts.mark_calling(connection, ids=list(calling), now=now)
         # The unique index may know of a live call that this transaction could not see yet.
-        refused = [contact.id for contact, call in zip(contacts, calls, strict=True) if call.id not in made]
-        await _defer(connection, [live_elsewhere(contact_id, now) for contact_id in refused], now)
+        refused = [live_elsewhere(contact.id, now) for contact in contacts if contact.id not in calling]
+        await _defer(connection, refused, now)
         return [call for call in calls if call.id in made]
+
+
+async def _take_turn(connection: Connection, lock: ClaimLock, calls: int) -> None:
+    # A campaign that has the account to itself needs no order.
+    if calls and lock.limits.sharers > 1:
+        await turns.take_turn(
+            connection, campaign_id=lock.campaign.id, provider_account_id=lock.account.id, calls=calls
+        )
 
 
 def _by_reason(never_open: Mapping[Place, Skip]) -> dict[str, list[Place]]:

@@ -177,24 +177,7 @@ async def examine(
             purpose=Purpose(row.purpose),
             rules=books[row.organization_id],
             places=places,
-            limits=LimitFacts(
-                concurrency_limit=row.concurrency_limit,
-                reserved_inbound=row.reserved_inbound,
-                account_live=row.account_live,
-                campaign_limit=row.campaign_limit,
-                campaign_live=row.campaign_live,
-                batch_size=row.batch_size,
-                sharers=row.sharers,
-                weight=row.weight,
-                total_weight=row.total_weight,
-                pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
-                numbers_busy=(
-                    (await read_pool(connection, row, now)).wait() if row.waiting_for == WAITING_FOR_NUMBERS else None
-                ),
-                hook_retry_at=row.hook_retry_at,
-                hook_time=HOOK_TIME if row.has_hook else timedelta(),
-                is_stopped=row.is_stopped,
-            ),
+            limits=await _limits_of(connection, row, now),
             keep_open=row.keep_open,
             missing_lists=missing_lists(
                 required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()
@@ -212,6 +195,26 @@ async def examine(
         )
         diagnoses[row.campaign_id] = diagnose(facts, now)
     return diagnoses
+
+
+async def _limits_of(connection: Connection, row: batches.AdmissionFactsRow, now: datetime) -> LimitFacts:
+    waits_for_numbers = row.waiting_for == WAITING_FOR_NUMBERS
+    return LimitFacts(
+        concurrency_limit=row.concurrency_limit,
+        reserved_inbound=row.reserved_inbound,
+        account_live=row.account_live,
+        campaign_limit=row.campaign_limit,
+        campaign_live=row.campaign_live,
+        batch_size=row.batch_size,
+        sharers=row.sharers,
+        weight=row.weight,
+        total_weight=row.total_weight,
+        pace=Pace(row.calls_per_second, row.rate_factor, row.next_start_at, row.backoff_until),
+        numbers_busy=(await read_pool(connection, row, now)).wait() if waits_for_numbers else None,
+        hook_retry_at=row.hook_retry_at,
+        hook_time=HOOK_TIME if row.has_hook else timedelta(),
+        is_stopped=row.is_stopped,
+    )
 
 
 async def read_rules(connection: Connection, organization_id: UUID, shipped: RuleBook) -> RuleBook:

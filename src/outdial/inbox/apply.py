@@ -275,8 +275,7 @@ def _contact_change(
         ended_at=now,
         seed=row.id.bytes,
     )
-    change = partial(ContactChange, id=row.campaign_contact_id, outcome=outcome)
-    charged = row.attempts + 1
+    change, charged = partial(ContactChange, id=row.campaign_contact_id, outcome=outcome), row.attempts + 1
     match step:
         case Complete():
             return change(
