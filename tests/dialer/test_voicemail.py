@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from retell.types import CallCreatePhoneCallParams
 
 from outdial.dialer.claim import Claimed, Claimer
-from outdial.domain.policies.voicemail import HangUp, LeaveMessage, parse_voicemail_policy, voicemail_order
+from outdial.domain.policies.voicemail import HangUpOnVoicemail, LeaveMessage, parse_voicemail_policy, voicemail_order
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import Campaign, create_campaign, create_campaign_contact, create_tenant
 
@@ -19,13 +19,13 @@ MESSAGE = {"action": "leave_message", "message": "Hello {{ name }}, {{offer}} fr
     ("policy", "attempts", "has_message", "expected"),
     [
         ({}, 0, False, None),
-        ({"action": "hang_up"}, 0, False, HangUp()),
+        ({"action": "hang_up"}, 0, False, HangUpOnVoicemail()),
         (MESSAGE, 0, False, "Hello Ada, {{name}} from {{unknown}}"),
-        (MESSAGE, 0, True, HangUp()),
-        (MESSAGE, 1, False, HangUp()),
-        (MESSAGE | {"on_attempt": 2}, 0, False, HangUp()),
+        (MESSAGE, 0, True, HangUpOnVoicemail()),
+        (MESSAGE, 1, False, HangUpOnVoicemail()),
+        (MESSAGE | {"on_attempt": 2}, 0, False, HangUpOnVoicemail()),
         (MESSAGE | {"on_attempt": 2}, 1, False, "Hello Ada, {{name}} from {{unknown}}"),
-        (MESSAGE | {"on_attempt": "last"}, 1, False, HangUp()),
+        (MESSAGE | {"on_attempt": "last"}, 1, False, HangUpOnVoicemail()),
         (MESSAGE | {"on_attempt": "last"}, 2, False, "Hello Ada, {{name}} from {{unknown}}"),
     ],
 )

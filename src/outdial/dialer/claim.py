@@ -387,7 +387,7 @@ class Claimer:
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
         check_claim(calls, lock.limits, self._settings.request_timeout, self._provider.read_request)
-        inserted = await call_queries.insert_calls(
+        made = await call_queries.insert_calls(
             connection,
             now=now,
             organization_id=campaign.organization_id,
@@ -411,7 +411,6 @@ class Claimer:
             message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
         )
-        made = set(inserted)
         calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
         await due_contacts.mark_calling(connection, ids=list(calling), now=now)
         # The unique index may know of a live call that this transaction could not see yet.

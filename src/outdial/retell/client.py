@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from outdial.domain.policies.voicemail import HangUp, LeaveMessage, VoicemailOrder
+from outdial.domain.policies.voicemail import HangUpOnVoicemail, LeaveMessage, VoicemailOrder
 from outdial.provider import (
     AccountConcurrency,
     BeforeSending,
@@ -315,7 +315,7 @@ def create_call_body(
     match on_voicemail:
         case None:
             pass
-        case HangUp():
+        case HangUpOnVoicemail():
             body["agent_override"] = _voicemail_option({"type": "hangup"})
         case LeaveMessage(text):
             body["agent_override"] = _voicemail_option({"type": "static_text", "text": text})

@@ -46,7 +46,7 @@ class VoicemailPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUpOnVoicemail:
     """The agent hangs up when it detects a voicemail."""
 
 
@@ -58,7 +58,7 @@ class LeaveMessage:
     then: AfterMessage
 
 
-VoicemailOrder: TypeAlias = HangUp | LeaveMessage
+VoicemailOrder: TypeAlias = HangUpOnVoicemail | LeaveMessage
 
 
 def voicemail_order(
@@ -73,10 +73,10 @@ def voicemail_order(
         case VoicemailAction.AGENT_SETTING:
             return None
         case VoicemailAction.HANG_UP:
-            return HangUp()
+            return HangUpOnVoicemail()
         case VoicemailAction.LEAVE_MESSAGE:
             if has_message or attempts + 1 != (policy.on_attempt or max_attempts):
-                return HangUp()
+                return HangUpOnVoicemail()
             text = _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), policy.message)
             return LeaveMessage(text, policy.then)
         case never:
