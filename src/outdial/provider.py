@@ -100,6 +100,23 @@ class OptOutsListed:
     next_page: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedNumber:
+    """A number that the provider account may call from, with its nickname and its agent for outbound calls."""
+
+    phone: str
+    nickname: str | None
+    agent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersListed:
+    """A page of the numbers of an account, and what selects the next page; None after the last one."""
+
+    numbers: tuple[ListedNumber, ...]
+    next_page: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConcurrency:
     """Live calls of a provider account, and its limits."""
@@ -259,4 +276,19 @@ class OptOutDirectory(Protocol):
 
     async def list_opt_outs(self, credential: str, page: str | None) -> OptOutsListed | ProviderUnavailable:
         """Return a page of the list, the first one for None."""
+        ...
+
+
+class CallerNumberDirectory(Protocol):
+    """The numbers that a provider account may call from.
+
+    The method does not retry, and does not raise for a failed request. `credential` names the provider account.
+    """
+
+    def has_account(self, credential: str) -> bool:
+        """Whether an API key is configured for this account."""
+        ...
+
+    async def list_numbers(self, credential: str, page: str | None) -> NumbersListed | ProviderUnavailable:
+        """Return a page of the account's numbers, the first one for None."""
         ...

@@ -35,6 +35,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "opt_outs_sent": 0,
         "opt_outs_read": 0,
         "located": 0,
+        "number_imports": 0,
         "organizations_measured": 0,
     }
 

@@ -9,7 +9,9 @@ import pytest
 
 from outdial.dialer.doctor import examine
 from outdial.dialer.numbers.health import MEASURED_EVERY, NumberHealth
+from outdial.dialer.numbers.importing import RETRY_AFTER, NumberImporter
 from outdial.domain.rules import UNRESTRICTED
+from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
     NOW,
@@ -233,3 +235,42 @@ async def test_a_number_that_is_seldom_answered_rests_and_its_figures_of_a_week_
     stage.clock.set(rest)
     assert await health.run_once() == 1
     assert await stage.look.fetchval("select rests_until from number_health where phone = $1", BURNT) == rest
+
+
+async def test_numbers_of_retell_are_imported_page_by_page_and_a_failed_import_is_repeated(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT)
+    tenant = campaign.tenant
+    await add_number(stage, campaign, GOOD, nickname="Ours", imported_at=NOW - HOUR)
+    await add_number(stage, campaign, THIRD, imported_at=NOW - HOUR)
+    directory = stage.workspace.phone_numbers
+    for last in range(120):
+        directory.add(f"+1415555{last:04}", "custom", {"nickname": f"Line {last}"}, 0)
+    directory.add(GOOD, "custom", {"nickname": "Theirs", "outbound_agents": [{"agent_id": "agent_7", "weight": 1}]}, 0)
+    directory.add("sip-user", "custom", {}, 0)
+    await insert(
+        stage.look,
+        "number_imports",
+        organization_id=tenant.organization_id,
+        provider_account_id=tenant.provider_account_id,
+        requested_at=NOW,
+        next_try_at=NOW,
+    )
+    importer = NumberImporter(stage.dialing, stage.provider, stage.clock)
+    stage.workspace.faults.replace(
+        [Fault(kind=FaultKind.refuse, probability=1, status=500, operation="list-phone-numbers")]
+    )
+    assert await importer.run_once() == 1
+    [row] = await stage.look.fetch("select * from number_imports")
+    assert (row["finished_at"], row["next_try_at"]) == (None, NOW + RETRY_AFTER)
+    assert "500" in row["error"]
+    stage.workspace.faults.replace([])
+    assert await importer.run_once() == 0
+    stage.clock.advance(RETRY_AFTER)
+    assert await importer.run_once() == 1
+    [row] = await stage.look.fetch("select * from number_imports")
+    assert (row["listed"], row["added"], row["error"], row["next_try_at"]) == (121, 120, None, None)
+    numbers = {each["phone"]: each for each in await stage.look.fetch("select * from phone_numbers")}
+    assert len(numbers) == 122
+    assert (numbers[GOOD]["nickname"], numbers[GOOD]["imported_at"]) == ("Ours", stage.clock.now())
+    assert numbers[THIRD]["imported_at"] is None
+    assert (numbers["+14155550007"]["nickname"], numbers["+14155550007"]["country"]) == ("Line 7", "US")

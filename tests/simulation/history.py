@@ -56,6 +56,8 @@ class History:
             self.note(8, f"{request['to_number']} was on the do-not-call list before it was claimed")
         if row["calls_of_the_day"] > row["daily_call_cap"]:
             self.note(8, f"call {row['calls_of_the_day']} in 24 hours to {request['to_number']}")
+        if row["from_burnt"]:
+            self.note(14, f"a call was claimed from {row['from_number']} after three blocked calls in a row")
         if row["attempts"] >= row["max_attempts"]:
             self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
         self._check_hours(row["zone_key"], now)
@@ -148,7 +150,14 @@ select c.status as call_status, m.status as campaign_status, m.max_attempts, m.p
   cc.jurisdiction_key,
   array(select x.requested_at from calls x where x.organization_id = c.organization_id and x.phone = c.phone
     and x.requested_at <= $3 and x.status not in ('refused', 'released')) as called_at,
-  o.daily_call_cap,
+  o.daily_call_cap, c.from_number,
+  (select count(*) = 3 and bool_and(x.outcome = 'blocked' and x.updated_at <= c.created_at) from (
+    select y.outcome, y.updated_at from calls y where y.organization_id = c.organization_id
+      and y.from_number = c.from_number and y.outcome is not null
+      and y.requested_at > c.created_at - interval '24 hours'
+      and y.outcome not in ('provider_fault', 'no_capacity', 'account_fault', 'unknown', 'stopped')
+    order by y.requested_at desc limit 3
+  ) x) as from_burnt,
   exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.created_at < c.created_at) as blocked,
   (select count(*) from calls x where x.organization_id = c.organization_id and x.phone = c.phone

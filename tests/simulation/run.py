@@ -57,6 +57,8 @@ OFFICE_HOURS = '{"weekdays": [["09:00", "20:00"]]}'
 QUICK_RETRIES = (
     '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["1h"]}, "max_faults": 4}'
 )
+BURNT = "+12125550009"
+"""A caller number whose calls networks mark as spam."""
 CONTACTS = 24
 MOST_STEPS = 1_500
 LONGEST_JUMP = timedelta(hours=6)
@@ -315,7 +317,7 @@ class Run:
         """While no call is live, skip the dialer's idle polls until the moment when a contact is due."""
         live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
         waiting = await self.history.observer.fetchval(
-            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry')) from campaigns"
+            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry', 'numbers')) from campaigns"
             " where status = 'active'"
         )
         if live or not waiting:
@@ -392,6 +394,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
                     concurrency_limit=chance.choice((2, 4, 7)),
                     calls_per_second=chance.choice((1.0, 2.0, 5.0)),
                     magic_numbers=False,
+                    spam_numbers=(BURNT,),
                 )
             )
             for index, credential in enumerate(("default", "acme"))
@@ -463,6 +466,7 @@ async def _populate(run: Run) -> None:
                 batch_size=run.chance.choice((2, 10)),
                 next_batch_at=START,
                 purpose=run.chance.choice(("sales", "sales", "survey")),
+                more_numbers=run.chance.choice(([], [BURNT, "+14155550001"])),
             )
             run.campaigns.append(campaign.id)
             # The campaigns share people: one phone must never get two calls at once.

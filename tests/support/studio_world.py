@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from outdial.db.session import Connection
 from outdial.domain.ids import new_id
@@ -23,6 +23,8 @@ _ROWS: Mapping[str, str] = {
     "event_id": "select id from webhook_events where organization_id = $1 and call_id is not null",
     "account_id": "select id from provider_accounts where organization_id = $1",
     "number_id": "select id from phone_numbers where organization_id = $1",
+    "number_phone": "select phone from phone_numbers where organization_id = $1",
+    "resting": "select phone from number_health where organization_id = $1 and rests_until > '2040-01-01'",
     "erasure_id": "select id from erasures where organization_id = $1",
     "contact_id": "select contact_id from campaign_contacts where id = $1",
     "consent_id": "select id from consents where organization_id = $1 and basis = 'written'",
@@ -82,6 +84,9 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
         created_at=NOW,
     )
     call_id = await connection.fetchval("select id from calls where campaign_contact_id = $1", filled.spare_entry.id)
+    rest = {"rests_until": datetime(2050, 1, 1, tzinfo=UTC), "rest_reason": "by_member", "rests_since": NOW}
+    phone = await connection.fetchval("select phone from phone_numbers where organization_id = $1", organization_id)
+    await insert(connection, "number_health", organization_id=organization_id, phone=phone, **rest)
     event = new_row("webhook_events", filled, actor="webhook")
     await insert(connection, "webhook_events", **event, call_id=call_id, status="applied", applied_at=NOW)
     await store_import(connection, campaign, b"phone\n+12127009901\n", queued=False)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from outdial.campaigns.caller_numbers import check_numbers
 from outdial.campaigns.create import JSON_COLUMNS, CampaignSettings, SettingsColumns, check_settings
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor, Conflict, record_campaign_action
@@ -55,6 +56,10 @@ async def edit_campaign(
         return Edited({})
     if row.status == _S.SCHEDULED and new.scheduled_at is None:
         raise InvalidCampaign("scheduled_at", "a scheduled campaign needs a start time; to call now, start it")
+    if {"from_number", "more_numbers"} & changes.keys():
+        await check_numbers(
+            connection, new.organization_id, row.provider_account_id, columns["from_number"], columns["more_numbers"]
+        )
     fixed = [name for name in FIXED_WHILE_RUNNING if name in changes]
     saved = await campaigns.save_campaign_settings(
         connection,

@@ -14,6 +14,7 @@ from outdial.cli import (
     hook,
     inbox,
     jobs,
+    numbers,
     organization,
     processes,
     rules,
@@ -69,6 +70,7 @@ jobs.add_to(app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(screening.app, name="screening")
+app.add_typer(numbers.app, name="numbers")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(verify.app, name="verify")
 app.add_typer(packs.app, name="evidence")

@@ -15,6 +15,8 @@ from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
 from outdial.dialer.hang_ups.task import HangUps
 from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
 from outdial.dialer.numbers.health import NumberHealth
+from outdial.dialer.numbers.importing import EVERY as NUMBERS_EVERY
+from outdial.dialer.numbers.importing import NumberImporter
 from outdial.dialer.opt_outs import SEND_EVERY, OptOutReader, OptOutSender
 from outdial.dialer.place_keys import EVERY as KEYS_EVERY
 from outdial.dialer.place_keys import PlaceKeyUpdater
@@ -53,6 +55,7 @@ class DialerParts:
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
     number_health: NumberHealth
+    number_importer: NumberImporter
     rules_check: StaleRulesCheck
     clock_check: ClockCheck
 
@@ -151,6 +154,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["located"] = located
+        done["number_imports"] = await parts.number_importer.run_once()
         done["organizations_measured"] = await parts.number_health.run_once()
         return done
 
@@ -238,6 +242,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             ),
             place_keys=PlaceKeyUpdater(database, clock),
             number_health=NumberHealth(database, clock),
+            number_importer=NumberImporter(database, provider, clock),
             rules_check=StaleRulesCheck(rules, clock),
             clock_check=check,
         )

@@ -93,6 +93,10 @@ BUDGET_CENTS: Final = IntRange(0, 10**12)
 """The budget of a campaign or an organization, in cents."""
 MORE_NUMBERS: Final = 100
 """Caller numbers of a campaign besides its first."""
+NUMBER_DAILY_CAP: Final = IntRange(1, 100_000)
+"""Calls of a caller number in 24 hours."""
+WARM_UP_DAYS: Final = IntRange(0, 90)
+"""Days in which the daily cap of a caller number grows to its full height."""
 LONGEST_REENTRY_DAYS: Final = 3650
 """The longest time before a contact with a final status may be added again."""
 RETRY_ATTEMPTS: Final = IntRange(1, 100)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence
+from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence, NumberRest
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
+from outdial.domain.phone import mask
 from outdial.retell.dispositions import outcome_of
 
 # Two requests may reach the provider this much closer together than they were sent.
@@ -64,6 +65,7 @@ class RunEvidence:
     contacts: Sequence[ContactEvidence]
     campaigns: Sequence[CampaignEvidence]
     limits: AccountLimits
+    rests: Sequence[NumberRest] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ class ResolvedCalls:
 
 
 def audit(evidence: RunEvidence) -> list[PromiseCheck]:
-    """Check promises 1, 3, 5, 6 and 7, in that order."""
+    """Check promises 1, 3, 5, 6, 7 and 14, in that order."""
     return [
         PromiseCheck(
             promise=1,
@@ -121,6 +123,16 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
             promised="never above the limits of the account",
             examined=_limits_text(evidence),
             breaches=list(_over_limits(evidence)),
+        ),
+        PromiseCheck(
+            promise=14,
+            promised="no call from a number that rests after three blocked calls in a row",
+            examined=f"{len(evidence.rests)} rests of caller numbers",
+            breaches=[
+                f"{rest.calls} calls were claimed from {mask(rest.phone)} while it rested from {rest.since:%d %H:%M}"
+                for rest in evidence.rests
+                if rest.calls
+            ],
         ),
     ]
 

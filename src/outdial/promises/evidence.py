@@ -84,6 +84,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         campaigns = [row for row in await evidence.all_campaigns(connection) if row.credential == credential]
         contacts = await evidence.all_campaign_contacts(connection)
         limits = await evidence.all_account_limits(connection)
+        rests = await evidence.all_number_rests(connection)
     ours = {campaign.id for campaign in campaigns}
     requests = []
     for entry in entries:
@@ -122,4 +123,5 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
         limits=next(row for row in limits if row.credential == credential),
+        rests=rests,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self, assert_never
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
@@ -26,7 +26,14 @@ from outdial.provider import (
 )
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
-from outdial.retell.wire import CallPayload, ContactPayload, MalformedPayload, RetellResponse, parse_call
+from outdial.retell.wire import (
+    CallPayload,
+    ContactPayload,
+    MalformedPayload,
+    PhoneNumberPayload,
+    RetellResponse,
+    parse_call,
+)
 
 MAX_MESSAGE: Final = 500
 
@@ -49,6 +56,12 @@ class _Listing(msgspec.Struct):
 
 class _ContactListing(msgspec.Struct):
     items: list[ContactPayload]
+    has_more: bool = False
+    pagination_key: str | None = None
+
+
+class _NumberListing(msgspec.Struct):
+    items: list[PhoneNumberPayload]
     has_more: bool = False
     pagination_key: str | None = None
 
@@ -93,6 +106,14 @@ class ContactsListed:
     """A page of contacts, and the key of the next page; None after the last one."""
 
     contacts: tuple[ContactPayload, ...]
+    next_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumbersListed:
+    """A page of phone numbers, and the key of the next page; None after the last one."""
+
+    numbers: tuple[PhoneNumberPayload, ...]
     next_key: str | None
 
 
@@ -260,6 +281,23 @@ class RetellClient:
         if listing.has_more and not listing.pagination_key:
             return ProviderUnavailable("the list has more contacts, but no key for them", response.status)
         return ContactsListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+
+    async def list_phone_numbers(
+        self, *, pagination_key: str | None = None, limit: int = 100
+    ) -> PhoneNumbersListed | ProviderUnavailable:
+        """GET /v2/list-phone-numbers for a page of the workspace's numbers, the oldest first."""
+        query = {"limit": limit, "sort_order": "ascending"}
+        key = {} if pagination_key is None else {"pagination_key": pagination_key}
+        response = await self._request("GET", f"/v2/list-phone-numbers?{urlencode(query | key)}")
+        if isinstance(response, ProviderUnavailable):
+            return response
+        try:
+            listing = msgspec.json.decode(response.body, type=_NumberListing)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ProviderUnavailable("the response is not a list of phone numbers", response.status)
+        if listing.has_more and not listing.pagination_key:
+            return ProviderUnavailable("the list has more phone numbers, but no key for them", response.status)
+        return PhoneNumbersListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:

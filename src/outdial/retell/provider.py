@@ -17,6 +17,8 @@ from outdial.provider import (
     CallRequest,
     CallsFound,
     CallUncertain,
+    ListedNumber,
+    NumbersListed,
     OptOutsListed,
     OptOutStored,
     ProviderUnavailable,
@@ -35,7 +37,7 @@ _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
 
 class RetellProvider:
-    """Implements `VoiceProvider` and `OptOutDirectory` with one client per credential."""
+    """Implements `VoiceProvider`, `OptOutDirectory` and `CallerNumberDirectory` with one client per credential."""
 
     def __init__(self, clients: Mapping[str, RetellClient]) -> None:
         self._clients = clients
@@ -158,6 +160,17 @@ class RetellProvider:
         if isinstance(listed, ProviderUnavailable):
             return listed
         return OptOutsListed(tuple(contact.phone_number for contact in listed.contacts), listed.next_key)
+
+    async def list_numbers(self, credential: str, page: str | None) -> NumbersListed | ProviderUnavailable:
+        """GET /v2/list-phone-numbers."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        listed = await client.list_phone_numbers(pagination_key=page)
+        if isinstance(listed, ProviderUnavailable):
+            return listed
+        numbers = (ListedNumber(each.phone_number, each.nickname, each.agent_id) for each in listed.numbers)
+        return NumbersListed(tuple(numbers), listed.next_key)
 
 
 def _opt_out_after(

@@ -62,6 +62,26 @@ class ContactPayload(Struct, frozen=True, kw_only=True):
     do_not_call: bool | None = None
 
 
+class NumberAgentPayload(Struct, frozen=True, kw_only=True):
+    """An agent of a phone number."""
+
+    agent_id: Name
+
+
+class PhoneNumberPayload(Struct, frozen=True, kw_only=True):
+    """A phone number of the workspace, with the fields that Outdial uses (Retell API, list-phone-numbers)."""
+
+    phone_number: Name
+    nickname: str | None = None
+    outbound_agents: list[NumberAgentPayload] | None = None
+    outbound_agent_id: str | None = None
+
+    @property
+    def agent_id(self) -> str | None:
+        """The agent of outbound calls: the first of several."""
+        return self.outbound_agents[0].agent_id if self.outbound_agents else self.outbound_agent_id
+
+
 class WebhookPayload(Struct):
     """One webhook: the name of the event, and its call (empty for an event without a call)."""
 

@@ -65,6 +65,19 @@ _call_evidence = row_builder(CallEvidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRest:
+    """A rest of a caller number that the dialer began, and the calls that were claimed from the number during it."""
+
+    phone: str
+    since: datetime
+    until: datetime
+    calls: int
+
+
+_number_rest = row_builder(NumberRest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnsettledCount:
     """Calls to check and events to apply."""
 
@@ -153,6 +166,28 @@ order by c.id;
 async def all_calls(connection: Connection) -> list[CallEvidence]:
     """List every call with what is compared with the ledger of the provider."""
     return [_call_evidence(record) for record in await connection.fetch(_ALL_CALLS)]
+
+
+_ALL_NUMBER_RESTS = """\
+select r.phone, r.since, r.until, (
+    select count(*) from calls c
+    where c.organization_id = r.organization_id and c.from_number = r.phone and c.created_at > r.since
+      and c.created_at < r.until
+  ) as calls
+from (
+  select a.organization_id, a.subject_id as phone,
+    (a.details ->> 'until')::timestamptz - interval '24 hours' as since,
+    least((a.details ->> 'until')::timestamptz, (select min(w.at) from audit_log w where w.action = 'wake_number'
+      and w.organization_id = a.organization_id and w.subject_id = a.subject_id and w.at > a.at)) as until
+  from audit_log a where a.action = 'rest_number' and a.actor = 'dialer'
+) r
+order by r.since, r.phone;
+"""
+
+
+async def all_number_rests(connection: Connection) -> list[NumberRest]:
+    """List every rest of a caller number with the calls that it should have prevented."""
+    return [_number_rest(record) for record in await connection.fetch(_ALL_NUMBER_RESTS)]
 
 
 _COUNT_UNSETTLED = """\

@@ -24,6 +24,24 @@ select c.id, c.campaign_id, c.campaign_contact_id, a.credential, c.phone, c.atte
 from calls c join provider_accounts a on a.id = c.provider_account_id
 order by c.id;
 
+-- name: all_number_rests
+-- returns: list[NumberRest]
+-- row: A rest of a caller number that the dialer began, and the calls that were claimed from the number during it.
+-- List every rest of a caller number with the calls that it should have prevented.
+select r.phone, r.since, r.until, (
+    select count(*) from calls c
+    where c.organization_id = r.organization_id and c.from_number = r.phone and c.created_at > r.since
+      and c.created_at < r.until
+  ) as calls
+from (
+  select a.organization_id, a.subject_id as phone,
+    (a.details ->> 'until')::timestamptz - interval '24 hours' as since,
+    least((a.details ->> 'until')::timestamptz, (select min(w.at) from audit_log w where w.action = 'wake_number'
+      and w.organization_id = a.organization_id and w.subject_id = a.subject_id and w.at > a.at)) as until
+  from audit_log a where a.action = 'rest_number' and a.actor = 'dialer'
+) r
+order by r.since, r.phone;
+
 -- name: count_unsettled
 -- returns: UnsettledCount
 -- row: Calls to check and events to apply.

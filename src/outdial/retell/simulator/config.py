@@ -51,6 +51,7 @@ class SimulatorConfig:
 
     outcome_mix: Mapping[str, float] = field(default_factory=lambda: DEFAULT_MIX)
     magic_numbers: bool = True
+    spam_numbers: tuple[str, ...] = ()  # caller numbers whose calls end with marked_as_spam
     ring_s: float = 8.0
     mean_talk_s: float = 60.0
     analysis_s: float = 3.0

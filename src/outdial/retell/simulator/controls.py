@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from outdial.retell.simulator.clock import from_epoch_ms
+from outdial.retell.simulator.endpoints.exchange import BadBody, check_numbers
 from outdial.retell.simulator.faults import Fault
 from outdial.retell.simulator.ledger import LedgerResult
 from outdial.retell.simulator.recording import recording_of
@@ -27,6 +28,10 @@ class _Faults(Struct, forbid_unknown_fields=True):
 class _Script(Struct, forbid_unknown_fields=True):
     to_number: str
     steps: Annotated[list[ScriptStep | str], Meta(max_length=100)]
+
+
+class _SpamNumbers(Struct, forbid_unknown_fields=True):
+    numbers: Annotated[list[str], Meta(max_length=10_000)]
 
 
 class _Reset(Struct, forbid_unknown_fields=True):
@@ -53,6 +58,8 @@ class SimulatorControls:
             Route("/faults", self.show_faults, methods=["GET"]),
             Route("/faults", self.set_faults, methods=["POST"]),
             Route("/script", self.script, methods=["POST"]),
+            Route("/spam", self.show_spam, methods=["GET"]),
+            Route("/spam", self.set_spam, methods=["POST"]),
             Route("/reset", self.reset, methods=["POST"]),
             Route("/magic", self.magic),
             Route("/recordings/{call_id}.wav", self.recording),
@@ -112,6 +119,20 @@ class SimulatorControls:
         except ValueError as error:
             return _invalid(error)
         return _json({"to_number": command.to_number, "steps": steps})
+
+    async def show_spam(self, request: Request) -> Response:
+        """Return the caller numbers that networks have marked as spam."""
+        return _json({"numbers": sorted(self._simulator.workspace.spam_numbers)})
+
+    async def set_spam(self, request: Request) -> Response:
+        """Replace the caller numbers that networks have marked as spam."""
+        try:
+            command = msgspec.json.decode(await _body(request), type=_SpamNumbers)
+            check_numbers(*command.numbers)
+        except (ValueError, BadBody) as error:
+            return _invalid(error)
+        self._simulator.workspace.spam_numbers = frozenset(command.numbers)
+        return await self.show_spam(request)
 
     async def reset(self, request: Request) -> Response:
         """Delete all calls, faults and scripts, and the ledger."""

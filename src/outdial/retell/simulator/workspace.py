@@ -139,6 +139,7 @@ class SimulatedWorkspace:
         self.calls: dict[str, SimulatedCall] = {}
         self.agents = AgentDirectory(f"{self._id_prefix}{seed}/")
         self.phone_numbers = NumberDirectory()
+        self.spam_numbers = frozenset(self.config.spam_numbers)
         self.contacts = ContactDirectory(f"{self._id_prefix}{seed}/")
         self.faults = FaultSet(seed)
         self.ledger = RequestLedger(self.config.keep_requests)
@@ -295,6 +296,8 @@ class SimulatedWorkspace:
         before, steps = self._scripts.get(number, (0, ()))
         if magic is not None:
             steps = magic.steps
+        if request.from_number in self.spam_numbers:
+            step = ScriptStep("marked_as_spam")
         step = step or choose(self._attempts[number] - before, steps, self.config.outcome_mix, chance)
         if crowded:
             step = ScriptStep("concurrency_limit_reached", ring_s=0.0)

@@ -50,6 +50,7 @@ class CampaignForm:
     name: str = ""
     retell_agent_id: str = ""
     from_number: str = ""
+    more_numbers: str = ""
     provider_account_id: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     is_scheduled: bool = False
@@ -128,6 +129,7 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         name=campaign.name,
         retell_agent_id=campaign.retell_agent_id,
         from_number=campaign.from_number,
+        more_numbers=", ".join(campaign.more_numbers),
         provider_account_id=str(campaign.provider_account_id),
         limits={limit.name: _limit_text(getattr(campaign, limit.name)) for limit in CAMPAIGN_LIMITS},
         is_scheduled=campaign.scheduled_at is not None,
@@ -155,6 +157,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         name=text(form, "name"),
         retell_agent_id=text(form, "retell_agent_id"),
         from_number=text(form, "from_number"),
+        more_numbers=text(form, "more_numbers"),
         provider_account_id=text(form, "provider_account_id"),
         limits={limit.name: text(form, limit.name) for limit in CAMPAIGN_LIMITS},
         is_scheduled=text(form, "schedule") == "at",
@@ -187,6 +190,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         fields["retell_agent_id"] = "Enter a Retell agent ID, such as agent_0123"
     if not form.from_number:
         fields["from_number"] = "Enter a caller number, such as +14155550100"
+    settings["more_numbers"] = [number for part in form.more_numbers.split(",") if (number := part.strip())]
     for limit in CAMPAIGN_LIMITS:
         typed = form.limits.get(limit.name, "")
         # More than 9 digits exceed every limit and Postgres's integer.

@@ -35,6 +35,7 @@ _MENU: Final = (
     ("members", "Members"),
     ("audit", "Audit log"),
     ("privacy", "Privacy"),
+    ("numbers", "Caller numbers"),
     ("settings", "Settings"),
 )
 

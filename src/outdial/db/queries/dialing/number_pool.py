@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder
+from outdial.db.rows import required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -54,6 +54,63 @@ class PoolInUse:
 
 
 _pool_in_use = row_builder(PoolInUse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberHealthRow:
+    """A caller number with its settings, its rest and its figures of 7 days.
+
+    A number that only campaigns name has no id.
+    """
+
+    id: UUID | None
+    provider_account_id: UUID | None
+    phone: str
+    nickname: str | None
+    retell_agent_id: str | None
+    country: str | None
+    daily_cap: int | None
+    warm_up_days: int
+    warm_up_from: datetime | None
+    imported_at: datetime | None
+    rests_until: datetime | None
+    rest_reason: str | None
+    rests_since: datetime | None
+    calls: int
+    answered: int
+    voicemail: int
+    blocked: int
+    measured_at: datetime | None
+
+
+_number_health_row = row_builder(NumberHealthRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberImportRow:
+    """The latest import of an account's numbers."""
+
+    provider_account_id: UUID
+    account_name: str
+    requested_at: datetime
+    finished_at: datetime | None
+    listed: int | None
+    added: int | None
+    error: str | None
+
+
+_number_import_row = row_builder(NumberImportRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberImportDue:
+    """A row of `imports_due`."""
+
+    organization_id: UUID
+    provider_account_id: UUID
+
+
+_number_import_due = row_builder(NumberImportDue)
 
 _POOL_NUMBERS = """\
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
@@ -237,3 +294,239 @@ order by m.id;
 async def pools_in_use(connection: Connection, *, organization_id: UUID) -> list[PoolInUse]:
     """List the pools of the campaigns of an organization that run."""
     return [_pool_in_use(record) for record in await connection.fetch(_POOLS_IN_USE, organization_id)]
+
+
+_END_REST = """\
+update number_health set rests_until = $1
+where organization_id = $2 and phone = $3 and rests_until > $1
+returning phone;
+"""
+
+
+async def end_rest(connection: Connection, *, now: datetime, organization_id: UUID, phone: str) -> str | None:
+    """End the rest of a number. Its calls count against it again from now on."""
+    value: str | None = await connection.fetchval(_END_REST, now, organization_id, phone)
+    return value
+
+
+_NUMBER_HEALTH = """\
+with numbers as (
+  select p.phone from phone_numbers p where p.organization_id = $1
+  union
+  select unnest(array_prepend(m.from_number, m.more_numbers)) from campaigns m
+  where m.organization_id = $1 and m.status in ('scheduled', 'active', 'pausing', 'paused')
+)
+select p.id, p.provider_account_id, n.phone, p.nickname, p.retell_agent_id, p.country, p.daily_cap,
+  coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, p.imported_at,
+  h.rests_until, h.rest_reason, h.rests_since,
+  coalesce(h.calls, 0) as calls, coalesce(h.answered, 0) as answered, coalesce(h.voicemail, 0) as voicemail,
+  coalesce(h.blocked, 0) as blocked, h.measured_at
+from numbers n
+left join phone_numbers p on p.organization_id = $1 and p.phone = n.phone
+left join number_health h on h.organization_id = $1 and h.phone = n.phone
+order by n.phone;
+"""
+
+
+async def number_health(connection: Connection, *, organization_id: UUID) -> list[NumberHealthRow]:
+    """List the numbers of an organization: those it has added, and those that its running campaigns call from."""
+    return [_number_health_row(record) for record in await connection.fetch(_NUMBER_HEALTH, organization_id)]
+
+
+_REST_NUMBER = """\
+insert into number_health as h (organization_id, phone, rests_until, rest_reason, rests_since)
+values ($1, $2, $3, 'by_member', $4)
+on conflict (organization_id, phone) do update
+set rests_until = greatest(h.rests_until, excluded.rests_until), rest_reason = excluded.rest_reason,
+  rests_since = case when h.rests_until > $4 then h.rests_since else excluded.rests_since end
+returning rests_until;
+"""
+
+
+async def rest_number(
+    connection: Connection, *, organization_id: UUID, phone: str, until: datetime, now: datetime
+) -> datetime:
+    """Let a number rest until a time, or longer than it rests already."""
+    value: datetime = required(
+        await connection.fetchval(_REST_NUMBER, organization_id, phone, until, now), "rest_number"
+    )
+    return value
+
+
+_SET_NUMBER_LIMITS = """\
+update phone_numbers
+set daily_cap = $1, warm_up_days = $2::smallint,
+  warm_up_from = case when $2::smallint = 0 then null
+    when warm_up_days = $2::smallint and warm_up_from is not null then warm_up_from else $3::timestamptz end
+where organization_id = $4 and phone = $5
+returning id;
+"""
+
+
+async def set_number_limits(
+    connection: Connection,
+    *,
+    daily_cap: int | None,
+    warm_up_days: int,
+    now: datetime,
+    organization_id: UUID,
+    phone: str,
+) -> UUID | None:
+    """Set the daily cap of a number and its warm-up, which begins when it is set, and goes on when only the cap
+    changes.
+    """
+    value: UUID | None = await connection.fetchval(
+        _SET_NUMBER_LIMITS, daily_cap, warm_up_days, now, organization_id, phone
+    )
+    return value
+
+
+_FOREIGN_NUMBERS = """\
+select u.phone from unnest($1::text[]) with ordinality as u (phone, position)
+left join phone_numbers p on p.organization_id = $2 and p.phone = u.phone
+where p.provider_account_id <> $3 or p.id is null and exists (
+  select from number_imports i
+  where i.provider_account_id = $3 and i.finished_at is not null and i.error is null and i.listed > 0
+)
+order by u.position;
+"""
+
+
+async def foreign_numbers(
+    connection: Connection, *, phones: Sequence[str], organization_id: UUID, provider_account_id: UUID
+) -> list[str]:
+    """List those of these numbers that an account may not call from: another account has them, or the account has
+    imported its numbers and none is this one.
+    """
+    return [
+        record[0] for record in await connection.fetch(_FOREIGN_NUMBERS, phones, organization_id, provider_account_id)
+    ]
+
+
+_REQUEST_IMPORT = """\
+insert into number_imports as i (provider_account_id, organization_id, requested_at, next_try_at)
+select a.id, a.organization_id, $1::timestamptz, $1 from provider_accounts a
+where a.organization_id = $2 and a.id = $3
+on conflict (provider_account_id) do update
+set requested_at = excluded.requested_at, next_try_at = excluded.next_try_at, finished_at = null, error = null;
+"""
+
+
+async def request_import(
+    connection: Connection, *, now: datetime, organization_id: UUID, provider_account_id: UUID
+) -> int:
+    """Request the import of an account's numbers, now."""
+    return rows_touched(await connection.execute(_REQUEST_IMPORT, now, organization_id, provider_account_id))
+
+
+_LIST_IMPORTS = """\
+select i.provider_account_id, a.name as account_name, i.requested_at, i.finished_at, i.listed, i.added, i.error
+from number_imports i join provider_accounts a on a.id = i.provider_account_id
+where i.organization_id = $1
+order by a.created_at, a.id;
+"""
+
+
+async def list_imports(connection: Connection, *, organization_id: UUID) -> list[NumberImportRow]:
+    """List the imports of an organization's numbers, by account."""
+    return [_number_import_row(record) for record in await connection.fetch(_LIST_IMPORTS, organization_id)]
+
+
+_IMPORTS_DUE = """\
+select organization_id, provider_account_id from private.number_imports_due($1, $2);
+"""
+
+
+async def imports_due(connection: Connection, *, now: datetime, limit: int) -> list[NumberImportDue]:
+    """List imports of numbers that are due, of all organizations."""
+    return [_number_import_due(record) for record in await connection.fetch(_IMPORTS_DUE, now, limit)]
+
+
+_TAKE_IMPORT = """\
+update number_imports i set next_try_at = $1
+from provider_accounts a
+where i.provider_account_id = $2 and i.next_try_at <= $3 and a.id = i.provider_account_id
+returning a.credential;
+"""
+
+
+async def take_import(
+    connection: Connection, *, next_try_at: datetime, provider_account_id: UUID, now: datetime
+) -> str | None:
+    """Take an import that is due, and return the credential of its account.
+
+    Another dialer takes it after next_try_at.
+    """
+    value: str | None = await connection.fetchval(_TAKE_IMPORT, next_try_at, provider_account_id, now)
+    return value
+
+
+_STORE_LISTED_NUMBERS = """\
+insert into phone_numbers as p (organization_id, provider_account_id, phone, nickname, retell_agent_id, country,
+  imported_at, created_at)
+select $1, $2, u.phone, u.nickname, u.agent, u.country, $3, $3
+from unnest($4::text[], $5::text[], $6::text[], $7::text[])
+  as u (phone, nickname, agent, country)
+order by u.phone
+on conflict (organization_id, phone) do update set imported_at = excluded.imported_at
+where p.provider_account_id = excluded.provider_account_id
+returning xmax = 0 as is_new;
+"""
+
+
+async def store_listed_numbers(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    provider_account_id: UUID,
+    now: datetime,
+    phones: Sequence[str],
+    nicknames: Sequence[str | None],
+    agents: Sequence[str | None],
+    countries: Sequence[str | None],
+) -> list[bool]:
+    """Store numbers that the provider lists; return for each whether it is new.
+
+    Nicknames and agents of known ones stay.
+    """
+    return [
+        record[0]
+        for record in await connection.fetch(
+            _STORE_LISTED_NUMBERS, organization_id, provider_account_id, now, phones, nicknames, agents, countries
+        )
+    ]
+
+
+_UNMARK_UNLISTED = """\
+update phone_numbers set imported_at = null
+where provider_account_id = $1 and imported_at < $2;
+"""
+
+
+async def unmark_unlisted(connection: Connection, *, provider_account_id: UUID, now: datetime) -> int:
+    """Note that the provider no longer lists the other numbers of an account."""
+    return rows_touched(await connection.execute(_UNMARK_UNLISTED, provider_account_id, now))
+
+
+_FINISH_IMPORT = """\
+update number_imports
+set finished_at = case when $1::timestamptz is null then $2::timestamptz end, listed = $3,
+  added = $4, error = $5, next_try_at = $1
+where provider_account_id = $6 and requested_at <= $2;
+"""
+
+
+async def finish_import(
+    connection: Connection,
+    *,
+    next_try_at: datetime | None,
+    now: datetime,
+    listed: int,
+    added: int,
+    error: str | None,
+    provider_account_id: UUID,
+) -> int:
+    """End an import, or postpone it after a failure."""
+    return rows_touched(
+        await connection.execute(_FINISH_IMPORT, next_try_at, now, listed, added, error, provider_account_id)
+    )

@@ -1,0 +1,172 @@
+"""`outdial numbers`: caller numbers, how they fare, their caps, and their rests."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from outdial.campaigns import caller_numbers
+from outdial.campaigns.lifecycle import Actor
+from outdial.cli.errors import ActionRefused, UnknownName
+from outdial.cli.finding import Organization, find_organization, read_phone
+from outdial.cli.output import AsJson, console, print_json, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import accounts
+from outdial.db.queries.dialing import number_pool
+from outdial.db.session import Database
+from outdial.domain.ids import new_id
+from outdial.domain.limits import NUMBER_DAILY_CAP, WARM_UP_DAYS
+from outdial.domain.policies.number_pool import cap_of_day
+from outdial.stack.local import as_service
+
+app = typer.Typer(no_args_is_help=True, help="Caller numbers: how they fare, their daily caps, and when they rest.")
+clock = SystemClock()
+
+PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="Caller number in E.164, such as +14155550100.")]
+
+
+@app.command("list")
+def list_numbers(organization: Organization = None, as_json: AsJson = False) -> None:
+    """Show the caller numbers with their calls of 7 days, and those that rest."""
+
+    async def work(database: Database) -> list[number_pool.NumberHealthRow]:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await number_pool.number_health(connection, organization_id=organization_id)
+
+    rows, now = as_service(work), clock.now()
+    if as_json:
+        print_json(rows)
+        return
+
+    def cap(row: number_pool.NumberHealthRow) -> int | None:
+        return cap_of_day(row.daily_cap, warm_up_days=row.warm_up_days, warm_up_from=row.warm_up_from, now=now)
+
+    columns = {
+        "NUMBER": lambda row: row.phone,
+        "NICKNAME": lambda row: row.nickname,
+        "RESTS UNTIL": lambda row: row.rests_until if row.rests_until and row.rests_until > now else None,
+        "REASON": lambda row: row.rest_reason if row.rests_until and row.rests_until > now else None,
+        "CAP TODAY": cap,
+        "CALLS": lambda row: row.calls,
+        "ANSWERED": lambda row: row.answered,
+        "VOICEMAIL": lambda row: row.voicemail,
+        "BLOCKED": lambda row: row.blocked,
+    }
+    print_rows(columns, rows, empty="No caller numbers yet: run outdial numbers import, or outdial numbers add PHONE")
+
+
+@app.command()
+def add(
+    phone: PhoneArgument,
+    nickname: Annotated[str | None, typer.Option(help="Name that your team knows the number by.")] = None,
+    organization: Organization = None,
+) -> None:
+    """Add a caller number by hand. Its Retell workspace is the organization's first one."""
+    number = read_phone(phone)
+
+    async def work(database: Database) -> UUID | None:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await accounts.add_number(
+                connection,
+                id=new_id(clock.now()),
+                organization_id=organization_id,
+                provider_account_id=await accounts.default_account(connection, organization_id=organization_id),
+                phone=number.e164,
+                nickname=nickname,
+                retell_agent_id=None,
+                country=number.country,
+                now=clock.now(),
+            )
+
+    if as_service(work) is None:
+        raise ActionRefused(f"{number.e164} has already been added")
+    console.print(f"Added {number.e164}.")
+
+
+@app.command()
+def limit(
+    phone: PhoneArgument,
+    daily_cap: Annotated[
+        int | None,
+        typer.Option(
+            min=NUMBER_DAILY_CAP.least, max=NUMBER_DAILY_CAP.most, help="Most calls in 24 hours (default: any)."
+        ),
+    ] = None,
+    warm_up_days: Annotated[
+        int,
+        typer.Option(
+            min=WARM_UP_DAYS.least, max=WARM_UP_DAYS.most, help="Days in which the cap grows to its full height."
+        ),
+    ] = 0,
+    organization: Organization = None,
+) -> None:
+    """Set how many calls a number may make in 24 hours, and how many days its warm-up takes."""
+    e164 = read_phone(phone).e164
+
+    async def work(database: Database) -> bool:
+        async with database.as_service() as connection:
+            return await caller_numbers.set_number_limits(
+                connection,
+                await find_organization(connection, organization),
+                e164,
+                daily_cap=daily_cap,
+                warm_up_days=warm_up_days,
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    if not as_service(work):
+        raise UnknownName(f"{e164} is not one of the caller numbers: outdial numbers list shows them, add it first")
+    cap = "has no daily cap" if daily_cap is None else f"may make {daily_cap} calls in 24 hours"
+    grown = f", after a warm-up of {warm_up_days} days" if daily_cap is not None and warm_up_days else ""
+    console.print(f"{e164} {cap}{grown}.")
+
+
+@app.command()
+def rest(phone: PhoneArgument, organization: Organization = None) -> None:
+    """Let a number rest for 24 hours: no call starts from it."""
+    e164 = read_phone(phone).e164
+
+    async def work(database: Database) -> str:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            until = await caller_numbers.rest_number(connection, organization_id, e164, actor=Actor(), now=clock.now())
+            return f"{until:%Y-%m-%d %H:%M} UTC"
+
+    console.print(f"{e164} rests until {as_service(work)}.")
+
+
+@app.command()
+def wake(phone: PhoneArgument, organization: Organization = None) -> None:
+    """End the rest of a number. Its earlier calls do not count against it any more."""
+    e164 = read_phone(phone).e164
+
+    async def work(database: Database) -> bool:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await caller_numbers.wake_number(connection, organization_id, e164, actor=Actor(), now=clock.now())
+
+    if not as_service(work):
+        raise ActionRefused(f"{e164} does not rest")
+    console.print(f"{e164} may call again.")
+
+
+@app.command("import")
+def import_numbers(organization: Organization = None) -> None:
+    """Import the numbers of the organization's Retell workspaces. A running dialer does it within seconds."""
+
+    async def work(database: Database) -> int:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            found = await accounts.list_accounts(connection, organization_id=organization_id)
+            for account in found:
+                await caller_numbers.request_import(
+                    connection, organization_id, account.id, actor=Actor(), now=clock.now()
+                )
+            return len(found)
+
+    count = as_service(work)
+    workspaces = "1 workspace" if count == 1 else f"{count} workspaces"
+    console.print(f"Requested the numbers of {workspaces}; outdial numbers list shows them when the dialer has them.")

@@ -1,0 +1,94 @@
+"""Imports the numbers that a provider lists for an account, when a member asks for it."""
+
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+from uuid import UUID
+
+from outdial.clock import Clock
+from outdial.db.queries.dialing import number_pool
+from outdial.db.session import Database
+from outdial.domain.phone import InvalidPhone, parse_phone, phone_of
+from outdial.log import log
+from outdial.provider import CallerNumberDirectory, ListedNumber, NumbersListed, ProviderUnavailable
+
+EVERY: Final = timedelta(seconds=5)
+RETRY_AFTER: Final = timedelta(minutes=1)
+BATCH: Final = 20
+MAX_NUMBERS: Final = 10_000
+
+
+class NumberImporter:
+    """A background task: `run_once` carries out the imports that are due, and returns how many it tried."""
+
+    def __init__(self, database: Database, provider: CallerNumberDirectory, clock: Clock) -> None:
+        self._database = database
+        self._provider = provider
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """Import the numbers of each account that is due. A failed import is repeated a minute later."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            due = await number_pool.imports_due(connection, now=now, limit=BATCH)
+        for each in due:
+            await self._import(each.organization_id, each.provider_account_id, now)
+        return len(due)
+
+    async def _import(self, organization_id: UUID, account_id: UUID, now: datetime) -> None:
+        retry_at = now + RETRY_AFTER
+        async with self._database.for_organization(organization_id) as connection:
+            credential = await number_pool.take_import(
+                connection, provider_account_id=account_id, now=now, next_try_at=retry_at
+            )
+        if credential is None:
+            return
+        listed = await self._list(credential)
+        added, error = 0, listed.reason if isinstance(listed, ProviderUnavailable) else None
+        numbers = [] if isinstance(listed, ProviderUnavailable) else listed
+        async with self._database.for_organization(organization_id) as connection:
+            if error is None:
+                stored = await number_pool.store_listed_numbers(
+                    connection,
+                    organization_id=organization_id,
+                    provider_account_id=account_id,
+                    phones=[number.phone for number in numbers],
+                    nicknames=[number.nickname for number in numbers],
+                    agents=[number.agent_id for number in numbers],
+                    countries=[phone_of(number.phone).country for number in numbers],
+                    now=now,
+                )
+                added = sum(stored)
+                await number_pool.unmark_unlisted(connection, provider_account_id=account_id, now=now)
+            await number_pool.finish_import(
+                connection,
+                provider_account_id=account_id,
+                listed=len(numbers),
+                added=added,
+                error=error,
+                next_try_at=None if error is None else retry_at,
+                now=now,
+            )
+        if error is not None:
+            log("dialer.number_import_failed", level="warning", account_id=str(account_id), reason=error)
+
+    async def _list(self, credential: str) -> list[ListedNumber] | ProviderUnavailable:
+        """Return all numbers of an account, each once, without those that are not in E.164, such as SIP users."""
+        if not self._provider.has_account(credential):
+            return ProviderUnavailable(f"this dialer has no API key for the account {credential}")
+        numbers: dict[str, ListedNumber] = {}
+        page: str | None = None
+        while True:
+            match await self._provider.list_numbers(credential, page):
+                case ProviderUnavailable() as unavailable:
+                    return unavailable
+                case NumbersListed(numbers=found, next_page=page):
+                    for number in found:
+                        phone = parse_phone(number.phone, None)
+                        if not isinstance(phone, InvalidPhone) and phone.e164 == number.phone:
+                            numbers[number.phone] = number
+                case never:
+                    assert_never(never)
+            if page is None:
+                return list(numbers.values())
+            if len(numbers) > MAX_NUMBERS:
+                return ProviderUnavailable(f"the account has more than {MAX_NUMBERS:,} numbers")

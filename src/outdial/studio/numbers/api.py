@@ -1,0 +1,57 @@
+"""API routes for the health of caller numbers."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from outdial.studio.numbers import service as numbers
+from outdial.studio.numbers.service import CallerPhone, NumberHealth, NumberImport, NumberLimits
+from outdial.studio.web.context import CurrentOrganization
+
+router = APIRouter(prefix="/organizations/{organization_id}/numbers", tags=["organizations"])
+
+
+@router.get("/health")
+async def list_number_health(context: CurrentOrganization) -> list[NumberHealth]:
+    """List the caller numbers with their calls of 7 days, caps and rests."""
+    async with context.transaction() as connection:
+        return await numbers.list_health(connection, context)
+
+
+@router.put("/{number_id}/limits")
+async def set_number_limits(context: CurrentOrganization, number_id: UUID, new: NumberLimits) -> NumberHealth:
+    """Set the daily cap and the warm-up of a caller number. Requires the admin role."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await numbers.change_limits(connection, context, number_id, new)
+
+
+@router.post("/rest")
+async def rest_number(context: CurrentOrganization, number: CallerPhone) -> NumberHealth:
+    """Let a caller number rest for 24 hours."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await numbers.rest(connection, context, number)
+
+
+@router.post("/wake")
+async def wake_number(context: CurrentOrganization, number: CallerPhone) -> NumberHealth:
+    """End the rest of a caller number."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await numbers.wake(connection, context, number)
+
+
+@router.get("/imports")
+async def list_number_imports(context: CurrentOrganization) -> list[NumberImport]:
+    """Return the latest import of each Retell workspace."""
+    async with context.transaction() as connection:
+        return await numbers.list_imports(connection, context)
+
+
+@router.post("/imports", status_code=202)
+async def import_numbers(context: CurrentOrganization) -> list[NumberImport]:
+    """Import the numbers of the Retell workspaces; a dialer does it within seconds. Requires the admin role."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await numbers.request_import(connection, context)
