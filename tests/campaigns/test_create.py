@@ -14,7 +14,7 @@ from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidC
 from outdial.db.session import Database
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
-from tests.support.factories import NOW, create_member, create_provider_account, create_tenant
+from tests.support.factories import NOW, create_member, create_provider_account, create_tenant, insert
 from tests.support.postgres import Scratch
 
 
@@ -140,3 +140,47 @@ async def test_an_operator_creates_in_the_own_organization_only(api: Database, c
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await create_campaign(caller, foreign, NOW)
     assert await connection.fetchval("select count(*) from campaigns") == 1
+
+
+async def test_a_number_of_another_workspace_is_refused_and_once_they_are_imported_any_unknown_one(
+    api: Database, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    other = await create_provider_account(connection, tenant.organization_id, credential="second")
+    account_id = tenant.provider_account_id
+    for phone, owner in (("+14155550100", account_id), ("+14155550101", other)):
+        await insert(
+            connection,
+            "phone_numbers",
+            organization_id=tenant.organization_id,
+            provider_account_id=owner,
+            phone=phone,
+        )
+
+    async def create(*more: str) -> UUID:
+        wanted = new(
+            tenant.organization_id,
+            from_number="+14155550100",
+            more_numbers=more,
+            provider_account_id=account_id,
+        )
+        async with api.as_service() as service:
+            return await create_campaign(service, wanted, NOW)
+
+    await create("+14155550102")
+    with pytest.raises(InvalidCampaign, match=r"more_numbers: \+14155550101 is not a number of this Retell workspace"):
+        await create("+14155550101")
+    await insert(
+        connection,
+        "number_imports",
+        organization_id=tenant.organization_id,
+        provider_account_id=account_id,
+        requested_at=NOW,
+        finished_at=NOW,
+        listed=1,
+        added=0,
+    )
+    await create()
+    with pytest.raises(InvalidCampaign, match="import its numbers again, or add the number"):
+        await create("+14155550102")
+    assert await connection.fetchval("select count(*) from campaigns") == 2

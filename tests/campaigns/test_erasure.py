@@ -60,8 +60,8 @@ IMPERSONAL = {
     "ids of jobs": "pgqueuer.pgqueuer.* pgqueuer.pgqueuer_log.* pgqueuer.pgqueuer_schedules.*"
     " pgqueuer.pgqueuer_statistics.*",
     "the schema": "supabase_migrations.schema_migrations.* supabase_migrations.seed_files.*",
-    "settings of the organization": "public.organizations.* public.phone_numbers.* public.number_health.* public.number_imports.*"
-    " public.provider_accounts.*"
+    "settings of the organization": "public.organizations.* public.phone_numbers.* public.number_health.*"
+    " public.number_imports.* public.provider_accounts.*"
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
     " public.screening_lists.* public.pre_dial_hooks.*"
     " public.opt_out_reads.* public.campaign_forecasts.made_for",

@@ -7,7 +7,7 @@ from uuid import UUID
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import audit, batches
-from outdial.db.queries.dialing import number_pool
+from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Connection, encode_json
 from outdial.domain.policies.number_pool import REST
 
@@ -23,7 +23,7 @@ async def set_number_limits(
     now: datetime,
 ) -> bool:
     """Set the daily cap and the warm-up of a number; return False when the organization has not added it."""
-    found = await number_pool.set_number_limits(
+    found = await number_queries.set_number_limits(
         connection,
         organization_id=organization_id,
         phone=phone,
@@ -43,7 +43,7 @@ async def rest_number(
     connection: Connection, organization_id: UUID, phone: str, *, actor: Actor, now: datetime
 ) -> datetime:
     """Let a number rest for 24 hours; return until when it rests."""
-    until = await number_pool.rest_number(
+    until = await number_queries.rest_number(
         connection, organization_id=organization_id, phone=phone, until=now + REST, now=now
     )
     details = {"reason": "by_member", "until": until.isoformat()}
@@ -55,7 +55,7 @@ async def wake_number(
     connection: Connection, organization_id: UUID, phone: str, *, actor: Actor, now: datetime
 ) -> bool:
     """End the rest of a number; return False when it does not rest. Earlier calls do not count against it any more."""
-    if await number_pool.end_rest(connection, organization_id=organization_id, phone=phone, now=now) is None:
+    if await number_queries.end_rest(connection, organization_id=organization_id, phone=phone, now=now) is None:
         return False
     await _record(connection, organization_id, actor, "wake_number", phone, {})
     await _wake_campaigns(connection, organization_id, now)
@@ -66,7 +66,7 @@ async def request_import(
     connection: Connection, organization_id: UUID, account_id: UUID, *, actor: Actor, now: datetime
 ) -> None:
     """Ask the dialer to import the numbers that the provider lists for an account."""
-    await number_pool.request_import(
+    await number_queries.request_import(
         connection, organization_id=organization_id, provider_account_id=account_id, now=now
     )
     await audit.record_audit(
@@ -87,7 +87,7 @@ async def check_numbers(
 
     Until the numbers of an account have been imported, only those of other accounts are known to be wrong.
     """
-    foreign = await number_pool.foreign_numbers(
+    foreign = await number_queries.foreign_numbers(
         connection,
         organization_id=organization_id,
         provider_account_id=account_id,

@@ -12,7 +12,7 @@ from outdial.cli.finding import Organization, find_organization, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import accounts
-from outdial.db.queries.dialing import number_pool
+from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.domain.limits import NUMBER_DAILY_CAP, WARM_UP_DAYS
@@ -29,17 +29,17 @@ PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="Caller numb
 def list_numbers(organization: Organization = None, as_json: AsJson = False) -> None:
     """Show the caller numbers with their calls of 7 days, and those that rest."""
 
-    async def work(database: Database) -> list[number_pool.NumberHealthRow]:
+    async def work(database: Database) -> list[number_queries.NumberHealthRow]:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await number_pool.number_health(connection, organization_id=organization_id)
+            return await number_queries.number_health(connection, organization_id=organization_id)
 
     rows, now = as_service(work), clock.now()
     if as_json:
         print_json(rows)
         return
 
-    def cap(row: number_pool.NumberHealthRow) -> int | None:
+    def cap(row: number_queries.NumberHealthRow) -> int | None:
         return cap_of_day(row.daily_cap, warm_up_days=row.warm_up_days, warm_up_from=row.warm_up_from, now=now)
 
     columns = {

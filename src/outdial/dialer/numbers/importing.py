@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from outdial.clock import Clock
-from outdial.db.queries.dialing import number_pool
+from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
 from outdial.domain.phone import InvalidPhone, parse_phone, phone_of
 from outdial.log import log
@@ -29,7 +29,7 @@ class NumberImporter:
         """Import the numbers of each account that is due. A failed import is repeated a minute later."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            due = await number_pool.imports_due(connection, now=now, limit=BATCH)
+            due = await number_queries.imports_due(connection, now=now, limit=BATCH)
         for each in due:
             await self._import(each.organization_id, each.provider_account_id, now)
         return len(due)
@@ -37,7 +37,7 @@ class NumberImporter:
     async def _import(self, organization_id: UUID, account_id: UUID, now: datetime) -> None:
         retry_at = now + RETRY_AFTER
         async with self._database.for_organization(organization_id) as connection:
-            credential = await number_pool.take_import(
+            credential = await number_queries.take_import(
                 connection, provider_account_id=account_id, now=now, next_try_at=retry_at
             )
         if credential is None:
@@ -47,7 +47,7 @@ class NumberImporter:
         numbers = [] if isinstance(listed, ProviderUnavailable) else listed
         async with self._database.for_organization(organization_id) as connection:
             if error is None:
-                stored = await number_pool.store_listed_numbers(
+                stored = await number_queries.store_listed_numbers(
                     connection,
                     organization_id=organization_id,
                     provider_account_id=account_id,
@@ -58,8 +58,8 @@ class NumberImporter:
                     now=now,
                 )
                 added = sum(stored)
-                await number_pool.unmark_unlisted(connection, provider_account_id=account_id, now=now)
-            await number_pool.finish_import(
+                await number_queries.unmark_unlisted(connection, provider_account_id=account_id, now=now)
+            await number_queries.finish_import(
                 connection,
                 provider_account_id=account_id,
                 listed=len(numbers),

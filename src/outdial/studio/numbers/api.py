@@ -5,21 +5,21 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from outdial.studio.numbers import service as numbers
-from outdial.studio.numbers.service import CallerPhone, NumberHealth, NumberImport, NumberLimits
+from outdial.studio.numbers.service import CallerNumberHealth, CallerPhone, NumberImport, NumberLimits
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/numbers", tags=["organizations"])
 
 
 @router.get("/health")
-async def list_number_health(context: CurrentOrganization) -> list[NumberHealth]:
+async def list_number_health(context: CurrentOrganization) -> list[CallerNumberHealth]:
     """List the caller numbers with their calls of 7 days, caps and rests."""
     async with context.transaction() as connection:
         return await numbers.list_health(connection, context)
 
 
 @router.put("/{number_id}/limits")
-async def set_number_limits(context: CurrentOrganization, number_id: UUID, new: NumberLimits) -> NumberHealth:
+async def set_number_limits(context: CurrentOrganization, number_id: UUID, new: NumberLimits) -> CallerNumberHealth:
     """Set the daily cap and the warm-up of a caller number. Requires the admin role."""
     context.require("admin")
     async with context.transaction() as connection:
@@ -27,7 +27,7 @@ async def set_number_limits(context: CurrentOrganization, number_id: UUID, new: 
 
 
 @router.post("/rest")
-async def rest_number(context: CurrentOrganization, number: CallerPhone) -> NumberHealth:
+async def rest_number(context: CurrentOrganization, number: CallerPhone) -> CallerNumberHealth:
     """Let a caller number rest for 24 hours."""
     context.require("operator")
     async with context.transaction() as connection:
@@ -35,7 +35,7 @@ async def rest_number(context: CurrentOrganization, number: CallerPhone) -> Numb
 
 
 @router.post("/wake")
-async def wake_number(context: CurrentOrganization, number: CallerPhone) -> NumberHealth:
+async def wake_number(context: CurrentOrganization, number: CallerPhone) -> CallerNumberHealth:
     """End the rest of a caller number."""
     context.require("operator")
     async with context.transaction() as connection:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns import caller_numbers
 from outdial.db.queries import accounts as account_queries
-from outdial.db.queries.dialing import number_pool
+from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Connection
 from outdial.domain import limits
 from outdial.domain.phone import InvalidPhone, parse_phone
@@ -19,7 +19,7 @@ from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNo
 _NOT_ADDED: Final = "the organization has not added this number; add it first, or import the numbers of the workspace"
 
 
-class NumberHealth(BaseModel):
+class CallerNumberHealth(BaseModel):
     """A caller number with its calls of the last 7 days. `id` is null for one that only campaigns name.
 
     `cap_today` is the daily cap at this point of the warm-up. `rests_until` is null unless the number rests now.
@@ -74,16 +74,16 @@ class NumberImport(BaseModel):
     error: str | None
 
 
-async def list_health(connection: Connection, context: OrganizationContext) -> list[NumberHealth]:
+async def list_health(connection: Connection, context: OrganizationContext) -> list[CallerNumberHealth]:
     """Return the caller numbers by number: those added, and those that running campaigns call from."""
     now = context.studio.clock.now()
-    rows = await number_pool.number_health(connection, organization_id=context.organization_id)
+    rows = await number_queries.number_health(connection, organization_id=context.organization_id)
     return [_health(row, now) for row in rows]
 
 
 async def change_limits(
     connection: Connection, context: OrganizationContext, number_id: UUID, new: NumberLimits
-) -> NumberHealth:
+) -> CallerNumberHealth:
     """Set the daily cap and the warm-up of a number; raises ResourceNotFound."""
     context.require("admin")
     number = await _find(connection, context, number_id)
@@ -99,7 +99,7 @@ async def change_limits(
     return await _find(connection, context, number_id)
 
 
-async def rest(connection: Connection, context: OrganizationContext, given: CallerPhone) -> NumberHealth:
+async def rest(connection: Connection, context: OrganizationContext, given: CallerPhone) -> CallerNumberHealth:
     """Let a number rest for 24 hours; raises InvalidInput and ResourceNotFound."""
     context.require("operator")
     phone = await _known_phone(connection, context, given)
@@ -108,7 +108,7 @@ async def rest(connection: Connection, context: OrganizationContext, given: Call
     return await _find_phone(connection, context, phone)
 
 
-async def wake(connection: Connection, context: OrganizationContext, given: CallerPhone) -> NumberHealth:
+async def wake(connection: Connection, context: OrganizationContext, given: CallerPhone) -> CallerNumberHealth:
     """End the rest of a number; raises InvalidInput, ResourceNotFound, and ResourceConflict when it does not rest."""
     context.require("operator")
     phone = await _known_phone(connection, context, given)
@@ -134,13 +134,13 @@ async def request_import(connection: Connection, context: OrganizationContext) -
 
 async def list_imports(connection: Connection, context: OrganizationContext) -> list[NumberImport]:
     """Return the latest import of each workspace that had one."""
-    rows = await number_pool.list_imports(connection, organization_id=context.organization_id)
+    rows = await number_queries.list_imports(connection, organization_id=context.organization_id)
     return [NumberImport.model_validate(row, from_attributes=True) for row in rows]
 
 
-def _health(row: number_pool.NumberHealthRow, now: datetime) -> NumberHealth:
+def _health(row: number_queries.NumberHealthRow, now: datetime) -> CallerNumberHealth:
     rests = row.rests_until is not None and row.rests_until > now
-    return NumberHealth(
+    return CallerNumberHealth(
         phone=row.phone,
         id=row.id,
         provider_account_id=row.provider_account_id,
@@ -159,14 +159,14 @@ def _health(row: number_pool.NumberHealthRow, now: datetime) -> NumberHealth:
     )
 
 
-async def _find(connection: Connection, context: OrganizationContext, number_id: UUID) -> NumberHealth:
+async def _find(connection: Connection, context: OrganizationContext, number_id: UUID) -> CallerNumberHealth:
     for number in await list_health(connection, context):
         if number.id == number_id:
             return number
     raise ResourceNotFound("Number not found")
 
 
-async def _find_phone(connection: Connection, context: OrganizationContext, phone: str) -> NumberHealth:
+async def _find_phone(connection: Connection, context: OrganizationContext, phone: str) -> CallerNumberHealth:
     for number in await list_health(connection, context):
         if number.phone == phone:
             return number
