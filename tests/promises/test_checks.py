@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence
+from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence, NumberRest
 from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence, audit, peak_in_window, peak_live, resolved
 
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
@@ -100,7 +100,7 @@ def broken(evidence: RunEvidence) -> dict[int, list[str]]:
 
 def test_a_good_run_has_no_breaches() -> None:
     checks = audit(good_run())
-    assert [check.promise for check in checks] == [1, 3, 5, 6, 7]
+    assert [check.promise for check in checks] == [1, 3, 5, 6, 7, 14]
     assert [check.breaches for check in checks] == [[]] * 6
 
 
@@ -195,3 +195,12 @@ def test_peaks_are_counted_with_half_open_ends() -> None:
     assert peak_in_window([0, 400, 999, 1000, 1001], 1000) == 4
     assert peak_in_window([0, 1000], 1000) == 1
     assert peak_in_window([], 1000) == 0
+
+
+def test_a_call_from_a_resting_number_breaks_a_promise() -> None:
+    since = datetime(2026, 3, 10, 17, tzinfo=UTC)
+    rest = NumberRest(phone="+12125550100", since=since, until=since + timedelta(hours=24), calls=2)
+    [check] = [each for each in audit(replace(good_run(), rests=[rest])) if each.promise == 14]
+    assert list(check.breaches) == ["2 calls were claimed from +1212*****00 while it rested from 10 17:00"]
+    [kept] = [each for each in audit(replace(good_run(), rests=[replace(rest, calls=0)])) if each.promise == 14]
+    assert (kept.holds, kept.examined) == (True, "1 rests of caller numbers")
