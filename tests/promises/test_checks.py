@@ -72,7 +72,9 @@ def call(number: int, **changes: object) -> CallEvidence:
 
 def contact(number: int, **changes: object) -> ContactEvidence:
     return replace(
-        ContactEvidence(id=contact_id(number), campaign_id=CAMPAIGN, status="completed", attempts=1, call_count=1),
+        ContactEvidence(
+            id=contact_id(number), campaign_id=CAMPAIGN, status="completed", attempts=1, call_count=1, earlier_calls=0
+        ),
         **changes,
     )  # type: ignore[arg-type]
 
