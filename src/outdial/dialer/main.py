@@ -95,20 +95,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
-        health = RepeatingTask("number health", TimedTask(parts.number_health, check), HEALTH_EVERY)
-        tasks = (
-            claims,
-            rescuer,
-            scheduler,
-            applier,
-            deletions,
-            hang_ups,
-            sender,
-            reader,
-            place_keys,
-            stale_rules,
-            health,
-        )
+        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, *_number_tasks(parts))
+        tasks = (claims, rescuer, scheduler, applier, *others)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -139,6 +127,14 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         # A claim may have been committed after dialer.stop() was called.
         await dialer.settled()
         log("dialer.stopped")
+
+
+def _number_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
+    check = parts.clock_check
+    return (
+        RepeatingTask("number health", TimedTask(parts.number_health, check), HEALTH_EVERY),
+        RepeatingTask("number importer", TimedTask(parts.number_importer, check), NUMBERS_EVERY),
+    )
 
 
 async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
