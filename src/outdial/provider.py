@@ -128,6 +128,41 @@ class AccountConcurrency:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAccepted:
+    """The API key of the account is valid, for the workspace of this name."""
+
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRefused:
+    """The provider refuses the API key of the account."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFound:
+    """An agent, with the variables that its prompt names and that have no default; None if its prompt is unreadable."""
+
+    name: str
+    variables: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceNumber:
+    """A caller number of the workspace, and the countries that it may call; None for no restriction."""
+
+    phone: str
+    countries: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssetMissing:
+    """The workspace has no such agent or number."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderUnavailable:
     """The request failed. `status` is the HTTP status, None without a response."""
 
@@ -255,6 +290,29 @@ class VoiceProvider(Protocol):
 
     async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:
         """Return the live calls and the limits of the account."""
+        ...
+
+
+class WorkspaceDirectory(Protocol):
+    """What a workspace has: its key, its agents and its caller numbers.
+
+    No method retries, and none raises for a failed request. `credential` names the provider account.
+    """
+
+    def has_account(self, credential: str) -> bool:
+        """Whether an API key is configured for this account."""
+        ...
+
+    async def check_key(self, credential: str) -> KeyAccepted | KeyRefused | ProviderUnavailable:
+        """Ask whether the key of the account is valid."""
+        ...
+
+    async def find_agent(self, credential: str, agent_id: str) -> AgentFound | AssetMissing | ProviderUnavailable:
+        """Return an agent with the variables of its prompt."""
+        ...
+
+    async def find_number(self, credential: str, phone: str) -> WorkspaceNumber | AssetMissing | ProviderUnavailable:
+        """Return a caller number of the workspace."""
         ...
 
 

@@ -64,7 +64,7 @@ IMPERSONAL = {
     " public.number_imports.* public.provider_accounts.*"
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
     " public.screening_lists.* public.pre_dial_hooks.*"
-    " public.opt_out_reads.* public.campaign_forecasts.made_for",
+    " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
     "ids, states and codes": "public.calls.disconnection_reason public.calls.from_number public.calls.outcome"
     " public.calls.retell_call_id public.calls.status public.campaign_contacts.decided_by"
     " public.campaign_contacts.decision public.campaign_contacts.last_outcome public.campaign_contacts.status"

@@ -240,6 +240,7 @@ EXECUTE = {
     f"private.opt_outs_to_send({_TIME},integer)": {"outdial_dialer"},
     f"private.opt_out_reads_due({_TIME},integer)": {"outdial_dialer"},
     f"private.import_opt_outs(uuid,uuid,text[],{_TIME},{_TIME})": {"outdial_dialer"},
+    f"private.launch_checks_due({_TIME},integer)": {"outdial_dialer"},
     f"private.forecasts_to_make({_TIME},integer)": {"outdial_jobs"},
     f"private.forecasts_to_compare({_TIME},integer)": {"outdial_jobs"},
     "private.check_paused()": set[str](),

@@ -72,6 +72,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "pre_dial_hooks",
         "opt_out_reads",
         "campaign_forecasts",
+        "launch_checks",
         "number_health",
         "number_imports",
     ):
@@ -145,6 +146,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "audit_heads": {"position": 1, "hash": b"1" * 32},
         "opt_out_syncs": {"provider_account_id": tenant.provider_account_id, "phone": new_phone(), "do_not_call": True},
         "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
+        "launch_checks": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
+        | {"requested_at": NOW},
         "campaign_forecasts": {"id": uuid4(), "campaign_id": filled.fresh.id, "made_at": NOW, "made_for": "request"}
         | {"contacts": 1, "past_calls": 0}
         | {f"finish_{part}": NOW for part in ("p10", "p50", "p90")}

@@ -13,6 +13,8 @@ from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, asse
 from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
 from outdial.dialer.hang_ups.task import HangUps
+from outdial.dialer.launching.requests import EVERY as CHECKS_EVERY
+from outdial.dialer.launching.requests import LaunchChecker
 from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
 from outdial.dialer.numbers.health import NumberHealth
 from outdial.dialer.numbers.importing import EVERY as NUMBERS_EVERY
@@ -57,6 +59,7 @@ class DialerParts:
     number_health: NumberHealth
     number_importer: NumberImporter
     rules_check: StaleRulesCheck
+    launch_checker: LaunchChecker
     clock_check: ClockCheck
 
 
@@ -95,7 +98,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
-        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, *_number_tasks(parts))
+        checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
+        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, *_number_tasks(parts))
         tasks = (claims, rescuer, scheduler, applier, *others)
 
         def on_campaign(campaign_id: str) -> None:
@@ -149,6 +153,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["deleted"] = await parts.deletions.run_once()
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
+        done["launch_checks"] = await parts.launch_checker.run_once()
         done["located"] = located
         done["number_imports"] = await parts.number_importer.run_once()
         done["organizations_measured"] = await parts.number_health.run_once()
@@ -240,5 +245,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             number_health=NumberHealth(database, clock),
             number_importer=NumberImporter(database, provider, clock),
             rules_check=StaleRulesCheck(rules, clock),
+            launch_checker=LaunchChecker(database, provider, clock),
             clock_check=check,
         )

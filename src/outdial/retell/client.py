@@ -299,6 +299,11 @@ class RetellClient:
             return ProviderUnavailable("the list has more phone numbers, but no key for them", response.status)
         return PhoneNumbersListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
 
+    async def read(self, path: str) -> bytes | ProviderUnavailable:
+        """GET a resource of the workspace and return its body."""
+        response = await self._request("GET", path)
+        return response if isinstance(response, ProviderUnavailable) else response.body
+
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:
             response = await self._transport.send(method, path, body, self._timeout_s)

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from outdial.provider import (
     AccountConcurrency,
+    AgentFound,
+    AssetMissing,
     BeforeSending,
     CallDeleted,
     CallEnded,
@@ -17,6 +19,8 @@ from outdial.provider import (
     CallRequest,
     CallsFound,
     CallUncertain,
+    KeyAccepted,
+    KeyRefused,
     ListedNumber,
     NumbersListed,
     OptOutsListed,
@@ -24,7 +28,9 @@ from outdial.provider import (
     ProviderUnavailable,
     RefusalKind,
     RequestKeys,
+    WorkspaceNumber,
 )
+from outdial.retell import workspace_assets
 from outdial.retell.client import (
     ContactMissing,
     ContactRetrieved,
@@ -37,7 +43,7 @@ _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
 
 class RetellProvider:
-    """Implements `VoiceProvider`, `OptOutDirectory` and `CallerNumberDirectory` with one client per credential."""
+    """Implements the interfaces of `provider.py` for calls, workspaces, opt-outs and numbers, a client per credential."""
 
     def __init__(self, clients: Mapping[str, RetellClient]) -> None:
         self._clients = clients
@@ -127,6 +133,25 @@ class RetellProvider:
         if client is None:
             return ProviderUnavailable(_no_key(credential))
         return await client.get_concurrency()
+
+    async def check_key(self, credential: str) -> KeyAccepted | KeyRefused | ProviderUnavailable:
+        """GET /get-api-key-info."""
+        client = self._clients.get(credential)
+        return KeyRefused(_no_key(credential)) if client is None else await workspace_assets.check_key(client)
+
+    async def find_agent(self, credential: str, agent_id: str) -> AgentFound | AssetMissing | ProviderUnavailable:
+        """GET /get-agent, and its prompt."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        return await workspace_assets.find_agent(client, agent_id)
+
+    async def find_number(self, credential: str, phone: str) -> WorkspaceNumber | AssetMissing | ProviderUnavailable:
+        """GET /get-phone-number."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        return await workspace_assets.find_number(client, phone)
 
     async def set_opt_out(
         self, credential: str, phone: str, *, do_not_call: bool

@@ -164,11 +164,16 @@ def erasure_keys() -> ErasureKeys | None:
 
 def rules_of_environment() -> RuleBook:
     """Return the shipped calling rules, or none where the dialers of this command's database ignore them."""
+    return rules_in_use(ignored=ignores_calling_rules(environment_of_calls()))
+
+
+def environment_of_calls() -> Mapping[str, str]:
+    """Return the environment with the API keys and the URL that the dialers of this command's database use."""
     environ = read_environment()
-    if not environ.get("SUPABASE_DB_URL", "").strip():
-        running = LocalStack.running(default_home())
-        environ = environ if running is None else local_settings(running, environ)
-    return rules_in_use(ignored=ignores_calling_rules(environ))
+    if environ.get("SUPABASE_DB_URL", "").strip():
+        return environ
+    running = LocalStack.running(default_home())
+    return environ if running is None else local_settings(running, environ)
 
 
 def calls_retell(environ: Mapping[str, str]) -> bool:

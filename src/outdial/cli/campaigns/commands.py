@@ -21,6 +21,7 @@ from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, ch
 from outdial.cli.campaigns.forecasts import forecast, forecasts
 from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
+from outdial.cli.campaigns.launch_check import print_findings, read_findings
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
 from outdial.cli.campaigns.view import CampaignView, read_campaign
@@ -121,11 +122,17 @@ def start(campaign: CampaignName, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Count the pending contacts that a campaign will not call, by reason."""
+    """Check a campaign before it starts.
+
+    It asks Retell about the key, the agent and the caller numbers, looks for webhooks, compares the variables of the
+    prompt with the contacts, and counts the contacts that will not be called, by reason.
+    """
     summary = as_service(lambda database: read_launch(database, campaign))
+    findings = as_service(lambda database: read_findings(database, campaign))
     if as_json:
-        print_json(launch_document(summary))
+        print_json(launch_document(summary) | {"findings": findings})
     else:
+        print_findings(findings, console)
         print_launch(summary, console)
 
 

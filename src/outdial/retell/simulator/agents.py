@@ -56,6 +56,7 @@ class AgentDirectory:
     def __init__(self, id_prefix: str) -> None:
         self._id_prefix = id_prefix
         self._agents: dict[str, SimulatedAgent] = {}
+        self.prompts: dict[str, dict[str, Any]] = {}
         self._created = 0
         self.create({}, 0, agent_id=DEFAULT_AGENT)
 

@@ -60,6 +60,18 @@ def update_agent(workspace: SimulatedWorkspace, request: SimulatedRequest) -> Si
     return json_response(200, version)
 
 
+def get_prompt(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
+    """GET /get-retell-llm/{id}. A prompt that an agent may name exists; it is empty until it is changed."""
+    return json_response(200, {"llm_id": request.object_id, **workspace.agents.prompts.get(request.object_id, {})})
+
+
+def update_prompt(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
+    """PATCH /update-retell-llm/{id}: change the fields that the body has."""
+    fields = {name: value for name, value in request.read(dict[str, Any]).items() if name != "llm_id"}
+    workspace.agents.prompts.setdefault(request.object_id, {}).update(fields)
+    return get_prompt(workspace, request)
+
+
 def delete_agent(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """DELETE /delete-agent/{id}."""
     workspace.agents.delete(_agent(workspace, request).agent_id)

@@ -49,6 +49,8 @@ _WITH_ID: Final[dict[str, _Route]] = {
     "/rerun-call-analysis": ("PUT", "rerun-call-analysis", calls.rerun_analysis),
     "/get-agent": ("GET", "get-agent", agents.get_agent),
     "/update-agent": ("PATCH", "update-agent", agents.update_agent),
+    "/get-retell-llm": ("GET", "get-retell-llm", agents.get_prompt),
+    "/update-retell-llm": ("PATCH", "update-retell-llm", agents.update_prompt),
     "/delete-agent": ("DELETE", "delete-agent", agents.delete_agent),
     "/list-agent-versions": ("GET", "list-agent-versions", agents.list_versions),
     "/create-agent-version": ("POST", "create-agent-version", agents.create_version),

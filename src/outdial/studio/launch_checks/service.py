@@ -1,0 +1,55 @@
+"""Launch checks: requesting one, and showing what a dialer has found."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel
+
+from outdial.db.queries.dialing import launch_checks
+from outdial.db.session import Connection
+from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.web.context import OrganizationContext
+
+
+class LaunchFinding(BaseModel):
+    """One finding. `code` is key, agent, number, webhooks or variables; `level` is ok, warning or problem."""
+
+    code: str
+    level: str
+    text: str
+
+
+class LaunchCheck(BaseModel):
+    """The last launch check. While `checked_at` is null, no dialer has carried out the newest request."""
+
+    requested_at: datetime | None
+    checked_at: datetime | None
+    findings: list[LaunchFinding]
+
+
+async def show_check(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchCheck:
+    """Return the last launch check of a campaign; raises ResourceNotFound."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    row = await launch_checks.show_launch_check(
+        connection, campaign_id=campaign_id, organization_id=context.organization_id
+    )
+    if row is None:
+        return LaunchCheck(requested_at=None, checked_at=None, findings=[])
+    return LaunchCheck(
+        requested_at=row.requested_at,
+        checked_at=row.checked_at,
+        findings=[LaunchFinding(**each) for each in msgspec.json.decode(row.findings)],
+    )
+
+
+async def request_check(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchCheck:
+    """Request a launch check; a dialer carries it out within seconds. Raises ResourceNotFound."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    await launch_checks.request_launch_check(
+        connection,
+        campaign_id=campaign_id,
+        organization_id=context.organization_id,
+        now=context.studio.clock.now(),
+    )
+    return await show_check(connection, context, campaign_id)
