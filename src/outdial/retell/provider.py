@@ -43,7 +43,7 @@ _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
 
 class RetellProvider:
-    """Implements the interfaces of `provider.py` for calls, workspaces, opt-outs and numbers, a client per credential."""
+    """Implements the interfaces of `provider.py` for calls, workspaces, opt-outs and numbers."""
 
     def __init__(self, clients: Mapping[str, RetellClient]) -> None:
         self._clients = clients
