@@ -140,6 +140,10 @@ async def test_every_foreign_key_except_those_to_accounts_has_an_index(
 _TIME = "timestamp with time zone"
 _TIMES = ",".join([_TIME] * 3)
 EXECUTE = {
+    f"private.stop_organization(uuid,text,text,{_TIME})": {"authenticated", "service_role"},
+    "private.resume_organization(uuid)": {"authenticated", "service_role"},
+    f"private.hang_up_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},
+    f"private.due_hang_ups({_TIME},integer)": {"outdial_dialer"},
     "private.current_organization()": {"outdial_dialer", "outdial_jobs"},
     "private.my_organizations(text)": {"authenticated"},
     "private.find_contacts(uuid,text,text,uuid,text,text,text,integer)": {"authenticated", "service_role"},
