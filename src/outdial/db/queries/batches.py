@@ -94,6 +94,8 @@ class LockedCampaign:
     day_parts: list[str]
     voicemail_policy: str
     keep_open: bool
+    budget_cents: int | None
+    budget_alerted_at: datetime | None
 
 
 _locked_campaign = row_builder(LockedCampaign)
@@ -200,7 +202,8 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required,
-  day_parts, voicemail_policy::text as voicemail_policy, keep_open
+  day_parts, voicemail_policy::text as voicemail_policy, keep_open, budget_cents,
+  budget_alerted_at
 from campaigns
 where id = $1 and status = 'active'
 for update skip locked;

@@ -79,14 +79,15 @@ where m.id = any (:campaign_ids::uuid[]);
 -- name: lock_campaign
 -- returns: LockedCampaign | None
 -- row: An active campaign, locked for a claim. Calling hours and variables are JSON text.
--- null: campaign_limit, waiting_for
+-- null: campaign_limit, waiting_for, budget_cents, budget_alerted_at
 -- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
 select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
   array_prepend(from_number, more_numbers) as caller_numbers,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required,
-  day_parts, voicemail_policy::text as voicemail_policy, keep_open
+  day_parts, voicemail_policy::text as voicemail_policy, keep_open, budget_cents,
+  budget_alerted_at
 from campaigns
 where id = :campaign_id and status = 'active'
 for update skip locked;

@@ -5,7 +5,7 @@ Calls: one row per attempt.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -168,13 +168,13 @@ _exported_call = row_builder(ExportedCall)
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, message_then, created_at, updated_at)
+  needs_clearance, message_then, reserved_cents, spent_on, created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $4, u.message_then, $5, $5
-from unnest($6::uuid[], $7::uuid[], $8::uuid[], $9::integer[],
-  $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[],
-  $15::timestamptz[], $16::text[])
+  $4, u.message_then, $5, $6, $7, $7
+from unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::integer[],
+  $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[],
+  $17::timestamptz[], $18::text[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
     message_then)
 order by u.phone
@@ -190,6 +190,8 @@ async def insert_calls(
     campaign_id: UUID,
     provider_account_id: UUID,
     needs_clearance: bool,
+    reserved_cents: int | None,
+    spent_on: date | None,
     now: datetime,
     ids: Sequence[UUID],
     campaign_contact_ids: Sequence[UUID],
@@ -216,6 +218,8 @@ async def insert_calls(
             campaign_id,
             provider_account_id,
             needs_clearance,
+            reserved_cents,
+            spent_on,
             now,
             ids,
             campaign_contact_ids,

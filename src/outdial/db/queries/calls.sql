@@ -2,15 +2,15 @@
 
 -- name: insert_calls
 -- returns: list[UUID]
--- null: :message_thens[]
+-- null: :message_thens[], :reserved_cents, :spent_on
 -- Insert the calls before any request leaves. A phone with a live call elsewhere returns no row. The order by phone
 -- keeps two accounts of an organization from deadlocking.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, message_then, created_at, updated_at)
+  needs_clearance, message_then, reserved_cents, spent_on, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  :needs_clearance, u.message_then, :now, :now
+  :needs_clearance, u.message_then, :reserved_cents, :spent_on, :now, :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :from_numbers::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[],
   :deadlines::timestamptz[], :message_thens::text[])

@@ -349,7 +349,9 @@ set name = $1, retell_agent_id = $2, from_number = $3, batch_size = $4,
   scheduled_at = $10, purpose = $11, consent_required = $12,
   lists_required = $13, more_numbers = $14, callback_policy = $15::text::jsonb,
   voicemail_policy = $16::text::jsonb, day_parts = $17, keep_open = $18,
-  reentry_after = $19, budget_cents = $20, priority = $21, share = $22, updated_at = $23
+  reentry_after = $19, budget_cents = $20,
+  budget_alerted_at = case when budget_cents is not distinct from $20 then budget_alerted_at end,
+  priority = $21, share = $22, updated_at = $23
 where id = $24 and organization_id = $25 and status = any ($26::text[])
 returning id;
 """

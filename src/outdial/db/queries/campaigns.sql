@@ -102,7 +102,9 @@ set name = :name, retell_agent_id = :retell_agent_id, from_number = :from_number
   scheduled_at = :scheduled_at, purpose = :purpose, consent_required = :consent_required,
   lists_required = :lists_required, more_numbers = :more_numbers, callback_policy = :callback_policy::text::jsonb,
   voicemail_policy = :voicemail_policy::text::jsonb, day_parts = :day_parts, keep_open = :keep_open,
-  reentry_after = :reentry_after, budget_cents = :budget_cents, priority = :priority, share = :share, updated_at = :now
+  reentry_after = :reentry_after, budget_cents = :budget_cents,
+  budget_alerted_at = case when budget_cents is not distinct from :budget_cents then budget_alerted_at end,
+  priority = :priority, share = :share, updated_at = :now
 where id = :campaign_id and organization_id = :organization_id and status = any (:allowed_from::text[])
 returning id;
 

@@ -1,0 +1,105 @@
+-- Budgets of campaigns and organizations, and what their calls cost.
+
+-- name: lock_organization_budget
+-- returns: OrganizationBudget | None
+-- row: What the calls of an organization may cost on a day and in a month, and when it was last reported that a budget is
+-- row: nearly used up.
+-- null: day_cents, month_cents, day_alerted_on, month_alerted_on
+-- Lock the budgets of an organization for a claim, if it has any. Claims of its other accounts wait.
+select time_zone, day_cents, month_cents, day_alerted_on, month_alerted_on
+from organization_budgets
+where organization_id = :organization_id and coalesce(day_cents, month_cents) is not null
+for no key update;
+
+-- name: read_organization_budget
+-- returns: OrganizationBudget | None
+-- null: day_cents, month_cents, day_alerted_on, month_alerted_on
+-- Read the budgets of an organization.
+select time_zone, day_cents, month_cents, day_alerted_on, month_alerted_on
+from organization_budgets
+where organization_id = :organization_id;
+
+-- name: set_organization_budget!
+-- null: :day_cents, :month_cents
+-- Store the budgets of an organization. A changed budget is reported again when it is nearly used up.
+insert into organization_budgets as b (organization_id, time_zone, day_cents, month_cents, updated_at)
+values (:organization_id, :time_zone, :day_cents, :month_cents, :now)
+on conflict (organization_id) do update
+set time_zone = excluded.time_zone, day_cents = excluded.day_cents, month_cents = excluded.month_cents,
+  day_alerted_on = case when b.day_cents is not distinct from excluded.day_cents then b.day_alerted_on end,
+  month_alerted_on = case when b.month_cents is not distinct from excluded.month_cents then b.month_alerted_on end,
+  updated_at = excluded.updated_at;
+
+-- name: campaign_spending
+-- returns: SpentAmount
+-- row: Known costs of calls, and what is reserved for calls whose cost is not known.
+-- Add up what the calls of a campaign cost.
+select coalesce(sum(spent_cents), 0) as spent_cents, coalesce(sum(reserved_cents), 0) as reserved_cents
+from spending where campaign_id = :campaign_id;
+
+-- name: organization_spending
+-- returns: OrganizationSpending
+-- row: What the calls of an organization cost, claimed on a day and since the first day of its month.
+-- Add up what the calls of an organization cost on a day and in its month.
+select coalesce(sum(spent_cents) filter (where day = :today), 0) as day_spent_cents,
+  coalesce(sum(reserved_cents) filter (where day = :today), 0) as day_reserved_cents,
+  coalesce(sum(spent_cents), 0) as month_spent_cents, coalesce(sum(reserved_cents), 0) as month_reserved_cents
+from spending
+where organization_id = :organization_id and day between :month and :today;
+
+-- name: recent_costs
+-- returns: list[Decimal]
+-- Read the costs of the agent's last 200 calls that cost something: of its 5 newest campaigns, among the last 400 calls
+-- of each.
+select c.cost_cents as cost_cents
+from (
+  select id from campaigns
+  where organization_id = :organization_id and retell_agent_id = :retell_agent_id and status <> 'draft'
+  order by created_at desc, id desc limit 5
+) m
+cross join lateral (
+  select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
+) c
+where c.cost_cents > 0
+order by c.created_at desc
+limit 200;
+
+-- name: note_campaign_alert!
+-- Note that the budget of a campaign is nearly used up. Needs lock_campaign.
+update campaigns set budget_alerted_at = :now where id = :campaign_id;
+
+-- name: note_organization_alert!
+-- null: :day_alerted_on, :month_alerted_on
+-- Note that a budget of the organization is nearly used up. Needs lock_organization_budget.
+update organization_budgets set day_alerted_on = :day_alerted_on, month_alerted_on = :month_alerted_on
+where organization_id = :organization_id;
+
+-- name: budgeted_campaigns
+-- returns: list[BudgetedCampaign]
+-- row: A campaign whose calls a budget limits: its own, or one of its organization.
+-- null: budget_cents, time_zone, day_cents, month_cents
+-- List those of the given campaigns that a budget limits, with what their calls cost.
+select m.id, m.organization_id, m.retell_agent_id, m.budget_cents, b.time_zone, b.day_cents, b.month_cents,
+  spent.spent_cents, spent.reserved_cents
+from campaigns m
+left join organization_budgets b on b.organization_id = m.organization_id
+cross join lateral (
+  select coalesce(sum(s.spent_cents), 0) as spent_cents, coalesce(sum(s.reserved_cents), 0) as reserved_cents
+  from spending s where s.campaign_id = m.id
+) spent
+where m.id = any (:campaign_ids::uuid[]) and coalesce(m.budget_cents, b.day_cents, b.month_cents) is not null;
+
+-- name: unknown_costs
+-- returns: list[UnknownCost]
+-- row: A call that ended and whose cost is not known.
+-- null: outcome, ended_at, :campaign_id
+-- plan: custom
+-- List the calls of an organization, or of a campaign, that ended without a known cost, newest first.
+select c.id, c.campaign_id, m.name as campaign_name, c.phone, c.outcome, c.ended_at, c.created_at,
+  coalesce(c.reserved_cents, 0) as reserved_cents
+from calls c join campaigns m on m.id = c.campaign_id
+where c.organization_id = :organization_id and c.reserved_cents is not null and c.cost_cents is null
+  and c.status in ('ended', 'review') and (c.started_at is not null or c.disconnection_reason is null)
+  and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
+order by c.created_at desc, c.id desc
+limit :limit;

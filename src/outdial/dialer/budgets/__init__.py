@@ -1,0 +1,1 @@
+"""Budgets: what calls may cost, checked by claims and shown to members."""

@@ -1,0 +1,121 @@
+"""What calls may cost: the budgets that limit a claim, and how much a claim reserves for each call.
+
+Every amount is in cents. A budget counts known costs, and the reservations of calls whose cost is not known yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from math import ceil
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from outdial.domain.calling_hours import is_zone_name
+
+START_ESTIMATE_CENTS: Final = 100
+"""What a claim reserves for a call of an agent that has made fewer than KNOWN_CALLS: about 8 minutes at 12 cents each."""
+KNOWN_CALLS: Final = 20
+"""Calls with a cost that an agent needs before they decide about its reservations."""
+NEARLY_USED: Final = Decimal("0.8")
+"""The part of a budget whose use is reported."""
+
+
+class BudgetScope(StrEnum):
+    """What a budget limits: a whole campaign, or an organization on a day or in a month."""
+
+    CAMPAIGN = "campaign"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """A budget and how much of it is used. `resets_at` is when it starts again; None for the budget of a campaign."""
+
+    scope: BudgetScope
+    limit_cents: int
+    spent_cents: Decimal
+    reserved_cents: Decimal
+    resets_at: datetime | None = None
+
+    @property
+    def used_cents(self) -> Decimal:
+        """Known costs and reservations together."""
+        return self.spent_cents + self.reserved_cents
+
+    @property
+    def left_cents(self) -> Decimal:
+        """What further calls may cost; 0 once more is used than the budget."""
+        return max(self.limit_cents - self.used_cents, Decimal(0))
+
+    @property
+    def is_nearly_used(self) -> bool:
+        """Whether at least NEARLY_USED of the budget is used."""
+        return self.used_cents >= NEARLY_USED * self.limit_cents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimBudget:
+    """The budgets that limit the calls of a campaign, at least one, and what a claim reserves for each call.
+
+    `day` is the day of the organization that the reservations count for.
+    """
+
+    uses: Sequence[BudgetUse]
+    estimate_cents: int
+    day: date
+
+    @property
+    def room(self) -> int:
+        """How many calls every budget has room for."""
+        return min(int(use.left_cents // self.estimate_cents) for use in self.uses)
+
+    @property
+    def used_up(self) -> BudgetUse | None:
+        """The budget without room for a call; of several, the one that starts again last, or never."""
+        full = [use for use in self.uses if use.left_cents < self.estimate_cents]
+        never = datetime.max.replace(tzinfo=UTC)
+        return max(full, key=lambda use: use.resets_at or never, default=None)
+
+
+def estimate_cents(costs: Sequence[Decimal]) -> int:
+    """Return what to reserve for a call: the 95th percentile of these costs in whole cents, at least 1.
+
+    `costs` are those of the agent's last calls that cost something. With fewer than KNOWN_CALLS, it is the higher of
+    START_ESTIMATE_CENTS and the highest cost.
+    """
+    if len(costs) < KNOWN_CALLS:
+        return max(START_ESTIMATE_CENTS, ceil(max(costs, default=Decimal(0))))
+    ordered = sorted(costs)
+    return max(1, ceil(ordered[ceil(len(ordered) * 95 / 100) - 1]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetDay:
+    """The day and the month of a budget in its zone, and when the next ones begin."""
+
+    day: date
+    month: date
+    next_day_at: datetime
+    next_month_at: datetime
+
+
+def budget_day(time_zone: str, now: datetime) -> BudgetDay:
+    """Return the day of a budget at `now`; a zone that is not known counts as UTC."""
+    zone = ZoneInfo(time_zone) if is_zone_name(time_zone) else ZoneInfo("UTC")
+    day = now.astimezone(zone).date()
+    month = day.replace(day=1)
+    next_month = (month + timedelta(days=32)).replace(day=1)
+    return BudgetDay(
+        day=day,
+        month=month,
+        next_day_at=datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC),
+        next_month_at=datetime.combine(next_month, time(), zone).astimezone(UTC),
+    )
+
+
+def amount(cents: Decimal | int) -> str:
+    """Return an amount for messages, in units with two places."""
+    return f"{cents / Decimal(100):,.2f}"
