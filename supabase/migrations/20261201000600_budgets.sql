@@ -61,6 +61,7 @@ create policy dialer_reads on public.spending for select to outdial_dialer
 alter table public.campaigns
   -- When 80 % of the budget were reported as used. Null again when the budget changes.
   add column budget_alerted_at timestamptz;
+grant update (budget_alerted_at) on public.campaigns to authenticated, outdial_dialer;
 
 alter table public.calls
   -- The estimate that the claim reserved; null while no budget applied. It is constant.

@@ -22,6 +22,7 @@ from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, fair_share, free_slots, next_claim_at, recovered, start_slots
 from outdial.domain.permission.screening import MissingList
 from outdial.domain.place import Place
+from outdial.domain.policies.budget import ClaimBudget
 from outdial.domain.policies.number_pool import NumbersBusy
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import (
@@ -65,6 +66,7 @@ class WaitReason(StrEnum):
     PRE_DIAL_HOOK = "pre_dial_hook"
     NUMBERS = "numbers"
     STOPPED = "stopped"
+    BUDGET = "budget"
 
 
 class SkipReason(StrEnum):
@@ -157,6 +159,7 @@ class LimitFacts:
     total_weight: int | None = None
     pace: Pace
     numbers_busy: NumbersBusy | None = None
+    budget: ClaimBudget | None = None
     hook_retry_at: datetime | None = None
     hook_time: timedelta = timedelta()
     is_stopped: bool = False
@@ -396,6 +399,8 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         return Wait(reason=WaitReason.STOPPED)
     if limits.hook_retry_at is not None and limits.hook_retry_at > now:
         return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)
+    if limits.budget is not None and (used_up := limits.budget.used_up) is not None:
+        return Wait(reason=WaitReason.BUDGET, until=used_up.resets_at)
     capacity = limits.concurrency_limit - limits.reserved_inbound
     if limits.campaign_limit is not None and limits.campaign_live >= limits.campaign_limit:
         return Wait(reason=WaitReason.CAMPAIGN_FULL)
@@ -412,6 +417,8 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
         batch_size=limits.batch_size,
         share=limits.share,
     )
+    if limits.budget is not None:
+        free = min(free, limits.budget.room)
     pace = recovered(limits.pace, now)
     earliest = now + limits.hook_time
     starts = start_slots(pace, earliest, free if limits.hook_retry_at is None else min(free, 1), horizon)

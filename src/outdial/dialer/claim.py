@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     admit_places,
     campaign_hours,
 )
+from outdial.dialer.budgets.limits import lock_budget
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
 from outdial.dialer.ordering.day_parts import contacts_to_read, hold_for_day_part
@@ -86,6 +87,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.PRE_DIAL_HOOK: "pre_dial_hook",
         WaitReason.NUMBERS: WAITING_FOR_NUMBERS,
         WaitReason.STOPPED: "stopped",
+        WaitReason.BUDGET: "budget",
     }
 )
 
@@ -251,7 +253,8 @@ class Claimer:
             campaign_id=campaign.id,
             organization_id=campaign.organization_id,
         )
-        limits = limits_of(campaign, account, counts)
+        budget = await lock_budget(connection, campaign, now)
+        limits = replace(limits_of(campaign, account, counts), budget=budget)
         match admit_account(limits, now, self._settings.claim_horizon):
             case Admit(starts=starts):
                 pool = await lock_pool(connection, campaign, now)
@@ -386,6 +389,7 @@ class Claimer:
             )
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
+        budget = lock.limits.budget
         check_claim(calls, lock.limits, self._settings.request_timeout, self._provider.read_request)
         made = await call_queries.insert_calls(
             connection,
@@ -410,6 +414,8 @@ class Claimer:
             deadlines=[call.deadline for call in calls],
             message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
+            reserved_cents=None if budget is None else budget.estimate_cents,
+            spent_on=None if budget is None else budget.day,
         )
         calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
         await due_contacts.mark_calling(connection, ids=list(calling), now=now)

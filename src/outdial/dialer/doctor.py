@@ -27,6 +27,7 @@ from outdial.dialer.admission import (
     admit_place,
     campaign_hours,
 )
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, read_pool
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import HOOK_TIME
@@ -38,6 +39,7 @@ from outdial.domain.explaining.rule_sentences import forbidden_sentence, name_ju
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
+from outdial.domain.policies.budget import budget_sentence
 from outdial.domain.purpose import ListKind, Purpose
 from outdial.domain.rules import CallingRule, EffectiveWindow, NoRules, RuleBook
 
@@ -45,7 +47,12 @@ FormatMoment: TypeAlias = Callable[[datetime], str]
 """Formats a time for the reader: in a zone, in words, or as an element of a page."""
 
 LimitReason: TypeAlias = Literal[
-    WaitReason.CAMPAIGN_FULL, WaitReason.ACCOUNT_FULL, WaitReason.SHARE_TAKEN, WaitReason.PACING, WaitReason.NUMBERS
+    WaitReason.CAMPAIGN_FULL,
+    WaitReason.ACCOUNT_FULL,
+    WaitReason.SHARE_TAKEN,
+    WaitReason.PACING,
+    WaitReason.NUMBERS,
+    WaitReason.BUDGET,
 ]
 PermissionReason: TypeAlias = Literal[
     WaitReason.LAW_OPENS,
@@ -157,6 +164,7 @@ async def examine(
     screened = {row.organization_id for row in rows if row.lists_required}
     lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
     books = {each: await read_rules(connection, each, shipped) for each in {row.organization_id for row in rows}}
+    spending = await read_budgets(connection, [row.campaign_id for row in rows], now)
     for row in rows:
         required, lists = [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, [])
         places = [
@@ -177,7 +185,7 @@ async def examine(
             purpose=Purpose(row.purpose),
             rules=books[row.organization_id],
             places=places,
-            limits=await _limits_of(connection, row, now),
+            limits=replace(await _limits_of(connection, row, now), budget=spending.get(row.campaign_id)),
             keep_open=row.keep_open,
             missing_lists=missing_lists(
                 required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()
@@ -353,6 +361,7 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             | WaitReason.SHARE_TAKEN
             | WaitReason.PACING
             | WaitReason.NUMBERS
+            | WaitReason.BUDGET
         ):
             return _limit_sentence(reason, facts.campaign.limits, at)
         case _:
@@ -405,6 +414,8 @@ def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
             rate = limits.pace.calls_per_second
             calls = "1 call" if rate == 1 else f"{rate:g} calls"
             return f"The account has reached its rate of {calls} per second; the next call may start {at}"
+        case WaitReason.BUDGET:
+            return budget_sentence(limits.budget, at)
         case WaitReason.NUMBERS if limits.numbers_busy is not None:
             return limits.numbers_busy.sentence(at)
         case WaitReason.NUMBERS:

@@ -42,6 +42,8 @@ def check_claim(
             raise InvariantBroken(f"promise 8: call {call.id} starts outside the hours of its place")
     if calls and limits.account_live + len(calls) > limits.concurrency_limit - limits.reserved_inbound:
         raise InvariantBroken(f"promise 7: {len(calls)} calls more than the account's concurrency limit allows")
+    if limits.budget is not None and len(calls) > limits.budget.room:
+        raise InvariantBroken(f"{len(calls)} calls are more than a budget has room for")
     if calls and calls[0].start_at < limits.pace.next_start_at:
         raise InvariantBroken(f"promise 7: call {calls[0].id} starts before the account's next start time")
     for earlier, later in pairwise(calls):

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from outdial.domain.calling_hours import is_zone_name
 
 START_ESTIMATE_CENTS: Final = 100
-"""What a claim reserves for a call of an agent that has made fewer than KNOWN_CALLS: about 8 minutes at 12 cents each."""
+"""What a claim reserves for a call of an agent with fewer than KNOWN_CALLS: about 8 minutes at 12 cents each."""
 KNOWN_CALLS: Final = 20
 """Calls with a cost that an agent needs before they decide about its reservations."""
 NEARLY_USED: Final = Decimal("0.8")
@@ -119,3 +119,21 @@ def budget_day(time_zone: str, now: datetime) -> BudgetDay:
 def amount(cents: Decimal | int) -> str:
     """Return an amount for messages, in units with two places."""
     return f"{cents / Decimal(100):,.2f}"
+
+
+def budget_sentence(budget: ClaimBudget | None, at: str) -> str:
+    """Return why calls wait for a budget, as a sentence without a period; `at` is when the budget starts again."""
+    use = None if budget is None else budget.used_up
+    if budget is None or use is None:
+        return "The budget is used up"
+    name = {
+        BudgetScope.CAMPAIGN: "The campaign's budget",
+        BudgetScope.DAY: "The organization's budget for the day",
+        BudgetScope.MONTH: "The organization's budget for the month",
+    }[use.scope]
+    reserved = f", {amount(use.reserved_cents)} reserved" if use.reserved_cents else ""
+    then = f"; it starts again {at}" if at else "; raise it to go on calling"
+    return (
+        f"{name} of {amount(use.limit_cents)} has no room for another call of about {amount(budget.estimate_cents)}"
+        f" ({amount(use.spent_cents)} spent{reserved}){then}"
+    )

@@ -1,0 +1,159 @@
+"""Reads the budgets that limit a campaign: locked for a claim, and without locks for pages and commands."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from outdial.db.queries import audit
+from outdial.db.queries.batches import LockedCampaign
+from outdial.db.queries.dialing import budgets
+from outdial.db.session import Connection, encode_json
+from outdial.domain.policies.budget import (
+    BudgetDay,
+    BudgetScope,
+    BudgetUse,
+    ClaimBudget,
+    budget_day,
+    estimate_cents,
+)
+from outdial.log import log
+
+_DEFAULT_ZONE: Final = "UTC"
+
+
+async def lock_budget(connection: Connection, campaign: LockedCampaign, now: datetime) -> ClaimBudget | None:
+    """Return the budgets that limit a claim, None without any, and report those that are nearly used up.
+
+    Needs the locks of the campaign and its account. The row of the organization's budgets is locked after them, because
+    claims of its other accounts count against it too.
+    """
+    organization = await budgets.lock_organization_budget(connection, organization_id=campaign.organization_id)
+    if organization is None and campaign.budget_cents is None:
+        return None
+    today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
+    uses: list[BudgetUse] = []
+    if campaign.budget_cents is not None:
+        spent = await budgets.campaign_spending(connection, campaign_id=campaign.id)
+        uses.append(
+            BudgetUse(
+                scope=BudgetScope.CAMPAIGN,
+                limit_cents=campaign.budget_cents,
+                spent_cents=spent.spent_cents,
+                reserved_cents=spent.reserved_cents,
+            )
+        )
+        if uses[0].is_nearly_used and campaign.budget_alerted_at is None:
+            await budgets.note_campaign_alert(connection, campaign_id=campaign.id, now=now)
+            await _report(connection, campaign, uses[0])
+    if organization is not None:
+        of_organization = await organization_uses(connection, campaign.organization_id, organization, today)
+        await _alert_organization(connection, campaign, organization, of_organization, today)
+        uses += of_organization
+    costs = await budgets.recent_costs(
+        connection, organization_id=campaign.organization_id, retell_agent_id=campaign.retell_agent_id
+    )
+    return ClaimBudget(uses=uses, estimate_cents=estimate_cents(costs), day=today.day)
+
+
+async def organization_uses(
+    connection: Connection, organization_id: UUID, budget: budgets.OrganizationBudget, today: BudgetDay
+) -> list[BudgetUse]:
+    """Return the budgets of an organization for this day and this month."""
+    spent = await budgets.organization_spending(
+        connection, organization_id=organization_id, today=today.day, month=today.month
+    )
+    uses: list[BudgetUse] = []
+    if budget.day_cents is not None:
+        uses.append(
+            BudgetUse(
+                scope=BudgetScope.DAY,
+                limit_cents=budget.day_cents,
+                spent_cents=spent.day_spent_cents,
+                reserved_cents=spent.day_reserved_cents,
+                resets_at=today.next_day_at,
+            )
+        )
+    if budget.month_cents is not None:
+        uses.append(
+            BudgetUse(
+                scope=BudgetScope.MONTH,
+                limit_cents=budget.month_cents,
+                spent_cents=spent.month_spent_cents,
+                reserved_cents=spent.month_reserved_cents,
+                resets_at=today.next_month_at,
+            )
+        )
+    return uses
+
+
+async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, ClaimBudget]:
+    """Return the budgets of those campaigns that have any, as a claim would read them now."""
+    found: dict[UUID, ClaimBudget] = {}
+    for row in await budgets.budgeted_campaigns(connection, campaign_ids=list(campaign_ids)):
+        organization = await budgets.read_organization_budget(connection, organization_id=row.organization_id)
+        today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
+        uses: list[BudgetUse] = []
+        if row.budget_cents is not None:
+            uses.append(
+                BudgetUse(
+                    scope=BudgetScope.CAMPAIGN,
+                    limit_cents=row.budget_cents,
+                    spent_cents=Decimal(row.spent_cents),
+                    reserved_cents=Decimal(row.reserved_cents),
+                )
+            )
+        if organization is not None:
+            uses += await organization_uses(connection, row.organization_id, organization, today)
+        costs = await budgets.recent_costs(
+            connection, organization_id=row.organization_id, retell_agent_id=row.retell_agent_id
+        )
+        found[row.id] = ClaimBudget(uses=uses, estimate_cents=estimate_cents(costs), day=today.day)
+    return found
+
+
+async def _alert_organization(
+    connection: Connection,
+    campaign: LockedCampaign,
+    organization: budgets.OrganizationBudget,
+    uses: Sequence[BudgetUse],
+    today: BudgetDay,
+) -> None:
+    """Report a budget of the organization once for each day or month."""
+    day, month = organization.day_alerted_on, organization.month_alerted_on
+    due = []
+    for use in uses:
+        if use.is_nearly_used and use.scope is BudgetScope.DAY and day != today.day:
+            day = today.day
+            due.append(use)
+        elif use.is_nearly_used and use.scope is BudgetScope.MONTH and month != today.month:
+            month = today.month
+            due.append(use)
+    if due:
+        await budgets.note_organization_alert(
+            connection, organization_id=campaign.organization_id, day_alerted_on=day, month_alerted_on=month
+        )
+    for use in due:
+        await _report(connection, campaign, use)
+
+
+async def _report(connection: Connection, campaign: LockedCampaign, use: BudgetUse) -> None:
+    of_campaign = use.scope is BudgetScope.CAMPAIGN
+    await audit.record_audit(
+        connection,
+        organization_id=campaign.organization_id,
+        actor="dialer",
+        action="budget_nearly_used",
+        subject_type="campaign" if of_campaign else "organization",
+        subject_id=str(campaign.id if of_campaign else campaign.organization_id),
+        details=encode_json({"budget": use.scope, "limit_cents": use.limit_cents, "used_cents": float(use.used_cents)}),
+    )
+    log(
+        "dialer.budget_nearly_used",
+        level="warning",
+        campaign_id=str(campaign.id),
+        budget=use.scope,
+        limit_cents=use.limit_cents,
+        used_cents=float(use.used_cents),
+    )

@@ -1,0 +1,126 @@
+"""A claim reserves what its calls may cost, costs replace reservations, and no claim goes beyond a budget."""
+
+import random
+from decimal import Decimal
+
+from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.doctor import examine
+from outdial.domain.policies.budget import START_ESTIMATE_CENTS
+from tests.support.dialing import Stage
+from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant, insert
+
+
+async def claim(stage: Stage, campaign: Campaign) -> list[object]:
+    """Claim once, and return the ids of the claimed calls."""
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
+    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    assert isinstance(claimed, Claimed)
+    return [call.id for call in claimed.calls]
+
+
+async def spending(stage: Stage, campaign: Campaign) -> tuple[Decimal, Decimal]:
+    """Return the known costs and the reservations of a campaign."""
+    row = await stage.look.fetchrow(
+        "select coalesce(sum(spent_cents), 0) as spent, coalesce(sum(reserved_cents), 0) as reserved"
+        " from spending where campaign_id = $1",
+        campaign.id,
+    )
+    assert row is not None
+    return row["spent"], row["reserved"]
+
+
+async def end(stage: Stage, call_id: object, **columns: object) -> None:
+    """Change a call as its events would: the trigger that counts costs runs."""
+    names = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, start=2))
+    await stage.look.execute(
+        f"update calls set request_deadline = null, {names} where id = $1",  # noqa: S608
+        call_id,
+        *columns.values(),
+    )
+
+
+async def test_claims_stop_at_the_budget_and_go_on_when_costs_are_lower(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    campaign = await create_campaign(stage.look, tenant, batch_size=20, budget_cents=3 * START_ESTIMATE_CENTS + 99)
+    for _ in range(8):
+        await create_campaign_contact(stage.look, campaign)
+    calls = await claim(stage, campaign)
+    assert len(calls) == 3
+    assert await spending(stage, campaign) == (0, 300)
+    assert await claim(stage, campaign) == []
+    assert (await stage.row("campaigns", campaign.id))["waiting_for"] == "budget"
+    rules = stage.rules
+    async with stage.dialing.for_organization(tenant.organization_id) as connection:
+        diagnosis = (await examine(connection, [campaign.id], stage.clock.now(), rules))[campaign.id]
+    assert diagnosis is not None
+    assert diagnosis.reason == "budget"
+    assert "3.99" in diagnosis.sentence(str)
+    # 75 % are used. The first call costs less than was reserved, and the second was never connected.
+    await end(stage, calls[0], status="ended", started_at=NOW, cost_cents=20)
+    await end(stage, calls[1], status="ended", disconnection_reason="dial_no_answer")
+    assert await spending(stage, campaign) == (20, 100)
+    assert len(await claim(stage, campaign)) == 2
+    assert await claim(stage, campaign) == []
+    # 320 of 399 cents are used: reported once.
+    alerts = await stage.look.fetch("select subject_id from audit_log where action = 'budget_nearly_used'")
+    assert [alert["subject_id"] for alert in alerts] == [str(campaign.id)]
+
+
+async def test_an_unknown_cost_stays_reserved_and_a_refused_call_frees_its_part(stage: Stage) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20, budget_cents=200)
+    for _ in range(4):
+        await create_campaign_contact(stage.look, campaign)
+    unknown, refused = await claim(stage, campaign)
+    await end(stage, unknown, status="ended", started_at=NOW, disconnection_reason="user_hangup")
+    await end(stage, refused, status="refused")
+    assert await spending(stage, campaign) == (0, 100)
+    assert len(await claim(stage, campaign)) == 1
+
+
+async def test_the_budget_of_a_day_counts_all_campaigns_and_starts_again_at_midnight(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await insert(
+        stage.look,
+        "organization_budgets",
+        organization_id=tenant.organization_id,
+        time_zone="America/New_York",
+        day_cents=300,
+        updated_at=NOW,
+    )
+    first, second = [await create_campaign(stage.look, tenant, batch_size=2) for _ in range(2)]
+    for campaign in (first, second):
+        for _ in range(3):
+            await create_campaign_contact(stage.look, campaign)
+    assert len(await claim(stage, first)) == 2
+    assert len(await claim(stage, second)) == 1
+    assert await claim(stage, second) == []
+    days = await stage.look.fetch("select distinct day::text as day from spending")
+    assert [row["day"] for row in days] == ["2026-03-10"]
+
+
+async def test_over_seeds_a_campaign_overspends_by_no_more_than_its_calls_in_flight(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look, concurrency_limit=5)
+    for seed in range(3):
+        chance = random.Random(seed)
+        budget = chance.choice((500, 900))
+        campaign = await create_campaign(stage.look, tenant, batch_size=5, budget_cents=budget)
+        for _ in range(25):
+            await create_campaign_contact(stage.look, campaign)
+        spent, live = 0, list[object]()
+        for _ in range(12):
+            claimed = await claim(stage, campaign)
+            live += claimed
+            in_flight = 0
+            assert not claimed or spent + START_ESTIMATE_CENTS * len(claimed) <= budget
+            for call_id in chance.sample(live, k=chance.randint(0, len(live))):
+                cost = chance.choice((0, 30, 90, 400))
+                live.remove(call_id)
+                in_flight += cost
+                await end(stage, call_id, status="ended", started_at=NOW, cost_cents=cost)
+            stored = (await spending(stage, campaign))[0]
+            assert stored == spent + in_flight
+            assert stored <= max(budget, spent) + in_flight, f"seed {seed}"
+            spent += in_flight
+        for call_id in live:
+            await end(stage, call_id, status="ended", started_at=NOW, cost_cents=0)
+        await stage.change("campaigns", campaign.id, status="pausing")
