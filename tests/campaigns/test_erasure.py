@@ -63,7 +63,7 @@ IMPERSONAL = {
     "settings of the organization": "public.organizations.* public.phone_numbers.* public.number_health.*"
     " public.number_imports.* public.provider_accounts.*"
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
-    " public.screening_lists.* public.pre_dial_hooks.*"
+    " public.screening_lists.* public.pre_dial_hooks.* public.organization_budgets.*"
     " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
     "ids, states and codes": "public.calls.disconnection_reason public.calls.from_number public.calls.outcome"
     " public.calls.retell_call_id public.calls.status public.calls.message_then public.campaign_contacts.decided_by"

@@ -71,6 +71,9 @@ MATRIX = {
     # Written by triggers.
     "opt_out_syncs": Rights("viewer", None, None, None, "ru", ""),
     "opt_out_reads": Rights("viewer", None, None, None, "riu", ""),
+    "organization_budgets": Rights("viewer", "admin", "admin", None, "ru", "", "riu"),
+    # A trigger of calls writes it.
+    "spending": Rights("viewer", None, None, None, "r", "", "r"),
     "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", "", jobs="r"),
     "launch_checks": Rights("viewer", "operator", "operator", None, "ru", ""),
     "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riu"),
@@ -118,6 +121,8 @@ COLUMNS_TO_UPDATE = {
     "rule_switches": "reason",
     "audit_chain": "ready",
     "audit_heads": "position",
+    "organization_budgets": "day_alerted_on",
+    "spending": "spent_cents",
     "pre_dial_hooks": "failures",
     "opt_out_syncs": "tries",
     "opt_out_reads": "next_read_at",

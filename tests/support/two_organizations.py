@@ -69,6 +69,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "erasures",
         "erasure_calls",
         "retention_progress",
+        "organization_budgets",
+        "spending",
         "pre_dial_hooks",
         "opt_out_reads",
         "campaign_forecasts",
@@ -154,6 +156,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {f"{of}_{part}": 1 for of in ("cost_cents", "calls") for part in ("p10", "p50", "p90")},
         "number_health": {"phone": new_phone(), "rests_until": NOW, "rest_reason": "by_member", "rests_since": NOW},
         "number_imports": {"provider_account_id": tenant.provider_account_id, "requested_at": NOW},
+        "organization_budgets": {"day_cents": 5000, "updated_at": NOW},
+        "spending": {"campaign_id": filled.fresh.id, "day": NOW.date()},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
         "imports": {"id": uuid4(), "campaign_id": filled.fresh.id, "file_name": "contacts.csv", "created_by": user_id}
         | {"created_at": NOW, "updated_at": NOW},
