@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from outdial.domain.explaining.rule_sentences import cap_sentence
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import MissingList, ScreeningList
 from outdial.domain.place import Place
+from outdial.domain.policies.budget import BudgetScope, BudgetUse, ClaimBudget
 from outdial.domain.policies.number_pool import NumbersBusy
 from outdial.domain.purpose import ListKind, Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
@@ -102,6 +104,13 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
     diagnosis = diagnose(facts, NOW)
     assert diagnosis is not None
     return diagnosis
+
+
+USED_UP = ClaimBudget(
+    uses=[BudgetUse(scope=BudgetScope.CAMPAIGN, limit_cents=500, spent_cents=Decimal(420), reserved_cents=Decimal(0))],
+    estimate_cents=100,
+    day=NOW.date(),
+)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +307,12 @@ def diagnosed(facts: DialingFacts) -> Diagnosis:
             "Outside calling hours in Europe/Paris; opens 08:00",
         ),
         (facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 1.0, NOW + timedelta(seconds=1), None)), "", ""),
+        (
+            facts_of(places=DUE, hours=ALWAYS, budget=USED_UP),
+            "budget",
+            "The campaign's budget of 5.00 has no room for another call of about 1.00 (4.20 spent); raise it to go on"
+            " calling",
+        ),
         (
             facts_of(places=DUE, is_stopped=True),
             "stopped",
