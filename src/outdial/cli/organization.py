@@ -9,6 +9,7 @@ import typer
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
+from outdial.cli.budget import budget
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
@@ -24,6 +25,7 @@ OrganizationName = Annotated[str, typer.Argument(help="Organization id or name."
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 
 app.command()(retention)
+app.command()(budget)
 
 
 @app.command()

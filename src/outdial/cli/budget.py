@@ -1,0 +1,105 @@
+"""`outdial organization budget`: what the calls of an organization may cost on a day and in a month."""
+
+from typing import Annotated
+
+import typer
+
+from outdial.cli.errors import InvalidArgument
+from outdial.cli.finding import find_organization
+from outdial.cli.output import AsJson, console, print_json
+from outdial.clock import SystemClock
+from outdial.db.queries import audit
+from outdial.db.queries.dialing import budgets
+from outdial.db.session import Database, encode_json
+from outdial.dialer.budgets.limits import organization_uses
+from outdial.domain.calling_hours import is_zone_name
+from outdial.domain.limits import BUDGET_CENTS
+from outdial.domain.policies.budget import amount, budget_day
+from outdial.stack.local import as_service
+
+MOST_LISTED = 20
+clock = SystemClock()
+
+
+def budget(
+    organization: Annotated[str, typer.Argument(help="Organization id or name.")],
+    day_cents: Annotated[
+        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget of a day, in cents.")
+    ] = None,
+    month_cents: Annotated[
+        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget of a month, in cents.")
+    ] = None,
+    zone: Annotated[str | None, typer.Option(help="Time zone in which days begin, such as America/New_York.")] = None,
+    no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove both budgets.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set the budgets of an organization, with the calls whose cost is not known.
+
+    Without options it changes nothing. Options that are left out keep their value.
+    """
+    if zone is not None and not is_zone_name(zone):
+        raise InvalidArgument(f"--zone: {zone!r} is not a time zone; use a name such as America/New_York")
+    if no_budget and (day_cents is not None or month_cents is not None):
+        raise InvalidArgument("--no-budget excludes --day-cents and --month-cents")
+    changes = no_budget or zone is not None or any(each is not None for each in (day_cents, month_cents))
+
+    async def work(database: Database) -> dict[str, object]:
+        now = clock.now()
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
+            kept = None if no_budget else stored
+            if changes:
+                wanted = {
+                    "time_zone": zone or (stored.time_zone if stored else "UTC"),
+                    "day_cents": day_cents if day_cents is not None else kept and kept.day_cents,
+                    "month_cents": month_cents if month_cents is not None else kept and kept.month_cents,
+                }
+                await budgets.set_organization_budget(connection, organization_id=organization_id, now=now, **wanted)  # type: ignore[arg-type]
+                await audit.record_audit(
+                    connection,
+                    organization_id=organization_id,
+                    actor="service",
+                    action="change_budget",
+                    subject_type="organization",
+                    subject_id=str(organization_id),
+                    details=encode_json(wanted),
+                )
+                stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
+            unknown = await budgets.unknown_costs(
+                connection, organization_id=organization_id, campaign_id=None, limit=MOST_LISTED
+            )
+            uses = []
+            if stored is not None:
+                uses = await organization_uses(connection, organization_id, stored, budget_day(stored.time_zone, now))
+        return {
+            "time_zone": stored.time_zone if stored else "UTC",
+            "budgets": [
+                {
+                    "budget": use.scope,
+                    "limit_cents": use.limit_cents,
+                    "spent_cents": float(use.spent_cents),
+                    "reserved_cents": float(use.reserved_cents),
+                }
+                for use in uses
+            ],
+            "unknown_costs": [
+                {"call": call.id, "campaign": call.campaign_name, "reserved_cents": call.reserved_cents}
+                for call in unknown
+            ],
+            "lines": [
+                f"{use.scope}: {amount(use.limit_cents)}, {amount(use.spent_cents)} spent,"
+                f" {amount(use.reserved_cents)} reserved"
+                for use in uses
+            ]
+            + [f"cost not known: call {call.id}, {amount(call.reserved_cents or 0)} reserved" for call in unknown],
+        }
+
+    found = as_service(work)
+    lines = found.pop("lines")
+    if as_json:
+        print_json(found)
+        return
+    assert isinstance(lines, list)
+    for line in lines or ["No budgets."]:
+        console.print(line)
