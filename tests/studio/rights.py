@@ -84,6 +84,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 201),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
+    f"POST {API}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", sends={"decision": "call_again"}, uses=IN_REVIEW
     ),

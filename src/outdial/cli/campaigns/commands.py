@@ -17,6 +17,7 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+from outdial.cli.campaigns.call_again import call_again
 from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
 from outdial.cli.campaigns.forecasts import forecast, forecasts
 from outdial.cli.campaigns.hang_up import hang_up
@@ -51,6 +52,7 @@ STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PA
 app.command()(create)
 app.command()(edit)
 app.command()(hang_up)
+app.command()(call_again)
 app.command()(forecast)
 app.command()(forecasts)
 app.command()(results)

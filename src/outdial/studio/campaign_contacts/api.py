@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from outdial.studio.campaign_contacts import changes
+from outdial.studio.campaign_contacts import again, changes
+from outdial.studio.campaign_contacts.again import CallAgainRequest, CalledAgainCampaign
 from outdial.studio.campaign_contacts.changes import (
     CampaignContactChanges,
     ContactsAdded,
@@ -136,3 +137,25 @@ async def retry_campaign_contact(
         return await changes.call_again(
             connection, context, campaign_id, campaign_contact_id, request or RetryRequest()
         )
+
+
+@router.post(
+    "/organizations/{organization_id}/campaigns/{campaign_id}/call-again",
+    status_code=201,
+    response_model=CalledAgainCampaign,
+)
+async def call_contacts_again(
+    campaign_id: UUID,
+    context: CurrentOrganization,
+    request: Request,
+    selected: CallAgainRequest,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Create a draft with the settings of a campaign and its selected contacts, to call them again.
+
+    Contacts without a final status are left out and counted.
+    """
+    context.require("operator")
+    return await idempotent_response(
+        context, request, key, lambda c: again.call_again(c, context, campaign_id, selected)
+    )

@@ -73,6 +73,12 @@ class ContactPanel:
         return FORMATS
 
     @property
+    def selection_fields(self) -> Mapping[str, str]:
+        """The form fields that select the listed contacts."""
+        filters = {"status": self.form["status"], "outcome": self.form["outcome"]}
+        return filters | {self.form["by"] or "search": self.form["q"]}
+
+    @property
     def export_fields(self) -> Mapping[str, str]:
         """The form fields that export the results of the listed contacts."""
         filters = {"status": self.form["status"], "outcome": self.form["outcome"], "kind": "results"}

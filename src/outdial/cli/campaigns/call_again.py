@@ -1,0 +1,60 @@
+"""`outdial campaign call-again`: a campaign of its own for contacts to call again."""
+
+from typing import Annotated, assert_never
+
+import typer
+
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.campaigns.operations.call_again import CalledAgain, NothingToCall
+from outdial.campaigns.operations.call_again import call_again as copy_contacts
+from outdial.campaigns.selection import ContactSelection
+from outdial.cli.campaigns.settings import CampaignName
+from outdial.cli.errors import ActionRefused, UnknownName
+from outdial.cli.finding import find_campaign
+from outdial.cli.output import AsJson, console, print_json
+from outdial.clock import SystemClock
+from outdial.db.session import Database
+from outdial.domain.contact import ContactStatus
+from outdial.domain.outcomes import Outcome
+from outdial.stack.local import as_service
+
+clock = SystemClock()
+
+
+def call_again(
+    campaign: CampaignName,
+    status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
+    name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a draft with the settings of a campaign and its selected contacts, to call them again.
+
+    The campaign itself does not change. Contacts without a final status are left out and counted.
+    """
+    selection = ContactSelection(status=status, outcome=outcome, search=search or None)
+
+    async def work(database: Database) -> CalledAgain | NothingToCall | NotFound | Forbidden:
+        async with database.as_service() as connection:
+            return await copy_contacts(
+                connection,
+                campaign_id=await find_campaign(connection, campaign),
+                selection=selection,
+                name=name,
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    result = as_service(work)
+    match result:
+        case CalledAgain() if as_json:
+            print_json(result)
+        case CalledAgain(campaign_id=campaign_id, added=added, left_out=left_out):
+            console.print(f"Created campaign {campaign_id} as a draft with {added} contacts; left out: {left_out}.")
+        case NothingToCall(reason):
+            raise ActionRefused(reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)

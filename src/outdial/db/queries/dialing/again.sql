@@ -1,0 +1,39 @@
+-- Contacts that a campaign of their own calls again.
+
+-- name: contacts_to_call_again
+-- returns: list[ContactToCallAgain]
+-- row: A selected contact, and whether the campaign is done with it.
+-- null: :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text, :digits
+-- plan: custom
+-- List the selected contacts of a campaign, without erased ones.
+select cc.contact_id as id, cc.status in ('completed', 'failed', 'skipped', 'cancelled') as is_final
+from campaign_contacts cc
+join contacts k on k.id = cc.contact_id
+where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
+  and (:status::text is null or cc.status = :status)
+  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
+  and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
+  and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
+  and (:external_id::text is null or k.external_id = :external_id)
+  and (:text::text is null
+    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
+    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
+order by cc.contact_id
+limit :limit;
+
+-- name: copy_contacts
+-- returns: list[UUID]
+-- Add contacts of a campaign to another one, with their variables and their present place. Returns those that are added.
+insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
+  next_attempt_at, variables, created_at, updated_at)
+select u.id, cc.organization_id, :copy_id, cc.contact_id, k.phone, k.zone_key, k.jurisdiction_key, :now, cc.variables,
+  :now, :now
+from unnest(:ids::uuid[], :contact_ids::uuid[]) as u (id, contact_id)
+join campaign_contacts cc on cc.campaign_id = :campaign_id and cc.contact_id = u.contact_id
+join contacts k on k.id = cc.contact_id
+where k.erased_at is null
+on conflict (campaign_id, contact_id) do nothing
+returning contact_id as id;

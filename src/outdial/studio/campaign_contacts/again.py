@@ -1,0 +1,88 @@
+"""Calls contacts of a campaign again in a campaign of their own."""
+
+from typing import Annotated, assert_never
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.campaigns.errors import CampaignsError
+from outdial.campaigns.lifecycle import Forbidden, NotFound
+from outdial.campaigns.operations.call_again import CalledAgain, NothingToCall
+from outdial.campaigns.operations.call_again import call_again as copy_contacts
+from outdial.campaigns.selection import ContactSelection
+from outdial.db.session import Connection
+from outdial.domain.contact import ContactStatus
+from outdial.domain.errors import DomainError
+from outdial.domain.limits import LONGEST_NAME
+from outdial.domain.outcomes import Outcome
+from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.view.format import sentence_case
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
+
+Term = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class CallAgainRequest(BaseModel):
+    """Which contacts to call again, by the filters of the list, and the name of the new campaign."""
+
+    model_config = ConfigDict(extra="forbid")
+    campaign_name: Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")] = None
+    status: ContactStatus | None = None
+    outcome: Outcome | None = None
+    search: Term = None
+    phone: Term = None
+    phone_ends: Term = None
+    name: Term = None
+    external_id: Term = None
+
+
+class CalledAgainCampaign(BaseModel):
+    """The new draft. `left_out` counts selected contacts that the first campaign is not done with."""
+
+    campaign_id: UUID
+    name: str
+    added: int
+    left_out: int
+
+
+async def call_again(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, request: CallAgainRequest
+) -> CalledAgainCampaign:
+    """Create a draft with the selected contacts that have a final status.
+
+    Raises InvalidInput, ResourceNotFound, or ResourceConflict when no contact is selected, or too many are.
+    """
+    await find_campaign(connection, context.organization_id, campaign_id)
+    filters = check_filters(ContactFilters(**request.model_dump(exclude={"campaign_name"})))
+    selection = ContactSelection(
+        status=filters.status,
+        outcome=filters.outcome,
+        search=filters.search,
+        phone=filters.phone,
+        phone_ends=filters.phone_ends,
+        name=filters.name,
+        external_id=filters.external_id,
+    )
+    try:
+        result = await copy_contacts(
+            connection,
+            campaign_id=campaign_id,
+            selection=selection,
+            name=request.campaign_name,
+            actor=context.actor,
+            now=context.studio.clock.now(),
+        )
+    except (CampaignsError, DomainError) as error:
+        raise InvalidInput(sentence_case(str(error)), {}) from error
+    match result:
+        case CalledAgain():
+            return CalledAgainCampaign.model_validate(result, from_attributes=True)
+        case NothingToCall(reason):
+            raise ResourceConflict(sentence_case(reason))
+        case NotFound():
+            raise ResourceNotFound("Campaign not found")
+        case Forbidden():
+            raise PermissionDenied("You need the Operator role to do this")
+        case never:
+            assert_never(never)
