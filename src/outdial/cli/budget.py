@@ -1,6 +1,7 @@
 """`outdial organization budget`: what the calls of an organization may cost on a day and in a month."""
 
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -10,7 +11,7 @@ from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.queries import audit
 from outdial.db.queries.dialing import budgets
-from outdial.db.session import Database, encode_json
+from outdial.db.session import Connection, Database, encode_json
 from outdial.dialer.budgets.limits import organization_uses
 from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.limits import BUDGET_CENTS
@@ -41,59 +42,21 @@ def budget(
         raise InvalidArgument(f"--zone: {zone!r} is not a time zone; use a name such as America/New_York")
     if no_budget and (day_cents is not None or month_cents is not None):
         raise InvalidArgument("--no-budget excludes --day-cents and --month-cents")
-    changes = no_budget or zone is not None or any(each is not None for each in (day_cents, month_cents))
 
     async def work(database: Database) -> dict[str, object]:
-        now = clock.now()
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
-            kept = None if no_budget else stored
-            if changes:
-                wanted = {
-                    "time_zone": zone or (stored.time_zone if stored else "UTC"),
-                    "day_cents": day_cents if day_cents is not None else kept and kept.day_cents,
-                    "month_cents": month_cents if month_cents is not None else kept and kept.month_cents,
-                }
-                await budgets.set_organization_budget(connection, organization_id=organization_id, now=now, **wanted)  # type: ignore[arg-type]
-                await audit.record_audit(
-                    connection,
-                    organization_id=organization_id,
-                    actor="service",
-                    action="change_budget",
-                    subject_type="organization",
-                    subject_id=str(organization_id),
-                    details=encode_json(wanted),
-                )
+            if no_budget or zone is not None or day_cents is not None or month_cents is not None:
                 stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
-            unknown = await budgets.unknown_costs(
-                connection, organization_id=organization_id, campaign_id=None, limit=MOST_LISTED
-            )
-            uses = []
-            if stored is not None:
-                uses = await organization_uses(connection, organization_id, stored, budget_day(stored.time_zone, now))
-        return {
-            "time_zone": stored.time_zone if stored else "UTC",
-            "budgets": [
-                {
-                    "budget": use.scope,
-                    "limit_cents": use.limit_cents,
-                    "spent_cents": float(use.spent_cents),
-                    "reserved_cents": float(use.reserved_cents),
-                }
-                for use in uses
-            ],
-            "unknown_costs": [
-                {"call": call.id, "campaign": call.campaign_name, "reserved_cents": call.reserved_cents}
-                for call in unknown
-            ],
-            "lines": [
-                f"{use.scope}: {amount(use.limit_cents)}, {amount(use.spent_cents)} spent,"
-                f" {amount(use.reserved_cents)} reserved"
-                for use in uses
-            ]
-            + [f"cost not known: call {call.id}, {amount(call.reserved_cents or 0)} reserved" for call in unknown],
-        }
+                kept = None if no_budget else stored
+                await _store(
+                    connection,
+                    organization_id,
+                    time_zone=zone or (stored.time_zone if stored else "UTC"),
+                    day_cents=day_cents if day_cents is not None else (kept.day_cents if kept else None),
+                    month_cents=month_cents if month_cents is not None else (kept.month_cents if kept else None),
+                )
+            return await _read(connection, organization_id)
 
     found = as_service(work)
     lines = found.pop("lines")
@@ -103,3 +66,57 @@ def budget(
     assert isinstance(lines, list)
     for line in lines or ["No budgets."]:
         console.print(line)
+
+
+async def _store(
+    connection: Connection, organization_id: UUID, *, time_zone: str, day_cents: int | None, month_cents: int | None
+) -> None:
+    await budgets.set_organization_budget(
+        connection,
+        organization_id=organization_id,
+        time_zone=time_zone,
+        day_cents=day_cents,
+        month_cents=month_cents,
+        now=clock.now(),
+    )
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor="service",
+        action="change_budget",
+        subject_type="organization",
+        subject_id=str(organization_id),
+        details=encode_json({"time_zone": time_zone, "day_cents": day_cents, "month_cents": month_cents}),
+    )
+
+
+async def _read(connection: Connection, organization_id: UUID) -> dict[str, object]:
+    stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
+    unknown = await budgets.unknown_costs(
+        connection, organization_id=organization_id, campaign_id=None, limit=MOST_LISTED
+    )
+    uses = []
+    if stored is not None:
+        uses = await organization_uses(connection, organization_id, stored, budget_day(stored.time_zone, clock.now()))
+    lines = [
+        f"{use.scope}: {amount(use.limit_cents)}, {amount(use.spent_cents)} spent,"
+        f" {amount(use.reserved_cents)} reserved"
+        for use in uses
+    ]
+    return {
+        "time_zone": stored.time_zone if stored else "UTC",
+        "budgets": [
+            {
+                "budget": use.scope,
+                "limit_cents": use.limit_cents,
+                "spent_cents": float(use.spent_cents),
+                "reserved_cents": float(use.reserved_cents),
+            }
+            for use in uses
+        ],
+        "unknown_costs": [
+            {"call": call.id, "campaign": call.campaign_name, "reserved_cents": call.reserved_cents} for call in unknown
+        ],
+        "lines": lines
+        + [f"cost not known: call {call.id}, {amount(call.reserved_cents or 0)} reserved" for call in unknown],
+    }

@@ -27,7 +27,7 @@ from outdial.dialer.admission import (
     admit_places,
     campaign_hours,
 )
-from outdial.dialer.budgets.limits import lock_budget
+from outdial.dialer.budgets.limits import lock_budget, reservation
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
 from outdial.dialer.ordering.day_parts import contacts_to_read, hold_for_day_part
@@ -389,7 +389,6 @@ class Claimer:
             )
             for contact, start_at in zip(contacts, lock.starts, strict=False)
         ]
-        budget = lock.limits.budget
         check_claim(calls, lock.limits, self._settings.request_timeout, self._provider.read_request)
         made = await call_queries.insert_calls(
             connection,
@@ -414,14 +413,12 @@ class Claimer:
             deadlines=[call.deadline for call in calls],
             message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
-            reserved_cents=None if budget is None else budget.estimate_cents,
-            spent_on=None if budget is None else budget.day,
+            **reservation(lock.limits.budget),
         )
         calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
         await due_contacts.mark_calling(connection, ids=list(calling), now=now)
         # The unique index may know of a live call that this transaction could not see yet.
-        refused = [live_elsewhere(contact.id, now) for contact in contacts if contact.id not in calling]
-        await _defer(connection, refused, now)
+        await _defer(connection, [live_elsewhere(each.id, now) for each in contacts if each.id not in calling], now)
         return [call for call in calls if call.id in made]
 
 

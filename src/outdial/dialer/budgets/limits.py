@@ -1,9 +1,9 @@
 """Reads the budgets that limit a campaign: locked for a claim, and without locks for pages and commands."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypedDict
 from uuid import UUID
 
 from outdial.db.queries import audit
@@ -21,6 +21,20 @@ from outdial.domain.policies.budget import (
 from outdial.log import log
 
 _DEFAULT_ZONE: Final = "UTC"
+
+
+class CallReservation(TypedDict):
+    """What a claim reserves for each call, and the day it counts for."""
+
+    reserved_cents: int | None
+    spent_on: date | None
+
+
+def reservation(budget: ClaimBudget | None) -> CallReservation:
+    """Return the columns of a call's reservation; both are null without a budget."""
+    if budget is None:
+        return {"reserved_cents": None, "spent_on": None}
+    return {"reserved_cents": budget.estimate_cents, "spent_on": budget.day}
 
 
 async def lock_budget(connection: Connection, campaign: LockedCampaign, now: datetime) -> ClaimBudget | None:
