@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Final, TypedDict
 from uuid import UUID
 
@@ -104,27 +103,44 @@ async def organization_uses(
 
 async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> dict[UUID, ClaimBudget]:
     """Return the budgets of those campaigns that have any, as a claim would read them now."""
-    found: dict[UUID, ClaimBudget] = {}
-    for row in await budgets.budgeted_campaigns(connection, campaign_ids=list(campaign_ids)):
-        organization = await budgets.read_organization_budget(connection, organization_id=row.organization_id)
+    rows = await budgets.budgeted_campaigns(connection, campaign_ids=list(campaign_ids))
+    # Campaigns share organizations and agents: a list of campaigns reads each of them once.
+    days: dict[UUID, BudgetDay] = {}
+    of_organization: dict[UUID, list[BudgetUse]] = {}
+    for organization_id in {row.organization_id for row in rows}:
+        organization = await budgets.read_organization_budget(connection, organization_id=organization_id)
         today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
-        uses: list[BudgetUse] = []
-        if row.budget_cents is not None:
-            uses.append(
-                BudgetUse(
-                    scope=BudgetScope.CAMPAIGN,
-                    limit_cents=row.budget_cents,
-                    spent_cents=Decimal(row.spent_cents),
-                    reserved_cents=Decimal(row.reserved_cents),
-                )
-            )
-        if organization is not None:
-            uses += await organization_uses(connection, row.organization_id, organization, today)
-        costs = await budgets.recent_costs(
-            connection, organization_id=row.organization_id, retell_agent_id=row.retell_agent_id
+        days[organization_id] = today
+        of_organization[organization_id] = (
+            [] if organization is None else await organization_uses(connection, organization_id, organization, today)
         )
-        found[row.id] = ClaimBudget(uses=uses, estimate_cents=estimate_cents(costs), day=today.day)
-    return found
+    estimates = {
+        (organization_id, agent): estimate_cents(
+            await budgets.recent_costs(connection, organization_id=organization_id, retell_agent_id=agent)
+        )
+        for organization_id, agent in {(row.organization_id, row.retell_agent_id) for row in rows}
+    }
+    return {
+        row.id: ClaimBudget(
+            uses=[*_campaign_uses(row), *of_organization[row.organization_id]],
+            estimate_cents=estimates[row.organization_id, row.retell_agent_id],
+            day=days[row.organization_id].day,
+        )
+        for row in rows
+    }
+
+
+def _campaign_uses(row: budgets.BudgetedCampaign) -> list[BudgetUse]:
+    if row.budget_cents is None:
+        return []
+    return [
+        BudgetUse(
+            scope=BudgetScope.CAMPAIGN,
+            limit_cents=row.budget_cents,
+            spent_cents=row.spent_cents,
+            reserved_cents=row.reserved_cents,
+        )
+    ]
 
 
 async def _alert_organization(
