@@ -37,6 +37,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "located": 0,
         "number_imports": 0,
         "organizations_measured": 0,
+        "launch_checks": 0,
     }
 
 

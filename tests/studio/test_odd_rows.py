@@ -19,7 +19,7 @@ ROUTES = [
 # A stream of changes, and a function host that does not run beside these tests.
 LEFT_OUT = ("/live", "/functions")
 # A report on hours that cannot be read says so, and the list of rules reports a rule that cannot be read.
-REPORTED = {"/launch-report": 400, "/rules/{rule_id}": 404}
+REPORTED = {"/launch-report": 400, "/launch-check": 400, "/rules/{rule_id}": 404}
 WRITABLE = """
     select distinct p.table_name, p.column_name
     from information_schema.column_privileges p
