@@ -73,7 +73,7 @@ alter table public.calls
 create function private.still_reserved(
   p_reserved bigint, p_cost numeric, p_status text, p_started_at timestamptz, p_reason text
 ) returns bigint
-language sql immutable
+language sql immutable set search_path = ''
 as $$
   select case when p_cost is not null or p_status in ('refused', 'released')
     or p_status = 'ended' and p_started_at is null and p_reason is not null then 0 else coalesce(p_reserved, 0) end

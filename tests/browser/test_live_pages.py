@@ -239,7 +239,7 @@ async def test_a_form_sent_without_a_session_is_kept_during_sign_in(
     await page.goto(f"{site.url}/o/{site.rows['organization_id']}/campaigns/new")
     await page.get_by_label("Name", exact=True).fill("Autumn & renewals")
     await page.get_by_label("Retell agent").fill("agent_1")
-    await page.get_by_label("Caller number").fill("+14155550100")
+    await page.get_by_label("Caller number", exact=True).fill("+14155550100")
     await page.get_by_role("button", name="Around the clock").click()
     await new_york.clear_cookies(name=COOKIE)
 

@@ -307,7 +307,7 @@ def test_each_row_is_read_as_it_says_or_refused_with_the_reason(case: Case) -> N
         (b"+14155550126,Ann\n+14155550127,Bob\n", "the file has no header row"),
         (b"Name,Phone 3 - Value\nAda,+14155550126\n", "map phone to one of them, such as phone=Phone 3 - Value"),
         (b"", "the file is empty"),
-        (b"PK\x03\x04\x14\0", "the file is an Excel workbook"),
+        (b"PK\x03\x04\x14\0", "the file is a ZIP archive"),
     ],
 )
 def test_a_file_that_cannot_be_read_names_the_cause(content: bytes, problem: str) -> None:

@@ -95,6 +95,8 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         start_ats=[NOW],
         deadlines=[NOW + timedelta(seconds=35)],
         message_thens=[None],
+        reserved_cents=None,
+        spent_on=None,
         needs_clearance=False,
     )
     return rows

@@ -46,6 +46,7 @@ DECISION = {
     "live_calls": 0,
     "concurrency_limit": 20,
     "reserved_inbound": 0,
+    "number_choice": "only_number",
 }
 
 
