@@ -126,6 +126,11 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
     match example.page:
         case "docs/importing.md":
             project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
+        case "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md":
+            find_or_create_campaign(project, text)
+        case "docs/studio.md" if "organization stop" in text:
+            listed = json.loads(project.run("outdial organization list --json"))
+            text = text.replace('"Acme"', f'"{listed[0]["name"]}"')
         case "docs/functions.md" if "rollback" in text:
             # Something to roll back to.
             project.run("outdial functions deploy hello --env production")
@@ -146,6 +151,15 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
                 call = await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
             text = text.replace("CALL_ID", call.json()["call_id"])
     return text
+
+
+def find_or_create_campaign(project: Project, text: str) -> None:
+    """Make the campaign that a block names, unless a page before this one has made it; forecasts need a contact."""
+    for name in re.findall(r'campaign (?:edit|check|forecast|results) "?([A-Z][a-z]+)', text)[:1]:
+        create = f"outdial campaign create --name {name} --agent agent_123 --from +14155550100"
+        project.run(f"outdial campaign show {name} || {create}")
+        if "campaign forecast" in text:
+            project.run(f"outdial campaign import {name} contacts.csv --region US")
 
 
 async def create_documented_call(project: Project, call_id: UUID) -> None:
