@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query
@@ -13,7 +13,7 @@ from outdial.clock import Clock
 from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.campaign_contacts.service import find_campaign
-from outdial.studio.reports.service import CallTotals, ReportPeriod, resolve_period
+from outdial.studio.reports.service import CallTotals, ReportPeriod, call_totals, resolve_period
 from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 
@@ -97,7 +97,7 @@ async def call_analytics(
         until=found.until,
         zone=period.zone,
         campaign_id=campaign_id,
-        total=CallTotals(**_totals(by_dimension["total"][0])),
+        total=call_totals(by_dimension["total"]),
         **groups,
     )
 
@@ -111,7 +111,7 @@ def _groups(dimension: str, rows: Sequence[analytics.CallGroup]) -> list[CallGro
             value=row.value,
             label=_label(dimension, row),
             cost_per_answer_cents=float(row.cost_cents) / row.reached if row.reached else None,
-            **_totals(row),
+            **call_totals([row]).model_dump(),
         )
         for row in shown
     ]
@@ -125,28 +125,6 @@ def _label(dimension: str, row: analytics.CallGroup) -> str:
     if dimension == "successes":
         return _SUCCESS.get(row.value, row.value)
     return row.label or row.value
-
-
-class _Totals(TypedDict):
-    calls: int
-    finished: int
-    refused: int
-    reached: int
-    answered_rate: float | None
-    talk_ms: int
-    cost_cents: float
-
-
-def _totals(row: analytics.CallGroup) -> _Totals:
-    return {
-        "calls": row.calls,
-        "finished": row.finished,
-        "refused": row.refused,
-        "reached": row.reached,
-        "answered_rate": row.reached / row.finished if row.finished else None,
-        "talk_ms": row.talk_ms,
-        "cost_cents": float(row.cost_cents),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +149,11 @@ def analytics_sections(found: CallAnalytics) -> list[AnalyticsSection]:
             ]
             chart = stacked_bars(f"Finished calls by {title.lower()}", columns, _SERIES, first_head=title)
         else:
-            counted = "Calls" if key in _COUNTED else "Answered calls"
-            bars = [
-                (group.label, "info", group.calls if counted == "Calls" else group.reached) for group in groups[:12]
-            ]
-            chart = row_bars(f"{counted} by {title.lower()}", bars, first_head=title)
+            counts_all = key in _COUNTED
+            shown = groups[:_BARS_SHOWN]
+            bars = [(group.label, "info", group.calls if counts_all else group.reached) for group in shown]
+            chart = row_bars(
+                f"{'Calls' if counts_all else 'Answered calls'} by {title.lower()}", bars, first_head=title
+            )
         sections.append(AnalyticsSection(key=key, title=title, chart=chart, groups=groups))
     return sections

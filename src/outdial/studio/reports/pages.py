@@ -1,5 +1,6 @@
 """The reports page."""
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from outdial.studio.campaigns.service import list_campaigns
 from outdial.studio.reports.analytics import CallAnalytics, analytics_sections, call_analytics
 from outdial.studio.reports.service import (
     OrganizationReport,
+    ReportPeriod,
     organization_report,
     report_chart,
     report_period,
@@ -32,11 +34,7 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
     report: OrganizationReport | None = None
     problem: str | None = None
     try:
-        period = report_period(
-            since=parse_date("since", form["since"]),
-            until=parse_date("until", form["until"]),
-            zone=form["zone"] or viewer_zone(request).key,
-        )
+        period = _period(request, form)
         async with context.transaction() as connection:
             report = await organization_report(connection, context.organization_id, period, context.studio.clock)
     except InvalidInput as error:
@@ -62,11 +60,7 @@ async def show_analytics(request: Request, context: CurrentOrganization) -> HTML
     found: CallAnalytics | None = None
     problem: str | None = None
     try:
-        period = report_period(
-            since=parse_date("since", form["since"]),
-            until=parse_date("until", form["until"]),
-            zone=form["zone"] or viewer_zone(request).key,
-        )
+        period = _period(request, form)
         try:
             campaign_id = UUID(form["campaign"]) if form["campaign"] else None
         except ValueError:
@@ -89,4 +83,12 @@ async def show_analytics(request: Request, context: CurrentOrganization) -> HTML
         found=found,
         sections=[] if found is None else analytics_sections(found),
         problem=problem,
+    )
+
+
+def _period(request: Request, form: Mapping[str, str]) -> ReportPeriod:
+    return report_period(
+        since=parse_date("since", form["since"]),
+        until=parse_date("until", form["until"]),
+        zone=form["zone"] or viewer_zone(request).key,
     )

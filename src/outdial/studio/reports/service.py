@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from outdial.clock import Clock
 from outdial.db.queries import reports
+from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.view.charts import WIDTH, Chart, ChartSeries, row_bars, stacked_bars
@@ -299,16 +300,19 @@ async def organization_report(
         since=since,
         until=until,
         zone=period.zone,
-        total=_totals(days),
-        days=[DayTotals(day=since + timedelta(days=row.day - 1), **_totals([row]).model_dump()) for row in days],
+        total=call_totals(days),
+        days=[DayTotals(day=since + timedelta(days=row.day - 1), **call_totals([row]).model_dump()) for row in days],
         campaigns=[
-            CampaignTotals(campaign_id=row.campaign_id, name=row.name, status=row.status, **_totals([row]).model_dump())
+            CampaignTotals(
+                campaign_id=row.campaign_id, name=row.name, status=row.status, **call_totals([row]).model_dump()
+            )
             for row in campaigns
         ],
     )
 
 
-def _totals(rows: Sequence[reports.DayReport | reports.CampaignReport]) -> CallTotals:
+def call_totals(rows: Sequence[reports.DayReport | reports.CampaignReport | analytics.CallGroup]) -> CallTotals:
+    """Return the totals of rows together."""
     finished = sum(row.finished for row in rows)
     reached = sum(row.reached for row in rows)
     return CallTotals(
