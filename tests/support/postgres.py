@@ -2,12 +2,14 @@
 
 import asyncio
 import fcntl
+import os
 import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,8 +22,11 @@ from outdial.db.passwords import renew_passwords
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 TEMPLATE = "outdial_template"
 _PREFIX = "outdial-tests-"
+# A clone is a thousand small files: 16 ms in memory, 240 ms on a virtual machine's disk.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 2 * 2**30
 # An autovacuum worker in the template would delay every clone.
-_SETTINGS = {"autovacuum": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+_SETTINGS = {"autovacuum": "off", "shared_buffers": "128MB", "max_wal_size": "512MB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Scratch:
 def scratch_directory() -> Iterator[Path]:
     """Create a directory with a short path that the server's user can enter when the tests run as root."""
     remove_abandoned()
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_scratch_parents()[0]))
     path.chmod(0o711)
     unlocked = path / "in-use.new"
     with unlocked.open("w") as mark:
@@ -64,13 +69,24 @@ def scratch_directory() -> Iterator[Path]:
 
 def remove_abandoned() -> None:
     """Remove the directories of killed test runs: the kernel has released their locks."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/in-use"):
+    for path in chain.from_iterable(parent.glob(f"{_PREFIX}*/in-use") for parent in _scratch_parents()):
         with suppress(OSError), path.open("r+") as mark:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # This fails while a server is still shutting down. The mark then stays for the next run.
             for home in path.parent.glob("home"):
                 shutil.rmtree(home)
             shutil.rmtree(path.parent)
+
+
+def _scratch_parents() -> list[Path]:
+    """Where scratch directories may be, best first: in memory if it has room and programs may run there, on disk."""
+    on_disk = Path(tempfile.gettempdir())
+    with suppress(OSError):
+        memory = os.statvfs(_MEMORY)
+        roomy = memory.f_bavail * memory.f_frsize >= _MEMORY_BYTES
+        if roomy and not memory.f_flag & os.ST_NOEXEC and os.access(_MEMORY, os.W_OK):
+            return [_MEMORY, on_disk]
+    return [on_disk]
 
 
 @contextmanager
@@ -98,7 +114,7 @@ async def make_template(server: EmbeddedPostgres) -> None:
 
 @asynccontextmanager
 async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[Scratch]:
-    """Clone `template`, which takes 27 ms. Drop the clone afterwards, with all connections to it."""
+    """Clone `template`, which takes 16 ms in memory. Drop the clone afterwards, with all connections to it."""
     name = f"test_{uuid4().hex[:12]}"
     await _administer(server, f"create database {name} template {template} strategy file_copy")
     try:
