@@ -53,7 +53,9 @@ def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -
     edited = acme.json("campaign", "edit", "Spring", "--name=Summer", "--purpose=collection", "--require-list=state")
     shown = acme.json("campaign", "show", campaign)
     acme("campaign", "edit", campaign, "--no-lists", "--hours=always", "--var=offer=none", "--max-attempts=2")
-    acme("campaign", "edit", campaign, "--no-keep-open", "--reentry-after=30d", "--share=2")
+    acme("campaign", "edit", campaign, "--no-keep-open", "--reentry-after=30d", "--share=2", "--budget-cents=900")
+    assert "campaign budget 9.00: 0.00 spent, 0.00 reserved, 9.00 left" in acme("campaign", "show", campaign)
+    acme("campaign", "edit", campaign, "--no-budget")
     again = acme.json("campaign", "show", campaign)
 
     assert edited == {"id": campaign, "changed": ["lists_required", "name", "purpose"]}
@@ -61,6 +63,7 @@ def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -
     assert {key: shown[key] for key in shown if shown[key] != before[key] and key != "updated_at"} == changes
     assert again["lists_required"] == []
     assert (again["keep_open"], again["reentry_after"], again["share"]) == (False, "30d", 2)
+    assert (again["budget_cents"], again["budgets"]) == (None, [])
     assert again["calling_hours"] == {"every_day": [["00:00", "24:00"]]}
     assert (again["dynamic_variables"], again["max_attempts"], again["purpose"]) == ({"offer": "none"}, 2, "collection")
 
@@ -71,6 +74,9 @@ def test_an_edit_that_cannot_be_saved_is_refused_with_the_reason(acme: Outdial, 
     assert "nothing to change" in acme.error("campaign", "edit", campaign)
     assert "exclude each other" in acme.error("campaign", "edit", campaign, "--no-lists", "--require-list=state")
     assert "max_attempts: must be a whole number" in acme.error("campaign", "edit", campaign, "--max-attempts=0")
+    assert "budget_cents: must be a whole number of cents" in acme.error(
+        "campaign", "edit", campaign, "--budget-cents=-1"
+    )
     assert "unknown campaign 'Winter'" in acme.error("campaign", "edit", "Winter", "--name=x")
     acme("campaign", "start", campaign)
     assert "pause it first" in acme.error("campaign", "edit", campaign, "--agent=agent_2")

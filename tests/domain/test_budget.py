@@ -9,9 +9,11 @@ from outdial.domain.policies.budget import (
     BudgetScope,
     BudgetUse,
     ClaimBudget,
+    amount_text,
     budget_day,
     budget_sentence,
     estimate_cents,
+    read_amount,
 )
 
 TOMORROW = datetime(2026, 3, 11, 4, tzinfo=UTC)
@@ -67,6 +69,22 @@ def test_the_budget_that_starts_again_last_is_the_reason() -> None:
     assert "raise it" in budget_sentence(budget, "")
     only_day = ClaimBudget(uses=uses[:1], estimate_cents=10, day=date(2026, 3, 10))
     assert "for the day of 1.00" in budget_sentence(only_day, "tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("text", "cents"),
+    [("250", 25_000), (" 1,250.5 ", 125_050), ("$99.05", 9_905), ("0", 0), ("12.345", None), ("-1", None),
+     ("1,25", None), ("1e3", None), ("ten", None), ("\u0661", None), ("", None)],
+)  # fmt: skip
+def test_amounts_are_read_as_people_write_them(text: str, cents: int | None) -> None:
+    assert read_amount(text) == cents
+    if cents is not None:
+        assert read_amount(amount_text(cents)) == cents
+
+
+@pytest.mark.parametrize(("spent", "level"), [(0, "open"), (790, "open"), (800, "nearly_used"), (901, "used_up")])
+def test_a_budget_is_used_up_when_it_has_no_room_for_a_call(spent: int, level: str) -> None:
+    assert use(1000, spent).level(100) == level
 
 
 def test_days_and_months_begin_at_midnight_in_the_zone() -> None:

@@ -57,6 +57,11 @@ class Rule:
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
     f"GET {API}/pre-dial-hook": Rule("viewer"),
+    f"GET {API}/budgets": Rule("viewer"),
+    f"PUT {API}/budgets": Rule("admin", sends={"day_cents": 5000, "time_zone": "America/New_York"}),
+    f"GET {API}/budgets/unknown-costs": Rule("viewer"),
+    f"GET {PAGE}/settings/budgets": Rule("viewer"),
+    f"POST {PAGE}/settings/budgets": Rule("admin", 303, sends={"day": "50.00", "month": "", "time_zone": "UTC"}),
     f"GET {API}/stop": Rule("viewer"),
     f"POST {API}/stop": Rule("operator", sends={"reason": "wrong prompt"}),
     f"POST {API}/resume": Rule("operator", sends={}),

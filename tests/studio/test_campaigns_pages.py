@@ -166,7 +166,7 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
     assert re.findall(r'name="lists_required" value="(\w+)" checked', form) == ["national", "reassigned"]
 
 
-async def test_parts_of_the_day_and_voicemail_are_saved_shown_and_offered_again(
+async def test_parts_of_the_day_voicemail_and_budget_are_saved_shown_and_offered_again(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
     policy = {
@@ -179,10 +179,14 @@ async def test_parts_of_the_day_and_voicemail_are_saved_shown_and_offered_again(
     refused = await operator.post_form(base, FORM | policy | parts | {"voicemail_attempt": "0"})
     assert refused.status_code == 400
     assert "on_attempt" in main_of(refused.text)
-    await operator.post_form(base, FORM | policy | parts)
+    for unreadable in ("-5", "much"):
+        refused = await operator.post_form(base, FORM | {"budget": unreadable})
+        assert (refused.status_code, "Enter an amount" in refused.text) == (400, True)
+    await operator.post_form(base, FORM | policy | parts | {"budget": "1,250.50"})
     row = await connection.fetchrow("select * from campaigns where name = 'Spring <b>'")
     assert row is not None
     assert row["day_parts"] == ["evening", "morning"]
+    assert row["budget_cents"] == 125_050
     assert msgspec.json.decode(row["voicemail_policy"]) == {
         "action": "leave_message",
         "message": "Hello {{name}} <b>",
@@ -192,7 +196,9 @@ async def test_parts_of_the_day_and_voicemail_are_saved_shown_and_offered_again(
     shown = main_of((await operator.get(f"{base}/{row['id']}")).text)
     assert "Attempt 1: evening, Attempt 2: morning" in shown
     assert "Leave a message on attempt last: “Hello {{name}} <b>”. Stop: the contact is completed" in shown
+    assert "Budget $1,250.50" in shown
     offered = (await operator.get(f"{base}/{row['id']}/edit")).text
+    assert 'name="budget" type="text" value="1250.50"' in offered
     assert '<option value="evening" selected>' in offered
     assert '<option value="stop" selected>' in offered
 

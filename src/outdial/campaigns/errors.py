@@ -2,6 +2,7 @@
 
 CampaignsError
 ├── InvalidCampaign
+├── InvalidBudget
 ├── CredentialTaken
 ├── NoProviderAccount
 ├── AmbiguousAccount
@@ -30,6 +31,14 @@ class CampaignsError(Exception):
 
 class InvalidCampaign(CampaignsError):
     """A setting of a campaign is not valid."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class InvalidBudget(CampaignsError):
+    """A budget of an organization is not valid."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")

@@ -5,15 +5,15 @@ from uuid import UUID
 
 import typer
 
+from outdial.campaigns.budgets import BudgetSettings, set_budgets
+from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_organization
-from outdial.cli.output import AsJson, console, print_json
+from outdial.cli.output import AsJson, cell, console, print_json
 from outdial.clock import SystemClock
-from outdial.db.queries import audit
 from outdial.db.queries.dialing import budgets
-from outdial.db.session import Connection, Database, encode_json
+from outdial.db.session import Connection, Database
 from outdial.dialer.budgets.limits import organization_uses
-from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.limits import BUDGET_CENTS
 from outdial.domain.policies.budget import amount, budget_day
 from outdial.stack.local import as_service
@@ -38,8 +38,6 @@ def budget(
 
     Without options it changes nothing. Options that are left out keep their value.
     """
-    if zone is not None and not is_zone_name(zone):
-        raise InvalidArgument(f"--zone: {zone!r} is not a time zone; use a name such as America/New_York")
     if no_budget and (day_cents is not None or month_cents is not None):
         raise InvalidArgument("--no-budget excludes --day-cents and --month-cents")
 
@@ -49,13 +47,12 @@ def budget(
             if no_budget or zone is not None or day_cents is not None or month_cents is not None:
                 stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
                 kept = None if no_budget else stored
-                await _store(
-                    connection,
-                    organization_id,
+                new = BudgetSettings(
                     time_zone=zone or (stored.time_zone if stored else "UTC"),
                     day_cents=day_cents if day_cents is not None else (kept.day_cents if kept else None),
                     month_cents=month_cents if month_cents is not None else (kept.month_cents if kept else None),
                 )
+                await set_budgets(connection, organization_id, new, actor=Actor(), now=clock.now())
             return await _read(connection, organization_id)
 
     found = as_service(work)
@@ -65,39 +62,22 @@ def budget(
         return
     assert isinstance(lines, list)
     for line in lines or ["No budgets."]:
-        console.print(line)
-
-
-async def _store(
-    connection: Connection, organization_id: UUID, *, time_zone: str, day_cents: int | None, month_cents: int | None
-) -> None:
-    await budgets.set_organization_budget(
-        connection,
-        organization_id=organization_id,
-        time_zone=time_zone,
-        day_cents=day_cents,
-        month_cents=month_cents,
-        now=clock.now(),
-    )
-    await audit.record_audit(
-        connection,
-        organization_id=organization_id,
-        actor="service",
-        action="change_budget",
-        subject_type="organization",
-        subject_id=str(organization_id),
-        details=encode_json({"time_zone": time_zone, "day_cents": day_cents, "month_cents": month_cents}),
-    )
+        console.print(line, markup=False, soft_wrap=True)
 
 
 async def _read(connection: Connection, organization_id: UUID) -> dict[str, object]:
     stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
     unknown = await budgets.unknown_costs(
-        connection, organization_id=organization_id, campaign_id=None, limit=MOST_LISTED
+        connection,
+        organization_id=organization_id,
+        campaign_id=None,
+        before_at=None,
+        before_id=None,
+        limit=MOST_LISTED,
     )
-    uses = []
+    uses, now = [], clock.now()
     if stored is not None:
-        uses = await organization_uses(connection, organization_id, stored, budget_day(stored.time_zone, clock.now()))
+        uses = await organization_uses(connection, organization_id, stored, budget_day(stored.time_zone, now))
     lines = [
         f"{use.scope}: {amount(use.limit_cents)}, {amount(use.spent_cents)} spent,"
         f" {amount(use.reserved_cents)} reserved"
@@ -105,18 +85,20 @@ async def _read(connection: Connection, organization_id: UUID) -> dict[str, obje
     ]
     return {
         "time_zone": stored.time_zone if stored else "UTC",
-        "budgets": [
-            {
-                "budget": use.scope,
-                "limit_cents": use.limit_cents,
-                "spent_cents": float(use.spent_cents),
-                "reserved_cents": float(use.reserved_cents),
-            }
-            for use in uses
-        ],
+        "budgets": [use.amounts() for use in uses],
         "unknown_costs": [
-            {"call": call.id, "campaign": call.campaign_name, "reserved_cents": call.reserved_cents} for call in unknown
+            {
+                "call": call.id,
+                "campaign": call.campaign_name,
+                "reserved_cents": call.reserved_cents,
+                "age_s": round((now - (call.ended_at or call.created_at)).total_seconds()),
+            }
+            for call in unknown
         ],
         "lines": lines
-        + [f"cost not known: call {call.id}, {amount(call.reserved_cents or 0)} reserved" for call in unknown],
+        + [
+            f"cost not known since {cell(call.ended_at or call.created_at)}: call {call.id} of {call.campaign_name},"
+            f" {amount(call.reserved_cents)} reserved"
+            for call in unknown
+        ],
     }

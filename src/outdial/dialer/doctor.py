@@ -39,7 +39,7 @@ from outdial.domain.explaining.rule_sentences import forbidden_sentence, name_ju
 from outdial.domain.pacing import Pace
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
-from outdial.domain.policies.budget import budget_sentence
+from outdial.domain.policies.budget import ClaimBudget, budget_sentence
 from outdial.domain.purpose import ListKind, Purpose
 from outdial.domain.rules import CallingRule, EffectiveWindow, NoRules, RuleBook
 
@@ -153,18 +153,24 @@ class Diagnosis:
 
 
 async def examine(
-    connection: Connection, campaign_ids: Sequence[UUID], now: datetime, shipped: RuleBook
+    connection: Connection,
+    campaign_ids: Sequence[UUID],
+    now: datetime,
+    shipped: RuleBook,
+    budgets: Mapping[UUID, ClaimBudget] | None = None,
 ) -> dict[UUID, Diagnosis | None]:
     """Return why each campaign is not dialing, None for those that are; leaves out those the caller may not see.
 
-    `shipped` are the rules without the changes of the organizations.
+    `shipped` are the rules without the changes of the organizations. `budgets` come from `read_budgets`, and are read
+    here without it.
     """
     diagnoses = dict[UUID, Diagnosis | None]()
     rows = await batches.admission_facts(connection, campaign_ids=list(campaign_ids))
     screened = {row.organization_id for row in rows if row.lists_required}
     lists_of = {each: list((await screening_lists(connection, each)).values()) for each in screened}
     books = {each: await read_rules(connection, each, shipped) for each in {row.organization_id for row in rows}}
-    spending = await read_budgets(connection, [row.campaign_id for row in rows], now)
+    if budgets is None:
+        budgets = await read_budgets(connection, [row.campaign_id for row in rows], now)
     for row in rows:
         required, lists = [ListKind(kind) for kind in row.lists_required], lists_of.get(row.organization_id, [])
         places = [
@@ -185,7 +191,7 @@ async def examine(
             purpose=Purpose(row.purpose),
             rules=books[row.organization_id],
             places=places,
-            limits=replace(await _limits_of(connection, row, now), budget=spending.get(row.campaign_id)),
+            limits=replace(await _limits_of(connection, row, now), budget=budgets.get(row.campaign_id)),
             keep_open=row.keep_open,
             missing_lists=missing_lists(
                 required, lists, {name for each in places for name in each.place.jurisdictions}, now.date()

@@ -122,10 +122,8 @@ def create(
             return await create_campaign(connection, new, clock.now())
 
     campaign_id = as_service(work)
-    if as_json:
-        print_json({"id": campaign_id, "name": name, "status": CampaignStatus.DRAFT})
-    else:
-        console.print(f"Created campaign {campaign_id} as a draft.")
+    created = {"id": campaign_id, "name": name, "status": CampaignStatus.DRAFT}
+    _report(f"Created campaign {campaign_id} as a draft.", created, as_json)
 
 
 def edit(
@@ -149,6 +147,7 @@ def edit(
     priority: Annotated[int | None, typer.Option(help="From 1 to 9; the highest goes first.")] = None,
     share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
     budget_cents: _Budget = None,
+    no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove the budget of the campaign.")] = False,
     keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for contacts.")] = None,
     reentry_after: _Reentry = None,
     schedule: _Schedule = None,
@@ -161,8 +160,8 @@ def edit(
     replaces all variables, --require-list all lists, --more-number all further caller numbers, and --day-part
     all parts of the day.
     """
-    if no_lists and require_list:
-        raise InvalidArgument("--no-lists and --require-list exclude each other")
+    _exclude("--no-lists", no_lists, "--require-list", require_list)
+    _exclude("--no-budget", no_budget, "--budget-cents", budget_cents)
     given: dict[str, Any] = {
         "name": name,
         "retell_agent_id": agent,
@@ -183,11 +182,21 @@ def edit(
     }
     changes = {setting: value for setting, value in given.items() if value is not None}
     changes |= _read_settings(hours, retry, callbacks, voicemail, schedule, reentry_after)
+    changes |= {"budget_cents": None} if no_budget else {}
     campaign_id = _save(campaign, changes)
+    _report(f"Saved campaign {campaign_id}.", {"id": campaign_id, "changed": sorted(changes)}, as_json)
+
+
+def _report(sentence: str, done: Mapping[str, object], as_json: bool) -> None:
     if as_json:
-        print_json({"id": campaign_id, "changed": sorted(changes)})
+        print_json(done)
     else:
-        console.print(f"Saved campaign {campaign_id}.")
+        console.print(sentence)
+
+
+def _exclude(removal: str, removes: bool, option: str, value: object) -> None:
+    if removes and value is not None:
+        raise InvalidArgument(f"{removal} and {option} exclude each other")
 
 
 def _save(campaign: str, changes: Mapping[str, Any]) -> UUID:

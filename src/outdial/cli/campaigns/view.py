@@ -19,8 +19,10 @@ from outdial.db.queries import campaigns
 from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.dialer.admission import WaitReason
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.dialer.doctor import examine
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.policies.budget import ClaimBudget, amount
 from outdial.domain.policies.durations import duration_text
 from outdial.domain.rules import RuleBook
 
@@ -35,6 +37,7 @@ class CampaignView:
     progress: Progress
     waiting: str | None
     reason: str | None = None
+    budget: ClaimBudget | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the columns of the campaign, with JSON columns decoded."""
@@ -45,7 +48,12 @@ class CampaignView:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serializable values."""
-        return {**self.settings(), "waiting": self.waiting, "progress": self.progress.as_dict()}
+        return {
+            **self.settings(),
+            "waiting": self.waiting,
+            "progress": self.progress.as_dict(),
+            "budgets": [] if self.budget is None else _budgets(self.budget),
+        }
 
     def line(self) -> str:
         """Return the progress in one line."""
@@ -56,9 +64,20 @@ class CampaignView:
         )
 
     def line_with_reason(self) -> str:
-        """Return the progress in one line and, for a campaign that is not at its end, why it is not dialing."""
+        """Return the progress and the budgets in one line and, before a campaign's end, why it is not dialing."""
         ended = self.campaign.status in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
-        return self.line() if ended or self.waiting is None else f"{self.line()}; not dialing: {self.waiting}"
+        line = "; ".join([self.line(), *self.budget_texts()])
+        return line if ended or self.waiting is None else f"{line}; not dialing: {self.waiting}"
+
+    def budget_texts(self) -> list[str]:
+        """Return each budget with what of it is spent, reserved and left."""
+        if self.budget is None:
+            return []
+        return [
+            f"{use.scope} budget {amount(use.limit_cents)}: {amount(use.spent_cents)} spent,"
+            f" {amount(use.reserved_cents)} reserved, {amount(use.left_cents)} left"
+            for use in self.budget.uses
+        ]
 
     def panel(self) -> RenderableType:
         """Return the progress as a terminal panel."""
@@ -72,7 +91,8 @@ class CampaignView:
             Text(f"{counts.live} live", style="magenta"),
         )
         state = Text(f"not dialing: {self.waiting}" if self.waiting else "dialing", style="dim")
-        return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), state)
+        budgets = [Text(text) for text in self.budget_texts()]
+        return Group(head, _counts("contacts", counts.contacts), _counts("outcomes", counts.outcomes), *budgets, state)
 
 
 async def read_campaign(database: Database, campaign_id: UUID, now: datetime, rules: RuleBook) -> CampaignView:
@@ -80,12 +100,21 @@ async def read_campaign(database: Database, campaign_id: UUID, now: datetime, ru
     async with database.as_service() as connection:
         campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         counts = await progress(connection, campaign_id)
-        diagnosis = (await examine(connection, [campaign_id], now, rules)).get(campaign_id)
+        budgets = await read_budgets(connection, [campaign_id], now)
+        diagnosis = (await examine(connection, [campaign_id], now, rules, budgets)).get(campaign_id)
+    budget = budgets.get(campaign_id)
     if diagnosis is None:
-        return CampaignView(campaign, counts, None)
+        return CampaignView(campaign, counts, None, budget=budget)
     text = diagnosis.sentence(lambda moment: str(cell(moment)))
     hint = f": outdial campaign start {campaign_id}" if diagnosis.reason is WaitReason.DRAFT else ""
-    return CampaignView(campaign, counts, f"{text[:1].lower()}{text[1:]}{hint}", diagnosis.reason)
+    waiting = f"{text[:1].lower()}{text[1:]}{hint}"
+    return CampaignView(campaign, counts, waiting, diagnosis.reason, budget)
+
+
+def _budgets(budget: ClaimBudget) -> list[dict[str, object]]:
+    return [
+        use.amounts() | {"level": use.level(budget.estimate_cents), "resets_at": use.resets_at} for use in budget.uses
+    ]
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Text:

@@ -1,7 +1,8 @@
 """Reads the budgets that limit a campaign: locked for a claim, and without locks for pages and commands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final, TypedDict
 from uuid import UUID
 
@@ -64,10 +65,9 @@ async def lock_budget(connection: Connection, campaign: LockedCampaign, now: dat
         of_organization = await organization_uses(connection, campaign.organization_id, organization, today)
         await _alert_organization(connection, campaign, organization, of_organization, today)
         uses += of_organization
-    costs = await budgets.recent_costs(
-        connection, organization_id=campaign.organization_id, retell_agent_id=campaign.retell_agent_id
-    )
-    return ClaimBudget(uses=uses, estimate_cents=estimate_cents(costs), day=today.day)
+    agent = campaign.retell_agent_id
+    costs = await _recent_costs(connection, campaign.organization_id, [agent])
+    return ClaimBudget(uses=uses, estimate_cents=estimate_cents(costs[agent]), day=today.day)
 
 
 async def organization_uses(
@@ -107,6 +107,7 @@ async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now
     # Campaigns share organizations and agents: a list of campaigns reads each of them once.
     days: dict[UUID, BudgetDay] = {}
     of_organization: dict[UUID, list[BudgetUse]] = {}
+    estimates: dict[tuple[UUID, str], int] = {}
     for organization_id in {row.organization_id for row in rows}:
         organization = await budgets.read_organization_budget(connection, organization_id=organization_id)
         today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
@@ -114,12 +115,9 @@ async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now
         of_organization[organization_id] = (
             [] if organization is None else await organization_uses(connection, organization_id, organization, today)
         )
-    estimates = {
-        (organization_id, agent): estimate_cents(
-            await budgets.recent_costs(connection, organization_id=organization_id, retell_agent_id=agent)
-        )
-        for organization_id, agent in {(row.organization_id, row.retell_agent_id) for row in rows}
-    }
+        agents = {row.retell_agent_id for row in rows if row.organization_id == organization_id}
+        for agent, costs in (await _recent_costs(connection, organization_id, agents)).items():
+            estimates[organization_id, agent] = estimate_cents(costs)
     return {
         row.id: ClaimBudget(
             uses=[*_campaign_uses(row), *of_organization[row.organization_id]],
@@ -128,6 +126,16 @@ async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now
         )
         for row in rows
     }
+
+
+async def _recent_costs(
+    connection: Connection, organization_id: UUID, agents: Collection[str]
+) -> dict[str, list[Decimal]]:
+    """Return what the last calls of these agents cost, by agent."""
+    costs: dict[str, list[Decimal]] = {agent: [] for agent in agents}
+    for row in await budgets.recent_costs(connection, organization_id=organization_id, agents=list(agents)):
+        costs[row.retell_agent_id].append(row.cost_cents)
+    return costs
 
 
 def _campaign_uses(row: budgets.BudgetedCampaign) -> list[BudgetUse]:

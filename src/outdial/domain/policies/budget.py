@@ -3,12 +3,14 @@
 Every amount is in cents. A budget counts known costs, and the reservations of calls whose cost is not known yet.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from math import ceil
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,12 +24,32 @@ NEARLY_USED: Final = Decimal("0.8")
 """The part of a budget whose use is reported."""
 
 
+_AMOUNT: Final = re.compile(r"\$?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.([0-9]{1,2}))?", re.ASCII)
+
+
 class BudgetScope(StrEnum):
     """What a budget limits: a whole campaign, or an organization on a day or in a month."""
 
     CAMPAIGN = "campaign"
     DAY = "day"
     MONTH = "month"
+
+
+SCOPE_NAMES: Final[Mapping[BudgetScope, str]] = MappingProxyType(
+    {
+        BudgetScope.CAMPAIGN: "campaign's budget",
+        BudgetScope.DAY: "organization's budget for the day",
+        BudgetScope.MONTH: "organization's budget for the month",
+    }
+)
+
+
+class BudgetLevel(StrEnum):
+    """How much of a budget is used: less than NEARLY_USED, more, or so much that another call has no room."""
+
+    OPEN = "open"
+    NEARLY_USED = "nearly_used"
+    USED_UP = "used_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +76,21 @@ class BudgetUse:
     def is_nearly_used(self) -> bool:
         """Whether at least NEARLY_USED of the budget is used."""
         return self.used_cents >= NEARLY_USED * self.limit_cents
+
+    def level(self, estimate_cents: int) -> BudgetLevel:
+        """Return how much is used, where a claim reserves `estimate_cents` for a call."""
+        if self.left_cents < estimate_cents:
+            return BudgetLevel.USED_UP
+        return BudgetLevel.NEARLY_USED if self.is_nearly_used else BudgetLevel.OPEN
+
+    def amounts(self) -> dict[str, object]:
+        """Return the budget and its use as JSON-serializable values."""
+        return {
+            "budget": self.scope,
+            "limit_cents": self.limit_cents,
+            "spent_cents": float(self.spent_cents),
+            "reserved_cents": float(self.reserved_cents),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,19 +158,28 @@ def amount(cents: Decimal | int) -> str:
     return f"{cents / Decimal(100):,.2f}"
 
 
+def read_amount(text: str) -> int | None:
+    """Return an amount as people write it, such as 1,250 or 99.50, in cents; None if it is not one."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        return None
+    whole, part = found.groups()
+    return int(whole.replace(",", "")) * 100 + int((part or "0").ljust(2, "0"))
+
+
+def amount_text(cents: int | None) -> str:
+    """Return an amount as `read_amount` reads it; empty for None."""
+    return "" if cents is None else f"{cents // 100}.{cents % 100:02}"
+
+
 def budget_sentence(budget: ClaimBudget | None, at: str) -> str:
     """Return why calls wait for a budget, as a sentence without a period; `at` is when the budget starts again."""
     use = None if budget is None else budget.used_up
     if budget is None or use is None:
         return "The budget is used up"
-    name = {
-        BudgetScope.CAMPAIGN: "The campaign's budget",
-        BudgetScope.DAY: "The organization's budget for the day",
-        BudgetScope.MONTH: "The organization's budget for the month",
-    }[use.scope]
     reserved = f", {amount(use.reserved_cents)} reserved" if use.reserved_cents else ""
     then = f"; it starts again {at}" if at else "; raise it to go on calling"
     return (
-        f"{name} of {amount(use.limit_cents)} has no room for another call of about {amount(budget.estimate_cents)}"
-        f" ({amount(use.spent_cents)} spent{reserved}){then}"
+        f"The {SCOPE_NAMES[use.scope]} of {amount(use.limit_cents)} has no room for another call of about"
+        f" {amount(budget.estimate_cents)} ({amount(use.spent_cents)} spent{reserved}){then}"
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns import actions
 from outdial.studio.campaigns import effective_hours as hours
@@ -65,8 +66,10 @@ async def list_campaigns(
         rows, following = await campaigns.list_campaigns(
             connection, context.organization_id, page, status=status, name=name
         )
+        now = context.studio.clock.now()
+        budgets = await read_budgets(connection, [row.id for row in rows], now)
         progress = await campaigns.progress_of(
-            connection, counter, rows, rules=context.studio.rules, now=context.studio.clock.now()
+            connection, counter, rows, budgets=budgets, rules=context.studio.rules, now=now
         )
     items = [CampaignSummary(**asdict(row), progress=progress[row.id]) for row in rows]
     return Page[CampaignSummary](items=items, next=following)

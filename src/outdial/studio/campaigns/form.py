@@ -3,11 +3,11 @@
 Form values stay text, so that an invalid form is shown again exactly as it was sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy, InvalidVoicemailPolicy
 from outdial.domain.limits import CAMPAIGN_LIMITS
+from outdial.domain.policies.budget import amount_text, read_amount
 from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
@@ -36,8 +37,11 @@ _AS_TYPED: Final = (
     "lists_required",
     "day_parts",
 )
+_LONGEST_VALUE: Final = 20
+_OPTIONAL: Final = {"reentry_after": "a time such as 12h or 30d", "budget": "an amount such as 250 or 99.50"}
 _DAYS: Final = {day: day.capitalize() for day in WEEKDAYS}
 _UTC: Final = ZoneInfo("UTC")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class CampaignForm:
     voicemail: VoicemailForm = field(default_factory=VoicemailForm)
     keep_open: bool = False
     reentry_after: str = ""
+    budget: str = ""
     unreadable: str = ""
     """Why stored settings cannot be read; the form shows the defaults instead."""
 
@@ -148,6 +153,7 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         voicemail=voicemail,
         keep_open=campaign.keep_open,
         reentry_after="" if campaign.reentry_after is None else duration_text(campaign.reentry_after),
+        budget=amount_text(campaign.budget_cents),
     )
 
 
@@ -174,6 +180,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         voicemail=voicemail_from_request(form),
         keep_open=text(form, "keep_open") == "yes",
         reentry_after=text(form, "reentry_after"),
+        budget=text(form, "budget"),
     )
 
 
@@ -201,9 +208,8 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         else:
             settings[limit.name] = None
     settings["keep_open"] = form.keep_open
-    settings["reentry_after"] = read_duration(form.reentry_after) if form.reentry_after else None
-    if form.reentry_after and settings["reentry_after"] is None:
-        fields["reentry_after"] = "Enter a time such as 12h or 30d, or leave it empty"
+    settings["reentry_after"] = _parse_optional(fields, "reentry_after", form.reentry_after, read_duration)
+    settings["budget_cents"] = _parse_optional(fields, "budget", form.budget, read_amount)
     settings["scheduled_at"] = _parse_schedule(fields, form)
     settings["calling_hours"] = parse_hours(fields, form)
     try:
@@ -259,6 +265,14 @@ def _parse_schedule(fields: dict[str, str], form: CampaignForm) -> datetime | No
     elif form.is_scheduled and form.scheduled_at is None:
         fields["scheduled_local"] = "Enter a date and time that exists in this time zone"
     return form.scheduled_at
+
+
+def _parse_optional(fields: dict[str, str], name: str, typed: str, read: Callable[[str], Value | None]) -> Value | None:
+    """Return a field that may be empty; `read` returns None for what is not a value."""
+    value = read(typed) if typed and len(typed) <= _LONGEST_VALUE else None
+    if typed and value is None:
+        fields[name] = f"Enter {_OPTIONAL[name]}, or leave it empty"
+    return value
 
 
 def _parse_variables(fields: dict[str, str], typed: str) -> dict[str, str]:

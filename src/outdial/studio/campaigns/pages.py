@@ -12,12 +12,14 @@ from outdial.campaigns.edit import RESTING, RUNNING
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.db.session import Connection
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
 from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.policies.voicemail import LONGEST_MESSAGE
 from outdial.domain.purpose import Purpose
+from outdial.studio.budgets.service import shared_budgets
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import (
@@ -93,16 +95,19 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
     chosen = CampaignStatus(status) if status in set(CampaignStatus) else None
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     changed = changed_rows(request)
+    now = context.studio.clock.now()
     async with context.transaction() as connection:
         found, following = await campaigns.list_campaigns(
             connection, context.organization_id, page_request, status=chosen, name=name
         )
+        budgets = await read_budgets(connection, [row.id for row in found], now)
         progress_of = await campaigns.progress_of(
             connection,
             counter,
             [row for row in found if changed is None or row.id in changed],
+            budgets=budgets,
             rules=context.studio.rules,
-            now=context.studio.clock.now(),
+            now=now,
         )
     form = {"name": name, "status": chosen or ""}
     return page(
@@ -111,6 +116,7 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
         context,
         campaigns=found,
         progress_of=progress_of,
+        budgets=shared_budgets(budgets.values()),
         name=name,
         chosen=chosen,
         statuses=_STATUSES,

@@ -14,13 +14,16 @@ from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
 from outdial.db.queries import batches, campaigns, reports
 from outdial.db.session import Connection
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.dialer.doctor import examine
 from outdial.domain import limits
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError, InvalidCallbackPolicy, InvalidCallingHours, InvalidVoicemailPolicy
+from outdial.domain.policies.budget import ClaimBudget
 from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.rules import RuleBook
+from outdial.studio.budgets.service import BudgetState, budget_states
 from outdial.studio.campaigns.counts import CampaignCounter
 from outdial.studio.campaigns.shapes import CallbackField, HoursField, PolicyField, ReentryField, VoicemailField
 from outdial.studio.view.format import iso, sentence_case
@@ -194,6 +197,7 @@ class CampaignProgress(BaseModel):
     talk_ms: int
     calls_per_minute: float | None
     waiting: WaitingReason | None
+    budgets: Annotated[list[BudgetState], Field(description="The budgets that limit its calls")]
 
 
 class CampaignSummary(BaseModel):
@@ -306,7 +310,8 @@ async def campaign_progress(
     connection: Connection, counter: CampaignCounter, campaign: Campaign, *, rules: RuleBook, now: datetime
 ) -> CampaignProgress:
     """Return the progress of a campaign, and why it is not dialing. `rules` are the shipped ones."""
-    return (await progress_of(connection, counter, [campaign], rules=rules, now=now))[campaign.id]
+    budgets = await read_budgets(connection, [campaign.id], now)
+    return (await progress_of(connection, counter, [campaign], budgets=budgets, rules=rules, now=now))[campaign.id]
 
 
 def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
@@ -334,17 +339,21 @@ async def progress_of(
     counter: CampaignCounter,
     rows: Sequence[campaigns.CampaignRow | Campaign],
     *,
+    budgets: Mapping[UUID, ClaimBudget],
     rules: RuleBook,
     now: datetime,
 ) -> dict[UUID, CampaignProgress]:
-    """Return the progress of campaigns by id, in a fixed number of statements. `rules` are the shipped ones."""
+    """Return the progress of campaigns by id, in a fixed number of statements.
+
+    `budgets` come from `read_budgets`; `rules` are the shipped ones.
+    """
     ids = [row.id for row in rows]
     if not ids:
         return {}
     counts = await counter.count(connection, {row.id: row.status for row in rows})
     live = await reports.count_live_calls(connection, campaign_ids=ids)
     recent = await reports.count_recent_calls(connection, campaign_ids=ids, since=now - RATE_WINDOW)
-    diagnoses = await examine(connection, ids, now, rules)
+    diagnoses = await examine(connection, ids, now, rules, budgets)
     live_of = {row.campaign_id: row.calls for row in live}
     recent_of = {row.campaign_id: row.calls for row in recent}
     progress = {}
@@ -368,5 +377,6 @@ async def progress_of(
             else WaitingReason(
                 code=diagnosis.reason, sentence=diagnosis.sentence(iso), at=diagnosis.at, zone=diagnosis.zone
             ),
+            budgets=budget_states(budgets.get(row.id)),
         )
     return progress

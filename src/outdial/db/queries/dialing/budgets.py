@@ -54,6 +54,17 @@ _organization_spending = row_builder(OrganizationSpending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCost:
+    """What one of an agent's last calls cost."""
+
+    retell_agent_id: str
+    cost_cents: Decimal
+
+
+_agent_cost = row_builder(AgentCost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetedCampaign:
     """A campaign whose calls a budget limits: its own, or one of its organization."""
 
@@ -82,7 +93,7 @@ class UnknownCost:
     outcome: str | None
     ended_at: datetime | None
     created_at: datetime
-    reserved_cents: int | None
+    reserved_cents: int
 
 
 _unknown_cost = row_builder(UnknownCost)
@@ -172,26 +183,30 @@ async def organization_spending(
 
 
 _RECENT_COSTS = """\
-select c.cost_cents as cost_cents
-from (
-  select id from campaigns
-  where organization_id = $1 and retell_agent_id = $2 and status <> 'draft'
-  order by created_at desc, id desc limit 5
-) m
+select a.retell_agent_id, k.cost_cents
+from unnest($1::text[]) as a (retell_agent_id)
 cross join lateral (
-  select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
-) c
-where c.cost_cents > 0
-order by c.created_at desc
-limit 200;
+  select c.cost_cents
+  from (
+    select id from campaigns
+    where organization_id = $2 and retell_agent_id = a.retell_agent_id and status <> 'draft'
+    order by created_at desc, id desc limit 5
+  ) m
+  cross join lateral (
+    select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
+  ) c
+  where c.cost_cents > 0
+  order by c.created_at desc
+  limit 200
+) k;
 """
 
 
-async def recent_costs(connection: Connection, *, organization_id: UUID, retell_agent_id: str) -> list[Decimal]:
-    """Read the costs of the agent's last 200 calls that cost something: of its 5 newest campaigns, among the last
-    400 calls of each.
+async def recent_costs(connection: Connection, *, agents: Sequence[str], organization_id: UUID) -> list[AgentCost]:
+    """Read the costs of the last 200 calls of each of these agents that cost something: of its 5 newest campaigns,
+    among the last 400 calls of each.
     """
-    return [record[0] for record in await connection.fetch(_RECENT_COSTS, organization_id, retell_agent_id)]
+    return [_agent_cost(record) for record in await connection.fetch(_RECENT_COSTS, agents, organization_id)]
 
 
 _NOTE_CAMPAIGN_ALERT = """\
@@ -239,21 +254,29 @@ async def budgeted_campaigns(connection: Connection, *, campaign_ids: Sequence[U
 
 _UNKNOWN_COSTS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.phone, c.outcome, c.ended_at, c.created_at,
-  c.reserved_cents
+  coalesce(c.reserved_cents, 0) as reserved_cents
 from calls c join campaigns m on m.id = c.campaign_id
 where c.organization_id = $1 and c.reserved_cents is not null and c.cost_cents is null
   and c.status in ('ended', 'review') and (c.started_at is not null or c.disconnection_reason is null)
   and ($2::uuid is null or c.campaign_id = $2)
+  and ($3::timestamptz is null or (c.created_at, c.id) < ($3, $4::uuid))
 order by c.created_at desc, c.id desc
-limit $3;
+limit $5;
 """
 
 
 async def unknown_costs(
-    connection: Connection, *, organization_id: UUID, campaign_id: UUID | None, limit: int
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID | None,
+    before_at: datetime | None,
+    before_id: UUID | None,
+    limit: int,
 ) -> list[UnknownCost]:
     """List the calls of an organization, or of a campaign, that ended without a known cost, newest first."""
     await connection.execute(CUSTOM_PLAN)
     return [
-        _unknown_cost(record) for record in await connection.fetch(_UNKNOWN_COSTS, organization_id, campaign_id, limit)
+        _unknown_cost(record)
+        for record in await connection.fetch(_UNKNOWN_COSTS, organization_id, campaign_id, before_at, before_id, limit)
     ]

@@ -48,21 +48,26 @@ from spending
 where organization_id = :organization_id and day between :month and :today;
 
 -- name: recent_costs
--- returns: list[Decimal]
--- Read the costs of the agent's last 200 calls that cost something: of its 5 newest campaigns, among the last 400 calls
--- of each.
-select c.cost_cents as cost_cents
-from (
-  select id from campaigns
-  where organization_id = :organization_id and retell_agent_id = :retell_agent_id and status <> 'draft'
-  order by created_at desc, id desc limit 5
-) m
+-- returns: list[AgentCost]
+-- row: What one of an agent's last calls cost.
+-- Read the costs of the last 200 calls of each of these agents that cost something: of its 5 newest campaigns, among the
+-- last 400 calls of each.
+select a.retell_agent_id, k.cost_cents
+from unnest(:agents::text[]) as a (retell_agent_id)
 cross join lateral (
-  select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
-) c
-where c.cost_cents > 0
-order by c.created_at desc
-limit 200;
+  select c.cost_cents
+  from (
+    select id from campaigns
+    where organization_id = :organization_id and retell_agent_id = a.retell_agent_id and status <> 'draft'
+    order by created_at desc, id desc limit 5
+  ) m
+  cross join lateral (
+    select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
+  ) c
+  where c.cost_cents > 0
+  order by c.created_at desc
+  limit 200
+) k;
 
 -- name: note_campaign_alert!
 -- Note that the budget of a campaign is nearly used up. Needs lock_campaign.
@@ -92,14 +97,15 @@ where m.id = any (:campaign_ids::uuid[]) and coalesce(m.budget_cents, b.day_cent
 -- name: unknown_costs
 -- returns: list[UnknownCost]
 -- row: A call that ended and whose cost is not known.
--- null: outcome, ended_at, reserved_cents, :campaign_id
+-- null: outcome, ended_at, :campaign_id, :before_at, :before_id
 -- plan: custom
 -- List the calls of an organization, or of a campaign, that ended without a known cost, newest first.
 select c.id, c.campaign_id, m.name as campaign_name, c.phone, c.outcome, c.ended_at, c.created_at,
-  c.reserved_cents
+  coalesce(c.reserved_cents, 0) as reserved_cents
 from calls c join campaigns m on m.id = c.campaign_id
 where c.organization_id = :organization_id and c.reserved_cents is not null and c.cost_cents is null
   and c.status in ('ended', 'review') and (c.started_at is not null or c.disconnection_reason is null)
   and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
+  and (:before_at::timestamptz is null or (c.created_at, c.id) < (:before_at, :before_id::uuid))
 order by c.created_at desc, c.id desc
 limit :limit;
