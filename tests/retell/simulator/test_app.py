@@ -207,6 +207,34 @@ async def test_the_controls_show_and_set() -> None:
             assert response.status == 400
 
 
+async def test_calls_from_a_number_marked_as_spam_end_with_that_reason_until_the_mark_is_removed() -> None:
+    """The caller number of each request is that of `body_for`."""
+    key = {"Authorization": "Bearer key_simulator"}
+    async with running(FAST) as (base_url, simulator), aiohttp.ClientSession(base_url, headers=key) as session:
+
+        async def mark(numbers: list[Any]) -> tuple[int, Any]:
+            async with session.post("/_sim/spam", json={"numbers": numbers}) as response:
+                return response.status, await response.json()
+
+        async def reason_of_a_call() -> str:
+            async with session.post("/v2/create-phone-call", data=body_for("+14155559901")) as response:
+                call_id = (await response.json())["call_id"]
+            await until(lambda: simulator.workspace.calls[call_id].end_ms is not None)
+            async with session.get(f"/v2/get-call/{call_id}") as response:
+                return str((await response.json())["disconnection_reason"])
+
+        assert await reason_of_a_call() == "user_hangup"
+        spam = ["+12125550100", "+14155550100"]
+        assert await mark(spam) == (200, {"numbers": spam})
+        assert await reason_of_a_call() == "marked_as_spam"
+        for bad in (["12"], [4155550100], ["+14155550100", ""]):
+            assert (await mark(bad))[0] == 400
+        async with session.get("/_sim/spam") as response:
+            assert (await response.json())["numbers"] == spam
+        assert await mark([]) == (200, {"numbers": []})
+        assert await reason_of_a_call() == "user_hangup"
+
+
 async def test_a_chunked_request_is_read_and_an_endless_one_is_rejected() -> None:
     async def parts(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
