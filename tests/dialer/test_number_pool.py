@@ -204,6 +204,29 @@ async def test_a_blocked_call_goes_to_review_when_no_other_number_of_the_campaig
     assert (row["status"], row["attempts"]) == ("review", 0)
 
 
+async def test_lost_requests_are_repeated_only_while_their_number_may_still_be_blocked(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT)
+    await past_calls(stage, campaign, BURNT, ["answered", "blocked"])
+    await fill_campaign(stage.look, campaign, 2)
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_request, times=2)])
+    stage.clock.advance(timedelta(minutes=2))
+    lost = await dial(stage)
+    assert [call["status"] for call in lost] == ["unknown", "unknown"]
+    await past_calls(stage, campaign, BURNT, ["blocked"])
+    for requests in ([1, 2], [1, 2]):
+        stage.clock.advance(timedelta(minutes=6))
+        await stage.dialer().rescuer.run_once()
+        rows = [await stage.row("calls", call["id"]) for call in lost]
+        assert sorted(row["requests"] for row in rows) == requests
+        await finish(stage, [row for row in rows if row["status"] == "placed"], {BURNT: "network_blocked"})
+    assert await stage.look.fetchval("select rest_reason from number_health") == "blocked_in_a_row"
+    # The contact of the other call is called after the rest, or from another number.
+    stage.clock.advance(stage.settings.release_after)
+    await stage.dialer().rescuer.run_once()
+    statuses = [(await stage.row("calls", call["id"]))["status"] for call in lost]
+    assert sorted(statuses) == ["ended", "released"]
+
+
 async def test_a_number_that_is_seldom_answered_rests_and_its_figures_of_a_week_are_stored(stage: Stage) -> None:
     campaign = await pool_of(stage, BURNT, GOOD)
     await past_calls(stage, campaign, BURNT, ["answered"] * 10 + ["no_answer"] * 40 + ["provider_fault"] * 5)

@@ -351,7 +351,16 @@ async def test_the_decision_names_the_consent_and_the_lists_that_were_checked(st
     assert decision["lists_lifted_by_consent"] == ["national list of US"]
 
 
-CHANGES_BEFORE_A_REPETITION = ("nothing", "revoked", "listed", "list missing", "attempts", "cap", "blocked")
+CHANGES_BEFORE_A_REPETITION = (
+    "nothing",
+    "revoked",
+    "listed",
+    "list missing",
+    "attempts",
+    "cap",
+    "blocked",
+    "number rests",
+)
 
 
 @pytest.mark.parametrize("change", CHANGES_BEFORE_A_REPETITION)
@@ -381,6 +390,16 @@ async def test_a_request_is_repeated_only_if_its_contact_could_be_claimed_now(st
             await earlier_call(stage, campaign, entry)
         case "blocked":
             await earlier_call(stage, campaign, entry, outcome="blocked")
+        case "number rests":
+            await insert(
+                stage.look,
+                "number_health",
+                organization_id=campaign.tenant.organization_id,
+                phone=call["from_number"],
+                rests_until=NOW + timedelta(hours=1),
+                rest_reason="by_member",
+                rests_since=NOW,
+            )
     stage.clock.advance(timedelta(seconds=10))
     await stage.dialer().rescuer.run_once()
 

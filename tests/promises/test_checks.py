@@ -41,6 +41,7 @@ def request(number: int, **changes: object) -> LedgerRequest:
 def provider_call(number: int, **changes: object) -> ProviderCall:
     made = ProviderCall(
         call_id=f"call_{number}",
+        from_number="+12125550199",
         to_number=f"+1212555010{number}",
         created_ms=1000 * number,
         ended_ms=1000 * number + 900,
@@ -205,4 +206,22 @@ def test_a_call_from_a_resting_number_breaks_a_promise() -> None:
     [check] = [each for each in audit(replace(good_run(), rests=[rest])) if each.promise == 14]
     assert list(check.breaches) == ["2 calls were claimed from +1212*****00 while it rested from 10 17:00"]
     [kept] = [each for each in audit(replace(good_run(), rests=[replace(rest, calls=0)])) if each.promise == 14]
-    assert (kept.holds, kept.examined) == (True, "1 rests of caller numbers")
+    assert (kept.holds, kept.examined) == (True, "1 rests of caller numbers, 0 blocked calls")
+
+
+def test_a_number_whose_calls_are_all_blocked_makes_three_in_a_day() -> None:
+    def blocked(count: int, *, hours: int = 0) -> list[ProviderCall]:
+        return [
+            provider_call(n, disconnection_reason="marked_as_spam", created_ms=(n * hours * 3600 + n) * 1000)
+            for n in range(count)
+        ]
+
+    def breaches(calls: list[ProviderCall]) -> list[str]:
+        [check] = [each for each in audit(replace(good_run(), provider_calls=calls)) if each.promise == 14]
+        return list(check.breaches)
+
+    assert breaches(blocked(3)) == []
+    assert breaches(blocked(4, hours=8)) == []
+    assert breaches([*blocked(4), provider_call(4)]) == []
+    [breach] = breaches(blocked(4))
+    assert breach == "4 calls were made from +1212*****99 in a day, and each was blocked"

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from outdial.domain.outcomes import RetryClass
+from outdial.promises.checks import DAY_MS, peak_in_window
 from outdial.promises.law import written_law
 from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import SimulatedWorkspace
@@ -112,6 +113,10 @@ class History:
             self.note(7, f"{len(limits)} requests went over a limit, first: {limits[0]}")
         if workspace.peak_live > workspace.config.concurrency_limit:
             self.note(7, f"{workspace.peak_live} calls lived at once")
+        for number in workspace.config.spam_numbers:
+            made = sorted(call.created_ms for call in workspace.calls.values() if call.request.from_number == number)
+            if peak_in_window(made, DAY_MS) > 3:
+                self.note(14, f"{len(made)} calls from {number}, of which networks block each: {made}")
         spans: dict[str, list[tuple[int, int]]] = {}
         for call in workspace.calls.values():
             spans.setdefault(call.request.to_number, []).append((call.created_ms, call.end_ms or 2**62))
@@ -151,10 +156,10 @@ select c.status as call_status, m.status as campaign_status, m.max_attempts, m.p
   array(select x.requested_at from calls x where x.organization_id = c.organization_id and x.phone = c.phone
     and x.requested_at <= $3 and x.status not in ('refused', 'released')) as called_at,
   o.daily_call_cap, c.from_number,
-  (select count(*) = 3 and bool_and(x.outcome = 'blocked' and x.updated_at <= c.created_at) from (
+  (select count(*) = 3 and bool_and(x.outcome = 'blocked' and x.updated_at <= d.decided_at) from (
     select y.outcome, y.updated_at from calls y where y.organization_id = c.organization_id
       and y.from_number = c.from_number and y.outcome is not null
-      and y.requested_at > c.created_at - interval '24 hours'
+      and y.requested_at > d.decided_at - interval '24 hours'
       and y.outcome not in ('provider_fault', 'no_capacity', 'account_fault', 'unknown', 'stopped')
     order by y.requested_at desc limit 3
   ) x) as from_burnt,
@@ -166,6 +171,9 @@ from calls c
 join campaigns m on m.id = c.campaign_id
 join campaign_contacts cc on cc.id = c.campaign_contact_id
 join organizations o on o.id = c.organization_id
+cross join lateral (select case when c.requests = 1 then c.created_at
+  -- A repeated request starts within half a minute of the decision to repeat it.
+  else greatest(c.created_at, c.requested_at - interval '30 seconds') end as decided_at) d
 where c.id = $1::text::uuid
 """
 _FALSELY_COMPLETED = """

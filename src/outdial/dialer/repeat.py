@@ -1,6 +1,7 @@
 """Decides whether a request without a response may be repeated: only if its contact could be claimed now.
 
 Up to an hour lies between the two requests. Consent may have been revoked meanwhile, a list or a rule may have come.
+Whether its caller number may still make the call is decided under the account's lock (`dialer/numbers/pool.py`).
 """
 
 from datetime import datetime

@@ -18,6 +18,7 @@ from outdial.db.queries.dialing import stops
 from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.clearance import ClearanceGate
+from outdial.dialer.numbers.pool import may_repeat
 from outdial.dialer.place import CallResponse, Placer, repeated
 from outdial.dialer.plan import HOOK_TIME, PlannedCall, pace_of
 from outdial.dialer.repeat import window_to_repeat
@@ -156,6 +157,8 @@ class Rescuer:
                 return None
             account = await accounts.lock_account(connection, provider_account_id=call.provider_account_id)
             if await stops.is_stopped(connection, organization_id=call.organization_id):
+                return None
+            if not await may_repeat(connection, call, now):
                 return None
             pace = recovered(pace_of(account), now)
             # Claims of an organization with a hook take starts that lie further ahead.

@@ -10,12 +10,15 @@ from itertools import pairwise
 
 from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence, NumberRest
 from outdial.domain.contact import OPEN, ContactStatus
-from outdial.domain.outcomes import RetryClass
+from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.phone import mask
+from outdial.domain.policies.number_pool import BLOCKED_IN_A_ROW
 from outdial.retell.dispositions import outcome_of
 
 # Two requests may reach the provider this much closer together than they were sent.
 JITTER_MS = 50
+
+DAY_MS = 24 * 60 * 60 * 1000
 
 # Retry classes that consume an attempt of the contact.
 CHARGED = frozenset({RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL})
@@ -47,6 +50,7 @@ class ProviderCall:
     """
 
     call_id: str
+    from_number: str
     to_number: str
     created_ms: int
     ended_ms: int | None
@@ -126,13 +130,10 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
         ),
         PromiseCheck(
             promise=14,
-            promised="no call from a number that rests after three blocked calls in a row",
-            examined=f"{len(evidence.rests)} rests of caller numbers",
-            breaches=[
-                f"{rest.calls} calls were claimed from {mask(rest.phone)} while it rested from {rest.since:%d %H:%M}"
-                for rest in evidence.rests
-                if rest.calls
-            ],
+            promised="no fourth blocked call in a row from one number",
+            examined=f"{len(evidence.rests)} rests of caller numbers, {sum(map(_is_blocked, evidence.provider_calls))}"
+            " blocked calls",
+            breaches=list(_from_burnt(evidence)),
         ),
     ]
 
@@ -261,6 +262,23 @@ def _over_limits(evidence: RunEvidence) -> Iterator[str]:
         peak = peak_in_window(moments, window_ms - JITTER_MS)
         if peak > per_window:
             yield f"{peak} starts were {what} within a second, {rate:g} allowed"
+
+
+def _from_burnt(evidence: RunEvidence) -> Iterator[str]:
+    for rest in evidence.rests:
+        if rest.calls:
+            yield f"{rest.calls} calls were claimed from {mask(rest.phone)} while it rested from {rest.since:%d %H:%M}"
+    by_number: dict[str, list[ProviderCall]] = defaultdict(list)
+    for call in evidence.provider_calls:
+        by_number[call.from_number].append(call)
+    for number, calls in by_number.items():
+        made = peak_in_window(sorted(call.created_ms for call in calls), DAY_MS)
+        if made > BLOCKED_IN_A_ROW and all(map(_is_blocked, calls)):
+            yield f"{made} calls were made from {mask(number)} in a day, and each was blocked"
+
+
+def _is_blocked(call: ProviderCall) -> bool:
+    return outcome_of(call.disconnection_reason) is Outcome.BLOCKED
 
 
 def _placed(evidence: RunEvidence) -> list[int]:

@@ -108,6 +108,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         provider_calls.append(
             ProviderCall(
                 call_id=call["call_id"],
+                from_number=call["from_number"],
                 to_number=call["to_number"],
                 created_ms=created[call["call_id"]],
                 ended_ms=call.get("end_timestamp"),

@@ -66,7 +66,9 @@ _call_evidence = row_builder(CallEvidence)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRest:
-    """A rest of a caller number that the dialer began, and the calls that were claimed from the number during it."""
+    """A rest of a caller number that the dialer began, and the calls that were claimed from the number, or requested
+    again, during it.
+    """
 
     phone: str
     since: datetime
@@ -171,8 +173,10 @@ async def all_calls(connection: Connection) -> list[CallEvidence]:
 _ALL_NUMBER_RESTS = """\
 select r.phone, r.since, r.until, (
     select count(*) from calls c
-    where c.organization_id = r.organization_id and c.from_number = r.phone and c.created_at > r.since
-      and c.created_at < r.until
+    cross join lateral (select case when c.requests = 1 then c.created_at
+      else greatest(c.created_at, c.requested_at - interval '30 seconds') end as decided_at) d
+    where c.organization_id = r.organization_id and c.from_number = r.phone and d.decided_at > r.since
+      and d.decided_at < r.until
   ) as calls
 from (
   select a.organization_id, a.subject_id as phone,
@@ -186,7 +190,10 @@ order by r.since, r.phone;
 
 
 async def all_number_rests(connection: Connection) -> list[NumberRest]:
-    """List every rest of a caller number with the calls that it should have prevented."""
+    """List every rest of a caller number with the calls that it should have prevented.
+
+    A repeated request starts within half a minute of the decision to repeat it.
+    """
     return [_number_rest(record) for record in await connection.fetch(_ALL_NUMBER_RESTS)]
 
 

@@ -26,12 +26,16 @@ order by c.id;
 
 -- name: all_number_rests
 -- returns: list[NumberRest]
--- row: A rest of a caller number that the dialer began, and the calls that were claimed from the number during it.
+-- row: A rest of a caller number that the dialer began, and the calls that were claimed from the number, or
+-- row: requested again, during it.
 -- List every rest of a caller number with the calls that it should have prevented.
 select r.phone, r.since, r.until, (
     select count(*) from calls c
-    where c.organization_id = r.organization_id and c.from_number = r.phone and c.created_at > r.since
-      and c.created_at < r.until
+    cross join lateral (select case when c.requests = 1 then c.created_at
+      -- A repeated request starts within half a minute of the decision to repeat it.
+      else greatest(c.created_at, c.requested_at - interval '30 seconds') end as decided_at) d
+    where c.organization_id = r.organization_id and c.from_number = r.phone and d.decided_at > r.since
+      and d.decided_at < r.until
   ) as calls
 from (
   select a.organization_id, a.subject_id as phone,

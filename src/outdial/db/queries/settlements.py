@@ -50,6 +50,7 @@ class CheckedCall:
     provider_account_id: UUID
     credential: str
     phone: str
+    from_number: str
     status: str
     retell_call_id: str | None
     checks: int
@@ -311,7 +312,7 @@ set next_check_at = $1 + case when c.status in ('placing', 'unknown')
 from campaigns m, provider_accounts a
 where c.id = $6 and c.next_check_at <= $1 and m.id = c.campaign_id and a.id = c.provider_account_id
 returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provider_account_id, a.credential, c.phone,
-  c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
+  c.from_number, c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status, c.needs_clearance, c.cleared_at;
 """

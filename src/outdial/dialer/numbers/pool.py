@@ -30,15 +30,27 @@ WAITING_FOR_NUMBERS: Final = "numbers"
 """The word in `campaigns.waiting_for`."""
 
 
-class CallerNumbers(Protocol):
-    """The caller numbers of a campaign, and whose they are."""
+class OfAccount(Protocol):
+    """A row of a provider account."""
 
     @property
     def organization_id(self) -> UUID: ...
     @property
     def provider_account_id(self) -> UUID: ...
+
+
+class CallerNumbers(OfAccount, Protocol):
+    """The caller numbers of a campaign, and whose they are."""
+
     @property
     def caller_numbers(self) -> Sequence[str]: ...
+
+
+class RepeatedCall(OfAccount, Protocol):
+    """A call whose request was lost."""
+
+    @property
+    def from_number(self) -> str: ...
 
 
 class CallingCampaign(CallerNumbers, Protocol):
@@ -55,7 +67,7 @@ async def lock_pool(connection: Connection, campaign: CallingCampaign, now: date
 
     Needs the lock of the campaign's account, so that no other claim counts the same calls.
     """
-    rows = await _read_rows(connection, campaign, now)
+    rows = await _read_rows(connection, campaign, campaign.caller_numbers, now)
     due = {
         row.phone: reason
         for row in rows
@@ -72,7 +84,28 @@ async def lock_pool(connection: Connection, campaign: CallingCampaign, now: date
 
 async def read_pool(connection: Connection, campaign: CallerNumbers, now: datetime) -> NumberPool:
     """Return the numbers of a campaign without a lock, for pages and commands."""
-    return await _pool_of(connection, campaign, await _read_rows(connection, campaign, now), frozenset(), now)
+    return await _pool_of(
+        connection, campaign, await _read_rows(connection, campaign, campaign.caller_numbers, now), frozenset(), now
+    )
+
+
+async def may_repeat(connection: Connection, call: RepeatedCall, now: datetime) -> bool:
+    """Return whether the request of a call may be repeated from its number, which may have been blocked since.
+
+    Stores a rest that the number has to begin. Needs the lock of the account. The daily cap counts the call already.
+    """
+    [row] = await _read_rows(connection, call, [call.from_number], now)
+    reason = rest_after(row.blocked)
+    if reason is not None and (row.rests_until is None or row.rests_until <= now):
+        await start_rests(connection, call.organization_id, {row.phone: reason}, now)
+        return False
+    live = await number_pool.calls_in_flight(
+        connection, provider_account_id=call.provider_account_id, phone=row.phone, now=now
+    )
+    number = PoolNumber(
+        phone=row.phone, live=live, blocked_in_a_row=blocked_at_once(row.blocked), rests_until=row.rests_until
+    )
+    return number.room(now, is_alone=True) != 0
 
 
 async def start_rests(
@@ -114,12 +147,14 @@ async def _alert(connection: Connection, campaign: CallingCampaign, busy: Number
     )
 
 
-async def _read_rows(connection: Connection, campaign: CallerNumbers, now: datetime) -> list[number_pool.PoolNumberRow]:
+async def _read_rows(
+    connection: Connection, owner: OfAccount, phones: Sequence[str], now: datetime
+) -> list[number_pool.PoolNumberRow]:
     return await number_pool.pool_numbers(
         connection,
-        organization_id=campaign.organization_id,
-        provider_account_id=campaign.provider_account_id,
-        phones=campaign.caller_numbers,
+        organization_id=owner.organization_id,
+        provider_account_id=owner.provider_account_id,
+        phones=phones,
         not_of_number=sorted(NOT_OF_NUMBER),
         day_ago=now - DAY,
         measured_from=now - FIGURES_OF,

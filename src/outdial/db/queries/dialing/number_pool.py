@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder
+from outdial.db.rows import required, row_builder
 from outdial.db.session import Connection
 
 
@@ -103,6 +103,25 @@ async def pool_numbers(
             _POOL_NUMBERS, phones, organization_id, day_ago, not_of_number, measured_from, recent, provider_account_id
         )
     ]
+
+
+_CALLS_IN_FLIGHT = """\
+select count(*) as calls from calls c
+where c.provider_account_id = $1 and c.from_number = $2
+  and (c.status in ('placing', 'placed', 'ongoing') or c.status = 'unknown' and c.request_deadline > $3);
+"""
+
+
+async def calls_in_flight(connection: Connection, *, provider_account_id: UUID, phone: str, now: datetime) -> int:
+    """Count the calls of a number that may still be blocked: those that are live, without those whose request was
+    lost.
+
+    Needs lock_account.
+    """
+    value: int = required(
+        await connection.fetchval(_CALLS_IN_FLIGHT, provider_account_id, phone, now), "calls_in_flight"
+    )
+    return value
 
 
 _CAP_FREES_AT = """\

@@ -30,6 +30,14 @@ left join (
 ) live on live.from_number = n.phone
 order by n.position;
 
+-- name: calls_in_flight
+-- returns: int
+-- Count the calls of a number that may still be blocked: those that are live, without those whose request was lost.
+-- Needs lock_account.
+select count(*) as calls from calls c
+where c.provider_account_id = :provider_account_id and c.from_number = :phone
+  and (c.status in ('placing', 'placed', 'ongoing') or c.status = 'unknown' and c.request_deadline > :now);
+
 -- name: cap_frees_at
 -- returns: datetime | None
 -- Return when the newest call starts to be older than 24 hours that keeps a number from its cap of `calls`.
