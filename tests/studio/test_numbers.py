@@ -1,8 +1,11 @@
 """Caller numbers in the API and on their page: figures, caps, rests and the request of an import."""
 
+from datetime import timedelta
+
 import asyncpg
 
 from outdial.clock import SystemClock
+from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
@@ -60,3 +63,48 @@ async def test_members_see_how_numbers_fare_and_cap_rest_and_import_them(
     assert [each["action"] for each in actions] == [
         "limit_number", "limit_number", "rest_number", "wake_number", "import_numbers",
     ]  # fmt: skip
+
+
+async def test_a_campaign_shows_the_figures_of_its_numbers_in_its_order(
+    two_organizations: TwoOrganizations, client_for: ClientFor, browser_for: BrowserFor, connection: asyncpg.Connection
+) -> None:
+    own, now = two_organizations.own, NOW
+    tenant, organization_id = own.tenant, own.tenant.organization_id
+    capped, resting = "+14155550102", "+12125550101"
+    campaign = await create_campaign(connection, tenant, from_number=capped, more_numbers=[resting])
+    await connection.execute(
+        "insert into phone_numbers (organization_id, provider_account_id, phone, daily_cap) values ($1, $2, $3, 10)",
+        organization_id,
+        tenant.provider_account_id,
+        capped,
+    )
+    await connection.execute(
+        "insert into number_health (organization_id, phone, calls, answered, voicemail, blocked, rests_until,"
+        " rest_reason, rests_since) values ($1, $2, 40, 10, 4, 1, null, null, null),"
+        " ($1, $3, 0, 0, 0, 0, $4, 'blocked_in_a_row', $5)",
+        *(organization_id, capped, resting, now + timedelta(hours=3), now),
+    )
+    for hours, status in ((30, "ended"), (20, "ended"), (0, "ongoing")):
+        entry = await create_campaign_contact(connection, campaign)
+        outcome = "answered" if status == "ended" else None
+        at = now - timedelta(hours=hours)
+        await create_call(
+            connection, entry, from_number=capped, status=status, outcome=outcome, requested_at=at, next_check_at=None
+        )
+
+    client = await client_for(own.users["viewer"])
+    path = f"/api/v1/organizations/{organization_id}/numbers/health"
+    first, second = (await client.get(path, params={"campaign_id": str(campaign.id)})).json()
+    names = ("phone", "answer_rate", "voicemail_share", "blocked_share", "cap_today", "calls_of_day", "rest_reason")
+    assert [first[name] for name in names] == [capped, 0.25, 0.1, 0.025, 10, 2, None]
+    assert [second[name] for name in names] == [resting, None, None, None, None, None, "blocked_in_a_row"]
+    assert second["rests_until"] is not None
+    of_others = await client.get(path, params={"campaign_id": str(two_organizations.other.tenant.organization_id)})
+    assert of_others.status_code == 404
+
+    browser = await browser_for(own.users["viewer"])
+    shown = (await browser.get(f"/o/{organization_id}/campaigns/{campaign.id}")).text
+    part = shown[shown.index('id="campaign-numbers"') :].partition("</section>")[0]
+    assert part.index(capped) < part.index(resting)
+    for text in ("25%", "10%", "2%", "2 of 10", "Rests until", "3 calls in a row were blocked or marked spam"):
+        assert text in part, text

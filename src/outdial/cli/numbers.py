@@ -16,7 +16,7 @@ from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
 from outdial.domain.limits import NUMBER_DAILY_CAP, WARM_UP_DAYS
-from outdial.domain.policies.number_pool import cap_of_day
+from outdial.domain.policies.number_pool import DAY, cap_of_day
 from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Caller numbers: how they fare, their daily caps, and when they rest.")
@@ -32,7 +32,9 @@ def list_numbers(organization: Organization = None, as_json: AsJson = False) -> 
     async def work(database: Database) -> list[number_queries.NumberHealthRow]:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await number_queries.number_health(connection, organization_id=organization_id)
+            return await number_queries.number_health(
+                connection, organization_id=organization_id, phones=None, day_ago=clock.now() - DAY
+            )
 
     rows, now = as_service(work), clock.now()
     if as_json:
@@ -48,6 +50,7 @@ def list_numbers(organization: Organization = None, as_json: AsJson = False) -> 
         "RESTS UNTIL": lambda row: row.rests_until if row.rests_until and row.rests_until > now else None,
         "REASON": lambda row: row.rest_reason if row.rests_until and row.rests_until > now else None,
         "CAP TODAY": cap,
+        "USED": lambda row: row.calls_of_day,
         "CALLS": lambda row: row.calls,
         "ANSWERED": lambda row: row.answered,
         "VOICEMAIL": lambda row: row.voicemail,

@@ -53,6 +53,7 @@ from outdial.studio.campaigns.retry_form import attempt_options, delay_options, 
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
 from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
+from outdial.studio.numbers.service import list_health
 from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
@@ -67,6 +68,7 @@ from outdial.studio.web.rendering import environment, page
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
 LIMIT: Final = 25
+NUMBERS_SHOWN: Final = 25
 _STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
 _DONE: Final[Mapping[CampaignAction, str]] = {
     "start": "started",
@@ -200,6 +202,7 @@ async def show_page(
         )
         places = await pending_places(connection, context, campaign_id)
         closed = await closed_contacts_of(connection, context, campaign_id=campaign_id, counts=places)
+        numbers = await list_health(connection, context, campaign.caller_numbers[:NUMBERS_SHOWN])
     return page(
         request,
         "campaigns/show.html",
@@ -214,6 +217,7 @@ async def show_page(
         may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
         contact_panel=panel,
         closed=closed,
+        numbers=numbers,
         weekdays=WEEKDAYS,
         voicemail_actions=ACTIONS,
         voicemail_then=THEN,

@@ -171,6 +171,11 @@ class Campaign(BaseModel):
     def etag(self) -> str:
         return etag_of(self.model_dump_json())
 
+    @property
+    def caller_numbers(self) -> list[str]:
+        """The numbers that the campaign calls from."""
+        return [self.from_number, *self.more_numbers]
+
 
 class WaitingReason(BaseModel):
     """Why a campaign is not dialing: a code for programs, a sentence for people, and the time in that sentence.

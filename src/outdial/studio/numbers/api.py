@@ -1,21 +1,29 @@
 """API routes for the health of caller numbers."""
 
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
+from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.numbers import service as numbers
 from outdial.studio.numbers.service import CallerNumberHealth, CallerPhone, NumberImport, NumberLimits
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/numbers", tags=["organizations"])
 
+OfCampaign = Annotated[UUID | None, Query(description="List the numbers of this campaign, in its order")]
+
 
 @router.get("/health")
-async def list_number_health(context: CurrentOrganization) -> list[CallerNumberHealth]:
+async def list_number_health(context: CurrentOrganization, campaign_id: OfCampaign = None) -> list[CallerNumberHealth]:
     """List the caller numbers with their calls of 7 days, caps and rests."""
     async with context.transaction() as connection:
-        return await numbers.list_health(connection, context)
+        pool: Sequence[str] | None = None
+        if campaign_id is not None:
+            pool = (await find_campaign(connection, context.organization_id, campaign_id)).caller_numbers
+        return await numbers.list_health(connection, context, pool)
 
 
 @router.put("/{number_id}/limits")

@@ -1,5 +1,6 @@
 """Caller numbers of an organization with their health, and what members do about it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -12,7 +13,7 @@ from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Connection
 from outdial.domain import limits
 from outdial.domain.phone import InvalidPhone, parse_phone
-from outdial.domain.policies.number_pool import REST_SENTENCES, RestReason, cap_of_day
+from outdial.domain.policies.number_pool import DAY, REST_SENTENCES, RestReason, cap_of_day
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 
@@ -22,7 +23,9 @@ _NOT_ADDED: Final = "the organization has not added this number; add it first, o
 class CallerNumberHealth(BaseModel):
     """A caller number with its calls of the last 7 days. `id` is null for one that only campaigns name.
 
-    `cap_today` is the daily cap at this point of the warm-up. `rests_until` is null unless the number rests now.
+    `cap_today` is the daily cap at this point of the warm-up, and `calls_of_day` the calls that it counts: those of 24
+    hours. Both are null without a cap. `rests_until` is null unless the number rests now. The rates are null without a
+    call in 7 days.
     """
 
     phone: str
@@ -32,6 +35,7 @@ class CallerNumberHealth(BaseModel):
     is_imported: bool
     daily_cap: int | None
     cap_today: int | None
+    calls_of_day: int | None
     warm_up_days: int
     rests_until: datetime | None
     rest_reason: RestReason | None
@@ -39,6 +43,9 @@ class CallerNumberHealth(BaseModel):
     answered: int
     voicemail: int
     blocked: int
+    answer_rate: float | None
+    voicemail_share: float | None
+    blocked_share: float | None
     measured_at: datetime | None
 
     @property
@@ -74,10 +81,16 @@ class NumberImport(BaseModel):
     error: str | None
 
 
-async def list_health(connection: Connection, context: OrganizationContext) -> list[CallerNumberHealth]:
-    """Return the caller numbers by number: those added, and those that running campaigns call from."""
+async def list_health(
+    connection: Connection, context: OrganizationContext, pool: Sequence[str] | None = None
+) -> list[CallerNumberHealth]:
+    """Return the numbers of a pool in its order, or all by number: those added, and those of running campaigns."""
     now = context.studio.clock.now()
-    rows = await number_queries.number_health(connection, organization_id=context.organization_id)
+    rows = await number_queries.number_health(
+        connection, organization_id=context.organization_id, phones=pool, day_ago=now - DAY
+    )
+    if pool is not None:
+        rows.sort(key=lambda row: pool.index(row.phone))
     return [_health(row, now) for row in rows]
 
 
@@ -140,6 +153,10 @@ async def list_imports(connection: Connection, context: OrganizationContext) -> 
 
 def _health(row: number_queries.NumberHealthRow, now: datetime) -> CallerNumberHealth:
     rests = row.rests_until is not None and row.rests_until > now
+
+    def share(calls: int) -> float | None:
+        return calls / row.calls if row.calls else None
+
     return CallerNumberHealth(
         phone=row.phone,
         id=row.id,
@@ -148,6 +165,7 @@ def _health(row: number_queries.NumberHealthRow, now: datetime) -> CallerNumberH
         is_imported=row.imported_at is not None,
         daily_cap=row.daily_cap,
         cap_today=cap_of_day(row.daily_cap, warm_up_days=row.warm_up_days, warm_up_from=row.warm_up_from, now=now),
+        calls_of_day=row.calls_of_day,
         warm_up_days=row.warm_up_days,
         rests_until=row.rests_until if rests else None,
         rest_reason=RestReason(row.rest_reason) if rests and row.rest_reason else None,
@@ -155,6 +173,9 @@ def _health(row: number_queries.NumberHealthRow, now: datetime) -> CallerNumberH
         answered=row.answered,
         voicemail=row.voicemail,
         blocked=row.blocked,
+        answer_rate=share(row.answered),
+        voicemail_share=share(row.voicemail),
+        blocked_share=share(row.blocked),
         measured_at=row.measured_at,
     )
 

@@ -16,7 +16,8 @@ from outdial.db.session import Connection
 class NumberHealthRow:
     """A caller number with its settings, its rest and its figures of 7 days.
 
-    A number that only campaigns name has no id.
+    A number that only campaigns name has no id. `calls_of_day` are those that its daily cap counts: of 24 hours, and
+    live ones.
     """
 
     id: UUID | None
@@ -37,6 +38,7 @@ class NumberHealthRow:
     voicemail: int
     blocked: int
     measured_at: datetime | None
+    calls_of_day: int | None
 
 
 _number_health_row = row_builder(NumberHealthRow)
@@ -83,26 +85,43 @@ async def end_rest(connection: Connection, *, now: datetime, organization_id: UU
 
 _NUMBER_HEALTH = """\
 with numbers as (
-  select p.phone from phone_numbers p where p.organization_id = $1
+  select unnest($1::text[]) as phone
+  union
+  select p.phone from phone_numbers p where p.organization_id = $2 and $1::text[] is null
   union
   select unnest(array_prepend(m.from_number, m.more_numbers)) from campaigns m
-  where m.organization_id = $1 and m.status in ('scheduled', 'active', 'pausing', 'paused')
+  where m.organization_id = $2 and m.status in ('scheduled', 'active', 'pausing', 'paused')
+    and $1::text[] is null
 )
 select p.id, p.provider_account_id, n.phone, p.nickname, p.retell_agent_id, p.country, p.daily_cap,
   coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, p.imported_at,
   h.rests_until, h.rest_reason, h.rests_since,
   coalesce(h.calls, 0) as calls, coalesce(h.answered, 0) as answered, coalesce(h.voicemail, 0) as voicemail,
-  coalesce(h.blocked, 0) as blocked, h.measured_at
+  coalesce(h.blocked, 0) as blocked, h.measured_at,
+  case when p.daily_cap is not null then (
+    select count(*) from calls c where c.organization_id = $2 and c.from_number = n.phone
+      and c.outcome is not null and c.requested_at > $3
+  ) + (
+    select count(*) from calls c where c.provider_account_id = p.provider_account_id and c.from_number = n.phone
+      and c.outcome is null and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  ) end as calls_of_day
 from numbers n
-left join phone_numbers p on p.organization_id = $1 and p.phone = n.phone
-left join number_health h on h.organization_id = $1 and h.phone = n.phone
+left join phone_numbers p on p.organization_id = $2 and p.phone = n.phone
+left join number_health h on h.organization_id = $2 and h.phone = n.phone
 order by n.phone;
 """
 
 
-async def number_health(connection: Connection, *, organization_id: UUID) -> list[NumberHealthRow]:
-    """List the numbers of an organization: those it has added, and those that its running campaigns call from."""
-    return [_number_health_row(record) for record in await connection.fetch(_NUMBER_HEALTH, organization_id)]
+async def number_health(
+    connection: Connection, *, phones: Sequence[str] | None, organization_id: UUID, day_ago: datetime
+) -> list[NumberHealthRow]:
+    """List these numbers, or else all of an organization: those it has added, and those that its running campaigns
+    call from.
+    """
+    return [
+        _number_health_row(record)
+        for record in await connection.fetch(_NUMBER_HEALTH, phones, organization_id, day_ago)
+    ]
 
 
 _REST_NUMBER = """\

@@ -10,20 +10,31 @@ returning phone;
 -- name: number_health
 -- returns: list[NumberHealthRow]
 -- row: A caller number with its settings, its rest and its figures of 7 days. A number that only campaigns name has no id.
+-- row: `calls_of_day` are those that its daily cap counts: of 24 hours, and live ones.
 -- null: id, provider_account_id, nickname, retell_agent_id, country, daily_cap, warm_up_from, imported_at, rests_until,
--- null: rest_reason, rests_since, measured_at
--- List the numbers of an organization: those it has added, and those that its running campaigns call from.
+-- null: rest_reason, rests_since, measured_at, calls_of_day, :phones
+-- List these numbers, or else all of an organization: those it has added, and those that its running campaigns call from.
 with numbers as (
-  select p.phone from phone_numbers p where p.organization_id = :organization_id
+  select unnest(:phones::text[]) as phone
+  union
+  select p.phone from phone_numbers p where p.organization_id = :organization_id and :phones::text[] is null
   union
   select unnest(array_prepend(m.from_number, m.more_numbers)) from campaigns m
   where m.organization_id = :organization_id and m.status in ('scheduled', 'active', 'pausing', 'paused')
+    and :phones::text[] is null
 )
 select p.id, p.provider_account_id, n.phone, p.nickname, p.retell_agent_id, p.country, p.daily_cap,
   coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, p.imported_at,
   h.rests_until, h.rest_reason, h.rests_since,
   coalesce(h.calls, 0) as calls, coalesce(h.answered, 0) as answered, coalesce(h.voicemail, 0) as voicemail,
-  coalesce(h.blocked, 0) as blocked, h.measured_at
+  coalesce(h.blocked, 0) as blocked, h.measured_at,
+  case when p.daily_cap is not null then (
+    select count(*) from calls c where c.organization_id = :organization_id and c.from_number = n.phone
+      and c.outcome is not null and c.requested_at > :day_ago
+  ) + (
+    select count(*) from calls c where c.provider_account_id = p.provider_account_id and c.from_number = n.phone
+      and c.outcome is null and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  ) end as calls_of_day
 from numbers n
 left join phone_numbers p on p.organization_id = :organization_id and p.phone = n.phone
 left join number_health h on h.organization_id = :organization_id and h.phone = n.phone
