@@ -136,8 +136,8 @@ async def test_a_change_keeps_other_settings_and_an_outdated_one_is_rejected(
         campaign["id"],
     )
     assert [json.loads(row["details"]) for row in audit] == [
-        {"changed": ["name"], "changes": {"name": {"before": NEW["name"], "after": "Summer"}}},
-        {"changed": ["batch_size"], "changes": {"batch_size": {"before": campaign["batch_size"], "after": 5}}},
+        {"changes": {"name": {"before": NEW["name"], "after": "Summer"}}},
+        {"changes": {"batch_size": {"before": campaign["batch_size"], "after": 5}}},
     ]
 
 

@@ -79,7 +79,7 @@ async def edit_campaign(
         campaign_id=campaign_id,
         actor=actor,
         action="edit_campaign",
-        details={"changed": sorted(changes), "changes": {name: changes[name] for name in sorted(changes)}},
+        details={"changes": {name: changes[name] for name in sorted(changes)}},
     )
     # Hours that are open now, or a higher limit, need not wait for the time that the last claim has set.
     await batches.wake_campaign(connection, campaign_id=campaign_id, now=now)
