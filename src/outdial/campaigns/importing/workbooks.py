@@ -1,4 +1,4 @@
-"""Converts XLSX workbooks to CSV before an import, in a process of their own with limits."""
+"""Converts XLSX workbooks to CSV before an import, in a separate process with limits."""
 
 import asyncio
 import os

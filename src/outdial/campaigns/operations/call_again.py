@@ -1,4 +1,4 @@
-"""Makes a campaign of its own for contacts that are to be called again, so that the first one stays completed."""
+"""Makes a new campaign for contacts to call again, so that the first one stays completed."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`outdial campaign call-again`: a campaign of its own for contacts to call again."""
+"""`outdial campaign call-again`: a new campaign for contacts to call again."""
 
 from typing import Annotated, assert_never
 

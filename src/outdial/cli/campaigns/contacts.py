@@ -76,8 +76,8 @@ def add_contacts_command(
 ) -> None:
     """Add contacts to a campaign, from JSON lines as the API takes them.
 
-    A line such as {"phone": "+14155550100", "variables": {"plan": "gold"}, "priority": 9} is a contact. Each is added
-    or refused by itself; with refused ones, the exit status is 1. All lines are read before the first contact is added.
+    A line such as {"phone": "+14155550100", "variables": {"plan": "gold"}, "priority": 9} is a contact. A refused
+    contact does not stop the others; the exit status is then 1. All lines are read before the first contact is added.
     """
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")

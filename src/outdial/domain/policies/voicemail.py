@@ -67,7 +67,7 @@ def voicemail_order(
     """Return what the agent does on voicemail in the attempt after `attempts`; None leaves it to the agent's setting.
 
     A contact that `has_message` gets no other one. `{{name}}` becomes the variable of that name; unknown names are
-    kept, because Retell has variables of its own.
+    kept, because Retell fills in some itself.
     """
     match policy.action:
         case VoicemailAction.AGENT_SETTING:

@@ -1,4 +1,4 @@
-"""Calls contacts of a campaign again in a campaign of their own."""
+"""Calls contacts of a campaign again in a new campaign."""
 
 from typing import Annotated, assert_never
 from uuid import UUID

@@ -59,7 +59,7 @@ ContactItem = create_model(
 
 
 class ContactsRequest(BaseModel):
-    """Contacts to add. Each is added or refused by itself."""
+    """Contacts to add. A refused one does not stop the others."""
 
     model_config = ConfigDict(extra="forbid")
     contacts: Annotated[

@@ -1,4 +1,4 @@
--- Contacts that a campaign of their own calls again.
+-- Contacts that a new campaign calls again.
 
 -- name: contacts_to_call_again
 -- returns: list[ContactToCallAgain]
