@@ -73,6 +73,8 @@ IMPERSONAL = {
     " public.webhook_events.body_sha256"
     " public.webhook_events.credential public.webhook_events.event public.webhook_events.retell_call_id"
     " public.webhook_events.source public.webhook_events.status",
+    "why members act on many contacts, and why a job left one out": "public.bulk_jobs.* public.bulk_job_portions.*"
+    " public.bulk_job_left_out.*",
     "how a job went": "public.exports.error public.exports.format public.exports.include public.exports.kind"
     " public.exports.status"
     " public.idempotency_keys.caller public.idempotency_keys.key public.idempotency_keys.request_sha256"

@@ -19,11 +19,12 @@ from outdial.db.session import Connection, Database
 from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
-from outdial.domain.contact import AFTER_REVIEW, CONTACT, MEMBERS_ONLY, ContactStatus
+from outdial.domain.contact import AFTER_REVIEW, CONTACT, MEMBERS_ONLY, ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
-from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
+from outdial.domain.jobs import BULK_JOB, EXPORT, IMPORT, BulkJobStatus, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
 from outdial.domain.permission.screening import SCREENING_LIST, ScreeningListStatus
+from outdial.domain.policies.bulk_action import BulkAction
 from outdial.inbox.apply import EventStatus
 from tests.support.factories import (
     NOW,
@@ -85,6 +86,14 @@ async def export_in(connection: Connection, tenant: Tenant, status: str) -> Subj
     return Subject("exports", export_id, tenant, campaign)
 
 
+async def bulk_job_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign, job_id = await create_campaign(connection, tenant), new_id(NOW)
+    row = {"id": job_id, "campaign_id": campaign.id, "action": "skip", "reason": "wrong list", "status": status}
+    counts = {"selected": 1, "other_status": 0, "requested_by": "the service"}
+    await insert_job(connection, "bulk_jobs", tenant, row | counts)
+    return Subject("bulk_jobs", job_id, tenant, campaign)
+
+
 async def screening_list_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
     campaign, list_id = await create_campaign(connection, tenant), new_id(NOW)
     # Only one list of a kind and place is current.
@@ -105,6 +114,7 @@ MACHINES: list[tuple[Machine[Any], type[StrEnum], Callable[..., Any]]] = [
     (CALL, CallStatus, call_in),
     (IMPORT, ImportStatus, import_in),
     (EXPORT, ExportStatus, export_in),
+    (BULK_JOB, BulkJobStatus, bulk_job_in),
     (SCREENING_LIST, ScreeningListStatus, screening_list_in),
 ]
 each_machine = pytest.mark.parametrize(
@@ -177,6 +187,9 @@ async def test_check_constraints_list_the_statuses_of_the_code(connection: async
     assert await words_of(connection, "calls_status_check") == set(CallStatus)
     assert await words_of(connection, "imports_status_check") == set(ImportStatus)
     assert await words_of(connection, "exports_status_check") == set(ExportStatus)
+    assert await words_of(connection, "bulk_jobs_status_check") == set(BulkJobStatus)
+    assert await words_of(connection, "bulk_jobs_action_check") == set(BulkAction)
+    assert await words_of(connection, "bulk_jobs_decision_check") == set(ReviewDecision)
     assert await words_of(connection, "screening_lists_status_check") == set(ScreeningListStatus)
     assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
 

@@ -12,10 +12,11 @@ import pytest
 
 from outdial.db.migrate import push
 from outdial.db.queries import exports, imports
+from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
-from outdial.domain.jobs import ExportStatus, ImportStatus
+from outdial.domain.jobs import BulkJobStatus, ExportStatus, ImportStatus
 from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant, insert
 from tests.support.jobs import store_import
 from tests.support.postgres import MIGRATIONS, Scratch
@@ -59,6 +60,14 @@ ON_EXPORTS = [
     Guard(exports.finish_export, "jobs", {"running": "completed"}),
     Guard(exports.expire_export, "jobs", {"completed": "expired"}),
 ]
+ON_BULK_JOBS = [
+    Guard(bulk_jobs.cancel_bulk_job, "operator", {"queued": "cancelled", "running": "cancelled"}),
+    Guard(bulk_jobs.begin_bulk_job, "jobs", {"queued": "running", "running": "running"}),
+    Guard(bulk_jobs.record_portion, "jobs", {"running": "running"}),
+    Guard(bulk_jobs.release_bulk_job, "jobs", {"running": "running"}),
+    Guard(bulk_jobs.finish_bulk_job, "jobs", {"running": "completed"}),
+]
+TABLES = {"imports": ImportStatus, "exports": ExportStatus, "bulk_jobs": BulkJobStatus}
 KNOWN: Mapping[str, object] = {
     "now": LATER,
     "silent_since": NOW,
@@ -78,6 +87,9 @@ KNOWN: Mapping[str, object] = {
     "notices": "[]",
     "header": "[]",
     "error": None,
+    "done": 1,
+    "left_out": 0,
+    "failures": 1,
     "status": "completed",
 }
 
@@ -94,20 +106,24 @@ async def acting(database: Scratch, actor: str, tenant: Tenant, user_id: UUID) -
                 yield connection
 
 
-@pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS, ids=lambda guard: guard.statement.__name__)
+@pytest.mark.parametrize("guard", ON_IMPORTS + ON_EXPORTS + ON_BULK_JOBS, ids=lambda guard: guard.statement.__name__)
 async def test_a_guarded_query_only_moves_from_the_states_it_names(
     database: Scratch, connection: asyncpg.Connection, guard: Guard
 ) -> None:
     tenant = await create_tenant(connection)
     user_id = await create_member(connection, tenant.organization_id)
     campaign = await create_campaign(connection, tenant)
-    of_import = guard in ON_IMPORTS
-    table, states = ("imports", list(ImportStatus)) if of_import else ("exports", list(ExportStatus))
+    table = "imports" if guard in ON_IMPORTS else "exports" if guard in ON_EXPORTS else "bulk_jobs"
+    own: Mapping[str, Mapping[str, object]] = {
+        "imports": {"campaign_id": campaign.id, "file_name": "a.csv", "bytes_stored": 1},
+        "exports": {"kind": "calls", "expires_at": NOW},
+        "bulk_jobs": {"campaign_id": campaign.id, "action": "skip", "reason": "wrong list", "selected": 1}
+        | {"other_status": 0, "requested_by": "the service"},
+    }
     moved = {}
-    for state in states:
+    for state in TABLES[table]:
         job_id = new_id(NOW)
-        own = {"campaign_id": campaign.id, "file_name": "a.csv", "bytes_stored": 1} if of_import else {"kind": "calls"}
-        row = own | ({} if of_import else {"expires_at": NOW}) | {"id": job_id, "status": state}
+        row = {**own[table], "id": job_id, "status": state}
         await insert(
             connection,
             table,
@@ -117,7 +133,8 @@ async def test_a_guarded_query_only_moves_from_the_states_it_names(
             updated_at=LONG_AGO,
             heartbeat_at=LONG_AGO,
         )
-        known = {**KNOWN, "import_id": job_id, "export_id": job_id, "organization_id": tenant.organization_id}
+        known = {**KNOWN, "import_id": job_id, "export_id": job_id, "bulk_job_id": job_id}
+        known |= {"organization_id": tenant.organization_id}
         async with acting(database, guard.actor, tenant, user_id) as acting_connection:
             named = {name: known[name] for name in parameters_of(guard.statement)}
             await guard.statement(acting_connection, **named)

@@ -173,6 +173,7 @@ EXECUTE = {
         "outdial_jobs",
     },
     f"private.call_contacts_again(uuid,uuid[],{_TIME},text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
+    f"private.decide_reviews(uuid,uuid[],text,text,text,text,{_TIME},{_TIME})": {"outdial_jobs"},
     f"private.skip_contacts_by_hand(uuid,uuid[],text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
     f"private.change_pending_contact(uuid,uuid,{_TIME},smallint,text,{_TIME})": {"authenticated", "service_role"},
     f"private.undo_import(uuid,uuid,uuid,uuid,integer,{_TIME})": {"authenticated", "service_role"},

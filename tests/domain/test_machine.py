@@ -9,7 +9,7 @@ from outdial.domain import call, campaign, contact
 from outdial.domain.call import CALL, CallStatus
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import CONTACT, ContactStatus
-from outdial.domain.jobs import EXPORT, IMPORT, ExportStatus, ImportStatus
+from outdial.domain.jobs import BULK_JOB, EXPORT, IMPORT, BulkJobStatus, ExportStatus, ImportStatus
 from outdial.domain.machine import Machine
 from outdial.domain.permission.screening import SCREENING_LIST, ScreeningListStatus
 
@@ -19,6 +19,7 @@ MACHINES: list[tuple[Machine[Any], type[StrEnum], str]] = [
     (CALL, CallStatus, "placing"),
     (IMPORT, ImportStatus, "uploading"),
     (EXPORT, ExportStatus, "queued"),
+    (BULK_JOB, BulkJobStatus, "queued"),
     (SCREENING_LIST, ScreeningListStatus, "loading"),
 ]
 each_machine = pytest.mark.parametrize(
@@ -81,6 +82,7 @@ def test_the_final_states_are_the_ones_that_the_promises_speak_of() -> None:
     assert CONTACT.final == {"cancelled"}
     assert CALL.final == {"ended", "refused"}
     assert IMPORT.final == {"completed", "failed", "cancelled"}
+    assert BULK_JOB.final == {"completed", "failed", "cancelled"}
     assert EXPORT.final == {"failed", "cancelled", "expired"}
 
 

@@ -34,6 +34,8 @@ PAUSED: Final = {"campaign_id": "paused"}
 IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
 PENDING: Final = PAUSED | {"campaign_contact_id": "pending"}
 FAILED: Final = PAUSED | {"campaign_contact_id": "failed"}
+BULK: Final = {"campaign_id": "of_bulk_job"}
+SKIP: Final = {"action": "skip", "reason": "wrong list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
+    f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs": Rule("viewer"),
+    f"POST {API}/campaigns/{{campaign_id}}/bulk-jobs": Rule("operator", 201, sends=SKIP, uses=PAUSED),
+    f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", uses=BULK),
+    f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}/left-out": Rule("viewer", uses=BULK),
+    f"POST {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator", uses=BULK),
     f"POST {PAGE}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", sends={"decision": "call_again"}, uses=IN_REVIEW

@@ -85,7 +85,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
     await insert(connection, "screening_lists", **new_row("screening_lists", filled, actor="") | in_force)
     await insert(connection, "consents", **new_row("consents", filled, actor=""))
     await insert(connection, "screened_numbers", **new_row("screened_numbers", filled, actor=""))
-    for table in ("import_chunks", "import_refusals", "export_chunks"):
+    await insert(connection, "bulk_jobs", **new_row("bulk_jobs", filled, actor="") | {"id": job_of(filled)})
+    for table in ("import_chunks", "import_refusals", "export_chunks", "bulk_job_portions", "bulk_job_left_out"):
         await insert(connection, table, **new_row(table, filled, actor=""))
     for user_id in users.values():
         await insert(connection, "idempotency_keys", **new_row("idempotency_keys", filled, actor="", user_id=user_id))
@@ -93,7 +94,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
 
 
 def job_of(filled: FilledOrganization) -> UUID:
-    """Return the id of the organization's import, which is also the id of its export."""
+    """Return the id of the organization's import, which is also that of its export and of its bulk job."""
     return UUID(int=filled.tenant.organization_id.int ^ 1)
 
 
@@ -165,6 +166,13 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "import_refusals": {"import_id": job_of(filled), "line": next(_numbers), "value": "", "kind": "", "reason": ""},
         "exports": {"id": uuid4(), "kind": "calls", "created_by": user_id, "created_at": NOW, "updated_at": NOW},
         "export_chunks": {"export_id": job_of(filled), "number": next(_numbers), "content": b"1"},
+        "bulk_jobs": {"id": uuid4(), "campaign_id": filled.fresh.id, "action": "skip", "reason": "wrong list"}
+        | {"selected": 1, "other_status": 0, "created_by": user_id, "requested_by": "ann@example.com"}
+        | {"created_at": NOW, "updated_at": NOW},
+        "bulk_job_portions": {"bulk_job_id": job_of(filled), "number": next(_numbers)}
+        | {"ids": [entry.id], "statuses": ["pending"], "calls": [0]},
+        "bulk_job_left_out": {"bulk_job_id": job_of(filled), "campaign_contact_id": uuid4()}
+        | {"kind": "changed", "reason": "was pending, is calling now"},
         "erasures": {"id": erasure_of(filled) if actor == "webhook" else uuid4()}
         | {"phone_hash": uuid4().bytes * 2, "key_id": ERASURE_KEYS.hash(uuid4(), "").key_id}
         | {"requested_by": "service", "requested_at": NOW, "phone": new_phone()},

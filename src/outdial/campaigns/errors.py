@@ -148,3 +148,12 @@ class InvalidRetention(CampaignsError):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
         self.problems = problems
+
+
+class InvalidBulkAction(CampaignsError):
+    """An action on many contacts cannot be requested like this: the field and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
@@ -12,12 +13,13 @@ from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
 from outdial.domain.permission.consent import Scope
 
 _D = ReviewDecision
-_REASONS = {
+DECIDED_REASONS: Final = {
     _D.COMPLETED: "marked as completed",
     _D.FAILED: "marked as failed",
     _D.CALL_AGAIN: "to be called again",
     _D.NEVER_CALL: "never to be called again",
 }
+"""The status_reason of a contact after each decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ async def decide_review(
         decision=decision.decision,
         note=decision.note,
         decided_by=actor.name,
-        reason=_REASONS[decision.decision],
+        reason=DECIDED_REASONS[decision.decision],
         call_at=max(now, decision.call_at or now),
         now=now,
     )

@@ -17,7 +17,7 @@ from pgqueuer.domain.types import Channel
 
 from outdial.db.session import Connection
 
-JobKind = Literal["import", "export"]
+JobKind = Literal["import", "export", "bulk"]
 SCHEMA: Final = "pgqueuer"
 
 # Every name is set, because PgQueuer reads missing ones from environment variables with names like CHANNEL.

@@ -1,4 +1,4 @@
-"""What states an import and an export have, and how they follow each other."""
+"""What states imports, exports and bulk jobs have, and how they follow each other."""
 
 from enum import StrEnum
 from typing import Final
@@ -30,8 +30,19 @@ class ExportStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class BulkJobStatus(StrEnum):
+    """The status of a bulk job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 _I = ImportStatus
 _E = ExportStatus
+_B = BulkJobStatus
 
 IMPORT: Final = Machine(
     "import",
@@ -55,5 +66,15 @@ EXPORT: Final = Machine(
         _E.FAILED: (),
         _E.CANCELLED: (),
         _E.EXPIRED: (),
+    },
+)
+BULK_JOB: Final = Machine(
+    "bulk job",
+    {
+        _B.QUEUED: (_B.RUNNING, _B.CANCELLED),
+        _B.RUNNING: (_B.COMPLETED, _B.FAILED, _B.CANCELLED),
+        _B.COMPLETED: (),
+        _B.FAILED: (),
+        _B.CANCELLED: (),
     },
 )

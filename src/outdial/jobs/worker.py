@@ -24,6 +24,7 @@ from outdial.db.session import Database
 from outdial.dialer.forecasting.record import EVERY as FORECASTS_EVERY
 from outdial.dialer.forecasting.record import ForecastRecorder
 from outdial.jobs import data_retention, erasing, retention, screening_retention, sweep
+from outdial.jobs.bulk_job import BulkJob
 from outdial.jobs.export_job import ExportJob
 from outdial.jobs.import_job import ImportJob
 from outdial.jobs.outcomes import JobRunEnd
@@ -40,7 +41,7 @@ _RECONNECT_DELAY_S: Final = 1.0
 
 
 class JobWorker:
-    """Runs imports and exports, queues lost jobs again, removes expired data, completes erasures, makes forecasts.
+    """Runs imports, exports and bulk jobs, queues lost jobs again, and does the repeating tasks.
 
     `database` logs in as outdial_jobs, or as the owner, whose connections assume `role`.
     """
@@ -60,6 +61,7 @@ class JobWorker:
         self._stopping = asyncio.Event()
         self._imports = ImportJob(database, clock, self._stopping, erasure_keys=erasure_keys, chunk_rows=chunk_rows)
         self._exports = ExportJob(database, clock, self._stopping)
+        self._bulk_jobs = BulkJob(database, clock, self._stopping)
         self.sweeper = sweep.LostJobSweeper(database, clock)
         self.retention = retention.JobRetention(database, clock)
         self.data_retention = data_retention.DataRetention(database, clock)
@@ -133,11 +135,15 @@ class JobWorker:
             async def run_export(job: Job) -> None:
                 await self._run_job(job, "export", self._exports)
 
+            @manager.entrypoint("bulk")
+            async def run_bulk(job: Job) -> None:
+                await self._run_job(job, "bulk", self._bulk_jobs)
+
             yield manager
         finally:
             connection.terminate()
 
-    async def _run_job(self, job: Job, kind: str, runner: ImportJob | ExportJob) -> None:
+    async def _run_job(self, job: Job, kind: str, runner: ImportJob | ExportJob | BulkJob) -> None:
         job_id = UUID((job.payload or b"").decode())
         try:
             async with self._database.transaction() as connection:

@@ -1,0 +1,206 @@
+"""Requests an action on all contacts of a campaign that match a filter. A job carries it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from outdial.campaigns.drafts import Duplicated, duplicate_campaign
+from outdial.campaigns.errors import InvalidBulkAction
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run, record_campaign_action
+from outdial.campaigns.selection import ContactSelection
+from outdial.db.queries import campaign_status, jobs
+from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queue import enqueue
+from outdial.db.session import Connection, encode_json
+from outdial.domain.campaign import OPEN_TO_IMPORT
+from outdial.domain.contact import ReviewDecision
+from outdial.domain.ids import new_id
+from outdial.domain.limits import LONGEST_DECISION_NOTE, IntRange
+from outdial.domain.policies.bulk_action import APPLIES_TO, IN_WORDS, BulkAction
+
+BULK_CONTACTS: Final = IntRange(1, 1_000_000)
+"""Contacts that one job takes: its request stores their ids within its timeout."""
+PORTION_SIZE: Final = 1_000
+"""Contacts that are changed in one transaction, which locks them and their campaign."""
+
+_A = BulkAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequest:
+    """An action on the selected contacts. `call_at` is the earliest time of their next call, None for now.
+
+    `decision` goes with `decide`, `campaign_name` with `call_again`: the default name is "Copy of ...".
+    """
+
+    action: BulkAction
+    selection: ContactSelection
+    reason: str
+    decision: ReviewDecision | None = None
+    call_at: datetime | None = None
+    campaign_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequested:
+    """The job is queued. `other_status` counts matching contacts to which the action does not apply."""
+
+    job_id: UUID
+    selected: int
+    other_status: int
+    copy_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRefused:
+    """Nothing was stored; `reason` says why and what to do."""
+
+    reason: str
+
+
+BulkRequestResult = BulkRequested | BulkRefused | NotFound | Forbidden
+
+
+async def request_bulk_job(
+    connection: Connection,
+    *,
+    campaign_id: UUID,
+    request: BulkRequest,
+    by: str,
+    actor: Actor,
+    now: datetime,
+) -> BulkRequestResult:
+    """Store which contacts match now, and queue the job that acts on them. `by` names the actor to other members.
+
+    Raises InvalidBulkAction, and with `call_again` the errors of create_campaign.
+    """
+    reason = _check(request)
+    campaign = await find_campaign_to_run(connection, campaign_id, actor)
+    if not isinstance(campaign, campaign_status.CampaignState):
+        return campaign
+    calls_here = request.action is _A.RETRY or request.decision is ReviewDecision.CALL_AGAIN
+    if calls_here and campaign.status not in OPEN_TO_IMPORT:
+        return BulkRefused(
+            f"the campaign is {campaign.status} and places no more calls: call the contacts again in a new campaign"
+        )
+    counts = await count_by_status(connection, campaign.organization_id, campaign_id, request.selection)
+    if (refusal := _refusal(request.action, counts)) is not None:
+        return refusal
+    copy: Duplicated | None = None
+    if request.action is _A.CALL_AGAIN:
+        result = await duplicate_campaign(connection, campaign_id, actor, now, request.campaign_name)
+        if not isinstance(result, Duplicated):
+            return result
+        copy = result
+    return await _store(connection, campaign, request, reason, copy, by, actor, now)
+
+
+async def count_by_status(
+    connection: Connection, organization_id: UUID, campaign_id: UUID, selection: ContactSelection
+) -> Mapping[str, int]:
+    """Return how many selected contacts of a campaign have each status."""
+    rows = await bulk_jobs.count_selected_by_status(
+        connection, organization_id=organization_id, campaign_id=campaign_id, **selection.parameters()
+    )
+    return {row.status: row.contacts for row in rows}
+
+
+def applicable(action: BulkAction, counts: Mapping[str, int]) -> int:
+    """Return how many of the counted contacts have a status that an action applies to."""
+    return sum(counts.get(status, 0) for status in APPLIES_TO[action])
+
+
+def stored_filters(selection: ContactSelection) -> dict[str, object]:
+    """Return a selection as jobs and the audit log keep it: of a search only the field.
+
+    Its term may name a contact, whom an erasure would not find there.
+    """
+    given: dict[str, object] = msgspec.to_builtins(selection)
+    kept = {name: given[name] for name in ("status", "outcome") if name in given}
+    searched = sorted(given.keys() - kept.keys())
+    return kept | ({"searched": searched} if searched else {})
+
+
+async def _store(
+    connection: Connection,
+    campaign: campaign_status.CampaignState,
+    request: BulkRequest,
+    reason: str,
+    copy: Duplicated | None,
+    by: str,
+    actor: Actor,
+    now: datetime,
+) -> BulkRequested:
+    job_id = new_id(now)
+    copy_id = None if copy is None else copy.campaign_id
+    filters = stored_filters(request.selection)
+    stored = await bulk_jobs.create_bulk_job(
+        connection,
+        id=job_id,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        action=request.action,
+        decision=request.decision,
+        reason=reason,
+        call_at=request.call_at,
+        filters=encode_json(filters),
+        copy_id=copy_id,
+        statuses=list(APPLIES_TO[request.action]),
+        portion_size=PORTION_SIZE,
+        created_by=actor.user_id,
+        requested_by=by,
+        now=now,
+        **request.selection.parameters(),
+    )
+    await enqueue(connection, "bulk", job_id)
+    await record_campaign_action(
+        connection,
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.id,
+        actor=actor,
+        action=f"bulk_{request.action}",
+        details={
+            "job": job_id,
+            "decision": request.decision,
+            "reason": reason,
+            "filters": filters,
+            "selected": stored.selected,
+            "call_at": request.call_at,
+            "new_campaign": copy_id,
+        },
+    )
+    await jobs.notify_jobs(connection, organization_id=campaign.organization_id)
+    return BulkRequested(job_id=job_id, selected=stored.selected, other_status=stored.other_status, copy_id=copy_id)
+
+
+def _check(request: BulkRequest) -> str:
+    """Return the reason without spaces around it; raises InvalidBulkAction."""
+    if (request.decision is None) is (request.action is _A.DECIDE):
+        problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
+        raise InvalidBulkAction("decision", problem)
+    if request.campaign_name is not None and request.action is not _A.CALL_AGAIN:
+        raise InvalidBulkAction("campaign_name", "only `call_again` makes a new campaign")
+    may_call = request.action is _A.RETRY or request.decision is ReviewDecision.CALL_AGAIN
+    if request.call_at is not None and not may_call:
+        raise InvalidBulkAction("call_at", "only `retry` and the decision `call_again` take it")
+    reason = request.reason.strip()
+    if not reason or len(reason) > LONGEST_DECISION_NOTE:
+        raise InvalidBulkAction("reason", f"1 to {LONGEST_DECISION_NOTE:,} characters that say why, for the audit log")
+    return reason
+
+
+def _refusal(action: BulkAction, counts: Mapping[str, int]) -> BulkRefused | None:
+    selected, others = applicable(action, counts), sum(counts.values()) - applicable(action, counts)
+    if selected > BULK_CONTACTS.most:
+        return BulkRefused(f"{selected:,} contacts match, and a job takes {BULK_CONTACTS.most:,}: narrow the filter")
+    if selected:
+        return None
+    if not others:
+        return BulkRefused("no contact matches: change the filter")
+    statuses = ", ".join(APPLIES_TO[action])
+    match = "1 contact matches" if others == 1 else f"{others:,} contacts match"
+    return BulkRefused(f"{match}, but only contacts that are {statuses} can be {IN_WORDS[action]}: change the filter")

@@ -1,0 +1,143 @@
+"""Which contacts an action on many of them applies to, and why it leaves one out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.contact import MAY_COME_AGAIN, ContactStatus, ReviewDecision
+
+_S = ContactStatus
+
+
+class BulkAction(StrEnum):
+    """What a member does with all contacts that match a filter."""
+
+    RETRY = "retry"
+    """Call finished contacts again, in this campaign, with all attempts left."""
+    SKIP = "skip"
+    """Skip pending contacts."""
+    DECIDE = "decide"
+    """Decide about contacts in review."""
+    CALL_AGAIN = "call_again"
+    """Add finished contacts to a campaign of their own."""
+
+
+APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
+    BulkAction.RETRY: MAY_COME_AGAIN,
+    BulkAction.SKIP: (_S.PENDING,),
+    BulkAction.DECIDE: (_S.REVIEW,),
+    BulkAction.CALL_AGAIN: (*MAY_COME_AGAIN, _S.CANCELLED),
+}
+"""The statuses that a contact must have when the job is requested."""
+
+IN_WORDS: Final[Mapping[BulkAction, str]] = {
+    BulkAction.RETRY: "called again",
+    BulkAction.SKIP: "skipped",
+    BulkAction.DECIDE: "decided",
+    BulkAction.CALL_AGAIN: "added to the new campaign",
+}
+
+
+class LeftOutKind(StrEnum):
+    """Why a job has not acted on a contact."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    ERASED = "erased"
+    DO_NOT_CALL = "do_not_call"
+    NO_ATTEMPT_LEFT = "no_attempt_left"
+    CAMPAIGN_CLOSED = "campaign_closed"
+    ALREADY_THERE = "already_there"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why a job has not acted on a contact, as a kind and as a sentence that says what to do."""
+
+    kind: LeftOutKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedContact:
+    """What a contact was when the job was requested."""
+
+    status: ContactStatus
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentContact:
+    """What a contact is now."""
+
+    status: ContactStatus
+    calls: int
+    attempts: int
+    do_not_call: bool
+    is_erased: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkTarget:
+    """The campaign that would call the contacts: their own, or the new one of `call_again`."""
+
+    status: CampaignStatus
+    max_attempts: int
+
+
+REMOVED: Final = LeftOut(LeftOutKind.REMOVED, "has been removed from the campaign")
+ALREADY_THERE: Final = LeftOut(LeftOutKind.ALREADY_THERE, "is in the new campaign already")
+JUST_CHANGED: Final = LeftOut(LeftOutKind.CHANGED, "has just changed: select it again")
+
+
+def left_out(
+    action: BulkAction,
+    decision: ReviewDecision | None,
+    selected: SelectedContact,
+    contact: PresentContact,
+    target: BulkTarget | None,
+) -> LeftOut | None:
+    """Return why the action leaves a contact out, None to act on it. A `target` of None has been deleted."""
+    if contact.is_erased:
+        return LeftOut(LeftOutKind.ERASED, "has been erased")
+    if (contact.status, contact.calls) != (selected.status, selected.calls):
+        return LeftOut(LeftOutKind.CHANGED, _change(selected, contact))
+    match action:
+        case BulkAction.SKIP:
+            return None
+        case BulkAction.DECIDE if decision is not ReviewDecision.CALL_AGAIN:
+            return None
+        case BulkAction.CALL_AGAIN:
+            return _closed("the new campaign", target)
+        case BulkAction.RETRY | BulkAction.DECIDE:
+            return _closed("the campaign", target) or _may_not_be_called(action, contact, target)
+        case never:
+            assert_never(never)
+
+
+def _change(selected: SelectedContact, contact: PresentContact) -> str:
+    new = contact.calls - selected.calls
+    called = f", after {new} more call{'s' if new > 1 else ''}" if new > 0 else ""
+    if contact.status is selected.status:
+        return f"is {contact.status} again{called}"
+    return f"was {selected.status}, is {contact.status} now{called}"
+
+
+def _closed(which: str, target: BulkTarget | None) -> LeftOut | None:
+    if target is not None and target.status in OPEN_TO_IMPORT:
+        return None
+    status = "has been deleted" if target is None else f"is {target.status} and places no more calls"
+    return LeftOut(LeftOutKind.CAMPAIGN_CLOSED, f"{which} {status}: call the contact again in another one")
+
+
+def _may_not_be_called(action: BulkAction, contact: PresentContact, target: BulkTarget | None) -> LeftOut | None:
+    if contact.do_not_call:
+        return LeftOut(LeftOutKind.DO_NOT_CALL, "the number is on the do-not-call list")
+    if action is BulkAction.DECIDE and target is not None and contact.attempts >= target.max_attempts:
+        return LeftOut(
+            LeftOutKind.NO_ATTEMPT_LEFT,
+            f"all {target.max_attempts} attempts have been used: raise the campaign's attempt limit first",
+        )
+    return None

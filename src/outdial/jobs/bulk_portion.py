@@ -1,0 +1,150 @@
+"""Carries out a bulk job portion by portion. Each is one transaction, so that none is done twice or by half."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from outdial.campaigns.entries.changing import skip_reason
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.review import DECIDED_REASONS
+from outdial.db.queries import batches
+from outdial.db.queries.dialing import again, bulk_jobs, entries
+from outdial.db.rows import required
+from outdial.db.session import Connection
+from outdial.domain.campaign import CampaignStatus
+from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.ids import new_id
+from outdial.domain.policies.bulk_action import (
+    ALREADY_THERE,
+    JUST_CHANGED,
+    REMOVED,
+    BulkAction,
+    BulkTarget,
+    LeftOut,
+    PresentContact,
+    SelectedContact,
+    left_out,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PortionDone:
+    """How many contacts of a portion were changed, and how many were left out."""
+
+    done: int
+    left_out: int
+
+
+async def work_on_portion(connection: Connection, run: bulk_jobs.BulkJobRun, now: datetime) -> PortionDone | None:
+    """Act on the next portion of a job; return None when none is left. The caller stores the counts.
+
+    The campaign is locked first and then the contacts, in the order of their ids, as everywhere.
+    """
+    portion = await bulk_jobs.take_portion(connection, bulk_job_id=run.id)
+    if portion is None:
+        return None
+    action = BulkAction(run.action)
+    target_id = run.copy_id if action is BulkAction.CALL_AGAIN else run.campaign_id
+    target = None if target_id is None else await bulk_jobs.lock_target_campaign(connection, campaign_id=target_id)
+    present = {row.id: row for row in await bulk_jobs.lock_portion_contacts(connection, ids=portion.ids)}
+    reasons = _reasons(run, portion, present, target)
+    wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
+    changed = await _act(connection, run, wanted, now) if wanted else set()
+    missed = ALREADY_THERE if action is BulkAction.CALL_AGAIN else JUST_CHANGED
+    reasons |= {id: missed for id in wanted if id not in changed}
+    if reasons:
+        await bulk_jobs.store_left_out(
+            connection,
+            organization_id=run.organization_id,
+            bulk_job_id=run.id,
+            ids=list(reasons),
+            kinds=[each.kind for each in reasons.values()],
+            reasons=[each.reason for each in reasons.values()],
+        )
+    if target_id is not None and changed:
+        await batches.wake_campaigns(connection, ids=[target_id], provider_account_ids=[], now=now)
+        await batches.notify_campaigns(connection, ids=[target_id])
+    return PortionDone(len(changed), len(reasons))
+
+
+def _reasons(
+    run: bulk_jobs.BulkJobRun,
+    portion: bulk_jobs.BulkPortion,
+    present: Mapping[UUID, bulk_jobs.PortionContact],
+    target: bulk_jobs.TargetCampaign | None,
+) -> dict[UUID, LeftOut]:
+    """Return the contacts of a portion that are left out, each with the reason."""
+    found: dict[UUID, LeftOut] = {}
+    campaign = (
+        None if target is None else BulkTarget(status=CampaignStatus(target.status), max_attempts=target.max_attempts)
+    )
+    decision = None if run.decision is None else ReviewDecision(run.decision)
+    for id, status, calls in zip(portion.ids, portion.statuses, portion.calls, strict=True):
+        if (row := present.get(id)) is None:
+            found[id] = REMOVED
+            continue
+        contact = PresentContact(
+            status=ContactStatus(row.status),
+            calls=row.call_count,
+            attempts=row.attempts,
+            do_not_call=row.do_not_call,
+            is_erased=row.is_erased,
+        )
+        selected = SelectedContact(status=ContactStatus(status), calls=calls)
+        if (reason := left_out(BulkAction(run.action), decision, selected, contact, campaign)) is not None:
+            found[id] = reason
+    return found
+
+
+async def _act(
+    connection: Connection, run: bulk_jobs.BulkJobRun, wanted: Mapping[UUID, UUID], now: datetime
+) -> set[UUID]:
+    """Change the contacts of a campaign, by the ids of their contacts; return those that are changed now."""
+    ids, call_at = list(wanted), max(now, run.call_at or now)
+    match action := BulkAction(run.action):
+        case BulkAction.SKIP:
+            changed = await entries.skip_contacts_by_hand(
+                connection,
+                organization_id=run.organization_id,
+                ids=ids,
+                reason=skip_reason(run.requested_by, run.reason),
+                now=now,
+            )
+        case BulkAction.RETRY:
+            changed = await entries.call_contacts_again(
+                connection,
+                organization_id=run.organization_id,
+                ids=ids,
+                call_at=call_at,
+                reason="to be called again",
+                now=now,
+            )
+        case BulkAction.DECIDE:
+            decision = ReviewDecision(required(run.decision))
+            changed = await bulk_jobs.decide_reviews(
+                connection,
+                organization_id=run.organization_id,
+                ids=ids,
+                decision=decision,
+                note=run.reason,
+                decided_by=Actor(run.created_by).name,
+                reason=DECIDED_REASONS[decision],
+                call_at=call_at,
+                now=now,
+            )
+        case BulkAction.CALL_AGAIN:
+            added = await again.copy_contacts(
+                connection,
+                copy_id=required(run.copy_id),
+                campaign_id=run.campaign_id,
+                ids=[new_id(now) for _ in ids],
+                contact_ids=list(wanted.values()),
+                now=now,
+            )
+            by_contact = {contact_id: id for id, contact_id in wanted.items()}
+            changed = [by_contact[contact_id] for contact_id in added]
+        case _:
+            assert_never(action)
+    return set(changed)

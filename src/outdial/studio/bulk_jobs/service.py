@@ -1,0 +1,224 @@
+"""Bulk jobs: requesting one, its counts, the contacts it has left out, and cancelling it."""
+
+from datetime import datetime
+from typing import Annotated, Any, assert_never
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.campaigns.errors import CampaignsError, InvalidBulkAction
+from outdial.campaigns.lifecycle import Forbidden, NotFound
+from outdial.campaigns.operations.bulk_request import BulkRefused, BulkRequest, BulkRequested, request_bulk_job
+from outdial.campaigns.selection import ContactSelection
+from outdial.db.queries import jobs
+from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.session import Connection
+from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.errors import DomainError
+from outdial.domain.jobs import BulkJobStatus
+from outdial.domain.limits import LONGEST_DECISION_NOTE, LONGEST_NAME
+from outdial.domain.outcomes import Outcome
+from outdial.domain.policies.bulk_action import BulkAction
+from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.view.format import sentence_case
+from outdial.studio.view.payloads import decode_object
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import CursorTime, StorableTime
+from outdial.studio.web.paging import Page, PageRequest, paginate
+
+FilterTerm = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class SelectedContacts(BaseModel):
+    """Filters of the contact list. All contacts match when none is set."""
+
+    model_config = ConfigDict(extra="forbid")
+    status: ContactStatus | None = None
+    outcome: Outcome | None = None
+    search: FilterTerm = None
+    phone: FilterTerm = None
+    phone_ends: FilterTerm = None
+    name: FilterTerm = None
+    external_id: FilterTerm = None
+
+    def selection(self) -> ContactSelection:
+        """Return the filters as the list of contacts reads them; raises InvalidInput."""
+        checked = check_filters(ContactFilters(**self.model_dump()))
+        return ContactSelection(**{name: getattr(checked, name) for name in SelectedContacts.model_fields})
+
+
+class NewBulkJob(BaseModel):
+    """An action on all contacts that match `filters`.
+
+    `decide` takes a `decision`. `retry`, and the decision `call_again`, take `call_at`: the earliest time of the next
+    call, default now. `call_again` takes the name of its new campaign.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    action: BulkAction
+    reason: Annotated[str, Field(max_length=LONGEST_DECISION_NOTE, pattern=r"^[^\x00]*$")]
+    filters: Annotated[SelectedContacts, Field(default_factory=SelectedContacts)]
+    decision: ReviewDecision | None = None
+    call_at: StorableTime | None = None
+    campaign_name: Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")] = None
+
+
+class BulkJobView(BaseModel):
+    """A bulk job. `selected` contacts matched when it was requested; `done` and `left_out` count while it works.
+
+    `other_status` counts contacts that matched, but to which the action does not apply. Of a search, `filters` keep
+    only the names of the fields.
+    """
+
+    id: UUID
+    campaign_id: UUID
+    action: BulkAction
+    decision: ReviewDecision | None
+    reason: str
+    call_at: datetime | None
+    filters: dict[str, Any]
+    new_campaign_id: UUID | None
+    status: BulkJobStatus
+    selected: int
+    other_status: int
+    done: int
+    left_out: int
+    error: str | None
+    requested_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job is still waiting or at work."""
+        return self.status in (BulkJobStatus.QUEUED, BulkJobStatus.RUNNING)
+
+
+class LeftOutContact(BaseModel):
+    """A contact that a bulk job has not acted on, and why. `status` is the present one, null once it is removed."""
+
+    campaign_contact_id: UUID
+    phone: str | None
+    name: str | None
+    status: ContactStatus | None
+    kind: str
+    reason: str
+
+
+async def create(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, new: NewBulkJob
+) -> BulkJobView:
+    """Queue a job; raises InvalidInput, ResourceNotFound, and ResourceConflict when no contact is selected."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    try:
+        result = await request_bulk_job(
+            connection,
+            campaign_id=campaign_id,
+            request=BulkRequest(
+                action=new.action,
+                selection=new.filters.selection(),
+                reason=new.reason,
+                decision=new.decision,
+                call_at=new.call_at,
+                campaign_name=new.campaign_name,
+            ),
+            by=context.caller.email or "the service",
+            actor=context.actor,
+            now=context.studio.clock.now(),
+        )
+    except InvalidBulkAction as error:
+        raise InvalidInput(sentence_case(str(error)), {error.field: error.reason}) from error
+    except (CampaignsError, DomainError) as error:
+        raise InvalidInput(sentence_case(str(error)), {}) from error
+    match result:
+        case BulkRequested():
+            return await find(connection, context, campaign_id, result.job_id)
+        case BulkRefused(reason):
+            raise ResourceConflict(sentence_case(reason))
+        case NotFound():
+            raise ResourceNotFound("Campaign not found")
+        case Forbidden():
+            raise PermissionDenied("You need the Operator role to do this")
+        case never:
+            assert_never(never)
+
+
+async def find(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID
+) -> BulkJobView:
+    """Return a bulk job of a campaign; raises ResourceNotFound."""
+    row = await bulk_jobs.show_bulk_job(connection, bulk_job_id=bulk_job_id, organization_id=context.organization_id)
+    if row is None or row.campaign_id != campaign_id:
+        raise ResourceNotFound("Bulk job not found in this campaign")
+    return _view(row)
+
+
+async def list_jobs(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, page: PageRequest
+) -> Page[BulkJobView]:
+    """Return a page of a campaign's bulk jobs, newest first; raises ResourceNotFound."""
+    await find_campaign(connection, context.organization_id, campaign_id)
+    after = page.key(tuple[CursorTime, UUID]) or (None, None)
+    rows = await bulk_jobs.list_bulk_jobs(
+        connection,
+        campaign_id=campaign_id,
+        organization_id=context.organization_id,
+        after_at=after[0],
+        after_id=after[1],
+        limit=page.limit + 1,
+    )
+    shown, following = paginate(rows, page.limit, lambda row: [row.created_at, row.id])
+    return Page(items=[_view(row) for row in shown], next=following)
+
+
+async def list_left_out(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID, page: PageRequest
+) -> Page[LeftOutContact]:
+    """Return a page of the contacts that a bulk job has left out; raises ResourceNotFound."""
+    await find(connection, context, campaign_id, bulk_job_id)
+    key = page.key(tuple[UUID])
+    rows = await bulk_jobs.list_left_out(
+        connection,
+        bulk_job_id=bulk_job_id,
+        organization_id=context.organization_id,
+        after_id=None if key is None else key[0],
+        limit=page.limit + 1,
+    )
+    shown, following = paginate(rows, page.limit, lambda row: [row.id])
+    items = [
+        LeftOutContact(
+            campaign_contact_id=row.id,
+            phone=row.phone,
+            name=row.name,
+            status=None if row.status is None else ContactStatus(row.status),
+            kind=row.kind,
+            reason=row.reason,
+        )
+        for row in shown
+    ]
+    return Page(items=items, next=following)
+
+
+async def cancel(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID
+) -> BulkJobView:
+    """Cancel an unfinished job; raises ResourceNotFound and ResourceConflict."""
+    found = await find(connection, context, campaign_id, bulk_job_id)
+    if found.status is BulkJobStatus.CANCELLED:
+        return found
+    cancelled = await bulk_jobs.cancel_bulk_job(
+        connection,
+        bulk_job_id=bulk_job_id,
+        organization_id=context.organization_id,
+        now=context.studio.clock.now(),
+    )
+    if cancelled is None:
+        raise ResourceConflict(f"The job is already {found.status}", status=found.status)
+    await jobs.notify_jobs(connection, organization_id=context.organization_id)
+    return await find(connection, context, campaign_id, bulk_job_id)
+
+
+def _view(row: bulk_jobs.BulkJobRow) -> BulkJobView:
+    kept = {name: getattr(row, name) for name in BulkJobView.model_fields if name not in ("filters", "new_campaign_id")}
+    return BulkJobView(**kept, filters=decode_object(row.filters), new_campaign_id=row.copy_id)
