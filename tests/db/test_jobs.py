@@ -12,7 +12,7 @@ import pytest
 
 from outdial.db.migrate import push
 from outdial.db.queries import exports, imports
-from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queries.dialing import bulk_jobs, bulk_work
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, Database
 from outdial.domain.ids import new_id
@@ -62,10 +62,10 @@ ON_EXPORTS = [
 ]
 ON_BULK_JOBS = [
     Guard(bulk_jobs.cancel_bulk_job, "operator", {"queued": "cancelled", "running": "cancelled"}),
-    Guard(bulk_jobs.begin_bulk_job, "jobs", {"queued": "running", "running": "running"}),
-    Guard(bulk_jobs.record_portion, "jobs", {"running": "running"}),
-    Guard(bulk_jobs.release_bulk_job, "jobs", {"running": "running"}),
-    Guard(bulk_jobs.finish_bulk_job, "jobs", {"running": "completed"}),
+    Guard(bulk_work.begin_bulk_job, "jobs", {"queued": "running", "running": "running"}),
+    Guard(bulk_work.record_portion, "jobs", {"running": "running"}),
+    Guard(bulk_work.release_bulk_job, "jobs", {"running": "running"}),
+    Guard(bulk_work.finish_bulk_job, "jobs", {"running": "completed"}),
 ]
 TABLES = {"imports": ImportStatus, "exports": ExportStatus, "bulk_jobs": BulkJobStatus}
 KNOWN: Mapping[str, object] = {

@@ -24,7 +24,7 @@ from outdial.campaigns.operations.bulk_request import (
 )
 from outdial.campaigns.selection import ContactSelection
 from outdial.clock import VirtualClock
-from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queries.dialing import bulk_jobs, bulk_work
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ReviewDecision
@@ -210,7 +210,7 @@ async def test_a_run_after_a_dead_one_goes_on_where_it_stopped_and_does_nothing_
 ) -> None:
     await fill_campaign(desk.look, desk.campaign, 10)
     job = await desk.requested(SKIP)
-    record = bulk_jobs.record_portion
+    record = bulk_work.record_portion
     portions: list[int] = []
 
     async def dies_at_the_third(connection: Connection, **named: Any) -> UUID | None:
@@ -220,7 +220,7 @@ async def test_a_run_after_a_dead_one_goes_on_where_it_stopped_and_does_nothing_
         return await record(connection, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bulk_jobs, "record_portion", dies_at_the_third)
+        patch.setattr(bulk_work, "record_portion", dies_at_the_third)
         with pytest.raises(asyncio.CancelledError):
             await desk.run(job.job_id)
     half = await desk.row(job.job_id)
@@ -243,7 +243,7 @@ async def test_a_run_after_a_dead_one_goes_on_where_it_stopped_and_does_nothing_
 async def test_a_run_that_was_taken_for_dead_changes_nothing_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill_campaign(desk.look, desk.campaign, 7)
     job = await desk.requested(SKIP)
-    record = bulk_jobs.record_portion
+    record = bulk_work.record_portion
     has_stalled = False
 
     async def stalls(connection: Connection, **named: Any) -> UUID | None:
@@ -253,7 +253,7 @@ async def test_a_run_that_was_taken_for_dead_changes_nothing_more(desk: Desk, mo
             await desk.look.execute("update bulk_jobs set runs = runs + 1")
         return await record(connection, **named)
 
-    monkeypatch.setattr(bulk_jobs, "record_portion", stalls)
+    monkeypatch.setattr(bulk_work, "record_portion", stalls)
     await desk.run(job.job_id)
     assert await desk.counts() == {"pending": 7}
 
@@ -266,7 +266,7 @@ async def test_a_run_that_was_taken_for_dead_changes_nothing_more(desk: Desk, mo
 async def test_a_cancelled_job_keeps_what_it_has_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill_campaign(desk.look, desk.campaign, 7)
     job = await desk.requested(SKIP)
-    record = bulk_jobs.record_portion
+    record = bulk_work.record_portion
     portions = 0
 
     async def cancelled_at_the_second(connection: Connection, **named: Any) -> UUID | None:
@@ -279,7 +279,7 @@ async def test_a_cancelled_job_keeps_what_it_has_done(desk: Desk, monkeypatch: p
                 )
         return await record(connection, **named)
 
-    monkeypatch.setattr(bulk_jobs, "record_portion", cancelled_at_the_second)
+    monkeypatch.setattr(bulk_work, "record_portion", cancelled_at_the_second)
     await desk.run(job.job_id)
 
     row = await desk.row(job.job_id)
@@ -295,7 +295,7 @@ async def test_errors_at_the_same_portion_finally_fail_the_job(desk: Desk, monke
     async def broken(*_: object, **__: object) -> None:
         raise ValueError("+12125550100")
 
-    monkeypatch.setattr(bulk_jobs, "record_portion", broken)
+    monkeypatch.setattr(bulk_work, "record_portion", broken)
     ends = [await desk.run(job.job_id) for _ in range(MAX_FAILURES)]
 
     assert ends == [JobRunEnd.RETRY] * (MAX_FAILURES - 1) + [JobRunEnd.DONE]

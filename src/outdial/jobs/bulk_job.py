@@ -10,7 +10,7 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import jobs
-from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queries.dialing import bulk_work
 from outdial.db.session import Database
 from outdial.domain.jobs import BulkJobStatus
 from outdial.jobs.bulk_portion import work_on_portion
@@ -34,11 +34,11 @@ class BulkJob:
         """Work on the portions that are left. Do nothing when the job has ended or another run has it."""
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
-            taken = await bulk_jobs.begin_bulk_job(
+            taken = await bulk_work.begin_bulk_job(
                 connection, bulk_job_id=bulk_job_id, now=now, silent_since=now - DEAD_AFTER
             )
             if taken is None:
-                await bulk_jobs.delete_portions(connection, bulk_job_id=bulk_job_id)
+                await bulk_work.delete_portions(connection, bulk_job_id=bulk_job_id)
                 return JobRunEnd.DONE
         failures = taken.failures
         try:
@@ -49,7 +49,7 @@ class BulkJob:
                     return JobRunEnd.INTERRUPTED
         except JobOvertaken:
             async with self._database.for_organization(organization_id) as connection:
-                await bulk_jobs.delete_portions(connection, bulk_job_id=bulk_job_id)
+                await bulk_work.delete_portions(connection, bulk_job_id=bulk_job_id)
         except Exception as error:  # its message may quote a row: log the type only
             kind = type(error).__name__
             log("bulk_job.failed", level="error", bulk_job_id=str(taken.id), run=taken.runs, kind=kind)
@@ -61,14 +61,14 @@ class BulkJob:
             await self._finish(taken, BulkJobStatus.COMPLETED)
         return JobRunEnd.DONE
 
-    async def _work(self, run: bulk_jobs.BulkJobRun) -> bool:
+    async def _work(self, run: bulk_work.BulkJobRun) -> bool:
         """Work on the next portion; return False when none was left."""
         now = self._clock.now()
         async with self._database.for_organization(run.organization_id) as connection:
             portion = await work_on_portion(connection, run, now)
             if portion is None:
                 return False
-            held = await bulk_jobs.record_portion(
+            held = await bulk_work.record_portion(
                 connection,
                 bulk_job_id=run.id,
                 run=run.runs,
@@ -82,17 +82,17 @@ class BulkJob:
             await jobs.notify_jobs(connection, organization_id=run.organization_id)
         return True
 
-    async def _release(self, run: bulk_jobs.BulkJobRun, *, failures: int) -> None:
+    async def _release(self, run: bulk_work.BulkJobRun, *, failures: int) -> None:
         async with self._database.for_organization(run.organization_id) as connection:
-            await bulk_jobs.release_bulk_job(
+            await bulk_work.release_bulk_job(
                 connection, bulk_job_id=run.id, run=run.runs, failures=failures, now=self._clock.now()
             )
 
-    async def _finish(self, run: bulk_jobs.BulkJobRun, status: BulkJobStatus, error: str | None = None) -> None:
+    async def _finish(self, run: bulk_work.BulkJobRun, status: BulkJobStatus, error: str | None = None) -> None:
         async with self._database.for_organization(run.organization_id) as connection:
-            finished = await bulk_jobs.finish_bulk_job(
+            finished = await bulk_work.finish_bulk_job(
                 connection, bulk_job_id=run.id, run=run.runs, status=status, error=error, now=self._clock.now()
             )
-            await bulk_jobs.delete_portions(connection, bulk_job_id=run.id)
+            await bulk_work.delete_portions(connection, bulk_job_id=run.id)
             if finished is not None:
                 await jobs.notify_jobs(connection, organization_id=run.organization_id)

@@ -10,7 +10,7 @@ from outdial.campaigns.entries.changing import skip_reason
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.review import DECIDED_REASONS
 from outdial.db.queries import batches
-from outdial.db.queries.dialing import again, bulk_jobs, entries
+from outdial.db.queries.dialing import again, bulk_work, entries
 from outdial.db.rows import required
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
@@ -37,25 +37,25 @@ class PortionDone:
     left_out: int
 
 
-async def work_on_portion(connection: Connection, run: bulk_jobs.BulkJobRun, now: datetime) -> PortionDone | None:
+async def work_on_portion(connection: Connection, run: bulk_work.BulkJobRun, now: datetime) -> PortionDone | None:
     """Act on the next portion of a job; return None when none is left. The caller stores the counts.
 
     The campaign is locked first and then the contacts, in the order of their ids, as everywhere.
     """
-    portion = await bulk_jobs.take_portion(connection, bulk_job_id=run.id)
+    portion = await bulk_work.take_portion(connection, bulk_job_id=run.id)
     if portion is None:
         return None
     action = BulkAction(run.action)
     target_id = run.copy_id if action is BulkAction.CALL_AGAIN else run.campaign_id
-    target = None if target_id is None else await bulk_jobs.lock_target_campaign(connection, campaign_id=target_id)
-    present = {row.id: row for row in await bulk_jobs.lock_portion_contacts(connection, ids=portion.ids)}
+    target = None if target_id is None else await bulk_work.lock_target_campaign(connection, campaign_id=target_id)
+    present = {row.id: row for row in await bulk_work.lock_portion_contacts(connection, ids=portion.ids)}
     reasons = _reasons(run, portion, present, target)
     wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
     changed = await _act(connection, run, wanted, now) if wanted else set()
     missed = ALREADY_THERE if action is BulkAction.CALL_AGAIN else JUST_CHANGED
     reasons |= {id: missed for id in wanted if id not in changed}
     if reasons:
-        await bulk_jobs.store_left_out(
+        await bulk_work.store_left_out(
             connection,
             organization_id=run.organization_id,
             bulk_job_id=run.id,
@@ -70,10 +70,10 @@ async def work_on_portion(connection: Connection, run: bulk_jobs.BulkJobRun, now
 
 
 def _reasons(
-    run: bulk_jobs.BulkJobRun,
-    portion: bulk_jobs.BulkPortion,
-    present: Mapping[UUID, bulk_jobs.PortionContact],
-    target: bulk_jobs.TargetCampaign | None,
+    run: bulk_work.BulkJobRun,
+    portion: bulk_work.BulkPortion,
+    present: Mapping[UUID, bulk_work.PortionContact],
+    target: bulk_work.TargetCampaign | None,
 ) -> dict[UUID, LeftOut]:
     """Return the contacts of a portion that are left out, each with the reason."""
     found: dict[UUID, LeftOut] = {}
@@ -99,7 +99,7 @@ def _reasons(
 
 
 async def _act(
-    connection: Connection, run: bulk_jobs.BulkJobRun, wanted: Mapping[UUID, UUID], now: datetime
+    connection: Connection, run: bulk_work.BulkJobRun, wanted: Mapping[UUID, UUID], now: datetime
 ) -> set[UUID]:
     """Change the contacts of a campaign, by the ids of their contacts; return those that are changed now."""
     ids, call_at = list(wanted), max(now, run.call_at or now)
@@ -123,7 +123,7 @@ async def _act(
             )
         case BulkAction.DECIDE:
             decision = ReviewDecision(required(run.decision))
-            changed = await bulk_jobs.decide_reviews(
+            changed = await bulk_work.decide_reviews(
                 connection,
                 organization_id=run.organization_id,
                 ids=ids,
