@@ -18,10 +18,9 @@ from outdial.studio.web.openapi import complete_openapi
 
 API: Final = (
     "campaigns.api", "bulk_jobs.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api",
-    "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api", "inbox.api",
-    "functions.api",
-    "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api", "forecasts.api", "stop.api",
-    "launch_checks.api", "numbers.api", "budgets.api", "profile.api", "web.api_docs",
+    "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
+    "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
+    "forecasts.api", "stop.api", "launch_checks.api", "numbers.api", "budgets.api", "profile.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
