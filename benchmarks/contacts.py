@@ -14,6 +14,7 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
+import psutil
 import uvloop
 
 from benchmarks.dial.campaign import KEY, MEASURED, activate, seed
@@ -35,7 +36,10 @@ class ContactsLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A run: seconds of the additions, of each response, and of each contact from its addition to its request."""
+    """A run: seconds of the additions, of each response, and of each contact from its addition to its request.
+
+    `studio_cpu_s` is what the studio used of a processor, which does not depend on what else the machine does.
+    """
 
     items: int
     asked_per_s: float
@@ -43,6 +47,7 @@ class Measured:
     seconds: float
     responses_s: Sequence[float]
     dials_s: Sequence[float]
+    studio_cpu_s: float
 
 
 def main() -> None:
@@ -82,7 +87,7 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         stack.push_async_callback(observer.close)
         simulator, _ = await stack.enter_async_context(process([sys.executable, "-m", "benchmarks.dial.simulator"], {}))
         studio = [sys.executable, "-m", "benchmarks.studio.serve"]
-        url, _ = await stack.enter_async_context(
+        url, serving = await stack.enter_async_context(
             process(studio, settings(database.dsn()) | {"SUPABASE_SERVICE_ROLE_KEY": LOCAL_SECRET_KEY})
         )
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outdial-bench-")))
@@ -100,12 +105,12 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         for number in range(_WARM_UPS):
             await _add(client, address, number, 1)
         numbers = [_WARM_UPS + number * items for number in range(requests)]
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _cpu_s(serving)
         if rate:
             responses = await _at_rate(client, address, numbers, items, rate)
         else:
             responses = [await _add(client, address, number, items) for number in numbers]
-        seconds = time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, _cpu_s(serving) - used
         dials = await _dials(observer, _WARM_UPS + requests * items)
     return Measured(
         items=items,
@@ -114,7 +119,13 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         seconds=seconds,
         responses_s=responses,
         dials_s=dials[_WARM_UPS:],
+        studio_cpu_s=used,
     )
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 async def _at_rate(
@@ -168,6 +179,7 @@ def _row(measured: Measured) -> dict[str, object]:
         "contacts": measured.added,
         "asked_per_s": round(measured.asked_per_s),
         "added_per_s": round(measured.added / measured.seconds),
+        "studio_cpu_ms": round(1000 * measured.studio_cpu_s / len(measured.responses_s), 2),
         "response_p50_ms": round(1000 * _percentile(measured.responses_s, 50), 1),
         "response_p99_ms": round(1000 * _percentile(measured.responses_s, 99), 1),
         "dial_p50_ms": round(1000 * _percentile(measured.dials_s, 50)),

@@ -57,7 +57,7 @@ revoke all on function private.check_operates(uuid, text) from public;
 create function private.reenter_contacts(
   p_organization_id uuid, p_campaign_id uuid, p_contact_ids uuid[], p_variables text[], p_ranks smallint[],
   p_next_attempt_ats timestamptz[], p_now timestamptz
-) returns setof uuid
+) returns table (id uuid, contact_id uuid)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
@@ -81,7 +81,7 @@ begin
     from finished f, unnest(p_contact_ids, p_variables, p_ranks, p_next_attempt_ats)
       as u (contact_id, variables, rank, next_attempt_at)
     where cc.id = f.id and cc.contact_id = u.contact_id and cc.status in ('completed', 'failed', 'skipped')
-    returning cc.contact_id;
+    returning cc.id, cc.contact_id;
 end
 $$;
 revoke all on function private.reenter_contacts(uuid, uuid, uuid[], text[], smallint[], timestamptz[], timestamptz)

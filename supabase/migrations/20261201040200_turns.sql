@@ -31,6 +31,8 @@ as $$
     select c.organization_id, c.provider_account_id, c.id, c.status, c.failures, c.next_batch_at, 1
     from public.campaigns c
     where c.status in ('active', 'pausing', 'cancelling') and c.id = any (p_named)
+      -- Nothing can start before the time that the pace has set, whatever the notification was about.
+      and (c.status <> 'active' or c.waiting_for <> 'pacing' or coalesce(c.next_batch_at, p_now) <= p_now)
       and not exists (select from in_turn t where t.id = c.id)
   ) d
   order by d.turn, d.next_batch_at

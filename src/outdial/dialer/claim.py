@@ -183,11 +183,18 @@ class Claimer:
         lanes = await due_contacts.pending_lanes(connection, campaign_id=campaign_id)
         if lanes:
             return await self._claim_lanes(connection, campaign, lanes, now)
+        may_end = (
+            not campaign.keep_open
+            and await campaign_status.lock_to_end(connection, campaign_id=campaign_id) is not None
+        )
         contacts = await due_contacts.remaining_contacts(connection, campaign_id=campaign_id)
         if contacts.pending or contacts.calling:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.CALLS_UNDER_WAY), now)
         if campaign.keep_open:
             return await self._wait(connection, campaign_id, Wait(reason=WaitReason.NO_CONTACTS), now)
+        if not may_end:  # contacts are being added
+            wait = Wait(reason=WaitReason.CALLS_UNDER_WAY, until=now + LOCKED_ELSEWHERE)
+            return await self._wait(connection, campaign_id, wait, now)
         await campaign_status.complete_campaign(connection, campaign_id=campaign_id, now=now)
         return Completed()
 

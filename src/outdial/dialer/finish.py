@@ -40,7 +40,8 @@ class Finisher:
         async with self._database.for_organization(organization_id) as connection:
             await settlements.end_overdue_requests(connection, campaign_id=campaign_id, now=now)
         async with self._database.for_organization(organization_id) as connection:
-            if await finish(connection, campaign_id=campaign_id, now=now) is not None:
+            may_end = pausing or await campaign_status.lock_to_end(connection, campaign_id=campaign_id) is not None
+            if may_end and await finish(connection, campaign_id=campaign_id, now=now) is not None:
                 return True
             await batches.postpone_batch(connection, campaign_id=campaign_id, next_batch_at=now + RETRY_DELAY)
         return False

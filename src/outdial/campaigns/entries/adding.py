@@ -14,8 +14,10 @@ from outdial.campaigns.importing.contact_store import ContactStore
 from outdial.campaigns.importing.refusals import Refusal
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
+from outdial.db.queries import audit
 from outdial.db.queries.dialing import entries
-from outdial.db.session import Connection
+from outdial.db.session import Connection, encode_json
+from outdial.domain.contact import ContactStatus
 
 
 class ItemStatus(StrEnum):
@@ -66,25 +68,36 @@ async def add_contacts(
             yield connection
 
     contacts, refused = ItemReader(region, now).read(items)
-    store = ContactStore(savepoint, campaign_id, VirtualClock(now), erasure_keys=erasure_keys)
-    stored = await store.store(contacts)
-    found = await entries.entries_of_phones(
-        connection,
-        organization_id=organization_id,
-        campaign_id=campaign_id,
-        phones=[contact.phone for contact in contacts],
+    store = ContactStore(
+        savepoint, campaign_id, VirtualClock(now), organization_id=organization_id, erasure_keys=erasure_keys
     )
-    by_phone = {row.phone: row for row in found}
+    stored = await store.store(contacts)
     results = {
         row.line: ItemResult(status=ItemStatus.REFUSED, kind=row.kind, reason=row.reason)
         for row in (*refused, *stored.refused)
     }
-    for contact in contacts:
-        if contact.line not in results:
-            row = by_phone[contact.phone]
-            status = ItemStatus.ADDED if contact.phone in stored.phones else ItemStatus.ALREADY_THERE
-            results[contact.line] = ItemResult(status=status, campaign_contact_id=row.id, contact_status=row.status)
-    await store.record(actor, count_results(list(results.values())), action="add_contacts")
+    lines = {contact.phone: contact.line for contact in contacts if contact.line not in results}
+    for phone, id in stored.entered.items():
+        results[lines.pop(phone)] = ItemResult(
+            status=ItemStatus.ADDED, campaign_contact_id=id, contact_status=ContactStatus.PENDING
+        )
+    if lines:
+        there = await entries.entries_of_phones(
+            connection, organization_id=organization_id, campaign_id=campaign_id, phones=list(lines)
+        )
+        for row in there:
+            results[lines[row.phone]] = ItemResult(
+                status=ItemStatus.ALREADY_THERE, campaign_contact_id=row.id, contact_status=row.status
+            )
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor=actor.name,
+        action="add_contacts",
+        subject_type="campaign",
+        subject_id=str(campaign_id),
+        details=encode_json(count_results(list(results.values()))),
+    )
     return [results[index] for index in range(len(items))]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -37,19 +37,19 @@ _ROW_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asy
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The result of storing a chunk. `phones` are those of the added contacts."""
+    """The result of storing a chunk. `entered` has the added contacts by phone, with their ids in the campaign."""
 
     added: int
     already_there: int
     refused: list[RefusedRow]
-    phones: frozenset[str] = frozenset()
+    entered: Mapping[str, UUID] = field(default_factory=dict)
 
     def __add__(self, other: "Stored") -> "Stored":
         return Stored(
             self.added + other.added,
             self.already_there + other.already_there,
             self.refused + other.refused,
-            self.phones | other.phones,
+            {**self.entered, **other.entered},
         )
 
 
@@ -61,7 +61,8 @@ def erased_row(line: int) -> RefusedRow:
 class ContactStore:
     """Adds contacts to one campaign. `transaction` opens a transaction with the caller's rights.
 
-    `erasure_keys` recognize phones that were erased, which are refused.
+    `erasure_keys` recognize phones that were erased, which are refused. With an `organization_id`, the campaign is one
+    of that organization.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class ContactStore:
         campaign_id: UUID,
         clock: Clock,
         *,
+        organization_id: UUID | None = None,
         erasure_keys: ErasureKeys | None = None,
         import_id: UUID | None = None,
         on_added: OnAdded | None = None,
     ) -> None:
         self._transaction, self._campaign_id, self._clock = transaction, campaign_id, clock
-        self._erasure_keys = erasure_keys
+        self._organization_id, self._erasure_keys = organization_id, erasure_keys
         self._import_id = import_id
         self._on_added = on_added
         self._added = 0
@@ -91,8 +93,8 @@ class ContactStore:
             await find_erased(connection, campaign.organization_id, (), self._erasure_keys)
             return await campaign_contacts.variable_names(connection, campaign_id=self._campaign_id)
 
-    async def record(self, actor: Actor, details: Mapping[str, object], action: str = "import_contacts") -> None:
-        """Record what an import, or another `action`, has added in the audit log."""
+    async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
+        """Record what an import has added in the audit log."""
         async with self._transaction() as connection:
             campaign = await campaign_status.campaign_status(connection, campaign_id=self._campaign_id)
             if campaign is None:
@@ -101,7 +103,7 @@ class ContactStore:
                 connection,
                 organization_id=campaign.organization_id,
                 actor=actor.name,
-                action=action,
+                action="import_contacts",
                 subject_type="campaign",
                 subject_id=str(self._campaign_id),
                 details=encode_json(details),
@@ -115,6 +117,8 @@ class ContactStore:
         try:
             stored = await self._store_together(contacts)
         except _ROW_ERRORS as error:
+            async with self._transaction() as connection:
+                await self._lock(connection)  # raises CampaignClosed if the campaign has been cancelled meanwhile
             if len(contacts) == 1:
                 reason = f"the database rejected it: {error}"
                 return Stored(0, 0, [contacts[0].refuse(Refusal.DATABASE, reason)])
@@ -146,28 +150,24 @@ class ContactStore:
             )
             erased = await find_erased(connection, organization_id, phones, self._erasure_keys)
             allowed = [contact for contact in contacts if contact.phone not in blocked | erased]
-            phones_added = await self._add(connection, campaign, allowed)
-            added = len(phones_added)
+            entered = await self._add(connection, campaign, allowed)
+            added = len(entered)
             if self._on_added is not None:
                 await self._on_added(connection, added)
             if added and campaign.status == CampaignStatus.ACTIVE:
-                # Without waiting: two imports that hold a share lock on the campaign would deadlock if each waited to
-                # update it. The dialers get the notification anyway.
-                await batches.wake_campaigns(
-                    connection, ids=[self._campaign_id], provider_account_ids=[], now=self._clock.now()
-                )
-                await batches.notify_campaigns(connection, ids=[self._campaign_id])
+                # Last: a claim skips the campaign from here until the transaction ends.
+                await batches.announce_contacts(connection, campaign_id=self._campaign_id, now=self._clock.now())
         refused = [
             contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
             for contact in contacts
             if contact.phone in blocked - erased
         ]
         refused += [erased_row(contact.line) for contact in contacts if contact.phone in erased]
-        return Stored(added, len(allowed) - added, refused, phones_added)
+        return Stored(added, len(allowed) - added, refused, entered)
 
     async def _lock(self, connection: Connection) -> campaign_status.CampaignState:
         campaign = await campaign_status.lock_campaign_for_import(connection, campaign_id=self._campaign_id)
-        if campaign is None:
+        if campaign is None or self._organization_id not in (None, campaign.organization_id):
             raise CampaignNotFound(self._campaign_id)
         if campaign.status not in OPEN_TO_IMPORT:
             raise CampaignClosed(campaign.status, self._added)
@@ -175,8 +175,8 @@ class ContactStore:
 
     async def _add(
         self, connection: Connection, campaign: campaign_status.CampaignState, contacts: Sequence[NewContact]
-    ) -> frozenset[str]:
-        """Store the contacts and add them to the campaign. Returns the phones of those that are new in it, or again."""
+    ) -> Mapping[str, UUID]:
+        """Store the contacts and add them to the campaign. Returns those that are new in it, or again, by phone."""
         organization_id = campaign.organization_id
         # Sorted by phone, so that two imports of the same contacts wait for each other and do not deadlock.
         by_phone = sorted(contacts, key=lambda contact: contact.phone)
@@ -221,15 +221,16 @@ class ContactStore:
             import_id=self._import_id,
             now=now,
         )
-        new = set(added)
+        new = {row.contact_id for row in added}
         rest = {contact_id: contact for contact_id, contact in entering.items() if contact_id not in new}
         again = await _enter_again(connection, campaign, rest, now) if rest else []
-        return frozenset(entering[contact_id].phone for contact_id in (*added, *again))
+        new_ids = {row.contact_id: row.id for row in added} | {row.contact_id: row.id for row in again}
+        return {entering[contact_id].phone: id for contact_id, id in new_ids.items()}
 
 
 async def _enter_again(
     connection: Connection, campaign: campaign_status.CampaignState, contacts: Mapping[UUID, NewContact], now: datetime
-) -> list[UUID]:
+) -> list[entries.ReenteredContact]:
     """Add contacts again that are finished, after the campaign's reentry_after; refresh those that are pending."""
     contact_ids, variables = list(contacts), [contact.variables for contact in contacts.values()]
     await campaign_contacts.refresh_variables(

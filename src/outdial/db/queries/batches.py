@@ -206,14 +206,14 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   budget_alerted_at
 from campaigns
 where id = $1 and status = 'active'
-for update skip locked;
+for no key update skip locked;
 """
 
 
 async def lock_campaign(connection: Connection, *, campaign_id: UUID) -> LockedCampaign | None:
     """Lock an active campaign and begin the claim.
 
-    Until the transaction ends, no one else claims for it and a pause waits.
+    Until the transaction ends, no one else claims for it and a pause waits. Contacts can be added meanwhile.
     """
     record = await connection.fetchrow(_LOCK_CAMPAIGN, campaign_id)
     return None if record is None else _locked_campaign(record)
@@ -251,7 +251,7 @@ set next_batch_at = $1, failures = failures + 1, failing_reason = $2
 where id in (
   select id from campaigns
   where id = $3 and status in ('active', 'pausing', 'cancelling') and next_batch_at <= $4
-  for update skip locked
+  for no key update skip locked
 );
 """
 
@@ -302,13 +302,36 @@ async def wake_campaign(connection: Connection, *, now: datetime, campaign_id: U
     return rows_touched(await connection.execute(_WAKE_CAMPAIGN, now, campaign_id))
 
 
+_ANNOUNCE_CONTACTS = """\
+with woken as (
+  update campaigns
+  set next_batch_at = $1
+  where id in (
+    select id from campaigns
+    where id = $2 and status = 'active' and next_batch_at > $1 and waiting_for <> 'pacing'
+    for no key update skip locked
+  )
+)
+select pg_notify('outdial_campaigns', $2::uuid::text);
+"""
+
+
+async def announce_contacts(connection: Connection, *, now: datetime, campaign_id: UUID) -> None:
+    """Make an active campaign due now because it has new contacts, and notify the dialers on commit.
+
+    One that waits for its pace is due soon anyway. One that another transaction has locked is not waited for: the
+    notification is enough.
+    """
+    await connection.execute(_ANNOUNCE_CONTACTS, now, campaign_id)
+
+
 _WAKE_CAMPAIGNS_OF_ORGANIZATION = """\
 update campaigns
 set next_batch_at = $1
 where id in (
   select id from campaigns
   where organization_id = $2 and status = 'active' and next_batch_at > $1
-  for update skip locked
+  for no key update skip locked
 )
 returning id;
 """
@@ -331,7 +354,7 @@ where id in (
       or provider_account_id = any ($3::uuid[]) and status = 'active'
         and waiting_for in ('concurrency', 'numbers'))
     and next_batch_at > $1
-  for update skip locked
+  for no key update skip locked
 );
 """
 

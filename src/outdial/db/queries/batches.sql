@@ -81,6 +81,7 @@ where m.id = any (:campaign_ids::uuid[]);
 -- row: An active campaign, locked for a claim. Calling hours and variables are JSON text.
 -- null: campaign_limit, waiting_for, budget_cents, budget_alerted_at
 -- Lock an active campaign and begin the claim. Until the transaction ends, no one else claims for it and a pause waits.
+-- Contacts can be added meanwhile.
 select id, organization_id, provider_account_id, status, waiting_for, retell_agent_id,
   array_prepend(from_number, more_numbers) as caller_numbers,
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
@@ -90,7 +91,7 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   budget_alerted_at
 from campaigns
 where id = :campaign_id and status = 'active'
-for update skip locked;
+for no key update skip locked;
 
 -- name: set_next_batch!
 -- null: :waiting_for
@@ -112,7 +113,7 @@ set next_batch_at = :next_batch_at, failures = failures + 1, failing_reason = :r
 where id in (
   select id from campaigns
   where id = :campaign_id and status in ('active', 'pausing', 'cancelling') and next_batch_at <= :now
-  for update skip locked
+  for no key update skip locked
 );
 
 -- name: end_failures!
@@ -132,6 +133,21 @@ returning id;
 -- Make an active campaign due now, because it has new contacts.
 update campaigns set next_batch_at = :now where id = :campaign_id and status = 'active' and next_batch_at > :now;
 
+-- name: announce_contacts
+-- returns: None
+-- Make an active campaign due now because it has new contacts, and notify the dialers on commit. One that waits for its
+-- pace is due soon anyway. One that another transaction has locked is not waited for: the notification is enough.
+with woken as (
+  update campaigns
+  set next_batch_at = :now
+  where id in (
+    select id from campaigns
+    where id = :campaign_id and status = 'active' and next_batch_at > :now and waiting_for <> 'pacing'
+    for no key update skip locked
+  )
+)
+select pg_notify('outdial_campaigns', :campaign_id::uuid::text);
+
 -- name: wake_campaigns_of_organization
 -- returns: list[UUID]
 -- Make the active campaigns of an organization due now, because the keys of its contacts have changed. A campaign that a
@@ -141,7 +157,7 @@ set next_batch_at = :now
 where id in (
   select id from campaigns
   where organization_id = :organization_id and status = 'active' and next_batch_at > :now
-  for update skip locked
+  for no key update skip locked
 )
 returning id;
 
@@ -157,7 +173,7 @@ where id in (
       or provider_account_id = any (:provider_account_ids::uuid[]) and status = 'active'
         and waiting_for in ('concurrency', 'numbers'))
     and next_batch_at > :now
-  for update skip locked
+  for no key update skip locked
 );
 
 -- name: notify_campaigns

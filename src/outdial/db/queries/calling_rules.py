@@ -250,7 +250,7 @@ update campaigns set next_batch_at = $1
 where id in (
   select id from campaigns
   where organization_id = $2 and status = 'active' and next_batch_at > $1
-  order by id for update
+  order by id for no key update
 )
 returning id;
 """

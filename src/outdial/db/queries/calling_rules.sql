@@ -112,7 +112,7 @@ update campaigns set next_batch_at = :now
 where id in (
   select id from campaigns
   where organization_id = :organization_id and status = 'active' and next_batch_at > :now
-  order by id for update
+  order by id for no key update
 )
 returning id;
 

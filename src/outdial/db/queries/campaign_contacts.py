@@ -13,6 +13,17 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddedContact:
+    """A contact that is new in a campaign, with its id there."""
+
+    id: UUID
+    contact_id: UUID
+
+
+_added_contact = row_builder(AddedContact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignContactRow:
     """A contact of a campaign in a list. `place` is its position in the order of that list."""
 
@@ -83,7 +94,7 @@ from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
   $10::timestamptz[], $11::smallint[], $12::text[])
   as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
 on conflict (campaign_id, contact_id) do nothing
-returning contact_id as id;
+returning id, contact_id;
 """
 
 
@@ -102,10 +113,10 @@ async def add_campaign_contacts(
     next_attempt_ats: Sequence[datetime],
     ranks: Sequence[int],
     variables: Sequence[str],
-) -> list[UUID]:
-    """Add contacts to a campaign. Returns the contacts that are new in it."""
+) -> list[AddedContact]:
+    """Add contacts to a campaign. Returns those that are new in it."""
     return [
-        record[0]
+        _added_contact(record)
         for record in await connection.fetch(
             _ADD_CAMPAIGN_CONTACTS,
             organization_id,

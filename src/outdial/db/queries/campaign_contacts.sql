@@ -1,9 +1,10 @@
 -- Contacts of campaigns.
 
 -- name: add_campaign_contacts
--- returns: list[UUID]
+-- returns: list[AddedContact]
 -- null: :import_id
--- Add contacts to a campaign. Returns the contacts that are new in it.
+-- row: A contact that is new in a campaign, with its id there.
+-- Add contacts to a campaign. Returns those that are new in it.
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
   next_attempt_at, rank, variables, import_id, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.next_attempt_at,
@@ -12,7 +13,7 @@ from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::tex
   :next_attempt_ats::timestamptz[], :ranks::smallint[], :variables::text[])
   as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
 on conflict (campaign_id, contact_id) do nothing
-returning contact_id as id;
+returning id, contact_id;
 
 -- name: refresh_variables!
 -- Merge imported variables into pending contacts. Values of the file win, and those that it leaves empty stay.

@@ -82,14 +82,32 @@ async def campaign_status(connection: Connection, *, campaign_id: UUID) -> Campa
 
 
 _LOCK_CAMPAIGN_FOR_IMPORT = """\
-select id, organization_id, status, keep_open, reentry_after from campaigns where id = $1 for share;
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = $1 for key share;
 """
 
 
 async def lock_campaign_for_import(connection: Connection, *, campaign_id: UUID) -> CampaignState | None:
-    """Lock a campaign against completion until the transaction ends, while contacts are added."""
+    """Keep a campaign from ending until the transaction ends, while contacts are added.
+
+    Claims and changes of its status and its settings go on meanwhile: the status may be another one when the contacts
+    are inserted.
+    """
     record = await connection.fetchrow(_LOCK_CAMPAIGN_FOR_IMPORT, campaign_id)
     return None if record is None else _campaign_state(record)
+
+
+_LOCK_TO_END = """\
+select id from campaigns where id = $1 and status in ('active', 'cancelling') for update skip locked;
+"""
+
+
+async def lock_to_end(connection: Connection, *, campaign_id: UUID) -> UUID | None:
+    """Lock a campaign against transactions that add contacts, before it completes or is cancelled.
+
+    Returns None while one is open. Only statements after this one see all contacts.
+    """
+    value: UUID | None = await connection.fetchval(_LOCK_TO_END, campaign_id)
+    return value
 
 
 _START_CAMPAIGN = """\
@@ -143,7 +161,7 @@ where id in (
   where status = 'scheduled' and scheduled_at <= $1
     and ($2::uuid is null or organization_id = $2)
     and ($3::uuid is null or id = $3)
-  order by scheduled_at limit 1000 for update skip locked
+  order by scheduled_at limit 1000 for no key update skip locked
 )
 returning id, organization_id;
 """
@@ -179,7 +197,8 @@ _PAUSE_ACCOUNT_CAMPAIGNS = """\
 update campaigns
 set status = 'pausing', paused_reason = $1, next_batch_at = $2, updated_at = $2
 where id in (
-  select id from campaigns where provider_account_id = $3 and status = 'active' order by id for update
+  select id from campaigns where provider_account_id = $3 and status = 'active' order by id
+  for no key update
 );
 """
 
@@ -248,7 +267,7 @@ returning m.id;
 
 
 async def finish_cancelling(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
-    """Cancel a campaign when every contact has a final status."""
+    """Cancel a campaign when every contact has a final status. Needs lock_to_end."""
     value: UUID | None = await connection.fetchval(_FINISH_CANCELLING, now, campaign_id)
     return value
 
@@ -278,7 +297,7 @@ returning id;
 
 
 async def complete_campaign(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID:
-    """Complete a campaign. Needs lock_campaign. A trigger refuses it while a contact has no final status."""
+    """Complete a campaign. Needs lock_to_end. A trigger refuses it while a contact has no final status."""
     value: UUID = required(await connection.fetchval(_COMPLETE_CAMPAIGN, now, campaign_id), "complete_campaign")
     return value
 

@@ -10,8 +10,15 @@ select id, organization_id, status, keep_open, reentry_after from campaigns wher
 -- name: lock_campaign_for_import
 -- returns: CampaignState | None
 -- null: reentry_after
--- Lock a campaign against completion until the transaction ends, while contacts are added.
-select id, organization_id, status, keep_open, reentry_after from campaigns where id = :campaign_id for share;
+-- Keep a campaign from ending until the transaction ends, while contacts are added. Claims and changes of its status and
+-- its settings go on meanwhile: the status may be another one when the contacts are inserted.
+select id, organization_id, status, keep_open, reentry_after from campaigns where id = :campaign_id for key share;
+
+-- name: lock_to_end
+-- returns: UUID | None
+-- Lock a campaign against transactions that add contacts, before it completes or is cancelled. Returns None while one is
+-- open. Only statements after this one see all contacts.
+select id from campaigns where id = :campaign_id and status in ('active', 'cancelling') for update skip locked;
 
 -- name: start_campaign
 -- returns: UUID | None
@@ -46,7 +53,7 @@ where id in (
   where status = 'scheduled' and scheduled_at <= :now
     and (:organization_id::uuid is null or organization_id = :organization_id)
     and (:campaign_id::uuid is null or id = :campaign_id)
-  order by scheduled_at limit 1000 for update skip locked
+  order by scheduled_at limit 1000 for no key update skip locked
 )
 returning id, organization_id;
 
@@ -63,7 +70,8 @@ returning id;
 update campaigns
 set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
 where id in (
-  select id from campaigns where provider_account_id = :provider_account_id and status = 'active' order by id for update
+  select id from campaigns where provider_account_id = :provider_account_id and status = 'active' order by id
+  for no key update
 );
 
 -- name: finish_pausing
@@ -94,7 +102,7 @@ where m.id = :campaign_id;
 
 -- name: finish_cancelling
 -- returns: UUID | None
--- Cancel a campaign when every contact has a final status.
+-- Cancel a campaign when every contact has a final status. Needs lock_to_end.
 update campaigns m
 set status = 'cancelled', next_batch_at = null, waiting_for = null, finished_at = :now, updated_at = :now
 where m.id = :campaign_id and m.status = 'cancelling'
@@ -112,7 +120,7 @@ returning id;
 
 -- name: complete_campaign
 -- returns: UUID
--- Complete a campaign. Needs lock_campaign. A trigger refuses it while a contact has no final status.
+-- Complete a campaign. Needs lock_to_end. A trigger refuses it while a contact has no final status.
 update campaigns
 set status = 'completed', finished_at = :now, next_batch_at = null, waiting_for = null, updated_at = :now
 where id = :campaign_id and status = 'active'

@@ -67,14 +67,14 @@ async def keep_response(
     return rows_touched(await connection.execute(_KEEP_RESPONSE, status, body, organization_id, caller, key))
 
 
-_DELETE_IDEMPOTENCY_KEYS = """\
+_FREE_IDEMPOTENCY_KEY = """\
 delete from idempotency_keys
-where organization_id = $1 and caller = $2 and created_at < $3;
+where organization_id = $1 and caller = $2 and key = $3 and created_at < $4;
 """
 
 
-async def delete_idempotency_keys(
-    connection: Connection, *, organization_id: UUID, caller: str, before: datetime
+async def free_idempotency_key(
+    connection: Connection, *, organization_id: UUID, caller: str, key: str, before: datetime
 ) -> int:
-    """Delete old keys of a caller."""
-    return rows_touched(await connection.execute(_DELETE_IDEMPOTENCY_KEYS, organization_id, caller, before))
+    """Delete a key that is old, so that it can be used again. The jobs process deletes the others."""
+    return rows_touched(await connection.execute(_FREE_IDEMPOTENCY_KEY, organization_id, caller, key, before))

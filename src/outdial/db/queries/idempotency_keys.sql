@@ -22,7 +22,7 @@ where organization_id = :organization_id and caller = :caller and key = :key;
 update idempotency_keys set answer_status = :status, answer = :body::text::jsonb
 where organization_id = :organization_id and caller = :caller and key = :key and answer_status is null;
 
--- name: delete_idempotency_keys!
--- Delete old keys of a caller.
+-- name: free_idempotency_key!
+-- Delete a key that is old, so that it can be used again. The jobs process deletes the others.
 delete from idempotency_keys
-where organization_id = :organization_id and caller = :caller and created_at < :before;
+where organization_id = :organization_id and caller = :caller and key = :key and created_at < :before;

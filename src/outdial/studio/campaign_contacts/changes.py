@@ -106,8 +106,7 @@ class RetryRequest(BaseModel):
 async def add(
     connection: Connection, context: OrganizationContext, campaign_id: UUID, request: ContactsRequest
 ) -> ContactsAdded:
-    """Add contacts to a campaign; raises ResourceNotFound, or ResourceConflict if it accepts none."""
-    await find_campaign(connection, context.organization_id, campaign_id)
+    """Add contacts to a campaign; raises CampaignNotFound, or CampaignClosed if it accepts none."""
     try:
         results = await add_contacts(
             connection,

@@ -111,10 +111,13 @@ async def run_idempotent(
             "caller": str(context.caller.user_id or "service"),
             "key": key,
         }
-        await idempotency_keys.delete_idempotency_keys(
-            connection, organization_id=scope["organization_id"], caller=scope["caller"], before=now - KEY_LIFETIME
-        )
         taken = await idempotency_keys.take_idempotency_key(connection, **scope, request_sha256=request_sha256, now=now)
+        if taken is None and await idempotency_keys.free_idempotency_key(
+            connection, **scope, before=now - KEY_LIFETIME
+        ):
+            taken = await idempotency_keys.take_idempotency_key(
+                connection, **scope, request_sha256=request_sha256, now=now
+            )
         if taken is None:
             used = await idempotency_keys.read_idempotency_key(connection, **scope)
             if used.request_sha256 != request_sha256 or used.status is None or used.body is None:

@@ -13,6 +13,17 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReenteredContact:
+    """A contact that is pending again, with its id in the campaign."""
+
+    id: UUID
+    contact_id: UUID
+
+
+_reentered_contact = row_builder(ReenteredContact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignEntry:
     """A contact of a campaign by its phone."""
 
@@ -24,10 +35,11 @@ class CampaignEntry:
 _campaign_entry = row_builder(CampaignEntry)
 
 _REENTER_CONTACTS = """\
-select private.reenter_contacts(
+select r.id, r.contact_id
+from private.reenter_contacts(
   $1, $2, $3::uuid[], $4::text[], $5::smallint[],
   $6::timestamptz[], $7
-) as id;
+) as r;
 """
 
 
@@ -41,13 +53,13 @@ async def reenter_contacts(
     ranks: Sequence[int],
     next_attempt_ats: Sequence[datetime],
     now: datetime,
-) -> list[UUID]:
+) -> list[ReenteredContact]:
     """Make finished contacts of a campaign pending again, if its reentry_after has passed.
 
     Returns those that are pending now. Needs lock_campaign_for_import.
     """
     return [
-        record[0]
+        _reentered_contact(record)
         for record in await connection.fetch(
             _REENTER_CONTACTS, organization_id, campaign_id, contact_ids, variables, ranks, next_attempt_ats, now
         )

@@ -1,13 +1,15 @@
 -- Contacts of a campaign that are added, changed, skipped and called again one by one.
 
 -- name: reenter_contacts
--- returns: list[UUID]
+-- returns: list[ReenteredContact]
+-- row: A contact that is pending again, with its id in the campaign.
 -- Make finished contacts of a campaign pending again, if its reentry_after has passed. Returns those that are pending now.
 -- Needs lock_campaign_for_import.
-select private.reenter_contacts(
+select r.id, r.contact_id
+from private.reenter_contacts(
   :organization_id, :campaign_id, :contact_ids::uuid[], :variables::text[], :ranks::smallint[],
   :next_attempt_ats::timestamptz[], :now
-) as id;
+) as r;
 
 -- name: entries_of_phones
 -- returns: list[CampaignEntry]
