@@ -103,7 +103,7 @@ export interface CampaignTriggers {
   cancelCampaign(campaignId: string, options?: CancelOptions): Promise<CampaignResult>;
   /** Let a campaign that is kept open complete once its contacts are finished. */
   closeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
-  /** Add 1 to 1,000 contacts to a campaign. Each is added or refused by itself, and none is added twice. */
+  /** Add 1 to 1,000 contacts to a campaign. A refused contact does not stop the others, and none is added twice. */
   addContacts(campaignId: string, contacts: readonly NewContact[], options?: AddOptions): Promise<ContactsResult>;
   /** Make an active campaign due now; `size` (1 to 1,000) sets the number of calls in its next batch. */
   processBatch(campaignId: string, size?: number, options?: CallOptions): Promise<CampaignResult>;

@@ -31,8 +31,11 @@ as $$
     select c.organization_id, c.provider_account_id, c.id, c.status, c.failures, c.next_batch_at, 1
     from public.campaigns c
     where c.status in ('active', 'pausing', 'cancelling') and c.id = any (p_named)
-      -- Nothing can start before the time that the pace has set, whatever the notification was about.
-      and (c.status <> 'active' or c.waiting_for <> 'pacing' or coalesce(c.next_batch_at, p_now) <= p_now)
+      -- Nothing can start before the time that the pace has set, whatever the notification was about. After a claim that
+      -- placed calls, this time is near and the campaign waits for nothing else.
+      and (c.status <> 'active' or coalesce(c.next_batch_at, p_now) <= p_now
+        or coalesce(c.waiting_for, case when c.next_batch_at <= p_now + interval '1 second' then 'pacing' end, '')
+          <> 'pacing')
       and not exists (select from in_turn t where t.id = c.id)
   ) d
   order by d.turn, d.next_batch_at

@@ -116,7 +116,7 @@ async def test_each_item_is_added_already_there_or_refused(api: Database, connec
         phone(4),
         NOW,
     )
-    await connection.execute("update campaigns set next_batch_at = $1, waiting_for = 'contacts'", NOW + DAY)
+    await connection.execute("update campaigns set next_batch_at = $1", NOW + DAY)
     later = NOW + timedelta(hours=3)
 
     results = await add(

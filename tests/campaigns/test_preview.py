@@ -28,6 +28,24 @@ def test_rows_are_sorted_into_good_and_refused_with_their_lines_zones_and_column
     assert found.rows == 4
 
 
+def test_a_column_priority_is_read_and_stays_a_variable_and_a_bad_one_refuses_its_row() -> None:
+    given = ["9", "1", "", "5.0", " 7 ", "0", "10", "high", "-1", "5.5", "\u0665"]
+    content = "phone,Priority\n" + "".join(f"+1212{2_000_000 + n},{value}\n" for n, value in enumerate(given))
+
+    found = of(content.encode())
+    assert found.mapping == {"phone": "phone", "priority": "Priority"}
+    assert [(contact.line, contact.rank) for contact in found.contacts] == [(2, 1), (3, 9), (4, 5), (5, 5), (6, 3)]
+    assert found.contacts[0].variables == '{"Priority":"9"}'
+    assert [(row.line, row.kind) for row in found.refused] == [(line, "bad_priority") for line in range(7, 13)]
+    assert found.refused[2].reason == (
+        "Priority is 'high': write a whole number from 1 to 9, 9 goes first; or map no column to priority, and it is a"
+        " variable only"
+    )
+
+    left_out = of(content.encode(), priority="")
+    assert (len(left_out.contacts), left_out.contacts[0].rank) == (len(given), 5)
+
+
 def test_the_last_row_of_a_beginning_may_be_cut_off_and_is_left_out() -> None:
     content = b"phone,name\n+12122000001,Ada\n+12122000002,Bo"
 

@@ -465,10 +465,14 @@ async def test_a_guarded_query_only_moves_from_the_states_it_names(
 
 @pytest.mark.parametrize(
     ("statement", "states"),
-    [(batches.lock_campaign, {"active"}), (campaign_status_queries.share_active_campaign, {"active"})],
+    [
+        (batches.lock_campaign, {"active"}),
+        (campaign_status_queries.share_active_campaign, {"active"}),
+        (campaign_status_queries.lock_to_end, {"active", "cancelling"}),
+    ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_the_dialer_only_locks_active_campaigns(
+async def test_the_dialer_locks_campaigns_in_these_states_only(
     connection: asyncpg.Connection, statement: QueryFunction, states: set[str]
 ) -> None:
     tenant = await create_tenant(connection)

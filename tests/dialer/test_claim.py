@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from outdial.db.queries import campaign_status
 from outdial.db.session import Database
-from outdial.dialer.claim import Claim, Claimed, Claimer, Completed, NotClaimable
+from outdial.dialer.claim import LOCKED_ELSEWHERE, Claim, Claimed, Claimer, Completed, NotClaimable
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
@@ -389,6 +390,28 @@ async def test_a_claim_passes_over_a_campaign_that_another_dialer_is_claiming_fo
         await other.execute("select from campaigns where id = $1 for update", campaign.id)
         assert await claim(stage, campaign) == NotClaimable()
     await other.close()
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_claim_does_not_wait_for_contacts_that_are_added_and_completes_the_campaign_after_them(
+    stage: Stage, commits: bool
+) -> None:
+    campaign = await create_campaign(stage.look, await create_tenant(stage.look))
+    await fill(stage, campaign, 1)
+    adding = await asyncpg.connect(stage.scratch.dsn)
+    transaction = adding.transaction()
+    await transaction.start()
+    await campaign_status.lock_campaign_for_import(adding, campaign_id=campaign.id)
+    await create_campaign_contact(adding, campaign)
+
+    assert await count(stage, campaign) == 1
+    await stage.look.execute("update campaign_contacts set status = 'completed'")
+    assert await count(stage, campaign) == 0
+    assert await waits(stage, campaign) == ("calls", NOW + LOCKED_ELSEWHERE)
+    await (transaction.commit() if commits else transaction.rollback())
+    await adding.close()
+
+    assert isinstance(await claim(stage, campaign), Claimed if commits else Completed)
 
 
 async def test_the_decision_record_says_why_the_call_was_allowed(stage: Stage) -> None:

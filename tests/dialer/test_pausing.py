@@ -3,10 +3,12 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
+from outdial.db.queries import campaign_status
 from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN, Claimed, Claimer
 from outdial.dialer.place import CallResponse, PlacementResponse
@@ -163,7 +165,14 @@ async def test_a_cancelled_campaign_cancels_who_waits_and_lets_who_talks_come_ho
     await dialer.run_once()
     assert (await stage.row("campaign_contacts", waiting.id))["status"] == "cancelled"
     assert await status(stage, campaign) == "cancelling"
-    await go_on(stage, dialer, rounds=30)
+    adding = await asyncpg.connect(stage.scratch.dsn)
+    async with adding.transaction():
+        # As a request does that began before the campaign was cancelled: what it has added is cancelled too.
+        await campaign_status.lock_campaign_for_import(adding, campaign_id=campaign.id)
+        await go_on(stage, dialer, rounds=30)
+        assert await status(stage, campaign) == "cancelling"
+    await adding.close()
+    await go_on(stage, dialer, rounds=3)
     row = await stage.row("campaigns", campaign.id)
     assert (row["status"], bool(row["finished_at"]), row["next_batch_at"]) == ("cancelled", True, None)
     assert sorted(row["status"] for row in await stage.rows("campaign_contacts")) == [

@@ -44,8 +44,8 @@ class TriggerActions(Generic[CampaignT, ContactsT, ScheduleT]):
     ) -> ContactsT:
         """Add 1 to 1,000 contacts to a campaign, such as {"phone": "+14155550100", "variables": {"plan": "gold"}}.
 
-        Each is added or refused by itself. `default_region` is the country of numbers without a country code. After a
-        lost response, add them again: those that are already there are not added twice.
+        A refused contact does not stop the others. `default_region` is the country of numbers without a country code.
+        After a lost response, add them again: those that are already there are not added twice.
         """
         body: dict[str, object] = {"action": "add_contacts", "campaign_id": str(campaign_id)}
         body["contacts"] = [dict(each) for each in contacts]

@@ -16,7 +16,7 @@ PHONE_HEADERS: Final = (
     "primary_phone", "phone_1", "phone_1_value", "phone_2", "phone_2_value", "home_phone", "work_phone",
     "business_phone",
 )  # fmt: skip
-# An import also reads names in two parts. They remain agent variables too, and so do calling code and place.
+# An import also reads names in two parts. They remain agent variables too, and so do calling code, place and priority.
 NAME_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_name": ("first_name", "firstname", "given_name"),
     "last_name": ("last_name", "lastname", "surname", "family_name"),
@@ -37,6 +37,7 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     **NAME_PARTS,
     **{field.name: field.headers for field in CONTACT_FIELDS},
+    "priority": ("priority",),
     **CONSENT_HEADERS,
 }  # fmt: skip
 """The fields of an import, each with its recognized headers, the likeliest first."""
@@ -46,7 +47,7 @@ EMPTY_WORDS: Final = frozenset(
 )
 """What programs write for no value. The case matters: Null and Nan are names of contacts."""
 
-_REMAIN_VARIABLES: Final = (*NAME_PARTS, "calling_code", "country", "region", "postal_code")
+_REMAIN_VARIABLES: Final = (*NAME_PARTS, "calling_code", "country", "region", "postal_code", "priority")
 # A column named so says nothing about whose number it has, so it never stands in for another phone column.
 _AMBIGUOUS: Final = "number"
 _ABOUT_PHONES: Final = re.compile(r"phone|mobil|cell|tel|handy|number|nummer", re.IGNORECASE)

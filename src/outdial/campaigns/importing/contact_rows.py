@@ -14,8 +14,9 @@ from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
-from outdial.domain.contact import DEFAULT_RANK
+from outdial.domain.contact import DEFAULT_RANK, rank_of
 from outdial.domain.geography.countries import find_country
+from outdial.domain.limits import PRIORITY
 from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import GivenConsent
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
@@ -97,6 +98,9 @@ class ContactReader:
         consent = read_consent(columns, cells, self._now)
         if isinstance(consent, str):
             return RefusedRow(row.line, written, Refusal.BAD_CONSENT, consent, cells=cells, phone=phone.e164)
+        priority = _read_priority(columns, cells)
+        if isinstance(priority, str):
+            return RefusedRow(row.line, written, Refusal.BAD_PRIORITY, priority, cells=cells, phone=phone.e164)
         variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,
@@ -107,6 +111,7 @@ class ContactReader:
             variables=encode_json({name: value for name, value in variables if value}),
             consent=consent,
             cells=cells,
+            rank=rank_of(priority),
         )
 
     def _stated_place(self, cells: Sequence[str]) -> StatedPlace:
@@ -118,6 +123,21 @@ class ContactReader:
             named = read_calling_code(code)
             country = named if isinstance(named, str) else None
         return StatedPlace(timezone=timezone, country=country, region=region, postal_code=postal_code)
+
+
+def _read_priority(columns: Columns, cells: Sequence[str]) -> int | str:
+    """Return the priority in a row, or the reason why it cannot be read."""
+    cell = columns.cell(cells, "priority")
+    if cell is None:
+        return PRIORITY.default
+    # Spreadsheets write whole numbers as 9.0 too.
+    whole = cell.removesuffix(".0")
+    if whole.isascii() and whole.isdecimal() and len(whole) == 1 and int(whole) in PRIORITY.range:
+        return int(whole)
+    return (
+        f"{columns.names[columns.fields['priority']]} is {cell!r}: write a whole number {PRIORITY.range}, 9 goes first;"
+        " or map no column to priority, and it is a variable only"
+    )
 
 
 def read_phone(columns: Columns, cells: Sequence[str], default_region: str | None) -> tuple[str, Phone | InvalidPhone]:

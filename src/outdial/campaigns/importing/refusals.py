@@ -31,6 +31,7 @@ class Refusal(StrEnum):
     BAD_PLACE = "bad_place"
     NO_TIME_ZONE = "no_time_zone"
     BAD_CONSENT = "bad_consent"
+    BAD_PRIORITY = "bad_priority"
     BAD_ITEM = "bad_item"
     BAD_TIME = "bad_time"
     DUPLICATE = "duplicate"

@@ -308,7 +308,8 @@ with woken as (
   set next_batch_at = $1
   where id in (
     select id from campaigns
-    where id = $2 and status = 'active' and next_batch_at > $1 and waiting_for <> 'pacing'
+    where id = $2 and status = 'active' and next_batch_at > $1 and waiting_for is distinct from 'pacing'
+      and (waiting_for is not null or next_batch_at > $1 + interval '1 second')
     for no key update skip locked
   )
 )

@@ -142,7 +142,8 @@ with woken as (
   set next_batch_at = :now
   where id in (
     select id from campaigns
-    where id = :campaign_id and status = 'active' and next_batch_at > :now and waiting_for <> 'pacing'
+    where id = :campaign_id and status = 'active' and next_batch_at > :now and waiting_for is distinct from 'pacing'
+      and (waiting_for is not null or next_batch_at > :now + interval '1 second')
     for no key update skip locked
   )
 )
