@@ -1,6 +1,6 @@
 -- Contacts are added while claims run. A transaction that adds contacts holds the weakest lock of their campaign, which
--- conflicts with `for update` only, and a claim takes `for no key update`. So that a campaign does not end while such a
--- transaction is open, whoever ends it takes `for update`.
+-- conflicts with `for update` only, and a claim takes `for no key update`. A transaction that ends a campaign takes
+-- `for update`, so no campaign ends while contacts are being added to it.
 
 create or replace function private.check_open_campaign() returns trigger
 language plpgsql security definer set search_path = ''
