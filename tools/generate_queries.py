@@ -7,6 +7,8 @@ column. The comments above a query state what Postgres cannot report (see `docs/
     -- returns: LockedAccount
     -- null: backoff_until, :reason, :names[]
     -- Lock the account. Everything that counts against its limits is counted under this lock.
+
+A line `-- include: selected_contacts` becomes the text of `parts/selected_contacts.sql`, without its comments.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ from outdial.db.migrate import push
 from outdial.project import own_directory
 
 QUERIES: Final = Path(outdial.db.queries.__file__).parent
+PARTS: Final = "parts"
 
 # The Python type that asyncpg reads or takes for a type of Postgres. JSON is always selected and sent as text.
 PYTHON_TYPES: Final = {
@@ -48,6 +51,8 @@ PYTHON_TYPES: Final = {
 }
 _RESULT: Final = re.compile(r"(?:(list|AsyncIterator)\[(\w+)\]|(\w+)( \| None)?)")
 _LINE_LENGTH: Final = 120
+_INCLUDE: Final = re.compile(r"^( *)-- include: (\w+)\n", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^--.*\n", re.MULTILINE)
 _NAME: Final = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 
 
@@ -100,15 +105,16 @@ class Module:
 
 async def read_modules(connection: asyncpg.Connection) -> list[Module]:
     """Prepare every query in every SQL file."""
-    return [await _read_module(connection, path) for path in sorted(QUERIES.rglob("*.sql"))]
+    files = sorted(path for path in QUERIES.rglob("*.sql") if path.parent != QUERIES / PARTS)
+    return [await _read_module(connection, path) for path in files]
 
 
 async def _read_module(connection: asyncpg.Connection, path: Path) -> Module:
-    text = path.read_text()
+    text = _INCLUDE.sub(_included, path.read_text())
     header = text.partition("-- name:")[0]
     module = Module(path, " ".join(line.removeprefix("-- ") for line in header.split("\n")).strip())
     adapter = AsyncPGAdapter()  # type: ignore[no-untyped-call]
-    blocks = aiosql.from_path(path, lambda: adapter, mandatory_parameters=False)
+    blocks = aiosql.from_str(text, lambda: adapter, mandatory_parameters=False)
     for name in _NAME.findall(text):
         block = getattr(blocks, name)
         notes, doc = _read_comments(block.__doc__ or "")
@@ -131,6 +137,14 @@ async def _read_module(connection: asyncpg.Connection, path: Path) -> Module:
         _check_result(query)
         module.queries.append(query)
     return module
+
+
+def _included(include: re.Match[str]) -> str:
+    """Return the text of a part in place of the line that includes it, indented as that line."""
+    path = QUERIES / PARTS / f"{include[2]}.sql"
+    if not path.exists():
+        raise QueryError(f"there is no {PARTS}/{path.name} to include")
+    return textwrap.indent(_COMMENT.sub("", path.read_text()), include[1])
 
 
 def _read_comments(comments: str) -> tuple[dict[str, list[str]], str]:

@@ -11,17 +11,7 @@ select cc.status, count(*)::integer as contacts
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
-  and (:status::text is null or cc.status = :status)
-  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
-  and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
-  and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
-  and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
-  and (:external_id::text is null or k.external_id = :external_id)
-  and (:text::text is null
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
+  -- include: selected_contacts
 group by cc.status
 order by cc.status;
 
@@ -38,17 +28,7 @@ with matching as materialized (
   from campaign_contacts cc
   join contacts k on k.id = cc.contact_id
   where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
-    and (:status::text is null or cc.status = :status)
-    and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
-    and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
-    and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
-    and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
-    and (:external_id::text is null or k.external_id = :external_id)
-    and (:text::text is null
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
+    -- include: selected_contacts
 ), chosen as materialized (
   select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / :portion_size::integer as number
   from matching m where m.status = any (:statuses::text[])

@@ -38,17 +38,7 @@ left join lateral (
   where c.campaign_contact_id = cc.id
 ) t on true
 where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
-  and (:status::text is null or cc.status = :status)
-  and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
-  and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
-  and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
-  and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
-  and (:external_id::text is null or k.external_id = :external_id)
-  and (:text::text is null
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
+  -- include: selected_contacts
 order by cc.contact_id;
 
 -- name: all_variable_names

@@ -1,0 +1,13 @@
+-- The filters of a campaign's list of contacts: conditions on `cc` (campaign_contacts) and `k` (contacts). Its parameters
+-- are those of ContactSelection.parameters, and all but last_text may be null. Needs `plan: custom`.
+and (:status::text is null or cc.status = :status)
+and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
+and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
+and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
+and (:external_id::text is null or k.external_id = :external_id)
+and (:text::text is null
+  or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+    || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
+  or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+    || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
