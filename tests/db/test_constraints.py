@@ -98,6 +98,9 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         reserved_cents=None,
         spent_on=None,
         needs_clearance=False,
+        callback_ofs=[None],
+        callback_tries=[0],
+        callback_lates=[None],
     )
     return rows
 

@@ -29,8 +29,9 @@ OWN = {"id", "campaign_contact_id", "contact_id", "phone", "retell_call_id"}
 
 
 async def prepare(stage: Stage, **columns: Any) -> Campaign:
-    """Create a campaign whose retries come without jitter."""
-    return await create_campaign(stage.look, await create_tenant(stage.look), retry_policy=NO_JITTER, **columns)
+    """Create a campaign whose retries come without jitter, and whose contacts do not wait for the analysis."""
+    defaults = {"retry_policy": NO_JITTER, "callback_policy": '{"enabled": false}'}
+    return await create_campaign(stage.look, await create_tenant(stage.look), **(defaults | columns))
 
 
 async def end(stage: Stage, campaign: Campaign, reason: str | None, **contact: Any) -> tuple[UUID, UUID]:

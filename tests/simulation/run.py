@@ -16,10 +16,12 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
+from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.worker import Dialer
 from outdial.domain.limits import MAX_CONCURRENCY
 from outdial.domain.location import KEYS_VERSION
 from outdial.inbox.applier import EventApplier
+from outdial.inbox.held_contacts import HeldContacts
 from outdial.inbox.receive import WebhookReceiver
 from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
@@ -171,6 +173,8 @@ class Run:
     api: Database
     receiver: WebhookReceiver
     applier: EventApplier
+    held_contacts: HeldContacts
+    late_callbacks: LateCallbacks
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
@@ -222,6 +226,8 @@ class Run:
         await self._deliver()
         if self.chance.random() < 0.8:
             await self.applier.run_once()
+            await self.held_contacts.run_once()
+            await self.late_callbacks.run_once()
         await self._operator()
         await self.history.at_rest()
         await self._advance()
@@ -413,6 +419,8 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
                 webhook, webhooks, RetellEventReader(), clock, check_after=settings.reconcile_after
             ),
             applier=EventApplier(webhook, RetellEventReader(), clock, check_after=settings.reconcile_after),
+            held_contacts=HeldContacts(webhook, RetellEventReader(), clock),
+            late_callbacks=LateCallbacks(await connect("outdial_dialer"), clock),
         )
         provider = RetellProvider(
             {c: RetellClient(WatchedTransport(run, workspace, f"key_{c}")) for c, workspace in workspaces.items()}

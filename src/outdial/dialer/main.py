@@ -10,6 +10,7 @@ from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.dialer.callbacks.late import REPORTED_EVERY, LateCallbacks
 from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
 from outdial.dialer.hang_ups.task import HangUps
@@ -28,6 +29,7 @@ from outdial.dialer.rules_check import CHECKED_EVERY, StaleRulesCheck
 from outdial.dialer.worker import Dialer
 from outdial.domain.rules import RuleBook
 from outdial.inbox.applier import EventApplier
+from outdial.inbox.held_contacts import HeldContacts
 from outdial.log import log
 from outdial.pre_dial.client import HookClient
 from outdial.process import notify_ready, stop_event
@@ -51,6 +53,8 @@ class DialerParts:
 
     dialer: Dialer
     applier: EventApplier
+    held_contacts: HeldContacts
+    late_callbacks: LateCallbacks
     deletions: ProviderDeletions
     hang_ups: HangUps
     opt_out_sender: OptOutSender
@@ -100,7 +104,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
         others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, *_number_tasks(parts))
-        tasks = (claims, rescuer, scheduler, applier, *others)
+        tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -133,6 +137,11 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         log("dialer.stopped")
 
 
+def _callback_tasks(parts: DialerParts, interval: timedelta) -> tuple[RepeatingTask, RepeatingTask]:
+    held = RepeatingTask("held contacts", TimedTask(parts.held_contacts, parts.clock_check), interval)
+    return held, RepeatingTask("late callbacks", TimedTask(parts.late_callbacks, parts.clock_check), REPORTED_EVERY)
+
+
 def _number_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
     check = parts.clock_check
     return (
@@ -150,6 +159,8 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["asked"] = await parts.dialer.rescuer.run_once()
         done["applied"] = await parts.applier.run_once()
         done["hung_up"] = await parts.hang_ups.run_once()
+        done["decided"] = await parts.held_contacts.run_once()
+        done["late_callbacks"] = await parts.late_callbacks.run_once()
         done["deleted"] = await parts.deletions.run_once()
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
@@ -241,6 +252,8 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
                 check_after=timing.reconcile_after,
                 retry_speed=settings.retry_speed,
             ),
+            held_contacts=HeldContacts(inbox, RetellEventReader(), clock, retry_speed=settings.retry_speed),
+            late_callbacks=LateCallbacks(database, clock),
             place_keys=PlaceKeyUpdater(database, clock),
             number_health=NumberHealth(database, clock),
             number_importer=NumberImporter(database, provider, clock),

@@ -26,6 +26,7 @@ from outdial.dialer.admission import (
     WaitReason,
     admit_contact,
 )
+from outdial.dialer.callbacks.planning import callback_variables
 from outdial.dialer.screening import Screening
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
@@ -302,7 +303,7 @@ def plan_call(
 
 
 def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetime) -> dict[str, str]:
-    """Return the agent variables: the campaign's, overridden by the contact's, and the contact's local day.
+    """Return the agent variables: the campaign's, overridden by the contact's, the local day, and what a callback is.
 
     Retell takes text only, so a number becomes its text and a null is left out.
     """
@@ -314,6 +315,7 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
         _object(contact.attributes),
         _object(contact.variables),
         {"current_date": local.date().isoformat(), "current_day": f"{local:%A}"},
+        callback_variables(contact),
     ]
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -4,13 +4,10 @@ Applying is idempotent and independent of the order. The webhook, the applier, t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
-from typing import Literal, assert_never
+from typing import Literal
 from uuid import UUID
-
-import msgspec
 
 from outdial.db.queries import batches, campaign_contacts, events
 from outdial.db.queries import calls as call_queries
@@ -18,19 +15,8 @@ from outdial.db.queries import do_not_call as do_not_call_queries
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
-from outdial.domain.errors import InvalidRetryPolicy
-from outdial.domain.outcomes import Outcome, RetryClass
-from outdial.domain.policies.voicemail import MESSAGE_LEFT, AfterMessage
-from outdial.domain.retry import (
-    DEFAULT_POLICY,
-    Complete,
-    Fail,
-    RetryAt,
-    RetryPolicy,
-    Review,
-    next_step,
-    parse_retry_policy,
-)
+from outdial.domain.outcomes import RetryClass
+from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until
 from outdial.inbox.deliveries import EventDelivery
 from outdial.provider import EventReader
 
@@ -51,26 +37,13 @@ class EventVerdict:
     is_erased: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactChange:
-    """The columns of a campaign contact after the end of a call."""
-
-    id: UUID
-    status: ContactStatus
-    attempts: int
-    faults: int
-    next_attempt_at: datetime | None
-    outcome: str
-    reason: str | None
-    voicemail_left_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class CallChange:
-    """A locked call and its new state."""
+    """A locked call and its new state. Its contact waits for the analysis until `decides_at`, unless that is None."""
 
     row: call_queries.ReportedCall
     state: CallState
+    decides_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +166,61 @@ def decide(
     retry_speed: float = 1.0,
 ) -> None:
     """Merge `reports` into a call, and add the changes of the call and its contact to `changes`."""
+    before = after = _state_of(row, reader)
+    for report in reports:
+        after = merge(after, report)
+    if after == before:
+        return
+    outcome = after.outcome
+    # Not the column `outcome`: a call in review has one before the provider reports the reason.
+    is_new = outcome is not None and outcome != before.outcome
+    # A member who decided about the contact knew of this call: later reports about it change the call only.
+    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
+    is_undecided = is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}
+    is_due = is_undecided and (is_new or row.decides_at is not None)
+    decides_at = hold_until(row, after, now=now, retry_speed=retry_speed) if is_due else None
+    changes.calls.append(CallChange(row, after, decides_at))
+    if before.status in LIVE and after.status not in LIVE:
+        changes.campaigns.add(row.campaign_id)
+    if outcome is not None and is_new:
+        if outcome.retry_class is RetryClass.DO_NOT_CALL and not row.is_erased:
+            changes.do_not_call.append(DoNotCallPhone(row.organization_id, row.phone))
+        if outcome.retry_class is RetryClass.ACCOUNT:
+            reason = after.details.disconnection_reason
+            changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
+    if outcome is not None and is_due and decides_at is None:
+        corrected = None if row.decides_at is not None else before.outcome
+        changes.contacts.append(
+            contact_change(row, outcome, after.details, corrected=corrected, now=now, retry_speed=retry_speed)
+        )
+        changes.campaigns.add(row.campaign_id)
+
+
+async def decide_overdue(
+    connection: Connection, ids: Sequence[UUID], *, reader: EventReader, now: datetime, retry_speed: float = 1.0
+) -> int:
+    """Decide about the contacts of calls that have waited long enough for an analysis; return how many.
+
+    Calls that another transaction has locked are decided next time.
+    """
+    rows = await call_queries.lock_free_calls(connection, ids=ids, retell_call_ids=[])
+    held = [row for row in rows if row.decides_at is not None]
+    changes = BatchChanges()
+    for row in held:
+        state = _state_of(row, reader)
+        if row.call_count != row.attempt_number or row.decided_calls >= row.attempt_number or state.outcome is None:
+            continue
+        if row.contact_status in OPEN | {ContactStatus.REVIEW}:
+            change = contact_change(row, state.outcome, state.details, corrected=None, now=now, retry_speed=retry_speed)
+            changes.contacts.append(change)
+            changes.campaigns.add(row.campaign_id)
+    await call_queries.end_holds(connection, ids=[row.id for row in held], now=now)
+    accounts = {row.provider_account_id for row in held}
+    await _write_contacts(connection, changes, accounts, now)
+    return len(held)
+
+
+def _state_of(row: call_queries.ReportedCall, reader: EventReader) -> CallState:
     details = CallDetails(
         disconnection_reason=reader.read_reason(row.disconnection_reason),
         started_at=row.started_at,
@@ -204,123 +232,12 @@ def decide(
         public_log_url=row.public_log_url,
         analysis=None if row.analysis is None else canonical_json(row.analysis),
     )
-    before = after = CallState(
+    return CallState(
         status=CallStatus(row.status),
         provider_call_id=row.retell_call_id,
         details=details,
         ranks=tuple(row.detail_ranks),
     )
-    for report in reports:
-        after = merge(after, report)
-    if after == before:
-        return
-    changes.calls.append(CallChange(row, after))
-    if before.status in LIVE and after.status not in LIVE:
-        changes.campaigns.add(row.campaign_id)
-    outcome = after.outcome
-    # Not the column `outcome`: a call in review has one before the provider reports the reason.
-    if outcome is None or outcome == before.outcome:
-        return
-    if outcome.retry_class is RetryClass.DO_NOT_CALL and not row.is_erased:
-        changes.do_not_call.append(DoNotCallPhone(row.organization_id, row.phone))
-    if outcome.retry_class is RetryClass.ACCOUNT:
-        reason = after.details.disconnection_reason
-        changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
-    # A member who decided about the contact knew of this call: later reports about it change the call only.
-    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
-    if is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}:
-        change = _contact_change(row, outcome, corrected=before.outcome, now=now, retry_speed=retry_speed)
-        changes.contacts.append(_with_message(change, row, outcome, now))
-        changes.campaigns.add(row.campaign_id)
-
-
-def _with_message(
-    change: ContactChange, row: call_queries.ReportedCall, outcome: Outcome, now: datetime
-) -> ContactChange:
-    """Note the voicemail message that the call has left, after which the campaign may want no further call."""
-    if row.message_then is None or outcome is not Outcome.VOICEMAIL:
-        return change
-    if AfterMessage(row.message_then) is AfterMessage.STOP and change.status is ContactStatus.PENDING:
-        return replace(
-            change,
-            status=ContactStatus.COMPLETED,
-            next_attempt_at=None,
-            reason=MESSAGE_LEFT,
-            voicemail_left_at=now,
-        )
-    return replace(change, reason=change.reason or MESSAGE_LEFT, voicemail_left_at=now)
-
-
-def _contact_change(
-    row: call_queries.ReportedCall,
-    outcome: Outcome,
-    *,
-    corrected: Outcome | None,
-    now: datetime,
-    retry_speed: float,
-) -> ContactChange:
-    """Return the contact after `outcome`, which replaces `corrected` if given: its attempt or fault is undone first."""
-    if corrected is not None:
-        if corrected.retry_class in (RetryClass.FAULT, RetryClass.ACCOUNT, RetryClass.HOLD):
-            row = replace(row, faults=max(0, row.faults - 1))
-        else:
-            row = replace(row, attempts=max(0, row.attempts - 1))
-    step = next_step(
-        _policy(row.retry_policy, retry_speed),
-        outcome,
-        attempts=row.attempts,
-        faults=row.faults,
-        max_attempts=row.max_attempts,
-        has_other_number=row.has_other_number,
-        ended_at=now,
-        seed=row.id.bytes,
-    )
-    change, charged = partial(ContactChange, id=row.campaign_contact_id, outcome=outcome), row.attempts + 1
-    match step:
-        case Complete():
-            return change(
-                status=ContactStatus.COMPLETED, attempts=charged, faults=row.faults, next_attempt_at=None, reason=None
-            )
-        case Fail(reason):
-            return change(
-                status=ContactStatus.FAILED, attempts=charged, faults=row.faults, next_attempt_at=None, reason=reason
-            )
-        case Review(reason):
-            return change(
-                status=ContactStatus.REVIEW,
-                attempts=row.attempts,
-                faults=row.faults + 1,
-                next_attempt_at=None,
-                reason=reason,
-            )
-        case RetryAt(at, uses_attempt):
-            status = ContactStatus.PENDING
-            status_reason: str | None = None
-            if row.contact_status == ContactStatus.REVIEW:
-                status = ContactStatus.FAILED
-                status_reason = "ended after review began; not called again"
-            elif row.campaign_status in ("cancelling", "cancelled"):
-                status = ContactStatus.CANCELLED
-                status_reason = "campaign cancelled"
-            return change(
-                status=status,
-                attempts=charged if uses_attempt else row.attempts,
-                faults=0 if uses_attempt else row.faults + 1,
-                next_attempt_at=at,
-                reason=status_reason,
-            )
-        case never:
-            assert_never(never)
-
-
-@lru_cache(maxsize=1024)
-def _policy(raw: str, speed: float) -> RetryPolicy:
-    # Policies are validated before they are stored. One that bypassed validation must not block the inbox.
-    try:
-        policy = parse_retry_policy(msgspec.json.decode(raw))
-    except InvalidRetryPolicy:
-        policy = DEFAULT_POLICY
-    return policy if speed == 1 else policy.faster(speed)
 
 
 async def _write(connection: Connection, changes: BatchChanges, now: datetime, check_after: timedelta) -> None:
@@ -347,7 +264,12 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
         public_log_urls=[each.public_log_url for each in details],
         analyses=[each.analysis for each in details],
         next_check_ats=[None if state.is_complete else now + check_after for state in states],
+        decides_ats=[change.decides_at for change in changes.calls],
     )
+    await _write_contacts(connection, changes, {change.row.provider_account_id for change in changes.calls}, now)
+
+
+async def _write_contacts(connection: Connection, changes: BatchChanges, accounts: set[UUID], now: datetime) -> None:
     if changes.contacts:
         await campaign_contacts.write_campaign_contacts(
             connection,
@@ -360,6 +282,9 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
             last_outcomes=[change.outcome for change in changes.contacts],
             status_reasons=[change.reason for change in changes.contacts],
             voicemail_left_ats=[change.voicemail_left_at for change in changes.contacts],
+            callback_ats=[change.callback_at for change in changes.contacts],
+            callbacks=[change.callbacks for change in changes.contacts],
+            callback_tries=[change.callback_tries for change in changes.contacts],
         )
     if changes.do_not_call:
         organization_ids = [each.organization_id for each in changes.do_not_call]
@@ -368,7 +293,6 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
             connection, now=now, organization_ids=organization_ids, phones=phones
         )
     if changes.campaigns:
-        accounts = {change.row.provider_account_id for change in changes.calls}
         await batches.wake_campaigns(
             connection, now=now, ids=sorted(changes.campaigns), provider_account_ids=sorted(accounts)
         )

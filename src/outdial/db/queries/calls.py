@@ -38,13 +38,19 @@ class ReportedCall:
     analysis: str | None
     is_erased: bool
     message_then: str | None
+    decides_at: datetime | None
+    callback_try: int
     contact_status: str
     attempts: int
     faults: int
     call_count: int
     decided_calls: int
+    zone_key: str
+    callback_at: datetime | None
+    callbacks: int
     campaign_status: str
     retry_policy: str
+    callback_policy: str
     max_attempts: int
     provider_account_id: UUID
     credential: str
@@ -168,15 +174,18 @@ _exported_call = row_builder(ExportedCall)
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, message_then, reserved_cents, spent_on, created_at, updated_at)
+  needs_clearance, message_then, callback_of, callback_try, callback_late, reserved_cents, spent_on, created_at,
+  updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $4, u.message_then, $5, $6, $7, $7
+  $4, u.message_then, u.callback_of, u.callback_try, u.callback_late, $5, $6, $7,
+  $7
 from unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::integer[],
   $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[],
-  $17::timestamptz[], $18::text[])
+  $17::timestamptz[], $18::text[], $19::timestamptz[], $20::integer[],
+  $21::text[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
-    message_then)
+    message_then, callback_of, callback_try, callback_late)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -204,6 +213,9 @@ async def insert_calls(
     start_ats: Sequence[datetime],
     deadlines: Sequence[datetime],
     message_thens: Sequence[str | None],
+    callback_ofs: Sequence[datetime | None],
+    callback_tries: Sequence[int],
+    callback_lates: Sequence[str | None],
 ) -> list[UUID]:
     """Insert the calls before any request leaves.
 
@@ -232,6 +244,9 @@ async def insert_calls(
             start_ats,
             deadlines,
             message_thens,
+            callback_ofs,
+            callback_tries,
+            callback_lates,
         )
     ]
 
@@ -246,9 +261,11 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased, c.message_then,
-  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
-  a.credential, cardinality(m.more_numbers) > 0 and exists (
+  c.decides_at, c.callback_try,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls, cc.zone_key, cc.callback_at,
+  cc.callbacks,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.callback_policy::text as callback_policy,
+  m.max_attempts, m.provider_account_id, a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
@@ -283,9 +300,11 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased, c.message_then,
-  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
-  a.credential, cardinality(m.more_numbers) > 0 and exists (
+  c.decides_at, c.callback_try,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls, cc.zone_key, cc.callback_at,
+  cc.callbacks,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.callback_policy::text as callback_policy,
+  m.max_attempts, m.provider_account_id, a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
@@ -311,14 +330,14 @@ set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.o
   detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
   started_at = u.started_at, ended_at = u.ended_at, duration_ms = u.duration_ms, cost_cents = u.cost_cents,
   transcript = u.transcript, recording_url = u.recording_url, public_log_url = u.public_log_url,
-  analysis = u.analysis::jsonb, next_check_at = u.next_check_at, checks = 0,
+  analysis = u.analysis::jsonb, decides_at = u.decides_at, next_check_at = u.next_check_at, checks = 0,
   placed_at = coalesce(c.placed_at, $1), updated_at = $1
 from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
   $7::text[], $8::timestamptz[], $9::timestamptz[], $10::bigint[],
   $11::numeric[], $12::text[], $13::text[], $14::text[],
-  $15::text[], $16::timestamptz[])
+  $15::text[], $16::timestamptz[], $17::timestamptz[])
   as u (id, status, retell_call_id, outcome, detail_ranks, disconnection_reason, started_at, ended_at, duration_ms,
-    cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at)
+    cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at, decides_at)
 where c.id = u.id;
 """
 
@@ -342,6 +361,7 @@ async def write_calls(
     public_log_urls: Sequence[str | None],
     analyses: Sequence[str | None],
     next_check_ats: Sequence[datetime | None],
+    decides_ats: Sequence[datetime | None],
 ) -> int:
     """Write what a batch of events changes about calls. Needs lock_reported_calls."""
     return rows_touched(
@@ -363,8 +383,29 @@ async def write_calls(
             public_log_urls,
             analyses,
             next_check_ats,
+            decides_ats,
         )
     )
+
+
+_CALLS_TO_DECIDE = """\
+select call_id as id from private.calls_to_decide($1, $2);
+"""
+
+
+async def calls_to_decide(connection: Connection, *, now: datetime, limit: int) -> list[UUID]:
+    """List calls of all organizations whose contacts have waited long enough for an analysis."""
+    return [record[0] for record in await connection.fetch(_CALLS_TO_DECIDE, now, limit)]
+
+
+_END_HOLDS = """\
+update calls set decides_at = null, updated_at = $1 where id = any ($2::uuid[]) and decides_at is not null;
+"""
+
+
+async def end_holds(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
+    """The contacts of these calls wait no longer for the analysis. Needs lock_free_calls."""
+    return rows_touched(await connection.execute(_END_HOLDS, now, ids))
 
 
 _LIST_CALLS = """\

@@ -2,20 +2,23 @@
 
 -- name: insert_calls
 -- returns: list[UUID]
--- null: :message_thens[], :reserved_cents, :spent_on
+-- null: :message_thens[], :callback_ofs[], :callback_lates[], :reserved_cents, :spent_on
 -- Insert the calls before any request leaves. A phone with a live call elsewhere returns no row. The order by phone
 -- keeps two accounts of an organization from deadlocking.
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, message_then, reserved_cents, spent_on, created_at, updated_at)
+  needs_clearance, message_then, callback_of, callback_try, callback_late, reserved_cents, spent_on, created_at,
+  updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  :needs_clearance, u.message_then, :reserved_cents, :spent_on, :now, :now
+  :needs_clearance, u.message_then, u.callback_of, u.callback_try, u.callback_late, :reserved_cents, :spent_on, :now,
+  :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :from_numbers::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[],
-  :deadlines::timestamptz[], :message_thens::text[])
+  :deadlines::timestamptz[], :message_thens::text[], :callback_ofs::timestamptz[], :callback_tries::integer[],
+  :callback_lates::text[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
-    message_then)
+    message_then, callback_of, callback_try, callback_late)
 order by u.phone
 on conflict do nothing
 returning id;
@@ -24,7 +27,7 @@ returning id;
 -- returns: list[ReportedCall]
 -- row: A call that events report on, locked, with its contact and the retry policy of its campaign as JSON text.
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
--- null: recording_url, public_log_url, analysis, message_then
+-- null: recording_url, public_log_url, analysis, message_then, decides_at, callback_at
 -- Lock the calls that a batch of events reports on, with everything that the decision needs. It locks all calls first
 -- and then all their contacts, each in the order of ids, so that two batches never deadlock. Events may only change
 -- calls of the account whose key signed them: the caller compares credentials.
@@ -37,9 +40,11 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased, c.message_then,
-  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
-  a.credential, cardinality(m.more_numbers) > 0 and exists (
+  c.decides_at, c.callback_try,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls, cc.zone_key, cc.callback_at,
+  cc.callbacks,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.callback_policy::text as callback_policy,
+  m.max_attempts, m.provider_account_id, a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
@@ -54,7 +59,7 @@ for update of cc;
 -- name: lock_free_calls
 -- returns: list[ReportedCall]
 -- null: retell_call_id, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, transcript,
--- null: recording_url, public_log_url, analysis, message_then
+-- null: recording_url, public_log_url, analysis, message_then, decides_at, callback_at
 -- Lock the calls, with their contacts, that no other transaction has locked.
 with c as materialized (
   select * from calls
@@ -65,9 +70,11 @@ select c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.phone, c
   c.attempt_number, c.outcome, c.detail_ranks, c.disconnection_reason, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents, c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis,
   c.erased_at is not null as is_erased, c.message_then,
-  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls,
-  m.status as campaign_status, m.retry_policy::text as retry_policy, m.max_attempts, m.provider_account_id,
-  a.credential, cardinality(m.more_numbers) > 0 and exists (
+  c.decides_at, c.callback_try,
+  cc.status as contact_status, cc.attempts, cc.faults, cc.call_count, cc.decided_calls, cc.zone_key, cc.callback_at,
+  cc.callbacks,
+  m.status as campaign_status, m.retry_policy::text as retry_policy, m.callback_policy::text as callback_policy,
+  m.max_attempts, m.provider_account_id, a.credential, cardinality(m.more_numbers) > 0 and exists (
     select from unnest(array_prepend(m.from_number, m.more_numbers)) as n (phone)
     where n.phone <> c.from_number and not exists (select from calls b where b.organization_id = c.organization_id
       and b.phone = c.phone and b.from_number = n.phone and b.outcome = 'blocked')
@@ -80,22 +87,32 @@ for update of cc skip locked;
 
 -- name: write_calls!
 -- null: :analyses[], :costs_cents[], :disconnection_reasons[], :durations_ms[], :ended_ats[], :next_check_ats[],
--- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[]
+-- null: :outcomes[], :public_log_urls[], :recording_urls[], :retell_call_ids[], :started_ats[], :transcripts[],
+-- null: :decides_ats[]
 -- Write what a batch of events changes about calls. Needs lock_reported_calls.
 update calls c
 set status = u.status, retell_call_id = u.retell_call_id, outcome = coalesce(u.outcome, c.outcome),
   detail_ranks = u.detail_ranks::smallint[], disconnection_reason = u.disconnection_reason,
   started_at = u.started_at, ended_at = u.ended_at, duration_ms = u.duration_ms, cost_cents = u.cost_cents,
   transcript = u.transcript, recording_url = u.recording_url, public_log_url = u.public_log_url,
-  analysis = u.analysis::jsonb, next_check_at = u.next_check_at, checks = 0,
+  analysis = u.analysis::jsonb, decides_at = u.decides_at, next_check_at = u.next_check_at, checks = 0,
   placed_at = coalesce(c.placed_at, :now), updated_at = :now
 from unnest(:ids::uuid[], :statuses::text[], :retell_call_ids::text[], :outcomes::text[], :detail_ranks::text[],
   :disconnection_reasons::text[], :started_ats::timestamptz[], :ended_ats::timestamptz[], :durations_ms::bigint[],
   :costs_cents::numeric[], :transcripts::text[], :recording_urls::text[], :public_log_urls::text[],
-  :analyses::text[], :next_check_ats::timestamptz[])
+  :analyses::text[], :next_check_ats::timestamptz[], :decides_ats::timestamptz[])
   as u (id, status, retell_call_id, outcome, detail_ranks, disconnection_reason, started_at, ended_at, duration_ms,
-    cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at)
+    cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at, decides_at)
 where c.id = u.id;
+
+-- name: calls_to_decide
+-- returns: list[UUID]
+-- List calls of all organizations whose contacts have waited long enough for an analysis.
+select call_id as id from private.calls_to_decide(:now, :limit);
+
+-- name: end_holds!
+-- The contacts of these calls wait no longer for the analysis. Needs lock_free_calls.
+update calls set decides_at = null, updated_at = :now where id = any (:ids::uuid[]) and decides_at is not null;
 
 -- name: list_calls
 -- returns: list[CallSummary]

@@ -40,6 +40,10 @@ class DueContact:
     call_count: int
     part_due_since: datetime | None
     has_message: bool
+    callback_at: datetime | None
+    callback_tries: int
+    callback_late: str | None
+    last_call_summary: str | None
     variables: str
     name: str | None
     email: str | None
@@ -111,6 +115,9 @@ with candidates as (
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
   cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null as has_message,
+  cc.callback_at, cc.callback_tries, cc.callback_late,
+  case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
+    where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = $8 and d.phone = cc.phone
     and d.purpose = any ($9::text[]) limit 1) is not null as do_not_call,

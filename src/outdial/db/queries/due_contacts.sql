@@ -24,7 +24,8 @@ select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from la
 -- name: due_contacts
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
--- null: name, email, company, external_id, last_number, part_due_since
+-- null: name, email, company, external_id, last_number, part_due_since, callback_at, callback_late,
+-- null: last_call_summary
 -- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
 -- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
 -- organization, or its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other
@@ -44,6 +45,9 @@ with candidates as (
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
   cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null as has_message,
+  cc.callback_at, cc.callback_tries, cc.callback_late,
+  case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
+    where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone
     and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,

@@ -38,6 +38,8 @@ from msgspec import Struct
 
 from outdial.retell.simulator.faults import FaultKind
 
+CALLBACK_AT: Final = "in 2 hours"
+"""The time that contacts who ask for a callback ask for, as the analysis of their call has it."""
 EVENTS: Final = ("call_started", "call_ended", "call_analyzed")
 
 NOT_CONNECTED: Final = frozenset(
@@ -148,7 +150,8 @@ def _first_digits(first: int, rows: Sequence[MagicNumber]) -> dict[str, MagicNum
 
 _CONVERSATIONS: Final = [
     *map(_ends, ("user_hangup", "agent_hangup", "voicemail_reached", "ivr_reached", "call_transfer")),
-    *map(_ends, ("inactivity", "max_duration_reached", "user_requested_dnc", "user_requested_callback")),
+    *map(_ends, ("inactivity", "max_duration_reached", "user_requested_dnc")),
+    _ends("user_requested_callback", "user_hangup", then=f"asks for a callback {CALLBACK_AT}, then answers"),
     MagicNumber("stays on the line for hours", (ScriptStep("user_hangup", talk_s=MAX_TALK_S),)),
 ]
 _FAILURES: Final = [

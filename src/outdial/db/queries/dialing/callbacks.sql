@@ -1,0 +1,50 @@
+-- Callbacks that contacts have asked for.
+
+-- name: report_late_callbacks
+-- returns: list[LateCallback]
+-- row: A callback that was not made in time, and why.
+-- Store why callbacks of all organizations are late, once for each.
+select organization_id, campaign_id, id, callback_at, reason
+from private.report_late_callbacks(:due_before, :now, :limit);
+
+-- name: list_callbacks
+-- returns: list[CallbackRow]
+-- row: An open callback. The analysis of the call in which it was asked for is JSON text.
+-- null: name, last_outcome, analysis, callback_late, asked_in, :campaign_id, :after_at, :after_id
+-- plan: custom
+-- List the open callbacks of an organization or a campaign, the next one first.
+select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, cc.contact_id, cc.phone, k.name,
+  cc.zone_key, cc.callback_at, cc.next_attempt_at, cc.callbacks, cc.callback_tries, cc.callback_late, cc.last_outcome,
+  cc.status = 'calling' as is_calling, c.id as asked_in, c.analysis::text as analysis
+from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
+join contacts k on k.id = cc.contact_id
+left join lateral (
+  select c.id, c.analysis from calls c
+  where c.campaign_contact_id = cc.id and c.callback_of is distinct from cc.callback_at
+  order by c.attempt_number desc limit 1
+) c on true
+where cc.organization_id = :organization_id and cc.callback_at is not null and cc.status in ('pending', 'calling')
+  and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+  and (:after_at::timestamptz is null or (cc.callback_at, cc.id) > (:after_at, :after_id::uuid))
+order by cc.callback_at, cc.id
+limit :limit;
+
+-- name: find_callback
+-- returns: OpenCallback | None
+-- row: A contact of a campaign with its callback, if it has one.
+-- null: callback_at
+-- Read a contact of an organization with its callback.
+select cc.id, cc.campaign_id, cc.status, cc.zone_key, cc.callback_at
+from campaign_contacts cc
+where cc.id = :campaign_contact_id and cc.organization_id = :organization_id;
+
+-- name: move_callback
+-- returns: UUID | None
+-- Move the callback of a pending contact. Returns None when the contact has none, or is being called.
+update campaign_contacts
+set callback_at = :callback_at, next_attempt_at = :callback_at, callback_late = null,
+  updated_at = :now
+where id = :campaign_contact_id and organization_id = :organization_id and status = 'pending'
+  and callback_at is not null
+returning campaign_id as id;

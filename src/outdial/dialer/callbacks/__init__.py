@@ -1,0 +1,1 @@
+"""Callbacks: what a claim makes of them, and which are late."""

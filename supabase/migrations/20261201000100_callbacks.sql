@@ -1,0 +1,63 @@
+-- Callbacks: the contact of a call that has ended waits for the analysis, which has the time that the contact asked for.
+
+alter table public.calls
+  -- The call has ended, and its contact waits for the analysis until then at most.
+  add column decides_at timestamptz,
+  -- The time that the contact had asked for, if the call is a callback.
+  add column callback_of timestamptz,
+  -- 1 for a callback, 2 for its repetition, 0 for other calls.
+  add column callback_try smallint not null default 0,
+  -- Why the callback is later than asked for.
+  add column callback_late text;
+grant update (decides_at) on public.calls to outdial_webhook;
+
+alter table public.campaign_contacts
+  -- The rank that the contact has again after its callback.
+  add column usual_rank smallint,
+  -- Calls of the open callback that did not reach the contact.
+  add column callback_tries smallint not null default 0,
+  -- Why the open callback is late, once that has been reported.
+  add column callback_late text;
+grant update (rank, usual_rank, callback_at, callbacks, callback_tries, callback_late) on public.campaign_contacts
+  to outdial_webhook;
+grant update (callback_late) on public.campaign_contacts to outdial_dialer;
+grant update (next_attempt_at, callback_at, callback_late) on public.campaign_contacts to authenticated;
+
+-- Calls of all organizations whose contacts have waited long enough, or wait in a campaign that is being cancelled.
+create function private.calls_to_decide(p_now timestamptz, p_limit integer)
+returns table (call_id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select c.id
+  from public.calls c
+  where c.decides_at is not null
+    and (c.decides_at <= p_now
+      or exists (select from public.campaigns m where m.id = c.campaign_id and m.status = 'cancelling'))
+  order by c.decides_at
+  limit p_limit
+$$;
+revoke all on function private.calls_to_decide(timestamptz, integer) from public;
+grant execute on function private.calls_to_decide(timestamptz, integer) to outdial_webhook;
+
+-- Stores why callbacks of all organizations are late, once for each, and returns them.
+create function private.report_late_callbacks(p_due_before timestamptz, p_now timestamptz, p_limit integer)
+returns table (organization_id uuid, campaign_id uuid, id uuid, callback_at timestamptz, reason text)
+language sql volatile security definer set search_path = ''
+as $$
+  update public.campaign_contacts cc
+  set callback_late = case
+      when m.status <> 'active' then 'the campaign is ' || m.status
+      when cc.next_attempt_at > p_now then coalesce(cc.status_reason, 'a call has failed before')
+      when m.waiting_for is not null then 'the campaign waits for ' || replace(m.waiting_for, '_', ' ')
+      else 'no dialer has claimed it yet'
+    end
+  from public.campaigns m
+  where m.id = cc.campaign_id and cc.id in (
+    select l.id from public.campaign_contacts l
+    where l.callback_at < p_due_before and l.status = 'pending' and l.callback_late is null
+    order by l.callback_at limit p_limit for update skip locked
+  )
+  returning cc.organization_id, cc.campaign_id, cc.id, cc.callback_at, cc.callback_late
+$$;
+revoke all on function private.report_late_callbacks(timestamptz, timestamptz, integer) from public;
+grant execute on function private.report_late_callbacks(timestamptz, timestamptz, integer) to outdial_dialer;

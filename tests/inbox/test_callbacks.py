@@ -1,0 +1,134 @@
+"""A contact that asks to be called back is called at the time asked for, at most twice, or a member decides."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from outdial.dialer.callbacks.late import LateCallbacks
+from outdial.dialer.claim import Claimed, Claimer
+from outdial.inbox.held_contacts import HeldContacts
+from outdial.retell.events import RetellEventReader
+from tests.support.dialing import Stage, event_body
+from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant
+
+HOLD = timedelta(minutes=10)
+
+
+async def hear(stage: Stage, call_id: UUID, reason: str, *, analysis: dict[str, Any] | None = None) -> None:
+    """Receive the end of a call, and its analysis with these custom fields."""
+    name = f"call_{call_id.hex}"
+    await stage.send(event_body("call_ended", name, call_id, disconnection_reason=reason))
+    if analysis is not None:
+        body = {"call_summary": "Wants to talk later.", "custom_analysis_data": analysis}
+        await stage.send(event_body("call_analyzed", name, call_id, disconnection_reason=reason, call_analysis=body))
+
+
+async def claim(stage: Stage, campaign: Campaign) -> list[UUID]:
+    """Claim once; return the ids of the calls."""
+    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
+    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    assert isinstance(claimed, Claimed)
+    return [call.id for call in claimed.calls]
+
+
+def held(stage: Stage) -> HeldContacts:
+    return HeldContacts(stage.webhook, RetellEventReader(), stage.clock)
+
+
+async def prepare(stage: Stage, **columns: Any) -> Campaign:
+    """Create a campaign without jitter."""
+    return await create_campaign(stage.look, await create_tenant(stage.look), retry_policy='{"jitter": 0}', **columns)
+
+
+async def test_the_contact_waits_for_the_analysis_and_is_called_at_the_time_that_it_has(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    entry, call_id = await create_calling(stage.look, campaign)
+    await stage.change("campaign_contacts", entry.id, rank=3)
+    await hear(stage, call_id, "user_hangup")
+    assert (await stage.row("campaign_contacts", entry.id))["status"] == "calling"
+    assert (await stage.row("calls", call_id))["decides_at"] == NOW + HOLD
+    assert await claim(stage, campaign) == []
+    assert (await stage.row("campaigns", campaign.id))["status"] == "active"
+
+    await hear(stage, call_id, "user_hangup", analysis={"callback_at": "in 2 hours"})
+    contact = await stage.row("campaign_contacts", entry.id)
+    expected = {"status": "pending", "attempts": 0, "callbacks": 1, "rank": 0, "usual_rank": 3}
+    assert {name: contact[name] for name in expected} == expected
+    assert contact["callback_at"] == contact["next_attempt_at"] == NOW + timedelta(hours=2)
+    assert (await stage.row("calls", call_id))["decides_at"] is None
+    assert await held(stage).run_once() == 0
+    assert await claim(stage, campaign) == []
+
+    # The call goes out at that time, as a callback. It is repeated once after 30 minutes.
+    for hours, is_try in ((2, 1), (2.5, 2)):
+        stage.clock.set(NOW + timedelta(hours=hours))
+        (callback_id,) = await claim(stage, campaign)
+        call = await stage.row("calls", callback_id)
+        assert (call["callback_of"], call["callback_try"]) == (NOW + timedelta(hours=hours), is_try)
+        variables = json.loads(call["request"])["retell_llm_dynamic_variables"]
+        assert variables["is_callback"] == "true"
+        assert ("last_call_summary" in variables) == (is_try == 1)
+        await hear(stage, callback_id, "dial_no_answer")
+    contact = await stage.row("campaign_contacts", entry.id)
+    expected = {"status": "pending", "attempts": 2, "callback_at": None, "rank": 3, "usual_rank": None}
+    assert {name: contact[name] for name in expected} == expected
+    assert contact["next_attempt_at"] == NOW + timedelta(hours=4.5)
+
+
+async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    answered, first = await create_calling(stage.look, campaign)
+    asked, second = await create_calling(stage.look, campaign)
+    late, third = await create_calling(stage.look, campaign)
+    await hear(stage, first, "user_hangup")
+    await hear(stage, second, "user_requested_callback")
+    assert await held(stage).run_once() == 0
+    stage.clock.set(NOW + timedelta(minutes=1))
+    await hear(stage, third, "user_hangup")
+    stage.clock.set(NOW + HOLD)
+    assert await held(stage).run_once() == 2
+    statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry in (answered, asked, late)]
+    assert statuses == ["completed", "review", "calling"]
+    await hear(stage, third, "user_hangup", analysis={})
+    assert (await stage.row("campaign_contacts", late.id))["status"] == "completed"
+    # An analysis that comes later than that no longer changes the contact.
+    await hear(stage, first, "user_hangup", analysis={"callback_at": "in 2 hours"})
+    assert (await stage.row("campaign_contacts", answered.id))["status"] == "completed"
+
+
+async def test_a_cancelled_campaign_does_not_wait_for_analyses(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    entry, call_id = await create_calling(stage.look, campaign)
+    await hear(stage, call_id, "user_hangup")
+    await stage.change("campaigns", campaign.id, status="cancelling")
+    assert await held(stage).run_once() == 1
+    assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
+
+
+async def test_review_has_the_words_that_cannot_be_read_and_the_third_wish(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    for words, callbacks in (("after the holidays", 0), ("in 70 days", 0), ("in 2 hours", 2)):
+        entry, call_id = await create_calling(stage.look, campaign)
+        await stage.change("campaign_contacts", entry.id, callbacks=callbacks)
+        await hear(stage, call_id, "user_requested_callback", analysis={"callback_at": words})
+        contact = await stage.row("campaign_contacts", entry.id)
+        assert contact["status"] == "review"
+        assert words in contact["status_reason"]
+        assert contact["callback_at"] is None
+
+
+async def test_a_late_callback_is_reported_once_with_the_reason(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    entry, call_id = await create_calling(stage.look, campaign)
+    await hear(stage, call_id, "user_requested_callback", analysis={"callback_at": "in 1 hour"})
+    await stage.change("campaigns", campaign.id, status="paused")
+    late = LateCallbacks(stage.dialing, stage.clock)
+    stage.clock.set(NOW + timedelta(hours=1, minutes=1))
+    assert await late.run_once() == 0
+    stage.clock.set(NOW + timedelta(hours=1, minutes=2))
+    assert await late.run_once() == 1
+    assert await late.run_once() == 0
+    await stage.change("campaigns", campaign.id, status="active")
+    (callback_id,) = await claim(stage, campaign)
+    assert (await stage.row("calls", callback_id))["callback_late"] == "the campaign is paused"
