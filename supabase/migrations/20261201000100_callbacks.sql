@@ -21,7 +21,6 @@ alter table public.campaign_contacts
 grant update (rank, usual_rank, callback_at, callbacks, callback_tries, callback_late) on public.campaign_contacts
   to outdial_webhook;
 grant update (callback_late) on public.campaign_contacts to outdial_dialer;
-grant update (next_attempt_at, callback_at, callback_late) on public.campaign_contacts to authenticated;
 
 -- Calls of all organizations whose contacts have waited long enough, or wait in a campaign that is being cancelled.
 create function private.calls_to_decide(p_now timestamptz, p_limit integer)
@@ -61,3 +60,41 @@ as $$
 $$;
 revoke all on function private.report_late_callbacks(timestamptz, timestamptz, integer) from public;
 grant execute on function private.report_late_callbacks(timestamptz, timestamptz, integer) to outdial_dialer;
+
+-- A callback ends with the work on its contact, whoever ends it.
+create function private.end_callback() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.callback_at := null;
+  new.callback_tries := 0;
+  new.rank := coalesce(old.usual_rank, old.rank);
+  new.usual_rank := null;
+  return new;
+end
+$$;
+revoke all on function private.end_callback() from public;
+create trigger campaign_contacts_end_callback before update of status on public.campaign_contacts
+  for each row
+  when (new.callback_at is not null and new.status not in ('pending', 'calling') and old.status <> new.status)
+  execute function private.end_callback();
+
+-- Moves the callback of a pending contact; returns its campaign. Callers may not set the time of the next call.
+create function private.move_callback(
+  p_organization_id uuid, p_campaign_contact_id uuid, p_callback_at timestamptz, p_now timestamptz
+) returns setof uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.check_operates(p_organization_id, 'moving a callback');
+  return query
+    update public.campaign_contacts cc
+    set callback_at = p_callback_at, next_attempt_at = p_callback_at, callback_late = null, status_reason = null,
+      updated_at = p_now
+    where cc.id = p_campaign_contact_id and cc.organization_id = p_organization_id and cc.status = 'pending'
+      and cc.callback_at is not null
+    returning cc.campaign_id;
+end
+$$;
+revoke all on function private.move_callback(uuid, uuid, timestamptz, timestamptz) from public;
+grant execute on function private.move_callback(uuid, uuid, timestamptz, timestamptz) to authenticated, service_role;

@@ -120,7 +120,7 @@ async def test_review_has_the_words_that_cannot_be_read_and_the_third_wish(stage
 
 async def test_a_late_callback_is_reported_once_with_the_reason(stage: Stage) -> None:
     campaign = await prepare(stage)
-    entry, call_id = await create_calling(stage.look, campaign)
+    _, call_id = await create_calling(stage.look, campaign)
     await hear(stage, call_id, "user_requested_callback", analysis={"callback_at": "in 1 hour"})
     await stage.change("campaigns", campaign.id, status="paused")
     late = LateCallbacks(stage.dialing, stage.clock)

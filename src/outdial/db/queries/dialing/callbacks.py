@@ -130,20 +130,15 @@ async def find_callback(
 
 
 _MOVE_CALLBACK = """\
-update campaign_contacts
-set callback_at = $1, next_attempt_at = $1, callback_late = null,
-  updated_at = $2
-where id = $3 and organization_id = $4 and status = 'pending'
-  and callback_at is not null
-returning campaign_id as id;
+select moved as id from private.move_callback($1, $2, $3, $4) as moved;
 """
 
 
 async def move_callback(
-    connection: Connection, *, callback_at: datetime, now: datetime, campaign_contact_id: UUID, organization_id: UUID
+    connection: Connection, *, organization_id: UUID, campaign_contact_id: UUID, callback_at: datetime, now: datetime
 ) -> UUID | None:
     """Move the callback of a pending contact. Returns None when the contact has none, or is being called."""
     value: UUID | None = await connection.fetchval(
-        _MOVE_CALLBACK, callback_at, now, campaign_contact_id, organization_id
+        _MOVE_CALLBACK, organization_id, campaign_contact_id, callback_at, now
     )
     return value

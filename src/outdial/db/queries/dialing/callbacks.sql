@@ -42,9 +42,4 @@ where cc.id = :campaign_contact_id and cc.organization_id = :organization_id;
 -- name: move_callback
 -- returns: UUID | None
 -- Move the callback of a pending contact. Returns None when the contact has none, or is being called.
-update campaign_contacts
-set callback_at = :callback_at, next_attempt_at = :callback_at, callback_late = null,
-  updated_at = :now
-where id = :campaign_contact_id and organization_id = :organization_id and status = 'pending'
-  and callback_at is not null
-returning campaign_id as id;
+select moved as id from private.move_callback(:organization_id, :campaign_contact_id, :callback_at, :now) as moved;
