@@ -61,7 +61,7 @@ $$;
 revoke all on function private.report_late_callbacks(timestamptz, timestamptz, integer) from public;
 grant execute on function private.report_late_callbacks(timestamptz, timestamptz, integer) to outdial_dialer;
 
--- A callback ends with the work on its contact, whoever ends it.
+-- A callback ends with the work on its contact.
 create function private.end_callback() returns trigger
 language plpgsql set search_path = ''
 as $$

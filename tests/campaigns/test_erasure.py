@@ -67,6 +67,7 @@ IMPERSONAL = {
     " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
     "ids, states and codes": "public.calls.disconnection_reason public.calls.from_number public.calls.outcome"
     " public.calls.retell_call_id public.calls.status public.calls.message_then public.campaign_contacts.decided_by"
+    " public.calls.callback_late public.campaign_contacts.callback_late"
     " public.campaign_contacts.decision public.campaign_contacts.last_outcome public.campaign_contacts.status"
     " public.consents.basis public.consents.scope"
     " public.contacts.zone_source public.do_not_call.purpose public.do_not_call.source"

@@ -50,6 +50,7 @@ NEVER_NULL = {
     ("count_uncallable", "reason"): "a case with an else",
     ("check_subject", "organization_id"): "that of the campaign, which always has one",
     ("count_empty_variables", "name"): "an element of the array of names",
+    ("list_callbacks", "callback_at"): "the query selects contacts that have one",
     ("list_users", "email"): "local Auth stores every user with an email address",
     ("live_calls", "retell_call_id"): "the query selects calls that have one",
     ("past_calls", "cost_cents"): "coalesced",

@@ -58,6 +58,8 @@ class Rule:
 
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
+    f"GET {API}/callbacks": Rule("viewer"),
+    f"PATCH {API}/callbacks/{{campaign_contact_id}}": Rule("operator", 409, sends={"time": "in 2 hours"}),
     f"GET {API}/pre-dial-hook": Rule("viewer"),
     f"GET {API}/budgets": Rule("viewer"),
     f"PUT {API}/budgets": Rule("admin", sends={"day_cents": 5000, "time_zone": "America/New_York"}),
@@ -188,6 +190,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/subject-export": Rule("admin", sends=SUBJECT),
     f"GET {PAGE}": Rule("viewer", 303),
     f"GET {PAGE}/calls": Rule("viewer"),
+    f"GET {PAGE}/callbacks": Rule("viewer"),
+    f"POST {PAGE}/callbacks/{{campaign_contact_id}}": Rule("operator", 409, sends={"time": "in 2 hours"}),
     f"GET {PAGE}/calls/{{call_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns": Rule("viewer"),
     f"POST {PAGE}/campaigns": Rule("operator", 303, sends=CAMPAIGN_FORM),

@@ -28,7 +28,7 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.budgets.limits import lock_budget, reservation
-from outdial.dialer.callbacks.planning import callback_try, late_reason
+from outdial.dialer.callbacks.planning import callback_columns
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
 from outdial.dialer.ordering.day_parts import contacts_to_read, hold_for_day_part
@@ -422,9 +422,7 @@ class Claimer:
             message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
             **reservation(lock.limits.budget),
-            callback_ofs=[contact.callback_at for contact in contacts],
-            callback_tries=[callback_try(contact) for contact in contacts],
-            callback_lates=[late_reason(contact, call.start_at) for contact, call in zip(contacts, calls, strict=True)],
+            **callback_columns(contacts, [call.start_at for call in calls]),
         )
         calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
         await due_contacts.mark_calling(connection, ids=list(calling), now=now)

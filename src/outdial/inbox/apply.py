@@ -12,6 +12,7 @@ from uuid import UUID
 from outdial.db.queries import batches, campaign_contacts, events
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import do_not_call as do_not_call_queries
+from outdial.db.queries.dialing import callbacks
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
@@ -214,7 +215,7 @@ async def decide_overdue(
             change = contact_change(row, state.outcome, state.details, corrected=None, now=now, retry_speed=retry_speed)
             changes.contacts.append(change)
             changes.campaigns.add(row.campaign_id)
-    await call_queries.end_holds(connection, ids=[row.id for row in held], now=now)
+    await callbacks.end_holds(connection, ids=[row.id for row in held], now=now)
     accounts = {row.provider_account_id for row in held}
     await _write_contacts(connection, changes, accounts, now)
     return len(held)

@@ -1,7 +1,7 @@
 """Decides about contacts whose calls have ended without an analysis."""
 
 from outdial.clock import Clock
-from outdial.db.queries import calls
+from outdial.db.queries.dialing import callbacks
 from outdial.db.session import Database
 from outdial.inbox.apply import decide_overdue
 from outdial.provider import EventReader
@@ -24,7 +24,7 @@ class HeldContacts:
         while True:
             now = self._clock.now()
             async with self._database.transaction() as connection:
-                ids = await calls.calls_to_decide(connection, now=now, limit=PORTION)
+                ids = await callbacks.calls_to_decide(connection, now=now, limit=PORTION)
                 decided = await decide_overdue(
                     connection, ids, reader=self._reader, now=now, retry_speed=self._retry_speed
                 )

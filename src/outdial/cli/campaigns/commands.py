@@ -17,6 +17,7 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
+from outdial.cli.campaigns import callbacks
 from outdial.cli.campaigns.call_again import call_again
 from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
 from outdial.cli.campaigns.forecasts import forecast, forecasts
@@ -50,6 +51,8 @@ REFRESH_EVERY = timedelta(milliseconds=500)
 STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PAUSED, CampaignStatus.DRAFT}
 
 app.command()(create)
+app.command()(callbacks.callbacks)
+app.command("move-callback")(callbacks.move)
 app.command()(edit)
 app.command()(hang_up)
 app.command()(call_again)

@@ -388,26 +388,6 @@ async def write_calls(
     )
 
 
-_CALLS_TO_DECIDE = """\
-select call_id as id from private.calls_to_decide($1, $2);
-"""
-
-
-async def calls_to_decide(connection: Connection, *, now: datetime, limit: int) -> list[UUID]:
-    """List calls of all organizations whose contacts have waited long enough for an analysis."""
-    return [record[0] for record in await connection.fetch(_CALLS_TO_DECIDE, now, limit)]
-
-
-_END_HOLDS = """\
-update calls set decides_at = null, updated_at = $1 where id = any ($2::uuid[]) and decides_at is not null;
-"""
-
-
-async def end_holds(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
-    """The contacts of these calls wait no longer for the analysis. Needs lock_free_calls."""
-    return rows_touched(await connection.execute(_END_HOLDS, now, ids))
-
-
 _LIST_CALLS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
   c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,

@@ -105,15 +105,6 @@ from unnest(:ids::uuid[], :statuses::text[], :retell_call_ids::text[], :outcomes
     cost_cents, transcript, recording_url, public_log_url, analysis, next_check_at, decides_at)
 where c.id = u.id;
 
--- name: calls_to_decide
--- returns: list[UUID]
--- List calls of all organizations whose contacts have waited long enough for an analysis.
-select call_id as id from private.calls_to_decide(:now, :limit);
-
--- name: end_holds!
--- The contacts of these calls wait no longer for the analysis. Needs lock_free_calls.
-update calls set decides_at = null, updated_at = :now where id = any (:ids::uuid[]) and decides_at is not null;
-
 -- name: list_calls
 -- returns: list[CallSummary]
 -- row: A call in a list.

@@ -11,7 +11,7 @@ The last four digits of a number select a row of this table, whatever the other 
     9906 inactivity                     9916 ..._permission_denied  9926 error_llm_websocket_open
     9907 max_duration_reached           9917 ..._unavailable        9927 error_no_audio_received
     9908 user_requested_dnc             9918 sip_routing_error      9928 error_retell
-    9909 user_requested_callback        9919 marked_as_spam         9929 registered_call_timeout
+    9909 callback in 2 h, then answers  9919 marked_as_spam         9929 registered_call_timeout
     9910 stays on the line for hours    9920 network_blocked        9930 an unknown reason
 
     9931 busy twice, then answers       9941 400                    9951 accepted, connection dropped

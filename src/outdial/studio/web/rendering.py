@@ -25,6 +25,7 @@ _MENU: Final = (
     ("campaigns", "Campaigns"),
     ("contacts", "Contacts"),
     ("calls", "Calls"),
+    ("callbacks", "Callbacks"),
     ("do-not-call", "Do not call"),
     ("screening", "Screening lists"),
     ("rules", "Calling rules"),

@@ -3,11 +3,12 @@
 Callbacks that contacts have asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder
+from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -142,3 +143,23 @@ async def move_callback(
         _MOVE_CALLBACK, organization_id, campaign_contact_id, callback_at, now
     )
     return value
+
+
+_CALLS_TO_DECIDE = """\
+select call_id as id from private.calls_to_decide($1, $2);
+"""
+
+
+async def calls_to_decide(connection: Connection, *, now: datetime, limit: int) -> list[UUID]:
+    """List calls of all organizations whose contacts have waited long enough for an analysis."""
+    return [record[0] for record in await connection.fetch(_CALLS_TO_DECIDE, now, limit)]
+
+
+_END_HOLDS = """\
+update calls set decides_at = null, updated_at = $1 where id = any ($2::uuid[]) and decides_at is not null;
+"""
+
+
+async def end_holds(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
+    """The contacts of these calls wait no longer for the analysis. Needs lock_free_calls."""
+    return rows_touched(await connection.execute(_END_HOLDS, now, ids))

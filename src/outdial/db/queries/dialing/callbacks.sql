@@ -43,3 +43,12 @@ where cc.id = :campaign_contact_id and cc.organization_id = :organization_id;
 -- returns: UUID | None
 -- Move the callback of a pending contact. Returns None when the contact has none, or is being called.
 select moved as id from private.move_callback(:organization_id, :campaign_contact_id, :callback_at, :now) as moved;
+
+-- name: calls_to_decide
+-- returns: list[UUID]
+-- List calls of all organizations whose contacts have waited long enough for an analysis.
+select call_id as id from private.calls_to_decide(:now, :limit);
+
+-- name: end_holds!
+-- The contacts of these calls wait no longer for the analysis. Needs lock_free_calls.
+update calls set decides_at = null, updated_at = :now where id = any (:ids::uuid[]) and decides_at is not null;

@@ -1,0 +1,118 @@
+"""`outdial campaign callbacks` and `outdial campaign move-callback`."""
+
+from typing import Annotated, assert_never
+
+import typer
+
+from outdial.campaigns.callbacks import InvalidCallbackTime, Moved, MoveResult, NoOpenCallback, move_callback
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
+from outdial.cli.finding import find_campaign, read_numbers
+from outdial.cli.output import AsJson, console, print_json, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import campaigns, reviews
+from outdial.db.queries.dialing import callbacks as queries
+from outdial.db.session import Database
+from outdial.domain.calling_hours import local_times
+from outdial.stack.local import as_service
+
+clock = SystemClock()
+Campaign = Annotated[str, typer.Argument(help="Campaign id or name.")]
+
+
+def callbacks(
+    campaign: Campaign,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of callbacks.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List who is called back, when in their time, and why one is late. The next one comes first."""
+
+    async def work(database: Database) -> list[queries.CallbackRow]:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            shown = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
+            if shown is None:
+                raise UnknownName(f"no campaign {campaign}")
+            return await queries.list_callbacks(
+                connection,
+                organization_id=shown.organization_id,
+                campaign_id=campaign_id,
+                after_at=None,
+                after_id=None,
+                limit=limit,
+            )
+
+    rows = as_service(work)
+    if as_json:
+        print_json(
+            [
+                {
+                    "phone": row.phone,
+                    "name": row.name,
+                    "callback_at": row.callback_at,
+                    "local_times": local_times(row.zone_key, row.callback_at),
+                    "number": row.callbacks,
+                    "late": row.callback_late,
+                }
+                for row in rows
+            ]
+        )
+        return
+    print_rows(
+        {
+            "Phone": lambda row: row.phone,
+            "Name": lambda row: row.name,
+            "Call back": lambda row: row.callback_at,
+            "In their time": lambda row: ", ".join(
+                f"{local[:16]} {zone}" for zone, local in local_times(row.zone_key, row.callback_at).items()
+            ),
+            "Late": lambda row: row.callback_late,
+        },
+        rows,
+        empty="No callbacks.",
+    )
+
+
+def move(
+    campaign: Campaign,
+    phone: Annotated[str, typer.Argument(help="Phone of the contact, in E.164.")],
+    time: Annotated[
+        str, typer.Argument(help="New time: ISO 8601, in the contact's time without an offset, or `tomorrow at 3pm`.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Call a contact back at another time, within the next 60 days."""
+    good, _ = read_numbers([phone], None)
+    if not good:
+        raise InvalidArgument(f"{phone!r} is not a phone number in E.164, such as +14155550100")
+
+    async def work(database: Database) -> MoveResult:
+        async with database.as_service() as connection:
+            campaign_id = await find_campaign(connection, campaign)
+            shown = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
+            contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=good[0])
+            if contact_id is None or shown is None:
+                return NotFound()
+            return await move_callback(
+                connection,
+                organization_id=shown.organization_id,
+                campaign_contact_id=contact_id,
+                time=time,
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    result = as_service(work)
+    match result:
+        case Moved(at) if as_json:
+            print_json({"phone": good[0], "callback_at": at})
+        case Moved(at):
+            console.print(f"{good[0]} is called back at {at.isoformat()}.")
+        case InvalidCallbackTime(reason):
+            raise InvalidArgument(f"{time!r}: {reason}")
+        case NoOpenCallback(reason):
+            raise ActionRefused(reason)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"the campaign has no contact {good[0]}")
+        case never:
+            assert_never(never)
