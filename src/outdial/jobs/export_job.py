@@ -67,7 +67,7 @@ KINDS: Final[Mapping[str, RowExport]] = {
     ),
     "calls": RowExport(
         calls.ExportedCall,
-        lambda connection, organization_id, filters: calls.export_calls(
+        lambda connection, organization_id, filters: exports.export_calls(
             connection,
             organization_id=organization_id,
             campaign_id=filters.campaign_id,

@@ -3,13 +3,13 @@
 Calls: one row per attempt.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, PREFETCH, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -145,31 +145,6 @@ class AttemptRow:
 
 
 _attempt_row = row_builder(AttemptRow)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportedCall:
-    """A call in the columns of an export."""
-
-    id: UUID
-    campaign: str
-    name: str | None
-    phone: str
-    from_number: str
-    attempt_number: int
-    status: str
-    outcome: str | None
-    disconnection_reason: str | None
-    requested_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    duration_ms: int | None
-    cost_cents: Decimal | None
-    recording_url: str | None
-    retell_call_id: str | None
-
-
-_exported_call = row_builder(ExportedCall)
 
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
@@ -482,34 +457,3 @@ limit $2;
 async def list_attempts(connection: Connection, *, campaign_contact_id: UUID, limit: int) -> list[AttemptRow]:
     """List the calls of a campaign contact, newest first."""
     return [_attempt_row(record) for record in await connection.fetch(_LIST_ATTEMPTS, campaign_contact_id, limit)]
-
-
-_EXPORT_CALLS = """\
-select c.id, m.name as campaign, k.name, c.phone, c.from_number, c.attempt_number, c.status, c.outcome,
-  c.disconnection_reason, c.requested_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents, c.recording_url,
-  c.retell_call_id
-from calls c join campaigns m on m.id = c.campaign_id join contacts k on k.id = c.contact_id
-where c.organization_id = $1
-  and ($2::uuid is null or c.campaign_id = $2)
-  and ($3::text is null or c.outcome = $3)
-  and ($4::timestamptz is null or c.created_at >= $4)
-  and ($5::timestamptz is null or c.created_at < $5)
-order by c.created_at desc, c.id desc;
-"""
-
-
-async def export_calls(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    campaign_id: UUID | None,
-    outcome: str | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> AsyncIterator[ExportedCall]:
-    """Stream calls of an organization or a campaign within a time range, newest first."""
-    await connection.execute(CUSTOM_PLAN)
-    async for record in connection.cursor(
-        _EXPORT_CALLS, organization_id, campaign_id, outcome, since, until, prefetch=PREFETCH
-    ):
-        yield _exported_call(record)
