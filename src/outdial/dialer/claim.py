@@ -412,10 +412,8 @@ class Claimer:
             phones=[contact.phone for contact in contacts],
             requests=[call.body.decode() for call in calls],
             decisions=[
-                encode_json(
-                    decide(contact=contact, number=numbers[contact.id], window=call.window, start_at=call.start_at)
-                )
-                for contact, call in zip(contacts, calls, strict=True)
+                encode_json(decide(contact=each, number=numbers[each.id], window=call.window, start_at=call.start_at))
+                for each, call in zip(contacts, calls, strict=True)
             ],
             start_ats=[call.start_at for call in calls],
             deadlines=[call.deadline for call in calls],

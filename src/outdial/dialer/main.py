@@ -239,20 +239,15 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         check = ClockCheck(database, clock)
         await check.compare()
         provider, rules = RetellProvider(clients), _rules(settings)
+        reader, speed = RetellEventReader(), settings.retry_speed
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
             hang_ups=HangUps(database, provider, clock),
             opt_out_sender=OptOutSender(database, provider, clock),
             opt_out_reader=OptOutReader(database, provider, clock),
-            applier=EventApplier(
-                inbox,
-                RetellEventReader(),
-                clock,
-                check_after=timing.reconcile_after,
-                retry_speed=settings.retry_speed,
-            ),
-            held_contacts=HeldContacts(inbox, RetellEventReader(), clock, retry_speed=settings.retry_speed),
+            applier=EventApplier(inbox, reader, clock, check_after=timing.reconcile_after, retry_speed=speed),
+            held_contacts=HeldContacts(inbox, reader, clock, retry_speed=speed),
             late_callbacks=LateCallbacks(database, clock),
             place_keys=PlaceKeyUpdater(database, clock),
             number_health=NumberHealth(database, clock),
