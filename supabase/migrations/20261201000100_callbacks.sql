@@ -76,7 +76,7 @@ $$;
 revoke all on function private.end_callback() from public;
 create trigger campaign_contacts_end_callback before update of status on public.campaign_contacts
   for each row
-  when (new.callback_at is not null and new.status not in ('pending', 'calling') and old.status <> new.status)
+  when (old.usual_rank is not null and new.status not in ('pending', 'calling') and old.status <> new.status)
   execute function private.end_callback();
 
 -- Moves the callback of a pending contact; returns its campaign. Callers may not set the time of the next call.

@@ -153,8 +153,8 @@ revoke all on function private.skip_contacts_by_hand(uuid, uuid[], text, timesta
 grant execute on function private.skip_contacts_by_hand(uuid, uuid[], text, timestamptz)
   to authenticated, service_role, outdial_jobs;
 
--- Changes a pending contact. A null keeps the time or the rank; a callback keeps its rank. Variables are merged, and
--- those with the value null are removed.
+-- Changes a pending contact. A null keeps the time or the rank. A callback is moved to the time and goes first as
+-- before; the contact has the rank afterwards. Variables are merged, and those with the value null are removed.
 create function private.change_pending_contact(
   p_organization_id uuid, p_campaign_contact_id uuid, p_next_attempt_at timestamptz, p_rank smallint,
   p_variables text, p_now timestamptz
@@ -166,7 +166,10 @@ begin
   return query
     update public.campaign_contacts cc
     set next_attempt_at = coalesce(p_next_attempt_at, cc.next_attempt_at),
+      callback_at = case when cc.callback_at is not null then coalesce(p_next_attempt_at, cc.callback_at) end,
+      callback_late = case when p_next_attempt_at is null then cc.callback_late end,
       rank = case when cc.callback_at is null then coalesce(p_rank, cc.rank) else cc.rank end,
+      usual_rank = case when cc.callback_at is not null then coalesce(p_rank, cc.usual_rank) end,
       variables = pg_catalog.jsonb_strip_nulls(cc.variables || p_variables::jsonb), updated_at = p_now
     where cc.id = p_campaign_contact_id and cc.organization_id = p_organization_id and cc.status = 'pending'
     returning cc.id;

@@ -15,7 +15,7 @@ from outdial.campaigns.errors import TooManyColumns
 from outdial.campaigns.results.read import ResultReader
 from outdial.campaigns.selection import ContactSelection
 from outdial.clock import Clock
-from outdial.db.queries import calls, contacts, do_not_call, exports, jobs
+from outdial.db.queries import contacts, do_not_call, exports, jobs
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.jobs.import_job import DEAD_AFTER
@@ -47,7 +47,7 @@ class StoredExportFilters(ContactSelection, frozen=True, kw_only=True, omit_defa
     time_zone: str = "UTC"
 
 
-ExportedRow = contacts.ExportedContact | calls.ExportedCall | do_not_call.BlockedNumber
+ExportedRow = contacts.ExportedContact | exports.ExportedCall | do_not_call.BlockedNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ KINDS: Final[Mapping[str, RowExport]] = {
         ),
     ),
     "calls": RowExport(
-        calls.ExportedCall,
+        exports.ExportedCall,
         lambda connection, organization_id, filters: exports.export_calls(
             connection,
             organization_id=organization_id,
