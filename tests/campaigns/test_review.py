@@ -161,7 +161,7 @@ async def test_an_event_of_the_new_call_changes_the_contact(api: Database, stage
     [_, call] = await stage.rows("calls")
 
     await stage.send(
-        event_body("call_ended", call["retell_call_id"], call["id"], disconnection_reason="user_requested_callback")
+        event_body("call_ended", call["retell_call_id"], call["id"], disconnection_reason="marked_as_spam")
     )
 
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "review"

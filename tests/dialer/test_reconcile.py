@@ -119,6 +119,7 @@ async def test_an_analysis_that_never_comes_is_given_up(stage: Stage) -> None:
         stage.clock.set(call["next_check_at"])
         await stage.dialer().rescuer.run_once()
         await stage.applier().run_once()
+        await stage.held_contacts().run_once()
     assert (call["status"], call["outcome"], call["analysis"], call["next_check_at"]) == (
         "ended",
         "answered",
@@ -138,6 +139,7 @@ async def test_an_ended_call_that_retell_has_forgotten_is_not_asked_about_for_ev
             break
         stage.clock.set(call["next_check_at"])
         await stage.dialer().rescuer.run_once()
+        await stage.held_contacts().run_once()
     assert (call["next_check_at"], call["outcome"]) == (None, "answered")
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
 

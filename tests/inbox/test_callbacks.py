@@ -7,8 +7,6 @@ from uuid import UUID
 
 from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed, Claimer
-from outdial.inbox.held_contacts import HeldContacts
-from outdial.retell.events import RetellEventReader
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant
 
@@ -32,10 +30,6 @@ async def claim(stage: Stage, campaign: Campaign) -> list[UUID]:
     return [call.id for call in claimed.calls]
 
 
-def held(stage: Stage) -> HeldContacts:
-    return HeldContacts(stage.webhook, RetellEventReader(), stage.clock)
-
-
 async def prepare(stage: Stage, **columns: Any) -> Campaign:
     """Create a campaign without jitter."""
     return await create_campaign(stage.look, await create_tenant(stage.look), retry_policy='{"jitter": 0}', **columns)
@@ -57,7 +51,7 @@ async def test_the_contact_waits_for_the_analysis_and_is_called_at_the_time_that
     assert {name: contact[name] for name in expected} == expected
     assert contact["callback_at"] == contact["next_attempt_at"] == NOW + timedelta(hours=2)
     assert (await stage.row("calls", call_id))["decides_at"] is None
-    assert await held(stage).run_once() == 0
+    assert await stage.held_contacts().run_once() == 0
     assert await claim(stage, campaign) == []
 
     # The call goes out at that time, as a callback. It is repeated once after 30 minutes.
@@ -83,11 +77,11 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     late, third = await create_calling(stage.look, campaign)
     await hear(stage, first, "user_hangup")
     await hear(stage, second, "user_requested_callback")
-    assert await held(stage).run_once() == 0
+    assert await stage.held_contacts().run_once() == 0
     stage.clock.set(NOW + timedelta(minutes=1))
     await hear(stage, third, "user_hangup")
     stage.clock.set(NOW + HOLD)
-    assert await held(stage).run_once() == 2
+    assert await stage.held_contacts().run_once() == 2
     statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry in (answered, asked, late)]
     assert statuses == ["completed", "review", "calling"]
     await hear(stage, third, "user_hangup", analysis={})
@@ -102,7 +96,7 @@ async def test_a_cancelled_campaign_does_not_wait_for_analyses(stage: Stage) -> 
     entry, call_id = await create_calling(stage.look, campaign)
     await hear(stage, call_id, "user_hangup")
     await stage.change("campaigns", campaign.id, status="cancelling")
-    assert await held(stage).run_once() == 1
+    assert await stage.held_contacts().run_once() == 1
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
 
 

@@ -19,6 +19,7 @@ from outdial.domain.place import Place
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.inbox.applier import EventApplier
+from outdial.inbox.held_contacts import HeldContacts
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.pre_dial.client import HookClient
 from outdial.provider import BeforeSending
@@ -145,6 +146,10 @@ class Stage:
     def applier(self) -> EventApplier:
         """Return an applier."""
         return EventApplier(self.webhook, RetellEventReader(), self.clock, check_after=CHECK_AFTER)
+
+    def held_contacts(self) -> HeldContacts:
+        """Return the task that decides about contacts whose calls get no analysis."""
+        return HeldContacts(self.webhook, RetellEventReader(), self.clock)
 
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
