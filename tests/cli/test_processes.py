@@ -31,6 +31,8 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "asked": 0,
         "applied": 0,
         "hung_up": 0,
+        "decided": 0,
+        "late_callbacks": 0,
         "deleted": 0,
         "opt_outs_sent": 0,
         "opt_outs_read": 0,

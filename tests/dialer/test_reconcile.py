@@ -139,8 +139,9 @@ async def test_an_ended_call_that_retell_has_forgotten_is_not_asked_about_for_ev
             break
         stage.clock.set(call["next_check_at"])
         await stage.dialer().rescuer.run_once()
-        await stage.held_contacts().run_once()
     assert (call["next_check_at"], call["outcome"]) == (None, "answered")
+    stage.clock.set(call["decides_at"])
+    await stage.held_contacts().run_once()
     assert (await stage.row("campaign_contacts", entry.id))["status"] == "completed"
 
 
