@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from outdial.db.queries import batches, campaign_contacts, events
+from outdial.db.queries import batches, events
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import do_not_call as do_not_call_queries
-from outdial.db.queries.dialing import callbacks
+from outdial.db.queries.dialing import callbacks, contact_steps
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
@@ -272,7 +272,7 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
 
 async def _write_contacts(connection: Connection, changes: BatchChanges, accounts: set[UUID], now: datetime) -> None:
     if changes.contacts:
-        await campaign_contacts.write_campaign_contacts(
+        await contact_steps.write_campaign_contacts(
             connection,
             now=now,
             ids=[change.id for change in changes.contacts],
