@@ -30,3 +30,58 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     shown = (await browser.get(page)).text
     assert "Problem: The workspace has no agent &lt;b&gt;x&lt;/b&gt;: choose another one." in shown
     assert "No exclusions found among 3 contacts" in shown
+
+
+async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said(
+    studio_app: StudioServer, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant, status="draft", next_batch_at=None)
+    await fill_campaign(connection, campaign, 2)
+    operator = await create_member(connection, tenant.organization_id)
+    client, browser = await studio_app.client_of(operator), await studio_app.browser_of(operator)
+    path = f"{tenant.organization_id}/campaigns/{campaign.id}"
+    api, page, form = f"/api/v1/organizations/{path}/test-calls", f"/o/{path}/launch-check", f"/o/{path}/test-calls"
+    assert "Call me now" in (await browser.get(f"/o/{path}")).text
+
+    for fields, problem in (
+        ({"to": "415"}, "include the country code, such as +14155550100"),
+        ({"to": "+14155550142", "row": "3"}, "the campaign has no row 3"),
+        ({"to": "+14155550142", "row": "x"}, "must be a row of the contacts"),
+    ):
+        refused = await browser.post_form(form, fields)
+        assert (refused.status_code, problem in refused.text) == (400, True)
+    assert (await client.get(api)).json() == []
+    done = await browser.post_form(form, {"to": "+14155550142", "row": "2", "is_own_phone": "true"})
+    assert (done.status_code, done.headers["location"]) == (303, page)
+    [called] = (await client.get(api)).json()
+    assert (called["status"], called["contact_row"], "@" in called["requested_by"]) == ("requested", 2, True)
+
+    await connection.execute("update test_calls set status = 'sent', sent_at = $1, from_number = '+12125550000'", NOW)
+    await connection.execute(
+        "update test_calls set status = 'ended', outcome = 'answered', duration_ms = 61000, transcript = $1,"
+        " recording_url = 'javascript:alert(1)', analysis = $2",
+        "Agent: Hello <b>Ada</b>",
+        '{"call_summary": "All fine."}',
+    )
+    shown = (await browser.get(page)).text
+    assert "All fine." in shown
+    assert "Agent: Hello &lt;b&gt;Ada&lt;/b&gt;" in shown
+    assert "javascript:" not in shown
+    assert (await client.get(f"{api}/{called['id']}")).json()["duration_ms"] == 61000
+
+    key = {"idempotency-key": "k1"}
+    for _ in range(2):
+        assert (await client.post(api, json={"to": "+14155550143"}, headers=key)).status_code == 202
+    assert len((await client.get(api)).json()) == 2
+    for _ in range(8):
+        await client.post(api, json={"to": "+14155550143"})
+    late = await client.post(api, json={"to": "+14155550143"})
+    assert late.status_code == 429
+    assert int(late.headers["retry-after"]) > 3500
+    await connection.execute(
+        "insert into do_not_call (organization_id, phone, source) values ($1, '+14155550199', 'manual')",
+        tenant.organization_id,
+    )
+    blocked = await client.post(api, json={"to": "+14155550199"})
+    assert (blocked.status_code, "take it off the list" in blocked.json()["message"]) == (409, True)

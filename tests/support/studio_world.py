@@ -17,6 +17,7 @@ _ROWS: Mapping[str, str] = {
     "campaign_id": "select campaign_id from campaign_contacts where id = $1",
     "campaign_contact_id": "select id from campaign_contacts where id = $1",
     "call_id": "select id from calls where campaign_contact_id = $1",
+    "test_call_id": "select id from test_calls where organization_id = $1",
     "user_id": """select user_id from organization_members join auth.users on users.id = user_id
         where organization_id = $1 and email like 'colleague.%'""",
     "email": "select email from invitations where organization_id = $1 and role = 'viewer' and email like 'guest.%'",

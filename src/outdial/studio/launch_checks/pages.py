@@ -1,5 +1,7 @@
 """The page with the launch check of a campaign."""
 
+from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -8,21 +10,20 @@ from fastapi.responses import HTMLResponse
 from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.launch_checks import service as checks
-from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.test_calls.service import list_test_calls
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.forms import Form, redirect
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/launch-check")
 
+_SHOWN_TEST_CALLS: Final = 5
+
 
 @router.get("")
 async def launch_check_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> HTMLResponse:
-    """Show what the last launch check has found, and which contacts will not be called."""
-    async with context.transaction() as connection:
-        campaign = await find_campaign(connection, context.organization_id, campaign_id)
-        check = await checks.show_check(connection, context, campaign_id)
-        launch = await launch_report(connection, context, campaign_id)
-    return page(request, "launch_checks/show.html", context, campaign=campaign, check=check, launch=launch)
+    """Show what the last launch check has found, which contacts will not be called, and the latest test calls."""
+    return await show_launch_check(request, context, campaign_id, {}, {})
 
 
 @router.post("")
@@ -32,3 +33,35 @@ async def check_now(request: Request, context: CurrentOrganization, campaign_id:
     async with context.transaction() as connection:
         await checks.request_check(connection, context, campaign_id)
     return redirect(request.url.path, "Launch check requested. Load this page again in a few seconds.")
+
+
+async def show_launch_check(
+    request: Request,
+    context: OrganizationContext,
+    campaign_id: UUID,
+    test_form: Mapping[str, str],
+    test_errors: Mapping[str, str],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Return the page, with the fields of the test call's form as given and what is wrong with them."""
+    async with context.transaction() as connection:
+        campaign = await find_campaign(connection, context.organization_id, campaign_id)
+        check = await checks.show_check(connection, context, campaign_id)
+        launch = await launch_report(connection, context, campaign_id)
+        test_calls = await list_test_calls(connection, context, campaign_id, _SHOWN_TEST_CALLS)
+    response = page(
+        request,
+        "launch_checks/show.html",
+        context,
+        status=status,
+        campaign=campaign,
+        check=check,
+        launch=launch,
+        test_calls=test_calls,
+        test_form={"to": "", "row": "", "is_own_phone": ""} | dict(test_form),
+        test_errors=test_errors,
+    )
+    response.headers.update(headers or {})
+    return response

@@ -43,6 +43,8 @@ _STATUSES: Final[Mapping[str, tuple[Tone, str | None]]] = {
     "done": ("good", None),
     "applied": ("good", None),
     "ended": ("good", None),
+    "requested": ("info", None),
+    "sent": ("live", "☎"),
     "pending": ("info", None),
     "queued": ("info", None),
     "waiting": ("info", None),

@@ -20,7 +20,7 @@ API: Final = (
     "campaigns.api", "bulk_jobs.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api",
     "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
-    "forecasts.api", "stop.api", "launch_checks.api", "numbers.api", "budgets.api", "callbacks.api",
+    "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
     "profile.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
@@ -29,7 +29,7 @@ PAGES: Final = (
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",
-    "numbers.pages", "budgets.pages",
+    "test_calls.pages", "numbers.pages", "budgets.pages",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Test calls of a campaign: requesting one, and how it went."""
