@@ -173,7 +173,10 @@ class ProviderUnavailable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
-    """The call to create: our ids, the numbers in E.164, and the variables for the agent."""
+    """The call to create: our ids, the numbers in E.164, and the variables for the agent.
+
+    The provider's events name a call with `is_test` as a test call: `call_id` is the id of one.
+    """
 
     call_id: UUID
     campaign_id: UUID
@@ -182,6 +185,7 @@ class CallRequest:
     agent_id: str | None
     dynamic_variables: Mapping[str, str]
     on_voicemail: VoicemailOrder | None = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,14 +200,16 @@ class RequestKeys:
 class ProviderEvent:
     """A webhook event after parsing.
 
-    `call_id` is our own call id if the event carries one. `report` is None if the event does not change a call.
-    `malformed` says why the body could not be parsed; `name` and `provider_call_id` may then be empty.
+    `call_id` is our own call id if the event carries one, `test_call_id` that of a test call. `report` is None if the
+    event does not change a call. `malformed` says why the body could not be parsed; `name` and `provider_call_id` may
+    then be empty.
     """
 
     name: str
     provider_call_id: str
     call_id: UUID | None
     report: CallReport | None
+    test_call_id: UUID | None = None
     malformed: str | None = None
 
 
@@ -270,7 +276,9 @@ class VoiceProvider(Protocol):
         """Return the current state of one call."""
         ...
 
-    async def find_calls(self, credential: str, call_id: UUID) -> CallsFound | ProviderUnavailable:
+    async def find_calls(
+        self, credential: str, call_id: UUID, *, is_test: bool = False
+    ) -> CallsFound | ProviderUnavailable:
         """Return the calls created for our `call_id`. An empty result is certain: there is no such call."""
         ...
 

@@ -65,6 +65,9 @@ IMPERSONAL = {
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
     " public.screening_lists.* public.pre_dial_hooks.* public.organization_budgets.*"
     " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
+    "states and codes of test calls": "public.test_calls.status public.test_calls.requested_by"
+    " public.test_calls.from_number public.test_calls.retell_call_id public.test_calls.outcome"
+    " public.test_calls.disconnection_reason",
     "ids, states and codes": "public.calls.disconnection_reason public.calls.from_number public.calls.outcome"
     " public.calls.retell_call_id public.calls.status public.calls.message_then public.campaign_contacts.decided_by"
     " public.calls.callback_late public.campaign_contacts.callback_late"
@@ -109,6 +112,18 @@ async def person(stage: Stage) -> SeededPerson:
         assert isinstance(placed, CallPlaced)
         if is_known:
             await stage.change("calls", call_id, retell_call_id=placed.provider_call_id)
+    test_call = CallRequest(
+        call_id=person.test_call_id,
+        campaign_id=person.campaign.id,
+        to_number=PHONE,
+        from_number="+12125550000",
+        agent_id="agent_1",
+        dynamic_variables={},
+        is_test=True,
+    )
+    placed = await stage.provider.create_call("default", stage.provider.encode_request(test_call))
+    assert isinstance(placed, CallPlaced)
+    await stage.change("test_calls", person.test_call_id, retell_call_id=placed.provider_call_id)
     stage.clock.advance(timedelta(hours=1))
     stage.workspace.advance(stage.clock.now())
     return person

@@ -40,6 +40,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "number_imports": 0,
         "organizations_measured": 0,
         "launch_checks": 0,
+        "test_calls": 0,
     }
 
 

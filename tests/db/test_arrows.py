@@ -25,7 +25,8 @@ from outdial.domain.jobs import BULK_JOB, EXPORT, IMPORT, BulkJobStatus, ExportS
 from outdial.domain.machine import Machine
 from outdial.domain.permission.screening import SCREENING_LIST, ScreeningListStatus
 from outdial.domain.policies.bulk_action import BulkAction
-from outdial.inbox.apply import EventStatus
+from outdial.domain.policies.test_calls import TEST_CALL, StatusOfTestCall
+from outdial.inbox.deliveries import EventStatus
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -94,6 +95,25 @@ async def bulk_job_in(connection: Connection, tenant: Tenant, status: str) -> Su
     return Subject("bulk_jobs", job_id, tenant, campaign)
 
 
+async def call_of_test_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
+    campaign, id_ = await create_campaign(connection, tenant), new_id(NOW)
+    await insert(
+        connection,
+        "test_calls",
+        id=id_,
+        organization_id=tenant.organization_id,
+        campaign_id=campaign.id,
+        provider_account_id=tenant.provider_account_id,
+        phone="+14155550142",
+        is_own_phone=True,
+        status=status,
+        requested_by="service",
+        requested_at=NOW,
+        sent_at=NOW,
+    )
+    return Subject("test_calls", id_, tenant, campaign)
+
+
 async def screening_list_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
     campaign, list_id = await create_campaign(connection, tenant), new_id(NOW)
     # Only one list of a kind and place is current.
@@ -116,6 +136,7 @@ MACHINES: list[tuple[Machine[Any], type[StrEnum], Callable[..., Any]]] = [
     (EXPORT, ExportStatus, export_in),
     (BULK_JOB, BulkJobStatus, bulk_job_in),
     (SCREENING_LIST, ScreeningListStatus, screening_list_in),
+    (TEST_CALL, StatusOfTestCall, call_of_test_in),
 ]
 each_machine = pytest.mark.parametrize(
     ("machine", "states", "arrange"), MACHINES, ids=[machine.name for machine, _, _ in MACHINES]
@@ -191,6 +212,7 @@ async def test_check_constraints_list_the_statuses_of_the_code(connection: async
     assert await words_of(connection, "bulk_jobs_action_check") == set(BulkAction)
     assert await words_of(connection, "bulk_jobs_decision_check") == set(ReviewDecision)
     assert await words_of(connection, "screening_lists_status_check") == set(ScreeningListStatus)
+    assert await words_of(connection, "test_calls_status_check") == set(StatusOfTestCall)
     assert await words_of(connection, "webhook_events_status_check") == set(get_args(EventStatus))
 
 

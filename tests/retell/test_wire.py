@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from outdial.retell.wire import (
     CallPayload,
     MalformedPayload,
     WebhookPayload,
-    metadata_call_id,
+    metadata_id,
     parse_call,
     parse_legacy_webhook,
     parse_webhook,
@@ -145,10 +146,10 @@ def test_the_legacy_format_is_read() -> None:
 
 
 def test_our_call_id_in_the_metadata_must_be_a_uuid() -> None:
-    assert metadata_call_id(parsed()) == "0190163d-8694-739b-aea5-966c26f8ad91"
-    assert metadata_call_id(parsed(metadata={"call_id": "someone else's"})) is None
-    assert metadata_call_id(parsed(metadata={"call_id": 5})) is None
-    assert metadata_call_id(parsed(metadata=None)) is None
+    assert metadata_id(parsed(), "call_id") == UUID("0190163d-8694-739b-aea5-966c26f8ad91")
+    assert metadata_id(parsed(metadata={"call_id": "someone else's"}), "call_id") is None
+    assert metadata_id(parsed(metadata={"call_id": 5}), "call_id") is None
+    assert metadata_id(parsed(metadata=None), "call_id") is None
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(

@@ -84,6 +84,13 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.opt_out_syncs.error": "4155550123",
     "public.opt_out_syncs.phone": "4155550123",
     "public.screened_numbers.phone": "4155550123",
+    "public.test_calls.analysis": "zanzibar",
+    "public.test_calls.phone": "4155550123",
+    "public.test_calls.public_log_url": "quixote",
+    "public.test_calls.reason": "4155550123",
+    "public.test_calls.recording_url": "quixote",
+    "public.test_calls.request": "quixote",
+    "public.test_calls.transcript": "zanzibar",
     "public.webhook_events.body": "4155550123",
     "public.webhook_events.error": "4155550123",
 }
@@ -99,6 +106,7 @@ class SeededPerson:
     contact: Contact
     entries: tuple[CampaignContact, CampaignContact]
     call_ids: tuple[UUID, UUID]
+    test_call_id: UUID
     upload_id: UUID
     export_id: UUID
 
@@ -146,6 +154,7 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
     )
     calls = await _create_calls(connection, called, retell_call_id)
     await _create_events(connection, tenant, calls[0], retell_call_id)
+    test_call_id = await _create_test_calls(connection, campaign, contact)
     upload_id = await _create_import(connection, campaign)
     export_id = await _create_copies(connection, tenant)
     await _create_permissions(connection, tenant)
@@ -155,6 +164,7 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
         contact=contact,
         entries=(called, waiting),
         call_ids=calls,
+        test_call_id=test_call_id,
         upload_id=upload_id,
         export_id=export_id,
     )
@@ -186,6 +196,35 @@ async def _create_calls(connection: Connection, entry: CampaignContact, retell_c
         connection, entry, status="released", attempt_number=2, error=f"Retell has no call to {PHONE}", **common
     )
     return first, second
+
+
+async def _create_test_calls(connection: Connection, campaign: Campaign, contact: Contact) -> UUID:
+    """Create a test call to the person, and one to someone else with the person's variables; return the former's id."""
+    said = {"transcript": f"User: {SAID}", "analysis": json.dumps({"call_summary": SAID})}
+    links = {"recording_url": "https://recordings.example/quixote", "public_log_url": "https://logs.example/quixote"}
+    request = json.dumps({"to_number": PHONE, "retell_llm_dynamic_variables": {"name": NAME}})
+    ids = uuid4(), uuid4()
+    for id_, phone, contact_id in ((ids[0], PHONE, None), (ids[1], "+12125550177", contact.id)):
+        await insert(
+            connection,
+            "test_calls",
+            id=id_,
+            organization_id=campaign.tenant.organization_id,
+            campaign_id=campaign.id,
+            provider_account_id=campaign.tenant.provider_account_id,
+            phone=phone,
+            is_own_phone=True,
+            contact_id=contact_id,
+            status="ended",
+            reason=f"Retell has no call to {PHONE}",
+            requested_by="ada@example.com",
+            requested_at=NOW,
+            request=request,
+            sent_at=NOW,
+            **said,
+            **links,
+        )
+    return ids[0]
 
 
 async def _create_events(connection: Connection, tenant: Tenant, call_id: UUID, retell_call_id: str) -> None:

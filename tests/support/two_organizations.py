@@ -75,6 +75,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "opt_out_reads",
         "campaign_forecasts",
         "launch_checks",
+        "test_calls",
         "number_health",
         "number_imports",
     ):
@@ -151,6 +152,9 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
         "launch_checks": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
         | {"requested_at": NOW},
+        "test_calls": account
+        | {"id": uuid4(), "campaign_id": filled.spare_entry.campaign.id, "phone": new_phone(), "is_own_phone": True}
+        | {"requested_by": "service", "requested_at": NOW},
         "campaign_forecasts": {"id": uuid4(), "campaign_id": filled.fresh.id, "made_at": NOW, "made_for": "request"}
         | {"contacts": 1, "past_calls": 0}
         | {f"finish_{part}": NOW for part in ("p10", "p50", "p90")}

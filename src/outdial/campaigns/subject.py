@@ -9,6 +9,7 @@ import msgspec
 from outdial.campaigns.erasure_keys import ErasureKeys, digits_of
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import audit, erasures
+from outdial.db.queries.dialing import test_call_requests
 from outdial.db.session import Connection
 
 SECTIONS: Final = {
@@ -19,6 +20,7 @@ SECTIONS: Final = {
     "opt_out_at_provider": "opt_outs_at_provider",
     "campaign": "campaigns",
     "call": "calls",
+    "test_call": "test_calls",
     "event": "events",
     "refused_row": "refused_rows",
     "export": "exports",
@@ -43,6 +45,8 @@ async def export_subject(
         if record.kind == "event":
             data["body"] = _body(data["body"])
         found[SECTIONS[record.kind]].append(data)
+    for row in await test_call_requests.test_calls_of_phone(connection, organization_id=organization_id, phone=phone):
+        found[SECTIONS["test_call"]].append(msgspec.json.decode(row.data))
     if keys is not None:
         found["erasure_id"] = await erasures.erasure_of_hash(
             connection, organization_id=organization_id, hashes=list(keys.hashes(organization_id, [phone]))

@@ -26,6 +26,8 @@ from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.dialer.provider_deletions import ProviderDeletions
 from outdial.dialer.rescue import Rescuer
 from outdial.dialer.rules_check import CHECKED_EVERY, StaleRulesCheck
+from outdial.dialer.test_calls.task import EVERY as TEST_CALLS_EVERY
+from outdial.dialer.test_calls.task import CallTester
 from outdial.dialer.worker import Dialer
 from outdial.domain.rules import RuleBook
 from outdial.inbox.applier import EventApplier
@@ -64,6 +66,7 @@ class DialerParts:
     number_importer: NumberImporter
     rules_check: StaleRulesCheck
     launch_checker: LaunchChecker
+    call_tester: CallTester
     clock_check: ClockCheck
 
 
@@ -103,7 +106,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
-        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, *_number_tasks(parts))
+        tester = RepeatingTask("test calls", TimedTask(parts.call_tester, check), TEST_CALLS_EVERY)
+        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, *_number_tasks(parts))
         tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others)
 
         def on_campaign(campaign_id: str) -> None:
@@ -120,6 +124,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
             "outdial_accounts": dialer.recheck,
             "outdial_inbox": lambda _: applier.wake(),
             "outdial_hang_ups": lambda _: hang_ups.wake(),
+            "outdial_test_calls": lambda _: tester.wake(),
         }
         listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
         await listener.start()
@@ -165,6 +170,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["launch_checks"] = await parts.launch_checker.run_once()
+        done["test_calls"] = await parts.call_tester.run_once()
         done["located"] = located
         done["number_imports"] = await parts.number_importer.run_once()
         done["organizations_measured"] = await parts.number_health.run_once()
@@ -254,5 +260,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             number_importer=NumberImporter(database, provider, clock),
             rules_check=StaleRulesCheck(rules, clock),
             launch_checker=LaunchChecker(database, provider, clock),
+            call_tester=CallTester(database, provider, clock, timing, rules),
             clock_check=check,
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 from uuid import UUID
 
 import msgspec
@@ -266,7 +266,7 @@ def plan_call(
     needs_clearance: bool = False,
 ) -> PlannedCall:
     """Return the call of one contact, with the request as it is sent, and sent again by a rescue."""
-    variables = dynamic_variables(campaign, contact, start_at)
+    variables = dynamic_variables(campaign, contact, start_at, callback_variables(contact))
     on_voicemail = voicemail_order(
         _voicemail_policy(campaign.voicemail_policy),
         attempts=contact.attempts,
@@ -302,7 +302,27 @@ def plan_call(
     )
 
 
-def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetime) -> dict[str, str]:
+class CampaignVariables(Protocol):
+    """A campaign with its variables as JSON text."""
+
+    @property
+    def dynamic_variables(self) -> str: ...
+
+
+class VariablesOfContact(Protocol):
+    """A contact with its zone key, and JSON text of what was imported with it. It also has each of AGENT_VARIABLES."""
+
+    @property
+    def zone_key(self) -> str: ...
+    @property
+    def attributes(self) -> str: ...
+    @property
+    def variables(self) -> str: ...
+
+
+def dynamic_variables(
+    campaign: CampaignVariables, contact: VariablesOfContact, at: datetime, callback: Mapping[str, str | None]
+) -> dict[str, str]:
     """Return the agent variables: the campaign's, overridden by the contact's, the local day, and what a callback is.
 
     Retell takes text only, so a number becomes its text and a null is left out.
@@ -315,7 +335,7 @@ def dynamic_variables(campaign: LockedCampaign, contact: DueContact, at: datetim
         _object(contact.attributes),
         _object(contact.variables),
         {"current_date": local.date().isoformat(), "current_day": f"{local:%A}"},
-        callback_variables(contact),
+        callback,
     ]
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -6,7 +6,6 @@ Applying is idempotent and independent of the order. The webhook, the applier, t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
 from outdial.db.queries import batches, events
@@ -18,24 +17,9 @@ from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallSt
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
 from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until
-from outdial.inbox.deliveries import EventDelivery
+from outdial.inbox.deliveries import EventDelivery, EventVerdict
+from outdial.inbox.test_call_reports import apply_to_test_calls
 from outdial.provider import EventReader
-
-EventStatus = Literal["applied", "unmatched", "quarantined", "pending"]
-
-
-@dataclass(frozen=True, slots=True)
-class EventVerdict:
-    """The result of applying one event; stored with the event.
-
-    `is_erased` says that the person was erased from its call: the body of the event is not kept.
-    """
-
-    status: EventStatus
-    organization_id: UUID | None = None
-    call_id: UUID | None = None
-    error: str | None = None
-    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +84,14 @@ async def apply(
     waiting for it.
     """
     calls = await _lock_calls(connection, deliveries, skip_locked=skip_locked)
+    of_test_calls = await apply_to_test_calls(connection, deliveries, reader=reader, now=now, check_after=check_after)
     verdicts: list[EventVerdict] = []
     reports: dict[UUID, list[CallReport]] = {}
-    for delivery in deliveries:
+    for position, delivery in enumerate(deliveries):
         event = delivery.event
+        if position in of_test_calls:
+            verdicts.append(of_test_calls[position])
+            continue
         row = calls.by_retell_id.get(event.provider_call_id)
         if row is None and not calls.locked_elsewhere.isdisjoint({event.provider_call_id, event.call_id}):
             verdicts.append(EventVerdict("pending"))

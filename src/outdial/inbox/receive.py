@@ -9,9 +9,9 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import campaign_status, events
 from outdial.db.session import Connection, Database, LockNotAvailable
-from outdial.inbox.apply import AppliedBatch, EventVerdict, apply
+from outdial.inbox.apply import AppliedBatch, apply
 from outdial.inbox.batcher import EventBatcher
-from outdial.inbox.deliveries import EventDelivery
+from outdial.inbox.deliveries import EventDelivery, EventVerdict
 from outdial.inbox.errors import EventNotStored
 from outdial.log import log
 from outdial.provider import EventReader, WebhookAuthenticator

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries import audit, retention
+from outdial.db.queries.dialing import test_call_requests
 from outdial.db.session import Connection, Database, encode_json
 
 EVERY: Final = timedelta(minutes=10)
@@ -34,6 +35,7 @@ class DataRetention:
         removed: dict[str, int] = {}
         for kind in CALL_KINDS:
             removed[kind] = await self._in_portions(organization_id, self._expire_calls(organization_id, kind))
+        removed["test_calls"] = await self._in_portions(organization_id, self._expire_test_calls(organization_id))
         events = 0
         for credential in (None, *organization.credentials):
             events += await self._in_portions(organization_id, self._expire_events(organization_id, credential))
@@ -64,6 +66,11 @@ class DataRetention:
     def _expire_calls(self, organization_id: UUID, kind: str) -> Callable[[Connection], Awaitable[int]]:
         return lambda connection: retention.expire_calls(
             connection, organization_id=organization_id, kind=kind, limit=self._portion, now=self._clock.now()
+        )
+
+    def _expire_test_calls(self, organization_id: UUID) -> Callable[[Connection], Awaitable[int]]:
+        return lambda connection: test_call_requests.expire_test_calls(
+            connection, organization_id=organization_id, now=self._clock.now()
         )
 
     def _expire_events(self, organization_id: UUID, credential: str | None) -> Callable[[Connection], Awaitable[int]]:

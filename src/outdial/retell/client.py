@@ -324,6 +324,11 @@ def _contact_in(response: RetellResponse, phone: str) -> ContactRetrieved | Prov
     return ContactRetrieved(contact)
 
 
+def id_label(*, is_test: bool) -> str:
+    """Return the key of the metadata that has our id of a call."""
+    return "test_call_id" if is_test else "call_id"
+
+
 def create_call_body(
     *,
     call_id: UUID,
@@ -334,13 +339,15 @@ def create_call_body(
     dynamic_variables: Mapping[str, str],
     metadata: Mapping[str, str] | None = None,
     on_voicemail: VoicemailOrder | None = None,
+    is_test: bool = False,
 ) -> bytes:
     """Return the body of create-phone-call. The same arguments always give the same bytes.
 
-    `call_id` becomes the `idempotency_key` (which Retell honors for one hour) and `metadata.call_id`. Retell accepts
-    only text values: other types raise TypeError. Without `agent_id`, Retell uses the agent of the caller number.
+    `call_id` becomes the `idempotency_key` (which Retell honors for one hour) and `metadata.call_id`, or
+    `metadata.test_call_id` of a test call. Retell accepts only text values: other types raise TypeError. Without
+    `agent_id`, Retell uses the agent of the caller number.
     """
-    labels = {**(metadata or {}), "call_id": str(call_id), "campaign_id": str(campaign_id)}
+    labels = {**(metadata or {}), id_label(is_test=is_test): str(call_id), "campaign_id": str(campaign_id)}
     for name, value in (*labels.items(), *dynamic_variables.items()):
         if not isinstance(value, str):
             raise TypeError(f"{name!r} must be a string, not {type(value).__name__}")

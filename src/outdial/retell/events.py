@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
-from uuid import UUID
 
 from outdial.domain.call import CallDetails, CallReport, DisconnectionReason, ReportRank, canonical_json
 from outdial.provider import ProviderEvent
@@ -50,7 +49,6 @@ def parse_event(body: bytes, *, legacy: bool = False) -> ProviderEvent:
         if (size := len(text.encode())) > LONGEST_NAME:
             reason = f"the {what} has {size} bytes, more than {LONGEST_NAME}"
             return ProviderEvent(name="", provider_call_id="", call_id=None, report=None, malformed=reason)
-    call_id = wire.metadata_call_id(payload.call)
     report: CallReport | None = None
     malformed: str | None = None
     try:
@@ -60,8 +58,9 @@ def parse_event(body: bytes, *, legacy: bool = False) -> ProviderEvent:
     return ProviderEvent(
         name=payload.event,
         provider_call_id=provider_call_id,
-        call_id=None if call_id is None else UUID(call_id),
+        call_id=wire.metadata_id(payload.call, "call_id"),
         report=report,
+        test_call_id=wire.metadata_id(payload.call, "test_call_id"),
         malformed=malformed,
     )
 

@@ -36,6 +36,7 @@ from outdial.retell.client import (
     ContactRetrieved,
     RetellClient,
     create_call_body,
+    id_label,
     read_call_body,
 )
 
@@ -62,6 +63,7 @@ class RetellProvider:
             agent_id=request.agent_id,
             dynamic_variables=request.dynamic_variables,
             on_voicemail=request.on_voicemail,
+            is_test=request.is_test,
         )
 
     def read_request(self, body: bytes) -> RequestKeys | None:
@@ -101,12 +103,14 @@ class RetellProvider:
             body=None if event is None else b'{"event":"%s","call":%s}' % (event.encode(), response.raw),
         )
 
-    async def find_calls(self, credential: str, call_id: UUID) -> CallsFound | ProviderUnavailable:
+    async def find_calls(
+        self, credential: str, call_id: UUID, *, is_test: bool = False
+    ) -> CallsFound | ProviderUnavailable:
         """POST /v3/list-calls for the calls with our id in their metadata."""
         client = self._clients.get(credential)
         if client is None:
             return ProviderUnavailable(_no_key(credential))
-        response = await client.list_calls(metadata_key="call_id", metadata_value=str(call_id))
+        response = await client.list_calls(metadata_key=id_label(is_test=is_test), metadata_value=str(call_id))
         if isinstance(response, ProviderUnavailable):
             return response
         return CallsFound(tuple(call.call_id or "" for call in response.calls))

@@ -147,13 +147,13 @@ def parse_call(body: bytes) -> CallPayload | MalformedPayload:
     return value if isinstance(value, MalformedPayload) else _lenient_call(value)
 
 
-def metadata_call_id(call: CallPayload) -> str | None:
-    """Return our call id from `metadata.call_id` in canonical form; None if it is not a UUID."""
-    value = (call.metadata or {}).get("call_id")
+def metadata_id(call: CallPayload, name: str) -> UUID | None:
+    """Return one of our ids from the metadata of a call; None if it is not a UUID."""
+    value = (call.metadata or {}).get(name)
     if not isinstance(value, str):
         return None
     try:
-        return str(UUID(value))
+        return UUID(value)
     except ValueError:
         return None
 

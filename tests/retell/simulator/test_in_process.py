@@ -18,7 +18,7 @@ from outdial.provider import (
 from outdial.retell.client import CallRetrieved, CallsListed, RetellClient, create_call_body
 from outdial.retell.simulator import SimulatedWorkspace, SimulatorTransport
 from outdial.retell.simulator.faults import Fault, FaultKind
-from outdial.retell.wire import WebhookPayload, metadata_call_id, parse_webhook
+from outdial.retell.wire import WebhookPayload, metadata_id, parse_webhook
 from tests.retell.simulator.requests import CONFIG, START
 
 CALL_ID = UUID(int=7)
@@ -55,7 +55,7 @@ async def test_a_call_is_placed_observed_and_stopped() -> None:
     (started,) = bench.workspace.advance(bench.clock.now())
     payload = parse_webhook(started.body)
     assert isinstance(payload, WebhookPayload)
-    assert metadata_call_id(payload.call) == str(CALL_ID)
+    assert metadata_id(payload.call, "call_id") == CALL_ID
     assert await bench.client.stop_call(placed.provider_call_id) == CallEnded()
     assert await bench.client.stop_call(placed.provider_call_id) == CallMissing()
     found = await bench.client.get_call(placed.provider_call_id)

@@ -26,6 +26,7 @@ from outdial.cli.campaigns.launch import launch_document, print_launch, read_lau
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
+from outdial.cli.campaigns.test_calls import call_phone, list_test_calls
 from outdial.cli.campaigns.view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
@@ -58,6 +59,8 @@ app.command()(hang_up)
 app.command()(call_again)
 app.command()(forecast)
 app.command()(forecasts)
+app.command("test-call")(call_phone)
+app.command("test-calls")(list_test_calls)
 app.command()(results)
 app.command()(add_contact)
 app.command("add-contacts")(add_contacts_command)

@@ -184,42 +184,43 @@ async def lock_account(connection: Connection, *, provider_account_id: UUID) -> 
 
 
 _COUNT_LIVE = """\
-select live.of_account as account_live, live.of_campaign as campaign_live,
+select live.of_account + (select count(*) from test_calls t where t.provider_account_id = $1 and t.status = 'sent')
+    as account_live, live.of_campaign as campaign_live,
   wanting.sharers, wanting.weight, wanting.total_weight,
-  (select o.daily_call_cap from organizations o where o.id = $1) as daily_call_cap,
-  (select o.stopped_at is not null from organizations o where o.id = $1) as is_stopped,
+  (select o.daily_call_cap from organizations o where o.id = $2) as daily_call_cap,
+  (select o.stopped_at is not null from organizations o where o.id = $2) as is_stopped,
   h.organization_id is not null as has_hook, h.retry_at as hook_retry_at
 from (
-  select count(*) as of_account, count(*) filter (where c.campaign_id = $2) as of_campaign
+  select count(*) as of_account, count(*) filter (where c.campaign_id = $3) as of_campaign
   from (
     select campaign_id from calls
-    where provider_account_id = $3 and status in ('placing', 'placed', 'ongoing', 'unknown')
+    where provider_account_id = $1 and status in ('placing', 'placed', 'ongoing', 'unknown')
     union all
     select campaign_id from calls
-    where provider_account_id = $3 and status in ('released', 'review') and next_check_at is not null
+    where provider_account_id = $1 and status in ('released', 'review') and next_check_at is not null
   ) c
 ) live
 cross join (
   select count(*) as sharers, coalesce(sum(m.share << (m.priority - 1)), 1)::bigint as total_weight,
-    coalesce(sum(m.share << (m.priority - 1)) filter (where m.id = $2), 1)::bigint as weight
+    coalesce(sum(m.share << (m.priority - 1)) filter (where m.id = $3), 1)::bigint as weight
   from campaigns m
-  where m.provider_account_id = $3 and m.status = 'active'
-    and (m.id = $2 or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))
+  where m.provider_account_id = $1 and m.status = 'active'
+    and (m.id = $3 or coalesce(m.waiting_for, 'pacing') in ('concurrency', 'pacing'))
 ) wanting
-left join pre_dial_hooks h on h.organization_id = $1;
+left join pre_dial_hooks h on h.organization_id = $2;
 """
 
 
 async def count_live(
-    connection: Connection, *, organization_id: UUID, campaign_id: UUID, provider_account_id: UUID
+    connection: Connection, *, provider_account_id: UUID, organization_id: UUID, campaign_id: UUID
 ) -> LiveCounts:
     """Count the live calls of an account and a campaign, and the campaigns that share the slots.
 
-    A released call that is still checked, because evidence of it came late, takes a slot too.
+    A released call that is still checked, because evidence of it came late, takes a slot too, and so does a test call.
     """
     return _live_counts(
         required(
-            await connection.fetchrow(_COUNT_LIVE, organization_id, campaign_id, provider_account_id), "count_live"
+            await connection.fetchrow(_COUNT_LIVE, provider_account_id, organization_id, campaign_id), "count_live"
         )
     )
 
@@ -232,6 +233,8 @@ from (
   union all
   select from calls
   where provider_account_id = $1 and status in ('released', 'review') and next_check_at is not null
+  union all
+  select from test_calls where provider_account_id = $1 and status = 'sent'
 ) c;
 """
 

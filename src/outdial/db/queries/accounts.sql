@@ -46,8 +46,9 @@ for no key update;
 -- row: organization's pre-dial hook, and whether all its calls are stopped.
 -- null: hook_retry_at
 -- Count the live calls of an account and a campaign, and the campaigns that share the slots. A released call that is
--- still checked, because evidence of it came late, takes a slot too.
-select live.of_account as account_live, live.of_campaign as campaign_live,
+-- still checked, because evidence of it came late, takes a slot too, and so does a test call.
+select live.of_account + (select count(*) from test_calls t where t.provider_account_id = :provider_account_id and t.status = 'sent')
+    as account_live, live.of_campaign as campaign_live,
   wanting.sharers, wanting.weight, wanting.total_weight,
   (select o.daily_call_cap from organizations o where o.id = :organization_id) as daily_call_cap,
   (select o.stopped_at is not null from organizations o where o.id = :organization_id) as is_stopped,
@@ -81,6 +82,8 @@ from (
   union all
   select from calls
   where provider_account_id = :provider_account_id and status in ('released', 'review') and next_check_at is not null
+  union all
+  select from test_calls where provider_account_id = :provider_account_id and status = 'sent'
 ) c;
 
 -- name: update_pace!

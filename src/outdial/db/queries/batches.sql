@@ -23,7 +23,9 @@ select m.id as campaign_id, m.organization_id, m.lists_required, m.status, m.sch
   array_prepend(m.from_number, m.more_numbers) as caller_numbers, m.calling_hours::text as calling_hours, m.purpose,
   m.keep_open, coalesce(m.next_batch_size, m.batch_size) as batch_size, m.max_concurrency as campaign_limit,
   least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
-  a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, live.account_live,
+  a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until,
+  live.account_live + (select count(*) from test_calls t where t.provider_account_id = a.id and t.status = 'sent')
+    as account_live,
   live.campaign_live, coalesce(h.failures, 0) as hook_failures, h.failing_reason as hook_failing_reason,
   h.retry_at as hook_retry_at, h.organization_id is not null as has_hook,
   o.stopped_at is not null as is_stopped,

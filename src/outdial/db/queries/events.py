@@ -121,7 +121,7 @@ async def store_reconciled_events(
     retell_call_id: str,
     now: datetime,
     organization_id: UUID,
-    call_id: UUID,
+    call_id: UUID | None,
     events: Sequence[str],
     bodies: Sequence[bytes],
     hashes: Sequence[bytes],

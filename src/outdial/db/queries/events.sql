@@ -19,6 +19,7 @@ on conflict (retell_call_id, event, body_sha256, credential) do nothing
 returning body_sha256, event, credential;
 
 -- name: store_reconciled_events!
+-- null: :call_id
 -- Store what Retell returned about a call as events of the reconciler. The applier applies them.
 insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, received_at, next_try_at,
   organization_id, call_id)

@@ -65,7 +65,8 @@ async def is_stopped(connection: Connection, *, organization_id: UUID) -> bool:
 
 _SHOW_STOP = """\
 select o.stopped_at, o.stopped_by, o.stop_reason,
-  (select count(*) from calls c where c.organization_id = o.id and c.request_deadline > $1) as requests
+  (select count(*) from calls c where c.organization_id = o.id and c.request_deadline > $1)
+    + (select count(*) from test_calls t where t.organization_id = o.id and t.request_deadline > $1) as requests
 from organizations o where o.id = $2;
 """
 

@@ -22,5 +22,6 @@ select stopped_at is not null as is_stopped from organizations where id = :organ
 -- null: stopped_at, stopped_by, stop_reason
 -- Read whether the calls of an organization are stopped. No request is in flight after its deadline.
 select o.stopped_at, o.stopped_by, o.stop_reason,
-  (select count(*) from calls c where c.organization_id = o.id and c.request_deadline > :now) as requests
+  (select count(*) from calls c where c.organization_id = o.id and c.request_deadline > :now)
+    + (select count(*) from test_calls t where t.organization_id = o.id and t.request_deadline > :now) as requests
 from organizations o where o.id = :organization_id;
