@@ -150,7 +150,8 @@ def retention(
     if as_json:
         print_json(policy)
         return
-    shown = {kind.label.removesuffix(", in days"): _days(getattr(policy, kind.name)) for kind in KINDS}
+    days = {kind.label.removesuffix(", in days"): getattr(policy, kind.name) for kind in KINDS}
+    shown = {label: "kept" if kept is None else f"{kept} days" for label, kept in days.items()}
     print_pairs(shown | {"Legal hold": policy.legal_hold_reason if policy.legal_hold else "no"})
 
 
@@ -161,10 +162,6 @@ def _read_days(name: str, text: str) -> int | None:
         option = next(kind.option for kind in KINDS if kind.name == name)
         raise InvalidArgument(f"{option}: {text!r} is neither a number of days nor {KEEP}")
     return int(text)
-
-
-def _days(days: int | None) -> str:
-    return "kept" if days is None else f"{days} days"
 
 
 def _erasure_object(row: erasure_queries.ErasureRow) -> dict[str, Any]:

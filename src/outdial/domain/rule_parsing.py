@@ -57,7 +57,7 @@ def parse_rule(raw: Mapping[str, object], *, checked_on: date | None = None) -> 
         lists=tuple(_enum("lists", ListKind, item) for item in _items(raw, "lists")),
         disclosure=_text(raw, "disclosure"),
         note=_text(raw, "note"),
-        source=_required(raw, "source"),
+        source=_text(raw, "source").strip() or _missing("source"),
         in_force_from=first,
         in_force_to=last,
         checked_on=_date(raw, "checked_on") or checked_on or _missing("checked_on"),
@@ -212,10 +212,6 @@ def _text(raw: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise InvalidRule(name, "must be text")
     return value
-
-
-def _required(raw: Mapping[str, object], name: str) -> str:
-    return _text(raw, name).strip() or _missing(name)
 
 
 def _matching(raw: Mapping[str, object], name: str, pattern: re.Pattern[str], form: str) -> str:

@@ -89,7 +89,10 @@ class JsonLinesTable:
     def add(self, cells: Sequence[Any]) -> None:
         """Append a row."""
         self._content += self._encoder.encode(
-            {name: _plain(cell) for name, cell in zip(self._header, cells, strict=True)}
+            {
+                name: str(cell) if isinstance(cell, PlainPhone) else cell
+                for name, cell in zip(self._header, cells, strict=True)
+            }
         )
         self._content += b"\n"
 
@@ -251,7 +254,3 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _plain(cell: Any) -> Any:
-    return str(cell) if isinstance(cell, PlainPhone) else cell

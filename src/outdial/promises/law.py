@@ -55,14 +55,14 @@ class Law:
         known = {row["jurisdiction"] for row in rows}
         return LawOfPlace(
             rows=rows,
-            jurisdictions={name: [name, name[:2], *self._groups_of(name[:2])] for name in jurisdictions},
+            jurisdictions={
+                name: [name, name[:2], *(group for group, members in self._groups.items() if name[:2] in members)]
+                for name in jurisdictions
+            },
             default_hours=self._default_hours,
             unruled=sorted({name[:2] for name in jurisdictions if name not in known and name[:2] not in known}),
             extra_holidays=self._extra,
         )
-
-    def _groups_of(self, country: str) -> list[str]:
-        return [group for group, members in self._groups.items() if country in members]
 
     def _covers(self, row: Mapping[str, Any], jurisdictions: Iterable[str], purpose: str) -> bool:
         if row["purpose"] != "any" and purpose not in row["purpose"]:

@@ -85,7 +85,8 @@ def preview(
             contacts.append(contact)
     return Preview(
         header=_named(header),
-        mapping={field: header[index] for field, index in columns.fields.items()} | _left_out(mapping),
+        mapping={field: header[index] for field, index in columns.fields.items()}
+        | {field: column for field, column in (mapping or {}).items() if not column},
         variables=[name for name, _ in columns.variables],
         rows=len(read),
         contacts=contacts,
@@ -94,10 +95,6 @@ def preview(
         notices=rows.notices + columns.notices,
         problem=None,
     )
-
-
-def _left_out(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    return {field: column for field, column in (mapping or {}).items() if not column}
 
 
 def _named(header: Sequence[str]) -> list[str]:

@@ -236,7 +236,7 @@ def _near(number: str, phone: str, jurisdictions: tuple[str, ...], last: str | N
     area_code = _area_code(number)
     if area_code is not None and area_code == _area_code(phone):
         return NumberChoice.SAME_AREA_CODE
-    if not _states(area_code).isdisjoint(jurisdictions):
+    if area_code is not None and not jurisdictions_of_area_code(area_code).isdisjoint(jurisdictions):
         return NumberChoice.SAME_STATE
     country = _country(number)
     if country is not None and country == _country(phone):
@@ -247,10 +247,6 @@ def _near(number: str, phone: str, jurisdictions: tuple[str, ...], last: str | N
 def _area_code(phone: str) -> str | None:
     """Return the area code of a North American number; numbers of other countries have none of one length."""
     return phone[2:5] if phone.startswith("+1") else None
-
-
-def _states(area_code: str | None) -> frozenset[str]:
-    return frozenset() if area_code is None else jurisdictions_of_area_code(area_code)
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
-from outdial.campaigns.entries.adding import ItemResult, ItemStatus, add_contacts, count_results
+from outdial.campaigns.entries.adding import ItemStatus, add_contacts, count_results
 from outdial.campaigns.entries.changing import (
     EntryChanged,
     EntryChanges,
@@ -120,7 +120,10 @@ async def add(
         )
     except UnknownRegion as error:
         raise InvalidInput(sentence_case(str(error)), {"default_region": str(error)}) from error
-    return ContactsAdded(**count_results(results), results=[_result(result) for result in results])
+    return ContactsAdded(
+        **count_results(results),
+        results=[ContactItemResult.model_validate(result, from_attributes=True) for result in results],
+    )
 
 
 async def change(
@@ -189,10 +192,6 @@ async def call_again(
         now=context.studio.clock.now(),
     )
     return await _timeline(connection, context, campaign_id, campaign_contact_id, result)
-
-
-def _result(result: ItemResult) -> ContactItemResult:
-    return ContactItemResult.model_validate(result, from_attributes=True)
 
 
 async def _timeline(

@@ -136,7 +136,7 @@ def grouped(found: EffectiveHours) -> list[HoursGroup]:
     """Group places with the same week: the closed ones first, then the narrower ones, then the others."""
     groups: dict[tuple[bool, bool, str], list[PlaceHours]] = {}
     for place in found.places:
-        text = sentence_case(place.closed) if place.closed else _hours_text(place)
+        text = sentence_case(place.closed) if place.closed else week_text(parse_calling_hours(place.week).week)
         groups.setdefault((place.closed is None, not place.is_narrower, text), []).append(place)
     return [
         HoursGroup(
@@ -173,10 +173,6 @@ def _place_hours(found: EffectiveWeek, hours: CallingHours, contacts: int | None
         },
         rules=[rule.id for rule in found.narrowing],
     )
-
-
-def _hours_text(place: PlaceHours) -> str:
-    return week_text(parse_calling_hours(place.week).week)
 
 
 def _named(place: PlaceHours) -> str:
