@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-NAMES = ("webhook", "dial", "faults", "import_contacts", "contacts", "results", "host", "studio")
+NAMES = ("webhook", "dial", "faults", "import_contacts", "contacts", "results", "forecast", "host", "studio")
 
 
 def main() -> int:

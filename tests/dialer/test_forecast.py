@@ -1,13 +1,23 @@
 """Forecasts over virtual time: lines, hours, retries, caps and samples, without a database."""
 
+import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from math import isclose
 
 import pytest
 
 from outdial.dialer.admission import LimitFacts, campaign_hours
-from outdial.dialer.forecasting.assumptions import DEFAULT_CALLS, CallAssumptions, PastCall, assume_calls
+from outdial.dialer.forecasting.assumptions import (
+    DEFAULT_CALLS,
+    USUAL_LIKENESS,
+    CallAssumptions,
+    DatedCall,
+    PastCall,
+    assume_calls,
+    likeness_within_days,
+)
 from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap, forecast_campaign, percentiles
 from outdial.dialer.forecasting.open_times import OpenTimes
 from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
@@ -22,6 +32,7 @@ from tests.support.factories import ALL_DAY, NOW
 OFFICE = '{"weekdays": [["09:00", "17:00"]]}'
 NEW_YORK = Place("America/New_York", "US-NY")
 ANSWERED = PastCall(Outcome.ANSWERED, 59.0, 10.0)
+BUSY = PastCall(Outcome.BUSY, 3.0, 0.0)
 MINUTE = timedelta(minutes=1)
 
 
@@ -59,7 +70,14 @@ def facts(
         retry=DEFAULT_POLICY,
         max_attempts=max_attempts,
         daily_call_cap=cap,
-        calls=CallAssumptions(calls, calls, len(calls)),
+        calls=known_calls(calls),
+    )
+
+
+def known_calls(calls: Sequence[PastCall]) -> CallAssumptions:
+    """Return calls that go like `calls` on every day, as if a long history had shown it."""
+    return CallAssumptions(
+        first=calls, later=calls, past_calls=len(calls), independent_calls=1_000, calls_of_a_day=1_000
     )
 
 
@@ -139,9 +157,7 @@ def test_calls_in_progress_hold_lines_and_end_before_the_forecast_does() -> None
     begun = facts(0)
     live = ContactGroup(place=NEW_YORK, due_at=NOW, attempts=0, faults=0, contacts=10, is_calling=True)
     waiting = ContactGroup(place=NEW_YORK, due_at=NOW, attempts=0, faults=0, contacts=10)
-    found = forecast(
-        ForecastFacts(**{name: getattr(begun, name) for name in begun.__slots__} | {"groups": [live, waiting]})
-    )
+    found = forecast(replace(begun, groups=[live, waiting]))
 
     assert about(found.finish_at.p50, 2 * MINUTE)
 
@@ -149,7 +165,7 @@ def test_calls_in_progress_hold_lines_and_end_before_the_forecast_does() -> None
 def test_no_forecast_says_why() -> None:
     never = campaign_hours(OFFICE, "sales", shipped_rules())
     closed = facts(3, places=[Place("America/New_York", "ZZ")])
-    unknown_country = ForecastFacts(**{name: getattr(closed, name) for name in closed.__slots__} | {"hours": never})
+    unknown_country = replace(closed, hours=never)
 
     assert forecast_campaign(facts(0), made_at=NOW, seed=1) is ForecastGap.NO_CONTACTS
     assert forecast_campaign(facts(3, reserved_inbound=10), made_at=NOW, seed=1) is ForecastGap.NO_LINES
@@ -171,9 +187,13 @@ def test_open_times_agree_with_the_law_of_each_place() -> None:
         at = max(at + timedelta(hours=5, minutes=7), opens_at)
 
 
+def past(calls: int, *, day: int = 0, attempt: int = 1, call: PastCall = ANSWERED) -> list[DatedCall]:
+    return [DatedCall(attempt, date(2026, 3, 1) + timedelta(days=day), call)] * calls
+
+
 def test_few_past_calls_are_filled_up_with_defaults() -> None:
-    few = assume_calls([ANSWERED] * 10, [])
-    enough = assume_calls([ANSWERED] * 80, [PastCall(Outcome.BUSY, 3.0, 0.0)] * 60)
+    few = assume_calls(past(10))
+    enough = assume_calls(past(80) + past(60, attempt=2, call=BUSY))
 
     assert (len(few.first), few.past_calls) == (100, 10)
     assert {call.outcome for call in few.first} == {call.outcome for call in DEFAULT_CALLS}
@@ -181,9 +201,64 @@ def test_few_past_calls_are_filled_up_with_defaults() -> None:
     assert {call.outcome for call in enough.later} == {Outcome.BUSY}
 
 
+def test_a_run_draws_a_history_of_its_own_for_each_kind_of_attempt() -> None:
+    drawn = assume_calls(past(300) + past(100, attempt=2, call=BUSY)).history_of_a_run(random.Random(1))
+    mixed = assume_calls(past(50) + past(50, call=BUSY))
+
+    assert {call.outcome for call in drawn.first} == {Outcome.ANSWERED}
+    assert {call.outcome for call in drawn.later} == {Outcome.BUSY}
+    assert isclose(len(drawn.first) / len(drawn.later), 3, rel_tol=0.05)
+    shares = {
+        sum(call == BUSY for call in mixed.history_of_a_run(random.Random(seed)).first) / mixed.independent_calls
+        for seed in range(40)
+    }
+    assert min(shares) < 0.4 < 0.6 < max(shares)
+
+
+def test_calls_of_one_day_count_as_fewer_than_calls_of_many_days() -> None:
+    one_day = assume_calls(past(500) + past(500, call=BUSY))
+    many_days = assume_calls([call for day in range(20) for call in past(25, day=day) + past(25, day=day, call=BUSY)])
+    no_history = assume_calls([])
+
+    assert (one_day.independent_calls, one_day.calls_of_a_day) == (91, 100)
+    assert many_days.independent_calls > 900
+    assert many_days.calls_of_a_day > 500
+    assert no_history.independent_calls == 20
+
+
+def test_days_that_differ_make_the_days_of_a_run_differ() -> None:
+    unlike = [call for day in range(20) for call in past(50, day=day, call=ANSWERED if day % 2 else BUSY)]
+    alike = [call for day in range(20) for call in past(25, day=day) + past(25, day=day, call=BUSY)]
+
+    assert likeness_within_days(unlike) > 0.8
+    assert likeness_within_days(alike) < 0.005
+    assert likeness_within_days(past(1_000)) == USUAL_LIKENESS
+    assert assume_calls(unlike).independent_calls < 30
+
+
+def test_a_short_history_makes_a_forecast_less_certain_than_a_long_one() -> None:
+    long = assume_calls([call for day in range(20) for call in past(25, day=day) + past(25, day=day, call=BUSY)])
+    short = assume_calls(past(50) + past(50, call=BUSY))
+
+    def width(calls: CallAssumptions) -> float:
+        found = forecast_campaign(replace(facts(400, max_attempts=1), calls=calls), made_at=NOW, seed=3, runs=20)
+        assert isinstance(found, CampaignForecast)
+        return found.cost_cents.p90 - found.cost_cents.p10
+
+    assert width(short) > 1.5 * width(long)
+
+
 def test_percentiles_are_values_that_occur() -> None:
     assert percentiles([float(value) for value in range(40, 0, -1)]) == percentiles([float(n) for n in range(1, 41)])
     spread = percentiles([float(value) for value in range(1, 41)])
-    assert (spread.p10, spread.p90) == (2, 39)
-    assert spread.holds(2)
-    assert not spread.holds(1.9)
+    assert (spread.p10, spread.p90) == (4, 37)
+    assert spread.holds(4)
+    assert not spread.holds(3.9)
+
+
+def test_between_p10_and_p90_lie_eight_of_ten_further_values() -> None:
+    chance, inside = random.Random(1), 0
+    for _ in range(1_000):
+        inside += percentiles([chance.random() for _ in range(40)]).holds(chance.random())
+
+    assert 0.77 < inside / 1_000 < 0.84

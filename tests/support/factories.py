@@ -229,11 +229,19 @@ async def create_calling(
 
 
 async def fill_campaign(
-    connection: Connection, campaign: Campaign, size: int, *, zones: tuple[str, ...] = ("America/New_York",)
+    connection: Connection,
+    campaign: Campaign,
+    size: int,
+    *,
+    zones: tuple[str, ...] = ("America/New_York",),
+    block: int | None = None,
 ) -> None:
-    """Add `size` new contacts with two statements, spread over `zones` and due one second apart from NOW."""
+    """Add `size` new contacts with two statements, spread over `zones` and due one second apart from NOW.
+
+    Their phones, on which the simulator's outcomes depend, are those of `block`, or of a new one.
+    """
     tenant = campaign.tenant
-    first = next(_numbers)
+    first = next(_numbers) if block is None else block
     await connection.execute(
         """
         insert into contacts (organization_id, phone, name, zone_key, zone_source, keys_version, external_id,
@@ -254,8 +262,8 @@ async def fill_campaign(
         """
         insert into campaign_contacts (organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at,
           created_at, updated_at)
-        select organization_id, $2, id, phone, zone_key, $3::timestamptz + row_number() over () * interval '1 second',
-          $3, $3
+        select organization_id, $2, id, phone, zone_key,
+          $3::timestamptz + row_number() over (order by phone) * interval '1 second', $3, $3
         from contacts where organization_id = $1 and external_id = $4
         """,
         tenant.organization_id,

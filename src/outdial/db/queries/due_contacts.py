@@ -144,6 +144,7 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'
+order by cc.rank, cc.next_attempt_at
 for update of cc skip locked;
 """
 

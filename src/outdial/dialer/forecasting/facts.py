@@ -14,7 +14,7 @@ from outdial.db.queries.dialing import forecasts
 from outdial.db.session import Connection
 from outdial.dialer.admission import LimitFacts, campaign_hours
 from outdial.dialer.doctor import read_rules
-from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall, assume_calls
+from outdial.dialer.forecasting.assumptions import CallAssumptions, DatedCall, PastCall, assume_calls
 from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
 from outdial.dialer.launch import launch_summary
 from outdial.dialer.plan import HOOK_TIME
@@ -146,7 +146,9 @@ async def _past_calls(connection: Connection, organization_id: UUID, agent_id: s
     rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=agent_id, limit=HISTORY)
     if len(rows) < FEWEST_OF_AN_AGENT:
         rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=None, limit=HISTORY)
-    calls = [(row.attempt_number, PastCall(Outcome(row.outcome), row.line_s, row.cost_cents)) for row in rows]
     return assume_calls(
-        [call for attempt, call in calls if attempt == 1], [call for attempt, call in calls if attempt > 1]
+        [
+            DatedCall(row.attempt_number, row.day, PastCall(Outcome(row.outcome), row.line_s, row.cost_cents))
+            for row in rows
+        ]
     )

@@ -65,12 +65,21 @@ class StoredForecast:
         return None if self.actual_cost_cents is None else self.actual_cost_cents - self.forecast.cost_cents.p50
 
     @property
+    def is_finish_within(self) -> bool | None:
+        """Whether the end lies within p10 and p90; None until it is known."""
+        return None if self.finished_at is None else self.forecast.finish_at.holds(self.finished_at)
+
+    @property
+    def is_cost_within(self) -> bool | None:
+        """Whether the cost lies within p10 and p90; None until it is known."""
+        return None if self.actual_cost_cents is None else self.forecast.cost_cents.holds(self.actual_cost_cents)
+
+    @property
     def is_within(self) -> bool | None:
         """Whether both the end and the cost lie within p10 and p90; None until they are known."""
-        if self.finished_at is None or self.actual_cost_cents is None:
+        if self.is_finish_within is None or self.is_cost_within is None:
             return None
-        within_time = self.forecast.finish_at.holds(self.finished_at)
-        return within_time and self.forecast.cost_cents.holds(self.actual_cost_cents)
+        return self.is_finish_within and self.is_cost_within
 
 
 async def make_forecast(question: ForecastQuestion, now: datetime) -> Forecast:

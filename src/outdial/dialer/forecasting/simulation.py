@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, assert_never
 
-from outdial.dialer.admission import Admit, CampaignHours, ContactFacts, LimitFacts, Skip, Wait, admit_account
+from outdial.dialer.admission import DAY, Admit, CampaignHours, ContactFacts, LimitFacts, Skip, Wait, admit_account
 from outdial.dialer.admission import admit_contact as admit_one
 from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall
 from outdial.dialer.forecasting.open_times import OpenTimes
@@ -98,7 +98,8 @@ class CampaignRun:
 
     def __init__(self, facts: ForecastFacts, open_times: OpenTimes, chance: random.Random) -> None:
         self._facts, self._open, self._chance = facts, open_times, chance
-        self._calls = facts.calls.resampled(chance)
+        self._history = facts.calls.history_of_a_run(chance)
+        self._days: dict[int, CallAssumptions] = {}
         self._weight = max(1.0, facts.contacts / SAMPLE)
         lines = lines_of(facts.limits)
         self._lines = max(1, math.floor(lines / self._weight))
@@ -232,8 +233,10 @@ class CampaignRun:
             heapq.heappush(self._waiting, (opens_at, due_at, next(self._numbers), contact))
 
     def _call(self, contact: _Contact, start_at: datetime) -> None:
-        pool = self._calls.later if contact.attempts else self._calls.first
-        past = self._chance.choice(pool)
+        day = (start_at - self._facts.start_at) // DAY
+        if day not in self._days:
+            self._days[day] = self._history.day_of_a_run(self._chance)
+        past = self._chance.choice(self._days[day].later if contact.attempts else self._days[day].first)
         held = timedelta(seconds=(past.line_s + HANDOVER_S) * self._stretch)
         ends_at = start_at + held if self._stretch <= 1 else self._open.work_ends_at(contact.place, start_at, held)
         contact.recent.insert(0, start_at)

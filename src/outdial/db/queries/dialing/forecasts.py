@@ -4,7 +4,7 @@ Forecasts of campaigns: what they are made from, and what is stored of them.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
@@ -56,6 +56,7 @@ class PastCallRow:
     line_s: float
     cost_cents: float
     attempt_number: int
+    day: date
 
 
 _past_call_row = row_builder(PastCallRow)
@@ -151,19 +152,20 @@ async def contacts_to_forecast(
 
 _PAST_CALLS = """\
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
-  coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number
+  coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
+  (c.requested_at at time zone 'UTC')::date as day
 from campaigns m
 cross join lateral (
-  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at
+  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id
   from calls c
   where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
     and (c.cost_cents is not null or c.started_at is null)
-  order by c.created_at desc
+  order by c.created_at desc, c.id desc
   limit $1
 ) c
 where m.organization_id = $2 and m.started_at is not null
   and ($3::text is null or m.retell_agent_id = $3)
-order by c.created_at desc
+order by c.created_at desc, c.id desc
 limit $1;
 """
 
@@ -173,7 +175,8 @@ async def past_calls(
 ) -> list[PastCallRow]:
     """List the newest ended calls of an organization with an agent, or with any agent.
 
-    Calls whose cost is not known yet are left out.
+    Calls whose cost is not known yet are left out. The order decides what a seed draws: calls of one claim have the
+    same time, and their ids order them.
     """
     await connection.execute(CUSTOM_PLAN)
     return [_past_call_row(record) for record in await connection.fetch(_PAST_CALLS, limit, organization_id, agent_id)]

@@ -34,21 +34,22 @@ order by 1, 2, 6, 4, 5, 3;
 -- null: :agent_id
 -- plan: custom
 -- List the newest ended calls of an organization with an agent, or with any agent. Calls whose cost is not known yet are
--- left out.
+-- left out. The order decides what a seed draws: calls of one claim have the same time, and their ids order them.
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
-  coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number
+  coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
+  (c.requested_at at time zone 'UTC')::date as day
 from campaigns m
 cross join lateral (
-  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at
+  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id
   from calls c
   where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
     and (c.cost_cents is not null or c.started_at is null)
-  order by c.created_at desc
+  order by c.created_at desc, c.id desc
   limit :limit
 ) c
 where m.organization_id = :organization_id and m.started_at is not null
   and (:agent_id::text is null or m.retell_agent_id = :agent_id)
-order by c.created_at desc
+order by c.created_at desc, c.id desc
 limit :limit;
 
 -- name: campaign_spending

@@ -1,0 +1,216 @@
+"""Campaigns that are forecast, and then dialed by the real dialer on the real tables in virtual time."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from outdial.clock import VirtualClock
+from outdial.db.session import DIALER_TIMEOUTS, JOB_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
+from outdial.dialer.forecasting.record import COST_KNOWN_AFTER, ForecastRecorder, StoredForecast, stored_forecasts
+from outdial.dialer.worker import Dialer
+from outdial.domain.rules import UNRESTRICTED
+from outdial.inbox.receive import WebhookReceiver
+from outdial.retell.client import RetellClient
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.simulator.workspace import SimulatedWorkspace
+from outdial.retell.webhooks import RetellWebhooks
+from outdial.settings import DialerSettings
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    Tenant,
+    create_campaign,
+    create_provider_account,
+    create_tenant,
+    fill_campaign,
+)
+
+CAMPAIGNS = 20
+PAST_CALLS = 110
+PAST = "past"
+MIX = {"user_hangup": 45.0, "dial_no_answer": 25.0, "voicemail_reached": 20.0, "dial_busy": 10.0}
+RETRIES = '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["40m"]}}'
+
+
+@dataclass
+class ForecastWorld:
+    """One set of campaigns: accounts with a simulated workspace each, a dialer and a receiver for all, one clock."""
+
+    number: int
+    look: asyncpg.Connection
+    tenant: Tenant
+    clock: VirtualClock
+    workspaces: dict[str, SimulatedWorkspace]
+    accounts: dict[str, UUID]
+    dialer: Dialer
+    receiver: WebhookReceiver
+    jobs: Database
+
+    async def campaign(self, credential: str, contacts: int, **settings: object) -> Campaign:
+        """Create a campaign of one account, due now. Its id and phones depend on the set and the account alone."""
+        now = self.clock.now()
+        number = (CAMPAIGNS + 1) * self.number + list(self.accounts).index(credential) + 1
+        campaign = Campaign(UUID(int=number), self.tenant)
+        await create_campaign(
+            self.look,
+            self.tenant,
+            id=campaign.id,
+            provider_account_id=self.accounts[credential],
+            retry_policy=RETRIES,
+            started_at=now,
+            next_batch_at=now,
+            **({"max_attempts": 3} | settings),
+        )
+        await fill_campaign(self.look, campaign, contacts, block=number)
+        # Each is due at another moment, so that the same seed gives the same calls.
+        await self.look.execute(
+            "update campaign_contacts set next_attempt_at = $2::timestamptz - (next_attempt_at - $3::timestamptz)"
+            " where campaign_id = $1",
+            campaign.id,
+            now,
+            NOW,
+        )
+        return campaign
+
+    async def to_the_end(self, step: timedelta) -> None:
+        """Dial until every campaign is completed. What is due within a `step` happens together."""
+        for _ in range(6_000):
+            await self.dialer.run_once()
+            await self.dialer.settled()
+            await self._deliver_webhooks()
+            moments = [due for each in self.workspaces.values() if (due := each.next_due()) is not None]
+            next_batch = await self.look.fetchval("select min(next_batch_at) from campaigns where status = 'active'")
+            if next_batch is not None:
+                moments.append(next_batch)
+            if not moments:
+                return
+            self.clock.set(max(min(moments), self.clock.now() + step))
+        raise AssertionError("the campaigns do not end")
+
+    async def _deliver_webhooks(self) -> None:
+        now = self.clock.now()
+        # Side by side, so that the receiver stores them in one batch.
+        await asyncio.gather(
+            *(
+                self.receiver.receive(each.body, each.headers(workspace.config.webhook_key, now)["x-retell-signature"])
+                for workspace in self.workspaces.values()
+                for each in workspace.advance(now)
+            )
+        )
+
+    async def forecast(self, campaign: Campaign) -> StoredForecast:
+        """Return the only forecast of a campaign."""
+        organization_id = self.tenant.organization_id
+        async with self.jobs.for_organization(organization_id) as acting:
+            (found,) = await stored_forecasts(acting, campaign_id=campaign.id, organization_id=organization_id)
+        return found
+
+
+def seeded_ids(chance: random.Random) -> Callable[[datetime], UUID]:
+    """Return a source of ids that repeats: ids of calls decide the jitter of retries."""
+    return lambda now: UUID(int=int(now.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | chance.getrandbits(62))
+
+
+@asynccontextmanager
+async def create_world(
+    dsn_for: Callable[[str], str], look: asyncpg.Connection, number: int
+) -> AsyncIterator[ForecastWorld]:
+    """Prepare one set of campaigns; `number` seeds it. `look` is a superuser's connection."""
+    clock, chance = VirtualClock(NOW), random.Random(number)
+    names = [PAST, *(f"set_{number}_{each}" for each in range(CAMPAIGNS))]
+    workspaces = {
+        name: SimulatedWorkspace(
+            SimulatorConfig(
+                api_keys=(f"key_{name}",),
+                webhook_key=f"hook_{name}",
+                seed=number * len(names) + index,
+                concurrency_limit=100,
+                calls_per_second=None,
+                outcome_mix=MIX,
+                mean_talk_s=180.0,
+                magic_numbers=False,
+            )
+        )
+        for index, name in enumerate(names)
+    }
+    async with AsyncExitStack() as stack:
+        webhook, dialing, jobs = [
+            await stack.enter_async_context(
+                await Database.connect(dsn_for(role), application_name=f"forecasts:{role}", timeouts=timeouts)
+            )
+            for role, timeouts in (
+                ("outdial_webhook", WEBHOOK_TIMEOUTS),
+                ("outdial_dialer", DIALER_TIMEOUTS),
+                ("outdial_jobs", JOB_TIMEOUTS),
+            )
+        ]
+        tenant = await create_tenant(look, credential="unused", daily_call_cap=10)
+        accounts = {
+            name: await create_provider_account(
+                look,
+                tenant.organization_id,
+                credential=name,
+                concurrency_limit=100 if name == PAST else chance.randint(1, 3),
+            )
+            for name in names
+        }
+        provider = RetellProvider(
+            {
+                name: RetellClient(SimulatorTransport(workspace, clock.now, f"key_{name}"))
+                for name, workspace in workspaces.items()
+            }
+        )
+        keys = RetellWebhooks({name: [workspace.config.webhook_key] for name, workspace in workspaces.items()})
+        # Claims in between would find nothing to do.
+        settings = DialerSettings(safety_interval=timedelta(hours=1))
+        yield ForecastWorld(
+            number=number,
+            look=look,
+            tenant=tenant,
+            clock=clock,
+            workspaces=workspaces,
+            accounts=accounts,
+            dialer=Dialer(dialing, provider, clock, settings, rules=UNRESTRICTED, make_id=seeded_ids(chance)),
+            receiver=WebhookReceiver(webhook, keys, RetellEventReader(), clock, check_after=timedelta(minutes=10)),
+            jobs=jobs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DialedSet:
+    """The forecasts of a set of campaigns with what happened; `repeated` is what a second comparison changed."""
+
+    forecasts: Sequence[StoredForecast]
+    repeated: int
+
+
+async def dial_set(
+    dsn_for: Callable[[str], str],
+    look: asyncpg.Connection,
+    number: int,
+    *,
+    contacts: tuple[int, int] = (4, 7),
+    step: timedelta = timedelta(seconds=4),
+) -> DialedSet:
+    """Make a history of calls, forecast 20 campaigns when they start, and dial them to their end."""
+    chance = random.Random(number)
+    async with create_world(dsn_for, look, number) as world:
+        await world.campaign(PAST, PAST_CALLS, max_attempts=1)
+        await world.to_the_end(timedelta(seconds=20))
+        campaigns = [await world.campaign(name, chance.randint(*contacts)) for name in list(world.accounts)[1:]]
+        recorder = ForecastRecorder(world.jobs, world.clock, rules=UNRESTRICTED)
+        await recorder.run_once()
+        await world.to_the_end(step)
+        assert (await world.forecast(campaigns[0])).finished_at is None
+        world.clock.advance(COST_KNOWN_AFTER + timedelta(seconds=1))
+        await recorder.run_once()
+        return DialedSet([await world.forecast(each) for each in campaigns], await recorder.run_once())
