@@ -7,7 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence, NumberRest
+from outdial.db.queries.evidence import (
+    AccountLimits,
+    CallEvidence,
+    CampaignEvidence,
+    ContactEvidence,
+    EvidenceOfTestCall,
+    NumberRest,
+)
 from outdial.promises.checks import LedgerRequest, ProviderCall, RunEvidence, audit, peak_in_window, peak_live, resolved
 
 START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
@@ -97,6 +104,34 @@ def good_run() -> RunEvidence:
     )
 
 
+TEST_ID = str(call_id(3))
+
+
+def request_of_test(**changes: object) -> LedgerRequest:
+    return request(3, **({"metadata_call_id": None, "metadata_test_call_id": TEST_ID} | changes))
+
+
+def with_test_call(*more: LedgerRequest, **changes: object) -> Callable[[RunEvidence], RunEvidence]:
+    """Add a test call, which no call of a campaign is about."""
+    row = EvidenceOfTestCall(
+        id=call_id(3),
+        credential="default",
+        phone="+12125550103",
+        status="ended",
+        retell_call_id="call_3",
+        outcome="answered",
+        disconnection_reason="user_hangup",
+        transcript="Agent: Hello\n",
+        analysis='{"call_successful":true}',
+    )
+    return lambda run: replace(
+        run,
+        requests=[*run.requests, request_of_test(), *more],
+        provider_calls=[*run.provider_calls, provider_call(3, test_call_id=TEST_ID)],
+        test_calls=[replace(row, **changes)],  # type: ignore[arg-type]
+    )
+
+
 def broken(evidence: RunEvidence) -> dict[int, list[str]]:
     return {check.promise: list(check.breaches) for check in audit(evidence) if not check.holds}
 
@@ -105,6 +140,10 @@ def test_a_good_run_has_no_breaches() -> None:
     checks = audit(good_run())
     assert [check.promise for check in checks] == [1, 3, 5, 6, 7, 14]
     assert [check.breaches for check in checks] == [[]] * 6
+
+
+def test_a_test_call_is_no_breach() -> None:
+    assert broken(with_test_call()(good_run())) == {}
 
 
 def with_request(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
@@ -135,6 +174,12 @@ def with_contact(**changes: object) -> Callable[[RunEvidence], RunEvidence]:
         (1, with_request(metadata_call_id=str(call_id(2))), f"carried the key {call_id(0)}"),
         (1, with_request(idempotency_key="other", metadata_call_id="other"), "no call in the database"),
         (1, with_request(to_number="+12125550199"), "a different phone"),
+        (1, with_test_call(request_of_test(result="replayed")), "was requested 2 times"),
+        (1, with_test_call(request_of_test(idempotency_key="other")), "the ids of another call"),
+        (1, with_test_call(phone="+12125550199"), "a phone that no one requested"),
+        (6, with_test_call(status="sent"), "status is 'sent' here"),
+        (6, with_test_call(retell_call_id=None), "call_3 is missing from the database"),
+        (6, lambda run: replace(with_test_call()(run), calls=[*run.calls, call(3)], test_calls=[]), "one side only"),
         (3, with_provider_call(to_number="+12125550101", ended_ms=1001), "had ended"),
         (3, with_provider_call(to_number="+12125550101", ended_ms=None), "had ended"),
         (5, with_contact(status="pending"), "1 open contacts"),

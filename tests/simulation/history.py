@@ -17,6 +17,7 @@ from outdial.promises.checks import DAY_MS, peak_in_window
 from outdial.promises.law import written_law
 from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import SimulatedWorkspace
+from tests.simulation.own_phones import OwnPhones
 
 CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
 
@@ -29,6 +30,7 @@ class History:
     broken: list[str] = field(default_factory=list)
     outstanding: Counter[str] = field(default_factory=Counter)
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    own_phones: OwnPhones | None = None
 
     def note(self, promise: int, what: str) -> None:
         """Note that a promise is broken."""
@@ -38,6 +40,9 @@ class History:
         """Check a create-call request at the moment it leaves; return its key."""
         request = msgspec.json.decode(body)
         key = request["idempotency_key"]
+        if self.own_phones is not None and "test_call_id" in request["metadata"]:
+            await self._on_test_call(self.own_phones, request)
+            return str(key)
         self.outstanding[key] += 1
         if self.outstanding[key] > 1:
             self.note(1, f"two requests of call {key} are under way at once")
@@ -64,6 +69,11 @@ class History:
         self._check_hours(row["zone_key"], now)
         self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
         return str(key)
+
+    async def _on_test_call(self, own_phones: OwnPhones, request: Mapping[str, Any]) -> None:
+        async with self.one_at_a_time:
+            problems = await own_phones.on_create(request)
+        self.broken += [f"promise 1: {problem}" for problem in problems]
 
     def on_answer(self, key: str) -> None:
         """Note that a request has come home, one way or another."""
@@ -99,6 +109,8 @@ class History:
         for credential, workspace in workspaces.items():
             self._check_ledger(workspace)
             await self._check_calls(credential, workspace)
+        for problem in await self.own_phones.at_the_end(workspaces) if self.own_phones else ():
+            self.note(6, problem)
         for row in await self.observer.fetch(_OPEN_ENDS):
             self.note(10, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
         await self._check_attempts()
@@ -128,6 +140,8 @@ class History:
     async def _check_calls(self, credential: str, workspace: SimulatedWorkspace) -> None:
         rows = {r["retell_call_id"]: r for r in await self.observer.fetch(_CALLS, credential)}
         for call_id, call in workspace.calls.items():
+            if "test_call_id" in (call.request.metadata or {}):
+                continue
             row: Mapping[str, Any] | None = rows.get(call_id)
             if row is None:
                 self.note(6, f"Retell made {call_id} for {call.request.idempotency_key}, and no row knows it")

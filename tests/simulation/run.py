@@ -1,22 +1,20 @@
 """One seeded run of the whole engine under virtual time: two organizations, two dialers, and a provider that fails."""
 
 import asyncio
-import heapq
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from uuid import UUID
 
 import asyncpg
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor
-from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.callbacks.late import LateCallbacks
+from outdial.dialer.test_calls.task import CallTester
 from outdial.dialer.worker import Dialer
 from outdial.domain.limits import MAX_CONCURRENCY
 from outdial.domain.location import KEYS_VERSION
@@ -34,6 +32,8 @@ from outdial.retell.wire import RetellResponse
 from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
 from tests.simulation.history import History
+from tests.simulation.own_phones import OwnPhones
+from tests.simulation.turn_clock import TurnClock
 from tests.support import factories
 from tests.support.postgres import Scratch
 
@@ -68,54 +68,6 @@ LONGEST_JUMP = timedelta(hours=6)
 
 class Crash(asyncio.CancelledError):
     """The dialer dies here, with its request on the way or not yet sent: nothing of it is settled any more."""
-
-
-class TurnClock(VirtualClock):
-    """A virtual clock for tasks that sleep side by side: it stands still until a woken task has sent its request.
-
-    The sleeper with the earliest moment wakes first. Without turns the last sleeper would move the clock while the
-    first still waits for the database.
-    """
-
-    def __init__(self, start: datetime) -> None:
-        super().__init__(start)
-        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
-        self._numbers = count()
-        self._busy = False
-        self._awake: asyncio.Task[object] | None = None
-        self._closed = False
-
-    async def sleep_until(self, moment: datetime) -> None:
-        """Wait for the turn, then jump to `moment`; who has the turn jumps at once."""
-        if self._awake is asyncio.current_task():
-            self.set(moment)
-            return
-        woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (moment, next(self._numbers), woken))
-        self._wake_next()
-        await woken
-        self._awake = asyncio.current_task()
-        self.set(moment)
-
-    def end_turn(self) -> None:
-        """Let the next sleeper wake up."""
-        self._busy, self._awake = False, None
-        self._wake_next()
-
-    @contextmanager
-    def all_asleep(self) -> Iterator[None]:
-        """Let nobody wake up in the block: who falls asleep in it is ordered before the first one wakes."""
-        self._closed = True
-        try:
-            yield
-        finally:
-            self._closed = False
-            self._wake_next()
-
-    def _wake_next(self) -> None:
-        if self._sleepers and not self._busy and not self._closed:
-            self._busy = True
-            heapq.heappop(self._sleepers)[2].set_result(None)
 
 
 class WatchedTransport:
@@ -175,6 +127,7 @@ class Run:
     applier: EventApplier
     held_contacts: HeldContacts
     late_callbacks: LateCallbacks
+    own_phones: OwnPhones = field(init=False)
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
@@ -229,6 +182,7 @@ class Run:
             await self.held_contacts.run_once()
             await self.late_callbacks.run_once()
         await self._operator()
+        await self.own_phones.step()
         await self.history.at_rest()
         await self._advance()
 
@@ -309,7 +263,8 @@ class Run:
         moments = [m for workspace in self.workspaces.values() if (m := workspace.next_due()) is not None]
         row = await self.history.observer.fetchrow(
             "select least((select min(next_batch_at) from campaigns where next_batch_at > $1),"
-            " (select min(next_check_at) from calls where next_check_at > $1)) as next",
+            " (select min(next_check_at) from calls where next_check_at > $1),"
+            " (select min(next_check_at) from test_calls where next_check_at > $1)) as next",
             now,
         )
         if row is not None and row["next"] is not None:
@@ -346,7 +301,8 @@ class Run:
             "select exists (select from calls where next_check_at is not null)"
         )
         coming = any(workspace.next_due() is not None for workspace in self.workspaces.values())
-        return await self._all_done() and not checks and not coming and not self.late_webhooks
+        at_rest = not checks and not coming and not self.late_webhooks and not self.own_phones.is_open
+        return await self._all_done() and at_rest
 
 
 async def _quiet() -> None:
@@ -436,6 +392,18 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             for _ in range(2)
         ]
         await _populate(run)
+        run.own_phones = run.history.own_phones = OwnPhones(
+            seed,
+            clock,
+            run.api,
+            observer,
+            tasks=[
+                CallTester(await connect("outdial_dialer"), provider, clock, settings, shipped_rules())
+                for _ in range(2)
+            ],
+            campaigns=run.campaigns,
+            phones=run.phones,
+        )
         for workspace in workspaces.values():
             workspace.faults.replace(faults(chance))
         yield run

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from outdial.db.queries.evidence import AccountLimits, CallEvidence, CampaignEvidence, ContactEvidence, NumberRest
+from outdial.db.queries.evidence import (
+    AccountLimits,
+    CallEvidence,
+    CampaignEvidence,
+    ContactEvidence,
+    EvidenceOfTestCall,
+    NumberRest,
+)
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.phone import mask
@@ -40,13 +47,14 @@ class LedgerRequest:
     to_number: str | None
     idempotency_key: str | None
     metadata_call_id: str | None
+    metadata_test_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCall:
     """A call in the provider's records: `created_ms` and `ended_ms` in its own time, None while the call is live.
 
-    `analysis` is JSON text with sorted keys, for comparison.
+    `analysis` is JSON text with sorted keys, for comparison. `test_call_id` is from the metadata of a test call.
     """
 
     call_id: str
@@ -57,6 +65,7 @@ class ProviderCall:
     disconnection_reason: str | None
     transcript: str | None
     analysis: str | None
+    test_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,7 @@ class RunEvidence:
     campaigns: Sequence[CampaignEvidence]
     limits: AccountLimits
     rests: Sequence[NumberRest] = ()
+    test_calls: Sequence[EvidenceOfTestCall] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +182,10 @@ def peak_in_window(moments: Sequence[int], window: int) -> int:
 def _duplicate_requests(evidence: RunEvidence) -> Iterator[str]:
     rows = {str(call.id): call for call in evidence.calls}
     accepted: Counter[str] = Counter()
+    yield from _repeated_test_calls(evidence)
     for request in evidence.requests:
-        if request.to_number is None:
-            continue  # the provider never read it
+        if request.to_number is None or request.metadata_test_call_id is not None:
+            continue  # the provider never read it, or it is for a test call
         key = request.idempotency_key
         if key is None:
             yield f"a request for {request.to_number} carried no idempotency key"
@@ -190,6 +201,21 @@ def _duplicate_requests(evidence: RunEvidence) -> Iterator[str]:
     for key, times in accepted.items():
         if times > 1:
             yield f"call {key} was placed {times} times"
+
+
+def _repeated_test_calls(evidence: RunEvidence) -> Iterator[str]:
+    """Report test calls that were requested or placed twice: unlike a call of a campaign, none is requested again."""
+    phones = {str(call.id): call.phone for call in evidence.test_calls}
+    requests = [request for request in evidence.requests if request.metadata_test_call_id is not None]
+    for request in requests:
+        test_call_id = request.metadata_test_call_id or ""
+        if request.idempotency_key != test_call_id or request.metadata_call_id is not None:
+            yield f"the request for test call {test_call_id} carried the ids of another call"
+        if phones.get(test_call_id) not in (request.to_number, "erased"):
+            yield f"a request for test call {test_call_id} went to a phone that no one requested"
+    placed = Counter(call.test_call_id for call in evidence.provider_calls if call.test_call_id is not None)
+    for what, times in (("requested", Counter(each.metadata_test_call_id for each in requests)), ("placed", placed)):
+        yield from (f"test call {id_} was {what} {count} times" for id_, count in times.items() if count > 1)
 
 
 def _overlapping(calls: Iterable[ProviderCall]) -> Iterator[str]:
@@ -225,13 +251,17 @@ def _open_or_miscounted(evidence: RunEvidence) -> Iterator[str]:
 
 
 def _mismatches(evidence: RunEvidence) -> Iterator[str]:
-    rows = {call.retell_call_id: call for call in evidence.calls if call.retell_call_id is not None}
+    rows: dict[str, CallEvidence | EvidenceOfTestCall] = {}
+    rows |= {call.retell_call_id: call for call in evidence.calls if call.retell_call_id is not None}
+    rows |= {call.retell_call_id: call for call in evidence.test_calls if call.retell_call_id is not None}
     known = {call.call_id for call in evidence.provider_calls}
     for call in evidence.provider_calls:
         row = rows.get(call.call_id)
         if row is None:
             yield f"{call.call_id} is missing from the database"
             continue
+        if isinstance(row, CallEvidence) is (call.test_call_id is not None):
+            yield f"{call.call_id} is a test call on one side only"
         expected: Mapping[str, tuple[object, object]] = {
             "status": (row.status, "ended"),
             "phone": (row.phone, call.to_number),

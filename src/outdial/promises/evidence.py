@@ -85,6 +85,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         contacts = await evidence.all_campaign_contacts(connection)
         limits = await evidence.all_account_limits(connection)
         rests = await evidence.all_number_rests(connection)
+        test_calls = [row for row in await evidence.all_test_calls(connection) if row.credential == credential]
     ours = {campaign.id for campaign in campaigns}
     requests = []
     for entry in entries:
@@ -100,11 +101,12 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
                 to_number=entry["to_number"],
                 idempotency_key=entry["idempotency_key"],
                 metadata_call_id=metadata.get("call_id"),
+                metadata_test_call_id=metadata.get("test_call_id"),
             )
         )
     provider_calls = []
     for call in described:
-        analysis = call.get("call_analysis")
+        analysis, labels = call.get("call_analysis"), call.get("metadata")
         provider_calls.append(
             ProviderCall(
                 call_id=call["call_id"],
@@ -115,6 +117,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
                 disconnection_reason=call.get("disconnection_reason"),
                 transcript=call.get("transcript"),
                 analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
+                test_call_id=labels.get("test_call_id") if isinstance(labels, dict) else None,
             )
         )
     return RunEvidence(
@@ -125,4 +128,5 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         campaigns=campaigns,
         limits=next(row for row in limits if row.credential == credential),
         rests=rests,
+        test_calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in test_calls],
     )

@@ -61,7 +61,9 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
   (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = :organization_id and c.phone = cc.phone
-    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null
+  or (select true from test_calls l where l.organization_id = :organization_id and l.phone = cc.phone and l.status = 'sent' limit 1)
+    is not null as live,
   array(select distinct c.from_number from calls c where c.organization_id = :organization_id and c.phone = cc.phone
     and c.from_number = any (:caller_numbers::text[]) and c.outcome = 'blocked') as blocked_numbers,
   case when cardinality(:caller_numbers::text[]) > 1 then (

@@ -65,6 +65,24 @@ _call_evidence = row_builder(CallEvidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceOfTestCall:
+    """A test call. The analysis is JSON text."""
+
+    id: UUID
+    credential: str
+    phone: str
+    status: str
+    retell_call_id: str | None
+    outcome: str | None
+    disconnection_reason: str | None
+    transcript: str | None
+    analysis: str | None
+
+
+_evidence_of_test_call = row_builder(EvidenceOfTestCall)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRest:
     """A rest of a caller number that the dialer began, and the calls that were claimed from the number, or requested
     again, during it.
@@ -170,6 +188,19 @@ async def all_calls(connection: Connection) -> list[CallEvidence]:
     return [_call_evidence(record) for record in await connection.fetch(_ALL_CALLS)]
 
 
+_ALL_TEST_CALLS = """\
+select t.id, a.credential, t.phone, t.status, t.retell_call_id, t.outcome, t.disconnection_reason, t.transcript,
+  t.analysis::text as analysis
+from test_calls t join provider_accounts a on a.id = t.provider_account_id
+order by t.id;
+"""
+
+
+async def all_test_calls(connection: Connection) -> list[EvidenceOfTestCall]:
+    """List every test call with what is compared with the ledger of the provider."""
+    return [_evidence_of_test_call(record) for record in await connection.fetch(_ALL_TEST_CALLS)]
+
+
 _ALL_NUMBER_RESTS = """\
 select r.phone, r.since, r.until, (
     select count(*) from calls c
@@ -198,7 +229,8 @@ async def all_number_rests(connection: Connection) -> list[NumberRest]:
 
 
 _COUNT_UNSETTLED = """\
-select (select count(*) from calls where next_check_at is not null) as calls,
+select (select count(*) from calls where next_check_at is not null)
+    + (select count(*) from test_calls where next_check_at is not null) as calls,
   (select count(*) from webhook_events where status = 'pending') as events;
 """
 

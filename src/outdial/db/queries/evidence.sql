@@ -24,6 +24,16 @@ select c.id, c.campaign_id, c.campaign_contact_id, a.credential, c.phone, c.atte
 from calls c join provider_accounts a on a.id = c.provider_account_id
 order by c.id;
 
+-- name: all_test_calls
+-- returns: list[EvidenceOfTestCall]
+-- row: A test call. The analysis is JSON text.
+-- null: retell_call_id, outcome, disconnection_reason, transcript, analysis
+-- List every test call with what is compared with the ledger of the provider.
+select t.id, a.credential, t.phone, t.status, t.retell_call_id, t.outcome, t.disconnection_reason, t.transcript,
+  t.analysis::text as analysis
+from test_calls t join provider_accounts a on a.id = t.provider_account_id
+order by t.id;
+
 -- name: all_number_rests
 -- returns: list[NumberRest]
 -- row: A rest of a caller number that the dialer began, and the calls that were claimed from the number, or
@@ -50,7 +60,8 @@ order by r.since, r.phone;
 -- returns: UnsettledCount
 -- row: Calls to check and events to apply.
 -- Count the calls that are still to be checked, and the events that are still to be applied.
-select (select count(*) from calls where next_check_at is not null) as calls,
+select (select count(*) from calls where next_check_at is not null)
+    + (select count(*) from test_calls where next_check_at is not null) as calls,
   (select count(*) from webhook_events where status = 'pending') as events;
 
 -- name: all_account_limits

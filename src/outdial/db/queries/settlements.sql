@@ -151,7 +151,9 @@ select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.
   (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
   or (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone and c.id <> t.id
-    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null as live,
+    and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null
+  or (select true from test_calls l where l.organization_id = t.organization_id and l.phone = t.phone
+    and l.status = 'sent' limit 1) is not null as live,
   (select true from calls c where c.organization_id = t.organization_id and c.phone = t.phone
     and c.from_number = t.from_number and c.outcome = 'blocked' limit 1) is not null as caller_blocked,
   array(select c.requested_at from calls c where c.organization_id = t.organization_id and c.phone = t.phone
