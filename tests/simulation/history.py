@@ -42,7 +42,11 @@ class History:
         key = request["idempotency_key"]
         if self.own_phones is not None and "test_call_id" in request["metadata"]:
             await self._on_test_call(self.own_phones, request)
-            return str(key)
+        else:
+            await self._on_call(request, str(key), now)
+        return str(key)
+
+    async def _on_call(self, request: Mapping[str, Any], key: str, now: datetime) -> None:
         self.outstanding[key] += 1
         if self.outstanding[key] > 1:
             self.note(1, f"two requests of call {key} are under way at once")
@@ -53,7 +57,7 @@ class History:
             off = await self.observer.fetch("select distinct rule_id from rule_switches where is_off")
         if row is None:
             self.note(1, f"a request left for {key}, which has no committed row")
-            return str(key)
+            return
         if row["call_status"] not in ("placing", "unknown"):
             self.note(1, f"a request left for call {key}, which is {row['call_status']}")
         if row["campaign_status"] in ("paused", "cancelled", "completed", "draft", "scheduled"):
@@ -68,7 +72,6 @@ class History:
             self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
         self._check_hours(row["zone_key"], now)
         self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
-        return str(key)
 
     async def _on_test_call(self, own_phones: OwnPhones, request: Mapping[str, Any]) -> None:
         async with self.one_at_a_time:
