@@ -19,9 +19,9 @@ from outdial.rules.pack import shipped_rules
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.postgres import Scratch
-from tests.support.studio import StudioServer, serve_studio, unchanged
+from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
 from tests.support.studio_history import create_history
-from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio_routes import routes_of
 from tests.support.studio_world import create_route_rows
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

@@ -24,8 +24,7 @@ from outdial.uvicorn_server import serving
 from tests.support.factories import CampaignContact, create_campaign, create_campaign_contact, create_member
 from tests.support.factories import create_tenant as create_organization
 from tests.support.postgres import Scratch
-from tests.support.studio import serve_studio, unchanged
-from tests.support.studio_routes import app_without_database
+from tests.support.studio import app_without_database, serve_studio, unchanged
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from fastapi import FastAPI
 
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.web.sessions import RenewSession
 from tests.support.postgres import Scratch
-from tests.support.studio import BrowserFor, ClientFor, StudioServer, serve_studio, unchanged
+from tests.support.studio import BrowserFor, ClientFor, StudioServer, app_without_database, serve_studio, unchanged
 from tests.support.two_organizations import TwoOrganizations, create_two_organizations
 
 
@@ -25,9 +26,17 @@ def rules() -> RuleBook:
 
 
 @pytest.fixture
-async def studio_app(database: Scratch, renew: RenewSession, rules: RuleBook) -> AsyncIterator[StudioServer]:
+def application() -> FastAPI:
+    """The shared application; tests that add routes have their own."""
+    return app_without_database()
+
+
+@pytest.fixture
+async def studio_app(
+    database: Scratch, renew: RenewSession, rules: RuleBook, application: FastAPI
+) -> AsyncIterator[StudioServer]:
     """The studio on a cloned database, logged in as outdial_api."""
-    async with serve_studio(database, renew, rules=rules) as served:
+    async with serve_studio(database, renew, application, rules=rules) as served:
         yield served
 
 

@@ -10,7 +10,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from tests.support.api_contract import api_contract
-from tests.support.studio_routes import app_without_database, walk_routes
+from tests.support.studio import app_without_database
+from tests.support.studio_routes import walk_routes
 
 APP = app_without_database()
 DOCUMENT = APP.openapi()

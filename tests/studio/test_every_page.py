@@ -12,9 +12,9 @@ from outdial.auth.client import SignedIn
 from outdial.studio.sign_in.pages import KEPT, SealedForm
 from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.factories import create_member, create_tenant
-from tests.support.studio import Browser, FakeAuth, StudioServer
+from tests.support.studio import Browser, FakeAuth, StudioServer, app_without_database
 from tests.support.studio_history import create_history
-from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio_routes import routes_of
 from tests.support.studio_world import RouteRows, create_route_rows
 
 LARGEST_PAGE = 60_000

@@ -5,14 +5,14 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel
 
 from outdial.db.session import Connection
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
-from tests.support.studio import ClientFor, StudioServer
+from tests.support.studio import ClientFor, StudioServer, new_app
 from tests.support.two_organizations import TwoOrganizations
 
 
@@ -34,6 +34,12 @@ class Things:
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.failure: Exception | None = None
+
+
+@pytest.fixture
+def application() -> FastAPI:
+    """An application of the test's own, to which it adds a route."""
+    return new_app()
 
 
 @pytest.fixture

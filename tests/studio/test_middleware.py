@@ -18,13 +18,13 @@ from outdial.studio.web.errors import StudioError
 from outdial.studio.web.forms import redirect
 from outdial.studio.web.middleware.security import POLICY
 from tests.support.logged import LogLines
-from tests.support.studio import BrowserFor, ClientFor, StudioServer
+from tests.support.studio import BrowserFor, ClientFor, StudioServer, new_app
 from tests.support.two_organizations import TwoOrganizations
 
 
-@pytest.fixture
-def app(studio_app: StudioServer) -> FastAPI:
-    """The application with routes that break."""
+@pytest.fixture(scope="module")
+def application() -> FastAPI:
+    """An application of its own with routes that break."""
 
     async def break_down() -> None:
         raise RuntimeError("the secret cause")
@@ -35,14 +35,15 @@ def app(studio_app: StudioServer) -> FastAPI:
     async def refuse() -> None:
         raise asyncpg.InsufficientPrivilegeError("permission denied for table secret_table")
 
+    app = new_app()
     for prefix in ("/api/v1/test", "/test"):
-        studio_app.app.add_api_route(f"{prefix}/broken", break_down, include_in_schema=False)
-        studio_app.app.add_api_route(f"{prefix}/lost", lose_database, include_in_schema=False)
-        studio_app.app.add_api_route(f"{prefix}/refused", refuse, include_in_schema=False)
-    return studio_app.app
+        app.add_api_route(f"{prefix}/broken", break_down, include_in_schema=False)
+        app.add_api_route(f"{prefix}/lost", lose_database, include_in_schema=False)
+        app.add_api_route(f"{prefix}/refused", refuse, include_in_schema=False)
+    app.add_api_route("/test/done", lambda: redirect("/sign-in", "Saved <b>it</b>"), include_in_schema=False)
+    return app
 
 
-@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/sign-in", 200), ("/", 303), ("/nowhere", 404), ("/test/broken", 500), ("/api/v1/test/broken", 500),
@@ -61,7 +62,6 @@ async def test_every_response_has_security_headers(browser_for: BrowserFor, path
         assert inline not in response.text.replace("swagger", "") or path.endswith(".css")
 
 
-@pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("prefix", ["/test", "/api/v1/test"])
 async def test_an_error_response_hides_its_cause(browser_for: BrowserFor, lines: LogLines, prefix: str) -> None:
     browser = await browser_for(None)
@@ -176,7 +176,6 @@ async def test_a_cookie_alone_cannot_change_anything_through_the_api(
 
 
 async def test_a_flash_message_is_shown_once(browser_for: BrowserFor, studio_app: StudioServer) -> None:
-    studio_app.app.add_api_route("/test/done", lambda: redirect("/sign-in", "Saved <b>it</b>"), methods=["GET"])
     browser = await browser_for(None)
     assert (await browser.get("/test/done")).status_code == 303
     assert "Saved &lt;b&gt;it" in (await browser.get("/sign-in")).text

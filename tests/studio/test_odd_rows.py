@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.studio.rights import RULES
-from tests.support.studio import StudioServer
-from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio import StudioServer, app_without_database
+from tests.support.studio_routes import routes_of
 from tests.support.studio_world import create_route_rows
 
 PARAMETER = re.compile(r"{(\w+)}")

@@ -27,8 +27,7 @@ from schemathesis.specs.openapi.checks import (
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.studio.web.context import RANKS
 from tests.support.postgres import Scratch, scratch_for_module
-from tests.support.studio import BASE, serve_studio, unchanged
-from tests.support.studio_routes import app_without_database
+from tests.support.studio import BASE, app_without_database, serve_studio, unchanged
 from tests.support.studio_world import RouteRows, create_route_rows
 
 APP = app_without_database()

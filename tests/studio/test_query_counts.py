@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from tests.support.factories import create_calling, create_campaign, create_campaign_contact
-from tests.support.studio import BrowserFor, StudioServer
-from tests.support.studio_routes import app_without_database, routes_of
+from tests.support.studio import BrowserFor, StudioServer, app_without_database
+from tests.support.studio_routes import routes_of
 from tests.support.two_organizations import TwoOrganizations
 
 MOST_STATEMENTS = 20

@@ -15,8 +15,8 @@ from outdial.studio.web.assets import version
 from outdial.studio.web.context import RANKS
 from tests.studio.rights import ELSEWHERE, RULES, Rule
 from tests.support.postgres import Scratch, scratch, scratch_for_module
-from tests.support.studio import StudioServer, serve_studio, unchanged
-from tests.support.studio_routes import StudioRoute, app_without_database, routes_of
+from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
+from tests.support.studio_routes import StudioRoute, routes_of
 from tests.support.studio_world import RouteRows, create_route_rows
 
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.studio_routes import app_without_database
+from tests.support.studio import app_without_database
 
 
 def api_contract(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from html import unescape
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -133,14 +134,43 @@ class FakeAuth:
         return SignedOut()
 
 
+@cache
+def app_without_database() -> FastAPI:
+    """Return the application that all tests of a process share. Building one takes longer than most requests.
+
+    `serve_studio` attaches a database to it. Nothing may add routes.
+    """
+    return new_app()
+
+
+def new_app() -> FastAPI:
+    """Return an application without a database, for a test that adds routes to it."""
+    clock = VirtualClock(NOW)
+    settings = StudioSettings(
+        supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
+    )
+    nothing = cast("Any", None)
+    verifier = TokenVerifier.from_keys(KEYRING, clock)
+    studio = StudioState(
+        database=nothing,
+        clock=clock,
+        rules=UNRESTRICTED,
+        keyring=KEYRING,
+        verifier=verifier,
+        settings=settings,
+        sealer=CookieSealer(settings.secrets),
+        renew=nothing,
+        hub=nothing,
+        auth=nothing,
+    )
+    return create_app(studio)
+
+
 @asynccontextmanager
 async def serve_studio(
     database: Scratch, renew: RenewSession, app: FastAPI | None = None, *, rules: RuleBook = UNRESTRICTED
 ) -> AsyncIterator[StudioServer]:
-    """Serve the studio in process on `database`, logged in as outdial_api.
-
-    Building the application takes longer than most requests, so an existing one can be reused for another database.
-    """
+    """Serve the studio in process on `database`, logged in as outdial_api, by default with the shared application."""
     clock = VirtualClock(NOW)
     async with AsyncExitStack() as exits:
         pool = await Database.connect(database.dsn_for("outdial_api"), application_name="studio", max_size=5)
@@ -163,8 +193,7 @@ async def serve_studio(
             hub=ChangeHub(database.dsn_for("outdial_api")),
             auth=FakeAuth(),
         )
-        if app is None:
-            app = create_app(studio)
+        app = app or app_without_database()
         app.state.studio = studio
         yield StudioServer(app, studio, clock, database, exits)
 

@@ -2,20 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute, Route
-
-from outdial.auth import TokenVerifier
-from outdial.clock import VirtualClock
-from outdial.domain.rules import UNRESTRICTED
-from outdial.studio.web.app import create_app
-from outdial.studio.web.context import StudioState
-from outdial.studio.web.sessions import CookieSealer
-from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
-from tests.support.factories import NOW
-from tests.support.studio import KEYRING
 
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 
@@ -48,29 +37,6 @@ def routes_of(app: FastAPI) -> list[StudioRoute]:
         for path, route in walk_routes(app.routes)
         for method in (route.methods or set()) - _IMPLIED
     )
-
-
-def app_without_database() -> FastAPI:
-    """Return the studio without a database, to inspect its routes or to attach a database later."""
-    clock = VirtualClock(NOW)
-    settings = StudioSettings(
-        supabase_url="http://127.0.0.1:54321", publishable_key="sb_publishable_test", secrets=(LOCAL_SECRET,)
-    )
-    nothing = cast("Any", None)
-    verifier = TokenVerifier.from_keys(KEYRING, clock)
-    studio = StudioState(
-        database=nothing,
-        clock=clock,
-        rules=UNRESTRICTED,
-        keyring=KEYRING,
-        verifier=verifier,
-        settings=settings,
-        sealer=CookieSealer(settings.secrets),
-        renew=nothing,
-        hub=nothing,
-        auth=nothing,
-    )
-    return create_app(studio)
 
 
 def walk_routes(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:

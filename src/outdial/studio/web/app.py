@@ -58,9 +58,7 @@ def create_app(studio: StudioState) -> FastAPI:
     settings = studio.settings
     # The middleware added last is the outermost.
     app.add_middleware(SessionMiddleware)
-    app.add_middleware(
-        SecurityMiddleware, clock=studio.clock, hosts=settings.hosts, secure=settings.secure, media=settings.recordings
-    )
+    app.add_middleware(SecurityMiddleware, hosts=settings.hosts, secure=settings.secure, media=settings.recordings)
     if settings.secure:
         app.add_middleware(HostCookieMiddleware)
     if settings.api_origins:

@@ -8,7 +8,6 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from outdial.clock import Clock
 from outdial.domain.ids import new_id
 from outdial.log import log
 from outdial.studio.web.error_responses import error_response, internal_error_response
@@ -45,9 +44,8 @@ _ANY_HOST_PATHS: Final = ("/auth/v1/", "/health")
 class SecurityMiddleware:
     """Outermost middleware: adds security headers to every response and hides the cause of unexpected errors."""
 
-    def __init__(self, app: ASGIApp, *, clock: Clock, hosts: Sequence[str], secure: bool, media: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Sequence[str], secure: bool, media: str = "") -> None:
         self._app = app
-        self._clock = clock
         self._hosts = frozenset(hosts)
         self._headers = dict(_ALWAYS)
         if secure:
@@ -59,7 +57,7 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        outgoing = _HeaderSender(send, self._headers, str(new_id(self._clock.now())))
+        outgoing = _HeaderSender(send, self._headers, str(new_id(scope["app"].state.studio.clock.now())))
         request = Request(scope)
         try:
             # DNS rebinding points a hostile domain at this machine.
