@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint queries bench generators plants lock
+.PHONY: help setup demo dev test lint style types imports migrations queries bench generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -19,15 +19,28 @@ demo: $(READY) ## run a campaign against the simulator
 dev: $(READY) ## start the local stack
 	@$(BIN)/outdial dev
 
+# Tests start hundreds of processes, each of which would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
+
+# A file stays on one worker, which fills the databases of its tests once. tests/conftest.py puts long files first.
 test: lint ## lint, then run every test except the long chaos test
-	$(BIN)/pytest -n 2 -m "not chaos"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
 
 lint: $(READY) ## check style, types, imports and migrations
+	@$(MAKE) --no-print-directory -j 2 types style imports migrations
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
 	for function in supabase/functions/*/index.py; do $(BIN)/mypy "$$function" || exit 1; done
+
+imports: $(READY)
 	$(BIN)/lint-imports --no-logo
+
+migrations: $(READY)
 	$(BIN)/squawk --pg-version 15 --assume-in-transaction $(addprefix --exclude ,$(SQUAWK_EXCLUDES)) supabase/migrations/*.sql
 
 # The migration runner sets the lock timeout and wraps every file in a transaction. Small numbers may be smallint.
