@@ -38,7 +38,8 @@ class ContactsLost(Exception):
 class Measured:
     """A run: seconds of the additions, of each response, and of each contact from its addition to its request.
 
-    `studio_cpu_s` is what the studio used of a processor, which does not depend on what else the machine does.
+    `studio_cpu_s` and `dialer_cpu_s` are what these used of a processor, which depends little on what else the machine
+    does.
     """
 
     items: int
@@ -48,6 +49,7 @@ class Measured:
     responses_s: Sequence[float]
     dials_s: Sequence[float]
     studio_cpu_s: float
+    dialer_cpu_s: float
 
 
 def main() -> None:
@@ -93,7 +95,7 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outdial-bench-")))
         dialer = [sys.executable, "-m", "benchmarks.dial.dialer", str(directory / "claims.json")]
         env = {"SUPABASE_DB_URL": database.dsn(), "RETELL_API_KEY": KEY, "RETELL_BASE_URL": simulator}
-        await stack.enter_async_context(process(dialer, env))
+        _, dialing = await stack.enter_async_context(process(dialer, env))
         await observer.execute("update campaigns set keep_open = true where id = $1", MEASURED)
         await activate(observer, [MEASURED])
         organization_id = await observer.fetchval("select organization_id from campaigns where id = $1", MEASURED)
@@ -105,13 +107,14 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         for number in range(_WARM_UPS):
             await _add(client, address, number, 1)
         numbers = [_WARM_UPS + number * items for number in range(requests)]
-        began, used = time.perf_counter(), _cpu_s(serving)
+        began, served, dialed = time.perf_counter(), _cpu_s(serving), _cpu_s(dialing)
         if rate:
             responses = await _at_rate(client, address, numbers, items, rate)
         else:
             responses = [await _add(client, address, number, items) for number in numbers]
-        seconds, used = time.perf_counter() - began, _cpu_s(serving) - used
+        seconds, served = time.perf_counter() - began, _cpu_s(serving) - served
         dials = await _dials(observer, _WARM_UPS + requests * items)
+        dialed = _cpu_s(dialing) - dialed
     return Measured(
         items=items,
         asked_per_s=rate,
@@ -119,7 +122,8 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         seconds=seconds,
         responses_s=responses,
         dials_s=dials[_WARM_UPS:],
-        studio_cpu_s=used,
+        studio_cpu_s=served,
+        dialer_cpu_s=dialed,
     )
 
 
@@ -180,6 +184,7 @@ def _row(measured: Measured) -> dict[str, object]:
         "asked_per_s": round(measured.asked_per_s),
         "added_per_s": round(measured.added / measured.seconds),
         "studio_cpu_ms": round(1000 * measured.studio_cpu_s / len(measured.responses_s), 2),
+        "dialer_cpu_ms": round(1000 * measured.dialer_cpu_s / measured.added, 2),
         "response_p50_ms": round(1000 * _percentile(measured.responses_s, 50), 1),
         "response_p99_ms": round(1000 * _percentile(measured.responses_s, 99), 1),
         "dial_p50_ms": round(1000 * _percentile(measured.dials_s, 50)),

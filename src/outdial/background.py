@@ -22,12 +22,23 @@ class BackgroundTask(Protocol):
 
 
 class RepeatingTask:
-    """Runs a task when woken, and after each `pause` in any case, because a wake-up can get lost."""
+    """Runs a task when woken, and after each `pause` in any case, because a wake-up can get lost.
 
-    def __init__(self, name: str, task: BackgroundTask, pause: timedelta | Callable[[], timedelta]) -> None:
+    A woken run begins no sooner than `rest` after the one before, and serves all wake-ups until then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: BackgroundTask,
+        pause: timedelta | Callable[[], timedelta],
+        *,
+        rest: timedelta = timedelta(),
+    ) -> None:
         self._name = name
         self._task = task
         self._pause = pause
+        self._rest = rest
         self._woken = asyncio.Event()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -56,9 +67,11 @@ class RepeatingTask:
             except Exception as error:  # such as a lost database connection: the next run tries again
                 log(f"{self._name}.failed", level="error", reason=str(error), error=error)
                 pause = RETRY_DELAY
+            rested_at = asyncio.get_running_loop().time() + self._rest.total_seconds()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()
+                    await asyncio.sleep(rested_at - asyncio.get_running_loop().time())
 
 
 async def run_each(

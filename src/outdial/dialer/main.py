@@ -45,6 +45,8 @@ from outdial.settings import DialerProcessSettings, SettingError
 
 POOL_SIZE = 12
 HTTP_CONNECTIONS = 400
+CLAIM_REST = timedelta(milliseconds=50)
+"""Contacts that are added one by one are claimed together with those of the next moment: a claim takes about 10 ms."""
 DELETIONS_EVERY = timedelta(seconds=15)
 LISTS_CHECKED_EVERY = timedelta(seconds=30)
 
@@ -95,7 +97,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
     async with _connected(settings, system_clock) as parts:
         dialer, interval, check = parts.dialer, settings.timing.poll_interval, parts.clock_check
         await dialer.scheduler.run_once()
-        claims = RepeatingTask("dialer", TimedTask(dialer, check), dialer.pause)
+        claims = RepeatingTask("dialer", TimedTask(dialer, check), dialer.pause, rest=CLAIM_REST)
         applier = RepeatingTask("applier", TimedTask(parts.applier, check), interval)
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
