@@ -1,5 +1,6 @@
 """The order of calls: contacts by rank, attempts by part of the day, campaigns of an account by share and priority."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -13,6 +14,7 @@ from outdial.dialer.admission import LimitFacts, Wait, admit_account
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.domain.pacing import Pace, after_slots
 from outdial.domain.policies.turns import TurnState, next_turn, weight_of
+from outdial.studio.view.decisions import explain_decision
 from tests.support.dialing import Stage
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant
 
@@ -86,6 +88,14 @@ async def test_each_attempt_is_made_in_its_part_of_the_day_of_the_contact(stage:
     # No line was free on eight mornings.
     stage.clock.set(datetime(2026, 3, 19, 19, tzinfo=UTC))
     assert await claimed(stage, campaign) == [morning.id]
+    decisions = {row["campaign_contact_id"]: json.loads(row["decision"]) for row in await stage.rows("calls")}
+    assert {id: decision["day_part"] for id, decision in decisions.items()} == {
+        callback.id: None,
+        never.id: None,
+        evening.id: "evening",
+        morning.id: None,
+    }
+    assert explain_decision(decisions[evening.id])[-1].startswith("It was the evening, ")
 
 
 async def test_campaigns_share_lines_by_weight_and_the_one_that_is_behind_goes_first(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from retell.types import CallCreatePhoneCallParams
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.domain.policies.voicemail import HangUpOnVoicemail, LeaveMessage, parse_voicemail_policy, voicemail_order
 from tests.support.dialing import Stage, life_of_call
-from tests.support.factories import Campaign, create_campaign, create_campaign_contact, create_tenant
+from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant
 
 MESSAGE = {"action": "leave_message", "message": "Hello {{ name }}, {{offer}} from {{unknown}}"}
 
@@ -79,6 +79,13 @@ async def test_one_message_is_left_and_the_contact_shows_it(stage: Stage, then: 
     assert actions[1]["text"].startswith("Hello ")
     for body in bodies:  # The official SDK knows this body.
         TypeAdapter(CallCreatePhoneCallParams).validate_python(body)
+
+    # A member decided before the call was reported: it changed the contact no more, and its message counts.
+    await stage.change(
+        "campaign_contacts", entry.id, status="pending", voicemail_left_at=None, attempts=1, next_attempt_at=NOW
+    )
+    body = await call(stage, campaign, "dial_no_answer", 7)
+    assert body["agent_override"]["agent"]["voicemail_option"]["action"]["type"] == "hangup"
 
 
 async def test_without_a_policy_the_request_overrides_nothing_and_no_message_is_noted(stage: Stage) -> None:

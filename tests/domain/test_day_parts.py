@@ -13,6 +13,7 @@ from outdial.domain.policies.day_parts import (
     PART_WINDOWS,
     DayPart,
     part_of_attempt,
+    part_of_call,
     part_opens_at,
 )
 from outdial.domain.purpose import Purpose
@@ -37,6 +38,24 @@ def window(zones: str, hours: dict[str, object]) -> EffectiveWindow:
 def test_the_parts_follow_each_other_and_start_again(parts: str, expected: list[str | None]) -> None:
     chosen = [DayPart(part) for part in parts.split()]
     assert [part_of_attempt(chosen, attempts) for attempts in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize(
+    ("zones", "attempts", "hour", "expected"),
+    [
+        ("Europe/Berlin", 0, 10, "morning"),
+        ("Europe/Berlin", 0, 11, None),
+        ("Europe/Berlin", 1, 16, "evening"),
+        ("Europe/Berlin", 1, 15, None),
+        ("America/New_York|America/Los_Angeles", 2, 15, "morning"),
+        ("America/New_York|America/Los_Angeles", 0, 16, None),
+    ],
+)
+def test_a_call_has_the_part_of_its_attempt_if_it_is_that_part_in_every_zone(
+    zones: str, attempts: int, hour: int, expected: str | None
+) -> None:
+    parts = [DayPart.MORNING, DayPart.EVENING]
+    assert part_of_call(parts, attempts, zones, MONDAY.replace(hour=hour, minute=59)) == expected
 
 
 @pytest.mark.parametrize(

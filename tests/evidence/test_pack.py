@@ -57,6 +57,7 @@ DECISION_FIELDS = {
     "concurrency_limit",
     "reserved_inbound",
     "number_choice",
+    "day_part",
 }
 PHONE = "+12125550123"
 

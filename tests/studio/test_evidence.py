@@ -47,6 +47,7 @@ DECISION = {
     "concurrency_limit": 20,
     "reserved_inbound": 0,
     "number_choice": "only_number",
+    "day_part": None,
 }
 
 

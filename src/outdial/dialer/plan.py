@@ -37,6 +37,7 @@ from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
+from outdial.domain.policies.day_parts import DayPart, part_of_call
 from outdial.domain.policies.number_pool import ChosenNumber, NumberPool, NumbersBusy
 from outdial.domain.policies.voicemail import (
     AfterMessage,
@@ -360,7 +361,8 @@ def decision(
     """Return the record of why this call was allowed, as `calls.decision` stores it.
 
     `rule_ids` are the rules in force in the contact's place, and `pack_date` the date of the pack that they are from;
-    null where calling rules are ignored. `number_choice` is a NumberChoice.
+    null where calling rules are ignored. `number_choice` is a NumberChoice. `day_part` is the part of the day of the
+    attempt; null without one, and for a call at another time: a callback, or to a contact for whom it never opens.
     """
     return {
         "zone_key": contact.zone_key,
@@ -384,6 +386,12 @@ def decision(
         "concurrency_limit": account.concurrency_limit,
         "reserved_inbound": account.reserved_inbound,
         "number_choice": number.reason,
+        "day_part": part_of_call(
+            [DayPart(part) for part in campaign.day_parts],
+            contact.attempts,
+            contact.zone_key,
+            window.judged_at(start_at),
+        ),
     }
 
 

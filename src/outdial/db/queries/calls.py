@@ -114,6 +114,7 @@ class CallDetailRow:
     duration_ms: int | None
     cost_cents: Decimal | None
     decision: str
+    voicemail_left: bool
     transcript: str | None
     recording_url: str | None
     public_log_url: str | None
@@ -142,6 +143,7 @@ class AttemptRow:
     decision: str
     duration_ms: int | None
     cost_cents: Decimal | None
+    voicemail_left: bool
 
 
 _attempt_row = row_builder(AttemptRow)
@@ -428,6 +430,7 @@ select c.id, c.organization_id, c.campaign_id, m.name as campaign_name, c.campai
   c.phone, c.from_number, cc.zone_key, c.attempt_number, c.status, c.outcome, c.disconnection_reason, c.error,
   c.retell_call_id, c.requests, c.requested_at, c.placed_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents,
   (c.decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', c.hook_result)))::text as decision,
+  c.message_then is not null and c.outcome is not distinct from 'voicemail' as voicemail_left,
   c.transcript, c.recording_url, c.public_log_url, c.analysis::text as analysis, c.created_at, c.updated_at
 from calls c
 join campaigns m on m.id = c.campaign_id
@@ -446,7 +449,7 @@ async def show_call(connection: Connection, *, call_id: UUID, organization_id: U
 _LIST_ATTEMPTS = """\
 select id, attempt_number, status, outcome, disconnection_reason, error, requested_at, placed_at, started_at, ended_at,
   (decision || jsonb_strip_nulls(jsonb_build_object('pre_dial_hook', hook_result)))::text as decision,
-  duration_ms, cost_cents
+  duration_ms, cost_cents, message_then is not null and outcome is not distinct from 'voicemail' as voicemail_left
 from calls
 where campaign_contact_id = $1
 order by attempt_number desc

@@ -28,8 +28,9 @@ select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from la
 -- null: last_call_summary
 -- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
 -- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
--- organization, or its whole do-not-call list. After a later refusal for the purpose, a consent for any holds for other
--- purposes only.
+-- organization, or its whole do-not-call list. A call may have left its message although it changed the contact no more:
+-- it was reported after a member's decision, or its end is not known. After a later refusal for the purpose, a consent
+-- for any holds for other purposes only.
 with candidates as (
   select d.id
   from unnest(:zone_keys::text[], :jurisdiction_keys::text[], :ranks::smallint[]) as l (zone_key, jurisdiction_key, rank)
@@ -44,7 +45,9 @@ with candidates as (
   limit :limit
 )
 select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.rank, cc.attempts,
-  cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null as has_message,
+  cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null
+  or cc.call_count > 0 and (select true from calls c where c.campaign_contact_id = cc.id and c.message_then is not null
+    and (c.outcome = 'voicemail' or c.status = 'review') limit 1) is not null as has_message,
   cc.callback_at, cc.callback_tries, cc.callback_late,
   case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
     where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,

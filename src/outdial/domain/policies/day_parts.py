@@ -54,6 +54,16 @@ def part_of_attempt(parts: Sequence[DayPart], attempts: int) -> DayPart | None:
     return parts[attempts % len(parts)] if parts else None
 
 
+def part_of_call(parts: Sequence[DayPart], attempts: int, zone_key: str, moment: datetime) -> DayPart | None:
+    """Return the part of the attempt after `attempts`, if it is that part at `moment` in every zone; else None."""
+    part = part_of_attempt(parts, attempts)
+    if part is None:
+        return None
+    window = PART_WINDOWS[part]
+    minutes = (local.hour * 60 + local.minute for local in (moment.astimezone(zone) for zone in zones_of(zone_key)))
+    return part if all(window.start_minute <= minute < window.end_minute for minute in minutes) else None
+
+
 def part_opens_at(window: EffectiveWindow, part: DayPart, now: datetime, since: datetime) -> datetime | None:
     """Return when a contact may be called in a part of its day, in every zone that it may be in; `now` for at once.
 

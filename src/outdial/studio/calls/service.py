@@ -60,7 +60,10 @@ class CallListItem(BaseModel):
 
 
 class CallDetail(BaseModel):
-    """A call in full. `recording_url` and `public_log_url` are null unless a browser may open them."""
+    """A call in full. `recording_url` and `public_log_url` are null unless a browser may open them.
+
+    `voicemail_left`: the call left the message of the campaign's voicemail policy.
+    """
 
     id: UUID
     campaign_id: UUID
@@ -85,6 +88,7 @@ class CallDetail(BaseModel):
     ended_at: datetime | None
     duration_ms: int | None
     cost_cents: float | None
+    voicemail_left: bool
     transcript: str | None
     turns: list[TranscriptTurn]
     recording_url: str | None
@@ -197,6 +201,7 @@ async def show_call(
         ended_at=row.ended_at,
         duration_ms=row.duration_ms,
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
+        voicemail_left=row.voicemail_left,
         transcript=row.transcript,
         turns=turns,
         recording_url=safe_url(row.recording_url, recordings),

@@ -68,7 +68,10 @@ class CampaignContact(BaseModel):
 
 
 class CallAttempt(BaseModel):
-    """One call attempt: times, outcome, and why it was allowed, as data and in words."""
+    """One call attempt: times, outcome, and why it was allowed, as data and in words.
+
+    `voicemail_left`: it left the message of the campaign's voicemail policy.
+    """
 
     call_id: UUID
     attempt_number: int
@@ -83,6 +86,7 @@ class CallAttempt(BaseModel):
     ended_at: datetime | None
     duration_ms: int | None
     cost_cents: float | None
+    voicemail_left: bool
     decision: DecisionField
     decision_in_words: list[str]
 
@@ -121,6 +125,7 @@ class ContactTimeline(ContactColumns):
     max_attempts: int
     faults: int
     variables: dict[str, Any]
+    voicemail_left_at: datetime | None
     entered_at: datetime
     planned: NextCall
     decided: ContactDecision | None
@@ -376,6 +381,7 @@ async def show_contact(
         max_attempts=row.max_attempts,
         faults=row.faults,
         variables=decode_object(row.variables),
+        voicemail_left_at=row.voicemail_left_at,
         entered_at=row.created_at,
         planned=plan_next_call(row, rules, now),
         decided=_decided(row, emails),
@@ -413,6 +419,7 @@ def _attempt(row: call_queries.AttemptRow) -> CallAttempt:
         ended_at=row.ended_at,
         duration_ms=row.duration_ms,
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
+        voicemail_left=row.voicemail_left,
         decision=decision,
         decision_in_words=explain_decision(decision),
     )

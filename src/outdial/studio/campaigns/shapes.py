@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJs
 from typing_extensions import TypedDict
 
 from outdial.domain.limits import LONGEST_DELAY_DAYS, LONGEST_REENTRY_DAYS, MAX_ATTEMPTS, RETRY_ATTEMPTS
+from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.policies.voicemail import LONGEST_MESSAGE, AfterMessage, VoicemailAction
 from outdial.studio.web.openapi import DescribedBy
@@ -102,6 +103,8 @@ class CallDecision(TypedDict, total=False):
     live_calls: int
     concurrency_limit: int
     reserved_inbound: int
+    number_choice: str
+    day_part: DayPart | None
 
 
 class CallAnalysis(TypedDict, total=False):
