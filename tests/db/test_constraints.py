@@ -177,7 +177,10 @@ async def test_a_campaign_does_not_complete_during_an_import(
 
     completing = asyncio.create_task(complete(database, campaign))
     other = await asyncpg.connect(database.dsn)
-    await until_one_waits(other)
+    waiting = asyncio.create_task(until_one_waits(other))
+    done, _ = await asyncio.wait({completing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    assert done == {waiting}, "completed while contacts are being added"
     await (transaction.commit() if import_commits else transaction.rollback())
 
     assert await completing is not import_commits

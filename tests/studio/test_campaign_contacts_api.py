@@ -397,12 +397,26 @@ async def test_an_invalid_decision_is_rejected(
     assert await connection.fetchval("select status from campaign_contacts") == "review"
 
 
+ITEMS: list[tuple[Any, str, str]] = [
+    ({"phone": "+12125550134", "priority": 8}, "added", ""),
+    ({"phone": "x"}, "bad_phone", "phone: "),
+    (7, "bad_item", "is not an object such as"),
+    ({"phone": "(212) 555-0134"}, "duplicate", "has the same number as item 0"),
+    ({"phone": "+12125550136", "priority": 0}, "bad_item", "priority: must be a whole number from 1 to 9"),
+    ({"phone": "+12125550136", "priority": 10}, "bad_item", "priority: must be a whole number from 1 to 9"),
+    ({"phone": "+12125550136", "priorty": 1}, "bad_item", "priorty: is not a field; agent variables belong under"),
+    ({"phone": "+12125550136", "not_before": "soon"}, "bad_time", "not_before: must be a time with a zone, such as"),
+    ({"phone": "+12125550136", "not_before": "2028-01-01T00:00:00Z"}, "bad_time", "not_before: may be at most 366"),
+    ({"phone": "+12125550137", "not_before": "2020-01-01T00:00:00Z"}, "added", ""),  # called now
+]
+
+
 async def test_contacts_are_added_once_for_each_idempotency_key_and_unreadable_bodies_get_their_place(
     client_for: ClientFor, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
     operator = await client_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
     url, key = address(campaign), {"Idempotency-Key": "k1"}
-    body = {"contacts": [{"phone": "+12125550134", "priority": 8}, {"phone": "x"}, 7], "default_region": "US"}
+    body = {"contacts": [item for item, _, _ in ITEMS], "default_region": "US"}
 
     first, repeated = [await operator.post(url, json=body, headers=key) for _ in range(2)]
     other = await operator.post(url, json={"contacts": [{"phone": "+12125550135"}]}, headers=key)
@@ -419,15 +433,13 @@ async def test_contacts_are_added_once_for_each_idempotency_key_and_unreadable_b
     assert (first.status_code, repeated.json()) == (200, first.json())
     assert "idempotency-replayed" in repeated.headers
     assert {name: first.json()[name] for name in ("added", "already_there", "refused")} == {
-        "added": 1,
+        "added": 2,
         "already_there": 0,
-        "refused": 2,
+        "refused": len(ITEMS) - 2,
     }
-    assert [(each["status"], each["kind"]) for each in first.json()["results"]] == [
-        ("added", None),
-        ("refused", "bad_phone"),
-        ("refused", "bad_item"),
-    ]
+    for (item, expected, reason), found in zip(ITEMS, first.json()["results"], strict=True):
+        assert (found["kind"] or found["status"]) == expected, (item, found)
+        assert (found["reason"] or "").startswith(reason), (item, found)
     assert other.status_code == 409
     assert [response.status_code for response in bad] == [400] * 7
     assert "line 2, column 12 (character 27)" in bad[0].json()["message"]
@@ -439,7 +451,8 @@ async def test_contacts_are_added_once_for_each_idempotency_key_and_unreadable_b
         ["when"],
         ["default_region"],
     ]
-    assert await connection.fetchval("select count(*) from campaign_contacts") == 1
+    rows = await connection.fetch("select phone, next_attempt_at from campaign_contacts order by phone")
+    assert [tuple(row) for row in rows] == [("+12125550134", NOW), ("+12125550137", NOW)]
 
 
 async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_the_api(
