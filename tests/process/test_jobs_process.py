@@ -5,12 +5,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.factories import create_campaign, create_tenant
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.operations.bulk_request import BulkRequest, BulkRequested, request_bulk_job
+from outdial.campaigns.selection import ContactSelection
+from outdial.db.session import Database
+from outdial.domain.policies.bulk_action import BulkAction
+from tests.support.factories import NOW, create_campaign, create_tenant, fill_campaign
 from tests.support.jobs import import_row, store_export, store_import
 from tests.support.postgres import Scratch
 from tests.support.processes import launcher, until
 
 ROWS = 60_000
+CONTACTS = 8_000
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -48,6 +54,62 @@ async def test_the_next_worker_finishes_the_import_of_a_killed_one_with_the_righ
     assert (row.rows, row.added, row.already_there, row.refused) == (ROWS + 1, ROWS, 0, 1)
     assert await connection.fetchval("select count(*) from campaign_contacts") == ROWS
     assert await connection.fetchval("select count(*) from pgqueuer.pgqueuer") == 0
+
+
+async def test_the_next_worker_goes_on_with_the_bulk_job_of_a_killed_one_and_does_nothing_twice(
+    database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
+) -> None:
+    campaign = await create_campaign(connection, await create_tenant(connection))
+    await fill_campaign(connection, campaign, CONTACTS)
+    dsn = database.dsn_for("outdial_api")
+    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as service:
+        job = await request_bulk_job(
+            service,
+            campaign_id=campaign.id,
+            request=BulkRequest(action=BulkAction.SKIP, selection=ContactSelection(), reason="wrong list"),
+            by="the service",
+            actor=Actor(),
+            now=NOW,
+        )
+    assert isinstance(job, BulkRequested)
+
+    async def row() -> tuple[str, int]:
+        found = await connection.fetchrow("select status, done from bulk_jobs")
+        assert found is not None
+        return found["status"], found["done"]
+
+    async def has_begun() -> bool:
+        return (await row())[1] > 0
+
+    async def is_over() -> bool:
+        return (await row())[0] == "completed"
+
+    # Each change of a contact leaves a row, so that a second one would show.
+    await connection.execute(
+        """
+        create table skips (id uuid);
+        create function note_skip() returns trigger language plpgsql security definer as
+          $$ begin insert into public.skips values (new.id); return new; end $$;
+        create trigger note_skips after update on campaign_contacts for each row execute function note_skip();
+        """
+    )
+    with launcher(tmp_path, database, port=port) as launch:
+        first = await launch.start("jobs", "jobs").ready()
+        await until(has_begun, "a portion")
+        await first.kill()
+        status, done = await row()
+        assert (status, 0 < done < CONTACTS) == ("running", True)
+        # A dead worker is detected by its silence, which the test does not wait for.
+        await connection.execute("update bulk_jobs set heartbeat_at = '2026-01-01'")
+        await connection.execute("update pgqueuer.pgqueuer set heartbeat = '2026-01-01'")
+        second = await launch.start("jobs", "jobs").ready()
+        await until(is_over, "the job's end")
+        assert await second.terminate() == 0
+
+    assert await row() == ("completed", CONTACTS)
+    counted = await connection.fetchrow("select count(*) as changes, count(distinct id) as contacts from skips")
+    assert counted is not None
+    assert tuple(counted) == (CONTACTS, CONTACTS)
 
 
 async def test_a_running_worker_starts_jobs_at_once_and_stops_on_a_signal(

@@ -102,7 +102,10 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", uses=BULK),
     f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}/left-out": Rule("viewer", uses=BULK),
     f"POST {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator", uses=BULK),
-    f"POST {PAGE}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/bulk-jobs": Rule("viewer"),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/bulk-jobs": Rule("operator", 303, sends=SKIP, uses=PAUSED),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", uses=BULK),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator", 303, uses=BULK),
     f"POST {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", sends={"decision": "call_again"}, uses=IN_REVIEW
     ),

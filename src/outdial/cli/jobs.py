@@ -1,4 +1,4 @@
-"""`outdial jobs`: the process that runs imports and exports."""
+"""`outdial jobs`: the process that runs imports, exports and bulk jobs."""
 
 import typer
 
@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def jobs() -> None:
-    """Run background jobs until SIGINT or SIGTERM: imports, exports, and the removal of old data.
+    """Run background jobs until SIGINT or SIGTERM: imports, exports, bulk jobs, and the removal of old data.
 
     Run as many of these as you like. On a signal, imports stop after their current chunk of rows; another process, or
     the next start, continues them.

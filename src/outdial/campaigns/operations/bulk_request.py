@@ -100,11 +100,16 @@ async def request_bulk_job(
 
 
 async def count_by_status(
-    connection: Connection, organization_id: UUID, campaign_id: UUID, selection: ContactSelection
+    connection: Connection,
+    organization_id: UUID,
+    campaign_id: UUID,
+    selection: ContactSelection,
+    *,
+    limit: int = BULK_CONTACTS.most + 1,
 ) -> Mapping[str, int]:
-    """Return how many selected contacts of a campaign have each status."""
+    """Return how many selected contacts of a campaign have each status; counting stops at `limit` contacts."""
     rows = await bulk_jobs.count_selected_by_status(
-        connection, organization_id=organization_id, campaign_id=campaign_id, **selection.parameters()
+        connection, organization_id=organization_id, campaign_id=campaign_id, limit=limit, **selection.parameters()
     )
     return {row.status: row.contacts for row in rows}
 
@@ -195,8 +200,8 @@ def _check(request: BulkRequest) -> str:
 
 def _refusal(action: BulkAction, counts: Mapping[str, int]) -> BulkRefused | None:
     selected, others = applicable(action, counts), sum(counts.values()) - applicable(action, counts)
-    if selected > BULK_CONTACTS.most:
-        return BulkRefused(f"{selected:,} contacts match, and a job takes {BULK_CONTACTS.most:,}: narrow the filter")
+    if selected + others > BULK_CONTACTS.most:
+        return BulkRefused(f"more than {BULK_CONTACTS.most:,} contacts match: narrow the filter")
     if selected:
         return None
     if not others:

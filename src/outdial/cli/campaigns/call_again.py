@@ -51,7 +51,7 @@ def call_again(
         case CalledAgain() if as_json:
             print_json(result)
         case CalledAgain(campaign_id=campaign_id, added=added, left_out=left_out):
-            console.print(f"Created campaign {campaign_id} as a draft with {added} contacts; left out: {left_out}.")
+            console.print(f"Created campaign {campaign_id} as a draft. Contacts: {added:,}; left out: {left_out:,}.")
         case NothingToCall(reason):
             raise ActionRefused(reason)
         case NotFound() | Forbidden():

@@ -17,9 +17,15 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
-from outdial.cli.campaigns import callbacks
+from outdial.cli.campaigns import bulk, callbacks
 from outdial.cli.campaigns.call_again import call_again
-from outdial.cli.campaigns.contacts import add_contact, add_contacts_command, change_contact
+from outdial.cli.campaigns.contacts import (
+    add_contact,
+    add_contacts_command,
+    change_contact,
+    retry_contact,
+    skip_contact,
+)
 from outdial.cli.campaigns.forecasts import forecast, forecasts
 from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
@@ -65,6 +71,9 @@ app.command()(results)
 app.command()(add_contact)
 app.command("add-contacts")(add_contacts_command)
 app.command()(change_contact)
+app.command("skip")(skip_contact)
+app.command("retry")(retry_contact)
+app.add_typer(bulk.app, name="bulk")
 
 
 @app.command("import")

@@ -1,27 +1,36 @@
-"""`outdial campaign add-contact`, `add-contacts` and `change-contact`: single contacts of a campaign."""
+"""Single contacts of a campaign: `add-contact`, `add-contacts`, `change-contact`, `skip` and `retry`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, assert_never
+from uuid import UUID
 
 import msgspec
 import typer
 
 from outdial.campaigns.entries.adding import ItemResult, ItemStatus, add_contacts, count_results
-from outdial.campaigns.entries.changing import EntryChanged, EntryChanges, EntryConflict, EntryResult, change_entry
+from outdial.campaigns.entries.changing import (
+    EntryChanged,
+    EntryChanges,
+    EntryConflict,
+    EntryResult,
+    call_entry_again,
+    change_entry,
+    skip_entry,
+)
 from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priority, read_variables
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, read_pairs, read_phone
+from outdial.cli.finding import find_campaign, read_pairs, read_phone, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import reviews
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.contact import rank_of
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
-from outdial.domain.limits import PRIORITY
+from outdial.domain.limits import LONGEST_DECISION_NOTE, PRIORITY
 from outdial.stack.local import as_service, erasure_keys
 
 SHOWN = 20
@@ -137,27 +146,88 @@ def change_contact(
         ),
     )
 
+    async def change(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+        return await change_entry(
+            connection,
+            campaign_id=campaign_id,
+            campaign_contact_id=contact_id,
+            changes=changes,
+            actor=Actor(),
+            now=now,
+        )
+
+    _change_one(campaign, number, change, f"Changed {number}.", as_json=as_json)
+
+
+def skip_contact(
+    campaign: CampaignName,
+    phone: Annotated[str, typer.Argument(help="Phone number of the contact, in E.164.")],
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log and the contact.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Skip a pending contact: it is not called in this campaign."""
+    number = read_phone(phone).e164
+    if reason is not None and len(reason) > LONGEST_DECISION_NOTE:
+        raise InvalidArgument(f"--reason: may have at most {LONGEST_DECISION_NOTE} characters")
+
+    async def skip(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+        return await skip_entry(
+            connection,
+            campaign_id=campaign_id,
+            campaign_contact_id=contact_id,
+            by="the service",
+            reason=(reason or "").strip() or None,
+            actor=Actor(),
+            now=clock.now(),
+        )
+
+    _change_one(campaign, number, skip, f"{number} is skipped.", as_json=as_json)
+
+
+def retry_contact(
+    campaign: CampaignName,
+    phone: Annotated[str, typer.Argument(help="Phone number of the contact, in E.164.")],
+    at: Annotated[
+        str | None, typer.Option(help="Earliest time of the call, such as 2026-12-01T09:00Z (default: now).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a completed, failed or skipped contact again, with all attempts left."""
+    number, not_before = read_phone(phone).e164, read_zoned_time("--at", at)
+
+    async def retry(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+        return await call_entry_again(
+            connection,
+            campaign_id=campaign_id,
+            campaign_contact_id=contact_id,
+            not_before=not_before,
+            actor=Actor(),
+            now=clock.now(),
+        )
+
+    _change_one(campaign, number, retry, f"{number} will be called again.", as_json=as_json)
+
+
+def _change_one(
+    campaign: str,
+    number: str,
+    change: Callable[[Connection, UUID, UUID], Awaitable[EntryResult]],
+    done: str,
+    *,
+    as_json: bool,
+) -> None:
     async def work(database: Database) -> EntryResult:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
             contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=number)
-            if contact_id is None:
-                return NotFound()
-            return await change_entry(
-                connection,
-                campaign_id=campaign_id,
-                campaign_contact_id=contact_id,
-                changes=changes,
-                actor=Actor(),
-                now=now,
-            )
+            return NotFound() if contact_id is None else await change(connection, campaign_id, contact_id)
 
     result = as_service(work)
     match result:
         case EntryChanged(status) if as_json:
             print_json({"phone": number, "status": status})
         case EntryChanged():
-            console.print(f"Changed {number}.")
+            console.print(done)
         case EntryConflict(_, reason):
             raise ActionRefused(reason)
         case NotFound() | Forbidden():

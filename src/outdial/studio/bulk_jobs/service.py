@@ -9,43 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.campaigns.errors import CampaignsError, InvalidBulkAction
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.campaigns.operations.bulk_request import BulkRefused, BulkRequest, BulkRequested, request_bulk_job
-from outdial.campaigns.selection import ContactSelection
 from outdial.db.queries import jobs
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import DomainError
 from outdial.domain.jobs import BulkJobStatus
-from outdial.domain.limits import LONGEST_DECISION_NOTE, LONGEST_NAME
-from outdial.domain.outcomes import Outcome
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.bulk_action import BulkAction
-from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.campaign_contacts.again import CampaignNameGiven, SelectedContacts
+from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import CursorTime, StorableTime
 from outdial.studio.web.paging import Page, PageRequest, paginate
-
-FilterTerm = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
-
-
-class SelectedContacts(BaseModel):
-    """Filters of the contact list. All contacts match when none is set."""
-
-    model_config = ConfigDict(extra="forbid")
-    status: ContactStatus | None = None
-    outcome: Outcome | None = None
-    search: FilterTerm = None
-    phone: FilterTerm = None
-    phone_ends: FilterTerm = None
-    name: FilterTerm = None
-    external_id: FilterTerm = None
-
-    def selection(self) -> ContactSelection:
-        """Return the filters as the list of contacts reads them; raises InvalidInput."""
-        checked = check_filters(ContactFilters(**self.model_dump()))
-        return ContactSelection(**{name: getattr(checked, name) for name in SelectedContacts.model_fields})
 
 
 class NewBulkJob(BaseModel):
@@ -61,7 +40,7 @@ class NewBulkJob(BaseModel):
     filters: Annotated[SelectedContacts, Field(default_factory=SelectedContacts)]
     decision: ReviewDecision | None = None
     call_at: StorableTime | None = None
-    campaign_name: Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")] = None
+    campaign_name: CampaignNameGiven = None
 
 
 class BulkJobView(BaseModel):
@@ -128,7 +107,7 @@ async def create(
             now=context.studio.clock.now(),
         )
     except InvalidBulkAction as error:
-        raise InvalidInput(sentence_case(str(error)), {error.field: error.reason}) from error
+        raise InvalidInput("Check the request", {error.field: error.reason}) from error
     except (CampaignsError, DomainError) as error:
         raise InvalidInput(sentence_case(str(error)), {}) from error
     match result:

@@ -23,11 +23,13 @@ from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceCo
 Term = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class CallAgainRequest(BaseModel):
-    """Which contacts to call again, by the filters of the list, and the name of the new campaign."""
+CampaignNameGiven = Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")]
+
+
+class SelectedContacts(BaseModel):
+    """Filters of the contact list. All contacts match when none is set."""
 
     model_config = ConfigDict(extra="forbid")
-    campaign_name: Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")] = None
     status: ContactStatus | None = None
     outcome: Outcome | None = None
     search: Term = None
@@ -35,6 +37,17 @@ class CallAgainRequest(BaseModel):
     phone_ends: Term = None
     name: Term = None
     external_id: Term = None
+
+    def selection(self) -> ContactSelection:
+        """Return the filters as the list of contacts reads them; raises InvalidInput."""
+        given = {name: getattr(self, name) for name in SelectedContacts.model_fields}
+        return check_filters(ContactFilters(**given)).selection()
+
+
+class CallAgainRequest(SelectedContacts):
+    """Which contacts to call again, by the filters of the list, and the name of the new campaign."""
+
+    campaign_name: CampaignNameGiven = None
 
 
 class CalledAgainCampaign(BaseModel):
@@ -54,21 +67,11 @@ async def call_again(
     Raises InvalidInput, ResourceNotFound, or ResourceConflict when no contact is selected, or too many are.
     """
     await find_campaign(connection, context.organization_id, campaign_id)
-    filters = check_filters(ContactFilters(**request.model_dump(exclude={"campaign_name"})))
-    selection = ContactSelection(
-        status=filters.status,
-        outcome=filters.outcome,
-        search=filters.search,
-        phone=filters.phone,
-        phone_ends=filters.phone_ends,
-        name=filters.name,
-        external_id=filters.external_id,
-    )
     try:
         result = await copy_contacts(
             connection,
             campaign_id=campaign_id,
-            selection=selection,
+            selection=request.selection(),
             name=request.campaign_name,
             actor=context.actor,
             now=context.studio.clock.now(),

@@ -8,14 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import local_times
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.errors import UnknownZone
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.studio.campaign_contacts.again import CallAgainRequest, call_again
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
@@ -54,22 +52,6 @@ class TimelineEntry:
     at: datetime
     attempt: CallAttempt | None = None
     audit: ContactAuditEntry | None = None
-
-
-@router.post("/o/{organization_id}/campaigns/{campaign_id}/call-again")
-async def call_again_page(campaign_id: UUID, context: CurrentOrganization, form: Form) -> Response:
-    """Create a draft with the listed contacts, and open it."""
-    context.require("operator")
-    given = {name: value for name in CallAgainRequest.model_fields if (value := text(form, name))}
-    try:
-        request = CallAgainRequest.model_validate(given)
-    except ValidationError as error:
-        raise InvalidInput("Unknown filter", {str(one["loc"][0]): one["msg"] for one in error.errors()}) from None
-    async with context.transaction() as connection:
-        made = await call_again(connection, context, campaign_id, request)
-    left_out = f" {made.left_out:,} without a final status are left out." if made.left_out else ""
-    done = f"Draft created with {made.added:,} contacts.{left_out}"
-    return redirect(f"/o/{context.organization_id}/campaigns/{made.campaign_id}", done)
 
 
 @router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts")

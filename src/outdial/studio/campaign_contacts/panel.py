@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlencode
 from uuid import UUID
 
+from outdial.campaigns.operations.bulk_request import count_by_status
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus
 from outdial.domain.outcomes import Outcome
@@ -25,6 +27,7 @@ from outdial.studio.web.paging import PageRequest, page_links
 LIMIT: Final = 50
 # On the campaign page, where the list is one section of many.
 _LIMIT_EMBEDDED: Final = 20
+MOST_COUNTED: Final = 10_000
 
 Options = list[tuple[str, str]]
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in ContactStatus)]
@@ -56,6 +59,19 @@ class ContactPanel:
     next_url: str | None = None
     first_url: str | None = None
     problem: str | None = None
+    matching: int = 0
+
+    @property
+    def bulk_url(self) -> str:
+        """The page that acts on all contacts that match the filters."""
+        given = {name: value for name, value in self.selection_fields.items() if value}
+        url = self.contact_url.replace("/contacts", "/bulk-jobs")
+        return f"{url}?{urlencode(given)}" if given else url
+
+    @property
+    def matching_in_words(self) -> str:
+        """How many contacts match; counting stops at MOST_COUNTED."""
+        return f"{self.matching:,}" if self.matching <= MOST_COUNTED else f"more than {MOST_COUNTED:,}"
 
     @property
     def choices(self) -> Mapping[str, Options]:
@@ -75,8 +91,9 @@ class ContactPanel:
     @property
     def selection_fields(self) -> Mapping[str, str]:
         """The form fields that select the listed contacts."""
-        filters = {"status": self.form["status"], "outcome": self.form["outcome"]}
-        return filters | {self.form["by"] or "search": self.form["q"]}
+        by_due_time = self.form["order"] == "next_attempt" and not self.form["q"]
+        status = self.form["status"] or ("pending" if by_due_time else "")
+        return {"status": status, "outcome": self.form["outcome"], self.form["by"] or "search": self.form["q"]}
 
     @property
     def export_fields(self) -> Mapping[str, str]:
@@ -120,4 +137,12 @@ async def contact_panel(
     except InvalidInput as error:
         return replace(panel, problem=error.summary)
     links = page_links(url, form, page_request, page.next)
-    return replace(panel, contacts=page.items, next_url=links["next_url"], first_url=links["first_url"])
+    matching = len(page.items)
+    if page.next is not None or page_request.cursor is not None:
+        counts = await count_by_status(
+            connection, organization_id, campaign_id, filters.selection(), limit=MOST_COUNTED + 1
+        )
+        matching = sum(counts.values())
+    return replace(
+        panel, matching=matching, contacts=page.items, next_url=links["next_url"], first_url=links["first_url"]
+    )

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from outdial.campaigns.selection import LAST_TEXT, phone_range, search_patterns
+from outdial.campaigns.selection import LAST_TEXT, ContactSelection, phone_range, search_patterns
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import campaign_contacts, campaigns
@@ -150,6 +150,12 @@ class ContactFilters:
     def is_search(self) -> bool:
         """Whether a search term is set."""
         return any((self.search, self.phone, self.phone_ends, self.name, self.external_id))
+
+    def selection(self) -> ContactSelection:
+        """Return the listed contacts as jobs select them. The list by due time has pending contacts only."""
+        status = ContactStatus.PENDING if self.order == "next_attempt" else self.status
+        given = {name: getattr(self, name) for name in ("outcome", "search", "phone", "phone_ends", "name")}
+        return ContactSelection(status=status, external_id=self.external_id, **given)
 
 
 def contact_filters(

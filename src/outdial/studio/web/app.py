@@ -25,7 +25,7 @@ API: Final = (
 )  # fmt: skip
 PAGES: Final = (
     "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
-    "callbacks.pages", "reports.pages",
+    "bulk_jobs.pages", "callbacks.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",

@@ -78,23 +78,27 @@ class LeftOutRow:
 _left_out_row = row_builder(LeftOutRow)
 
 _COUNT_SELECTED_BY_STATUS = """\
-select cc.status, count(*)::integer as contacts
-from campaign_contacts cc
-join contacts k on k.id = cc.contact_id
-where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
-  and ($3::text is null or cc.status = $3)
-  and ($4::text is null or cc.last_outcome = $4)
-  and ($5::text is null or k.phone >= $5 and k.phone <= $6)
-  and ($7::text is null or k.phone_reversed >= $7 and k.phone_reversed < $8)
-  and ($9::text is null or k.name_key >= lower($9) and k.name_key < lower($9) || $10)
-  and ($11::text is null or k.external_id = $11)
-  and ($12::text is null
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $12
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $13)
-group by cc.status
-order by cc.status;
+select m.status, count(*)::integer as contacts
+from (
+  select cc.status
+  from campaign_contacts cc
+  join contacts k on k.id = cc.contact_id
+  where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
+    and ($3::text is null or cc.status = $3)
+    and ($4::text is null or cc.last_outcome = $4)
+    and ($5::text is null or k.phone >= $5 and k.phone <= $6)
+    and ($7::text is null or k.phone_reversed >= $7 and k.phone_reversed < $8)
+    and ($9::text is null or k.name_key >= lower($9) and k.name_key < lower($9) || $10)
+    and ($11::text is null or k.external_id = $11)
+    and ($12::text is null
+      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $12
+      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $13)
+  limit $14
+) m
+group by m.status
+order by m.status;
 """
 
 
@@ -114,8 +118,9 @@ async def count_selected_by_status(
     external_id: str | None,
     text: str | None,
     digits: str | None,
+    limit: int,
 ) -> list[SelectedStatus]:
-    """Count the selected contacts of a campaign by status, without erased ones."""
+    """Count the selected contacts of a campaign by status, without erased ones, and no more than `limit` of them."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _selected_status(record)
@@ -134,6 +139,7 @@ async def count_selected_by_status(
             external_id,
             text,
             digits,
+            limit,
         )
     ]
 

@@ -6,14 +6,18 @@
 -- null: :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text
 -- null: :digits
 -- plan: custom
--- Count the selected contacts of a campaign by status, without erased ones.
-select cc.status, count(*)::integer as contacts
-from campaign_contacts cc
-join contacts k on k.id = cc.contact_id
-where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
-  -- include: selected_contacts
-group by cc.status
-order by cc.status;
+-- Count the selected contacts of a campaign by status, without erased ones, and no more than `limit` of them.
+select m.status, count(*)::integer as contacts
+from (
+  select cc.status
+  from campaign_contacts cc
+  join contacts k on k.id = cc.contact_id
+  where cc.organization_id = :organization_id and cc.campaign_id = :campaign_id and k.erased_at is null
+    -- include: selected_contacts
+  limit :limit
+) m
+group by m.status
+order by m.status;
 
 -- name: create_bulk_job
 -- returns: BulkSelection

@@ -1,0 +1,216 @@
+"""`outdial campaign bulk`: act on all contacts of a campaign that match a filter."""
+
+from typing import Annotated, Any, assert_never
+from uuid import UUID
+
+import typer
+
+from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.campaigns.operations.bulk_request import (
+    BulkRefused,
+    BulkRequest,
+    BulkRequested,
+    BulkRequestResult,
+    request_bulk_job,
+)
+from outdial.campaigns.selection import ContactSelection, without_separators
+from outdial.cli.campaigns.settings import CampaignName
+from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
+from outdial.cli.finding import find_campaign, read_zoned_time
+from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
+from outdial.clock import SystemClock
+from outdial.db.queries import campaign_status, jobs
+from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.session import Connection, Database
+from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.outcomes import Outcome
+from outdial.domain.policies.bulk_action import BulkAction
+from outdial.stack.local import as_service
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Act on all contacts of a campaign that match a filter, in a background job. `outdial jobs` carries it out.",
+)
+clock = SystemClock()
+LISTED = 50
+
+JobId = Annotated[UUID, typer.Argument(metavar="JOB", help="Id of the job.")]
+
+
+@app.command()
+def start(
+    campaign: CampaignName,
+    action: Annotated[BulkAction, typer.Argument(help="What to do with the contacts.")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit log and the contacts.")],
+    decision: Annotated[ReviewDecision | None, typer.Option(help="With decide: what happens to the contacts.")] = None,
+    status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Only contacts whose number starts like this.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="Only the contact with this external ID.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Earliest time to call again, such as 2026-12-01T09:00Z (default: now).")
+    ] = None,
+    campaign_name: Annotated[
+        str | None, typer.Option(help='With call_again: name of the new draft (default: "Copy of ...").')
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a job for the contacts that match now.
+
+    It leaves out each contact that has changed by then, and lists it with the reason. `retry` calls finished contacts
+    again in this campaign, `call_again` adds them to a new draft, `skip` skips pending ones, and `decide` decides about
+    those in review.
+    """
+    digits = None if phone is None else without_separators(phone)
+    if digits is not None and not (digits.isascii() and digits.isdigit()):
+        raise InvalidArgument("--phone: pass the first digits of a number, such as +1212")
+    request = BulkRequest(
+        action=action,
+        selection=ContactSelection(
+            status=status, outcome=outcome, search=search or None, phone=digits, external_id=external_id or None
+        ),
+        reason=reason,
+        decision=decision,
+        call_at=read_zoned_time("--at", at),
+        campaign_name=campaign_name,
+    )
+
+    async def work(database: Database) -> BulkRequestResult:
+        async with database.as_service() as connection:
+            return await request_bulk_job(
+                connection,
+                campaign_id=await find_campaign(connection, campaign),
+                request=request,
+                by="the service",
+                actor=Actor(),
+                now=clock.now(),
+            )
+
+    result = as_service(work)
+    match result:
+        case BulkRequested() if as_json:
+            print_json(result)
+        case BulkRequested(job_id=job_id, selected=selected, other_status=others):
+            rest = f"; matching contacts with another status: {others:,}" if others else ""
+            console.print(f"Started job {job_id}. Contacts: {selected:,}{rest}.")
+        case BulkRefused(reason=refusal):
+            raise ActionRefused(refusal)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case never:
+            assert_never(never)
+
+
+@app.command("list")
+def list_bulk_jobs(campaign: CampaignName, as_json: AsJson = False) -> None:
+    """List the latest jobs of a campaign, newest first."""
+
+    async def work(database: Database) -> list[bulk_jobs.BulkJobRow]:
+        async with database.as_service() as connection:
+            found = await _campaign(connection, campaign)
+            return await bulk_jobs.list_bulk_jobs(
+                connection,
+                campaign_id=found.id,
+                organization_id=found.organization_id,
+                after_at=None,
+                after_id=None,
+                limit=LISTED,
+            )
+
+    rows = as_service(work)
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "ID": lambda row: row.id,
+        "ACTION": lambda row: row.decision or row.action,
+        "STATUS": lambda row: row.status,
+        "SELECTED": lambda row: row.selected,
+        "DONE": lambda row: row.done,
+        "LEFT OUT": lambda row: row.left_out,
+        "REQUESTED": lambda row: row.created_at,
+        "BY": lambda row: row.requested_by,
+    }
+    print_rows(columns, rows, empty="No bulk jobs yet.")
+
+
+@app.command()
+def show(
+    campaign: CampaignName,
+    job: JobId,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of left-out contacts.")] = LISTED,
+    as_json: AsJson = False,
+) -> None:
+    """Show the counts of a job, and the contacts that it has left out, each with the reason."""
+
+    async def work(database: Database) -> tuple[bulk_jobs.BulkJobRow, list[bulk_jobs.LeftOutRow]]:
+        async with database.as_service() as connection:
+            found = await _job(connection, campaign, job)
+            left_out = await bulk_jobs.list_left_out(
+                connection, bulk_job_id=job, organization_id=found.organization_id, after_id=None, limit=limit
+            )
+            return found, left_out
+
+    row, left_out = as_service(work)
+    kept: dict[str, Any] = {
+        "action": row.action,
+        "decision": row.decision,
+        "status": row.status,
+        "selected": row.selected,
+        "done": row.done,
+        "left_out": row.left_out,
+        "other_status": row.other_status,
+        "reason": row.reason,
+        "filters": row.filters,
+        "new_campaign": row.copy_id,
+        "requested_at": row.created_at,
+        "requested_by": row.requested_by,
+        "finished_at": row.finished_at,
+        "error": row.error,
+    }
+    if as_json:
+        print_json({**kept, "contacts": [{"phone": each.phone, "reason": each.reason} for each in left_out]})
+        return
+    print_pairs(kept)
+    columns = {
+        "PHONE": lambda each: each.phone or each.id,
+        "STATUS": lambda each: each.status,
+        "REASON": lambda each: each.reason,
+    }
+    if left_out:
+        print_rows(columns, left_out, empty="")
+
+
+@app.command()
+def cancel(campaign: CampaignName, job: JobId) -> None:
+    """Cancel a job. What it has done stays."""
+
+    async def work(database: Database) -> str | None:
+        async with database.as_service() as connection:
+            found = await _job(connection, campaign, job)
+            cancelled = await bulk_jobs.cancel_bulk_job(
+                connection, bulk_job_id=job, organization_id=found.organization_id, now=clock.now()
+            )
+            await jobs.notify_jobs(connection, organization_id=found.organization_id)
+            return None if cancelled is not None else found.status
+
+    if (status := as_service(work)) is not None:
+        raise ActionRefused(f"the job is already {status}")
+    console.print(f"Cancelled {job}.")
+
+
+async def _campaign(connection: Connection, campaign: str) -> campaign_status.CampaignState:
+    campaign_id = await find_campaign(connection, campaign)
+    found = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+    if found is None:
+        raise UnknownName(f"unknown campaign {campaign!r}")
+    return found
+
+
+async def _job(connection: Connection, campaign: str, job: UUID) -> bulk_jobs.BulkJobRow:
+    found = await _campaign(connection, campaign)
+    row = await bulk_jobs.show_bulk_job(connection, bulk_job_id=job, organization_id=found.organization_id)
+    if row is None or row.campaign_id != found.id:
+        raise UnknownName(f"the campaign has no job {job}: outdial campaign bulk list shows all")
+    return row

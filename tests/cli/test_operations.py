@@ -1,0 +1,153 @@
+"""Hands on what is under way: stop everything, hang up a call, skip and retry contacts, one by one and many at once."""
+
+import asyncio
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from outdial.clock import SystemClock
+from tests.cli.conftest import Outdial
+from tests.support.factories import Campaign, Tenant, create_calling, create_campaign_contact, create_contact
+from tests.support.jobs import working
+from tests.support.postgres import Scratch
+
+ADA, GRACE, ZOE = "+12125550123", "+12125550124", "+12125550125"
+
+
+@pytest.fixture
+def filled(acme: Outdial, campaign: str, database: Scratch) -> str:
+    """The draft with three contacts."""
+
+    async def fill() -> None:
+        connection = await asyncpg.connect(database.dsn)
+        found = await campaign_in(connection)
+        for phone in (ADA, GRACE, ZOE):
+            contact = await create_contact(connection, found.tenant.organization_id, phone=phone)
+            await create_campaign_contact(connection, found, contact)
+        await connection.close()
+
+    asyncio.run(fill())
+    return campaign
+
+
+async def campaign_in(connection: asyncpg.Connection) -> Campaign:
+    """Return the only campaign."""
+    row = await connection.fetchrow("select id, organization_id, provider_account_id from campaigns")
+    assert row is not None
+    return Campaign(row["id"], Tenant(row["organization_id"], row["provider_account_id"], "default"))
+
+
+def sql(database: Scratch, statement: str, *values: object) -> list[tuple[object, ...]]:
+    """Run a statement, and return its rows."""
+
+    async def run() -> list[tuple[object, ...]]:
+        connection = await asyncpg.connect(database.dsn)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def run_jobs(database: Scratch) -> None:
+    """Run the queued jobs, as `outdial jobs` does."""
+
+    async def run() -> None:
+        async with working(database, SystemClock()) as worker:
+            await worker.run_once()
+
+    asyncio.run(run())
+
+
+def test_all_calls_of_an_organization_are_stopped_and_resumed(acme: Outdial, database: Scratch) -> None:
+    assert "Calls of Acme are allowed." in acme("organization", "status", "Acme")
+    stopped = acme("organization", "stop", "Acme", "--reason=wrong list")
+    assert "Calls of Acme are stopped by the service: wrong list." in stopped
+    again = acme.json("organization", "stop", "Acme", "--reason=another")
+    assert (again["status"], again["reason"], again["requests_in_flight"]) == ("stopped", "wrong list", 0)
+    assert acme.json("organization", "status", "Acme") == again
+    assert acme.json("organization", "resume", "Acme", "--reason=list mended")["status"] == "running"
+    acme("organization", "resume", "Acme")
+
+    audited = sql(
+        database, "select action, details->>'reason' from audit_log where action like '%all_calls' order by id"
+    )
+    assert audited == [("stop_all_calls", "wrong list"), ("resume_all_calls", "list mended")]
+    for command in ("stop", "resume", "status"):
+        assert "unknown organization 'Globex'" in acme.error("organization", command, "Globex")
+
+
+def test_a_live_call_is_hung_up(acme: Outdial, filled: str, database: Scratch) -> None:
+    async def call() -> str:
+        connection = await asyncpg.connect(database.dsn)
+        found = await campaign_in(connection)
+        _, call_id = await create_calling(connection, found, status="ongoing", retell_call_id="c1")
+        await connection.close()
+        return str(call_id)
+
+    call_id = asyncio.run(call())
+    assert f"Hanging up {call_id}." in acme("campaign", "hang-up", call_id, "--reason=wrong person")
+    assert sql(database, "select count(*) from calls where hang_up_due_at is not null") == [(1,)]
+    audited = sql(database, "select subject_id, details->>'reason' from audit_log where action = 'hang_up_call'")
+    assert audited == [(call_id, "wrong person")]
+
+    sql(database, "update calls set status = 'ended', outcome = 'stopped', next_check_at = null")
+    assert f"only live calls can be hung up; {call_id} is ended" in acme.error("campaign", "hang-up", call_id)
+    missing = str(uuid4())
+    assert f"unknown call {missing}" in acme.error("campaign", "hang-up", missing)
+
+
+def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, database: Scratch) -> None:
+    assert f"{ADA} is skipped." in acme("campaign", "skip", filled, ADA, "--reason=moved away")
+    assert acme.json("campaign", "skip", filled, ADA) == {"phone": ADA, "status": "skipped"}
+    reasons = sql(database, "select phone, status_reason from campaign_contacts where status = 'skipped'")
+    assert reasons == [(ADA, "skipped by the service: moved away")]
+    assert f"{ADA} will be called again." in acme("campaign", "retry", filled, ADA, "--at=2040-01-01T09:00Z")
+    due = sql(database, "select status, next_attempt_at::text from campaign_contacts where phone = $1", ADA)
+    assert due == [("pending", "2040-01-01 09:00:00+00")]
+
+    sql(database, "update campaign_contacts set status = 'calling', call_count = 1 where phone = $1", GRACE)
+    assert "in a call: wait until it has ended" in acme.error("campaign", "skip", filled, GRACE)
+    assert "in a call: wait until it has ended" in acme.error("campaign", "retry", filled, GRACE)
+    assert "the campaign has no contact +12125550199" in acme.error("campaign", "retry", filled, "+12125550199")
+    assert "must be a time with a zone" in acme.error("campaign", "retry", filled, ADA, "--at=2040-01-01T09:00")
+
+
+def test_contacts_are_called_again_in_a_campaign_of_their_own(acme: Outdial, filled: str, database: Scratch) -> None:
+    assert "no contact with a final status matches" in acme.error("campaign", "call-again", filled)
+    acme("campaign", "skip", filled, ADA)
+    created = acme.json("campaign", "call-again", filled, "--status=skipped", "--name=Second try")
+    assert (created["name"], created["added"], created["left_out"]) == ("Second try", 1, 0)
+    assert "Contacts: 1; left out: 2." in acme("campaign", "call-again", filled)
+    added = "select status, phone from campaign_contacts where campaign_id = $1"
+    assert sql(database, added, created["campaign_id"]) == [("pending", ADA)]
+
+
+def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database: Scratch) -> None:
+    assert "No bulk jobs yet" in acme.run("campaign", "bulk", "list", filled).stderr
+    job = acme.json("campaign", "bulk", "start", filled, "skip", "--reason=wrong list", "--phone=+1 212 555")
+    assert (job["selected"], job["other_status"]) == (3, 0)
+    sql(database, "update campaign_contacts set status = 'calling', call_count = 1 where phone = $1", GRACE)
+    run_jobs(database)
+
+    shown = acme.json("campaign", "bulk", "show", filled, job["job_id"])
+    assert (shown["status"], shown["done"], shown["left_out"]) == ("completed", 2, 1)
+    assert shown["contacts"] == [{"phone": GRACE, "reason": "was pending, is calling now, after 1 more call"}]
+    assert "was pending, is calling now" in acme("campaign", "bulk", "show", filled, job["job_id"])
+    started = acme("campaign", "bulk", "start", filled, "call_again", "--reason=new offer", "--campaign-name=Again")
+    assert "Contacts: 2; matching contacts with another status: 1." in started
+    newest, oldest = acme.json("campaign", "bulk", "list", filled)
+    assert (newest["action"], newest["status"], oldest["status"]) == ("call_again", "queued", "completed")
+    assert f"Cancelled {newest['id']}." in acme("campaign", "bulk", "cancel", filled, newest["id"])
+    assert "the job is already cancelled" in acme.error("campaign", "bulk", "cancel", filled, newest["id"])
+
+    for arguments, problem in (
+        (("decide", "--reason=x"), "decision: name one"),
+        (("skip", "--reason= "), "reason: 1 to 1,000 characters"),
+        (("skip", "--reason=x", "--phone=ada"), "--phone: pass the first digits"),
+        (("decide", "--reason=x", "--decision=failed"), "only contacts that are review can be decided"),
+    ):
+        assert problem in acme.error("campaign", "bulk", "start", filled, *arguments)
+    assert "the campaign has no job" in acme.error("campaign", "bulk", "show", filled, str(uuid4()))
