@@ -58,9 +58,8 @@ def start(
 ) -> None:
     """Start a job for the contacts that match now.
 
-    It leaves out each contact that has changed by then, and lists it with the reason. `retry` calls finished contacts
-    again in this campaign, `call_again` adds them to a new draft, `skip` skips pending ones, and `decide` decides about
-    those in review.
+    It leaves out each contact that has changed by then, with the reason. `retry` calls finished contacts again in this
+    campaign, `call_again` adds them to a new draft, `skip` skips pending ones, and `decide` decides those in review.
     """
     digits = None if phone is None else without_separators(phone)
     if digits is not None and not (digits.isascii() and digits.isdigit()):
@@ -87,8 +86,7 @@ def start(
                 now=clock.now(),
             )
 
-    result = as_service(work)
-    match result:
+    match result := as_service(work):
         case BulkRequested() if as_json:
             print_json(result)
         case BulkRequested(job_id=job_id, selected=selected, other_status=others):
@@ -98,8 +96,8 @@ def start(
             raise ActionRefused(refusal)
         case NotFound() | Forbidden():
             raise UnknownName(f"unknown campaign {campaign!r}")
-        case never:
-            assert_never(never)
+        case _:
+            assert_never(result)
 
 
 @app.command("list")
