@@ -446,6 +446,7 @@ async def test_the_decision_record_says_why_the_call_was_allowed(stage: Stage) -
         "reserved_inbound": 2,
         "number_choice": "only_number",
         "day_part": None,
+        "budget": {},
     }
 
 

@@ -58,6 +58,7 @@ DECISION_FIELDS = {
     "reserved_inbound",
     "number_choice",
     "day_part",
+    "budget",
 }
 PHONE = "+12125550123"
 

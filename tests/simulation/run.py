@@ -34,6 +34,7 @@ from outdial.settings import DialerSettings
 from tests.simulation.history import History
 from tests.simulation.own_phones import OwnPhones
 from tests.simulation.turn_clock import TurnClock
+from tests.simulation.spending import BudgetWitness, deliver, settled
 from tests.support import factories
 from tests.support.postgres import Scratch
 
@@ -131,6 +132,7 @@ class Run:
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
+    budgets: BudgetWitness = field(init=False)
     crash_rate: float = 0.02
     late_webhooks: list[tuple[str, DueWebhook]] = field(default_factory=list)
     steps: int = 0
@@ -143,21 +145,24 @@ class Run:
         """Run with faults for a while, then let everything heal and come to rest."""
         while self.steps < MOST_STEPS // 3 and not await self._all_done():
             await self._step()
-        self.heal()
+        await self.heal()
         while self.steps < MOST_STEPS and not await self._at_rest():
             await self._step()
         await self.history.at_the_end(self.workspaces)
+        for breach in await self.budgets.breaches(self.history.observer, self.workspaces):
+            self.history.note(17, breach)
 
     def summary(self) -> str:
         """Return what happened in numbers."""
         totals = [workspace.ledger.totals().get("create-phone-call") for workspace in self.workspaces.values()]
         return f"seed {self.seed}: {self.steps} steps to {self.clock.now():%a %d %H:%M}, creates {totals}"
 
-    def heal(self) -> None:
-        """No more faults, no more crashes; paused campaigns are resumed by the steps that follow."""
+    async def heal(self) -> None:
+        """No more faults, crashes and budgets; paused campaigns are resumed by the steps that follow."""
         self.crash_rate = 0
         for workspace in self.workspaces.values():
             workspace.faults.replace([])
+        await self.budgets.remove_all(self.history.observer, self.clock.now())
 
     @property
     def _healed(self) -> bool:
@@ -181,6 +186,8 @@ class Run:
             await self.applier.run_once()
             await self.held_contacts.run_once()
             await self.late_callbacks.run_once()
+        await settled(self.history.observer, self.workspaces, self.clock.now())
+        await self.budgets.raise_some(self.history.observer, self.clock.now())
         await self._operator()
         await self.own_phones.step()
         await self.history.at_rest()
@@ -201,6 +208,7 @@ class Run:
                 self.late_webhooks.append((credential, webhook))
                 continue
             workspace = self.workspaces[credential]
+            await deliver(workspace, webhook, self.clock.now())
             headers = webhook.headers(workspace.config.webhook_key, self.clock.now())
             await self.receiver.receive(webhook.body, headers["x-retell-signature"])
 
@@ -278,8 +286,8 @@ class Run:
         """While no call is live, skip the dialer's idle polls until the moment when a contact is due."""
         live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
         waiting = await self.history.observer.fetchval(
-            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry', 'numbers')) from campaigns"
-            " where status = 'active'"
+            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry', 'numbers', 'budget'))"
+            " from campaigns where status = 'active'"
         )
         if live or not waiting:
             return None
@@ -381,6 +389,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
         provider = RetellProvider(
             {c: RetellClient(WatchedTransport(run, workspace, f"key_{c}")) for c, workspace in workspaces.items()}
         )
+        run.budgets = BudgetWitness(random.Random(f"{seed}/budgets"))
         ids = random.Random(seed)
 
         def make_id(now: datetime) -> UUID:
@@ -405,7 +414,7 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             phones=run.phones,
         )
         for workspace in workspaces.values():
-            workspace.faults.replace(faults(chance))
+            workspace.faults.replace([*faults(chance), *run.budgets.faults()])
         yield run
 
 
@@ -432,6 +441,7 @@ async def _populate(run: Run) -> None:
             people.append(person)
             jurisdictions[person.id] = jurisdiction_key
         run.phones += [(tenant.organization_id, person.phone) for person in people]
+        started = len(run.campaigns)
         for _ in range(run.chance.choice((1, 2))):
             campaign = await factories.create_campaign(
                 run.history.observer,
@@ -454,3 +464,4 @@ async def _populate(run: Run) -> None:
                     jurisdiction_key=jurisdictions[person.id],
                     next_attempt_at=START,
                 )
+        await run.budgets.populate(run.history.observer, tenant, run.campaigns[started:], START)

@@ -241,7 +241,7 @@ def test_an_unknown_disconnection_reason_is_reported_as_unknown() -> None:
     assert explain_reason(None) == ["Retell has not reported why the call ended."]
 
 
-@pytest.mark.parametrize("decision", [{}, {"local_times": "x"}, {"zone_key": 1}, {"local_times": {"UTC": None}}])
+@pytest.mark.parametrize("decision", [{}, {"local_times": "x"}, {"zone_key": 1}, {"budget": {"day_limit_cents": 1}}])
 def test_an_incomplete_decision_is_explained_partly(decision: dict[str, Any]) -> None:
     assert all(sentence.endswith(".") for sentence in explain_decision(decision))
 
@@ -252,6 +252,11 @@ def test_a_decision_says_which_consent_and_lists_were_checked() -> None:
     assert explain_decision({"consent": "written", "consent_required": "express", **checked}) == [
         "The contact had given written consent; the campaign requires express consent.",
         "The number was checked against the litigator list (2026-03-01), US-TX list (2026-03-02), without a match.",
+    ]
+    day = {"day_limit_cents": 500, "day_spent_cents": 12.5, "day_reserved_cents": 100.0}
+    assert explain_decision({"budget": day | {"reserved_cents": 20}}) == [
+        "The organization's budget for the day of $5.00 had $0.12 spent and $1.00 reserved.",
+        "$0.20 were reserved for this call.",
     ]
     lifted = explain_decision(checked | {"lists_lifted_by_consent": ["US-TX list"]})
     assert lifted[0].endswith("; written consent lifts the US-TX list.")

@@ -241,6 +241,8 @@ async def test_progress_has_counts_and_rate(
     progress = (await viewer.get(f"{base}/{campaign.id}/progress")).json()
     listed = {item["id"]: item for item in (await viewer.get(base)).json()["items"]}
 
+    budgets = progress.pop("budgets")
+    assert [(each["budget"], each["spent_cents"], each["level"]) for each in budgets] == [("day", 8.5, "open")]
     assert progress == {
         "total": 6,
         "finished": 1,

@@ -48,6 +48,13 @@ DECISION = {
     "reserved_inbound": 0,
     "number_choice": "only_number",
     "day_part": None,
+    "budget": {
+        "reserved_cents": 100,
+        "day": "2026-03-10",
+        "campaign_limit_cents": 300,
+        "campaign_spent_cents": 20.5,
+        "campaign_reserved_cents": 100.0,
+    },
 }
 
 

@@ -379,7 +379,15 @@ class Claimer:
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
         campaign, rules = lock.campaign, lock.hours.rules
-        decide = partial(decision, campaign, account=lock.account, counts=lock.counts, screening=screening, rules=rules)
+        decide = partial(
+            decision,
+            campaign,
+            account=lock.account,
+            counts=lock.counts,
+            budget=lock.limits.budget,
+            screening=screening,
+            rules=rules,
+        )
         calls = [
             plan_call(
                 self._make_id(now),

@@ -37,6 +37,7 @@ from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
 from outdial.domain.place import Place
+from outdial.domain.policies.budget import ClaimBudget, budget_record
 from outdial.domain.policies.day_parts import DayPart, part_of_call
 from outdial.domain.policies.number_pool import ChosenNumber, NumberPool, NumbersBusy
 from outdial.domain.policies.voicemail import (
@@ -353,6 +354,7 @@ def decision(
     counts: LiveCounts,
     contact: DueContact,
     number: ChosenNumber,
+    budget: ClaimBudget | None,
     screening: Screening,
     rules: RuleBook,
     window: EffectiveWindow,
@@ -363,6 +365,7 @@ def decision(
     `rule_ids` are the rules in force in the contact's place, and `pack_date` the date of the pack that they are from;
     null where calling rules are ignored. `number_choice` is a NumberChoice. `day_part` is the part of the day of the
     attempt; null without one, and for a call at another time: a callback, or to a contact for whom it never opens.
+    `budget` is empty without a budget.
     """
     return {
         "zone_key": contact.zone_key,
@@ -392,6 +395,7 @@ def decision(
             contact.zone_key,
             window.judged_at(start_at),
         ),
+        "budget": budget_record(budget),
     }
 
 

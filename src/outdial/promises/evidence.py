@@ -61,6 +61,10 @@ class SimulatorClient:
             entries += page["entries"]
             after = page["next_after"]
 
+    async def costs(self) -> list[dict[str, Any]]:
+        """Return what each call costs, and when that was sent and accepted first."""
+        return list((await self._get("/_sim/costs"))["costs"])
+
     async def call(self, call_id: str) -> dict[str, Any]:
         """Return a call in the form of get-call."""
         return await self._get(f"/v2/get-call/{call_id}")

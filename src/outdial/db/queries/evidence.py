@@ -153,6 +153,36 @@ class ContactPlace:
 
 _contact_place = row_builder(ContactPlace)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetEvidence:
+    """A budget: of a campaign, or of an organization on a day and in a month."""
+
+    organization_id: UUID
+    campaign_id: UUID | None
+    name: str
+    budget_cents: int | None
+    time_zone: str | None
+    day_cents: int | None
+    month_cents: int | None
+
+
+_budget_evidence = row_builder(BudgetEvidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimEvidence:
+    """A call and when it was claimed."""
+
+    id: UUID
+    organization_id: UUID
+    campaign_id: UUID
+    retell_call_id: str | None
+    claimed_at: datetime
+
+
+_claim_evidence = row_builder(ClaimEvidence)
+
 _ALL_CAMPAIGNS = """\
 select m.id, a.credential, m.status
 from campaigns m join provider_accounts a on a.id = m.provider_account_id
@@ -283,3 +313,28 @@ order by cc.jurisdiction_key, cc.zone_key, m.purpose;
 async def contact_places(connection: Connection, *, organization_id: UUID) -> list[ContactPlace]:
     """Count the contacts of an organization's campaigns by place."""
     return [_contact_place(record) for record in await connection.fetch(_CONTACT_PLACES, organization_id)]
+
+
+_ALL_BUDGETS = """\
+select organization_id, id as campaign_id, name, budget_cents, null::text as time_zone, null::bigint as day_cents,
+  null::bigint as month_cents
+from campaigns where budget_cents is not null
+union all
+select b.organization_id, null, o.name, null, b.time_zone, b.day_cents, b.month_cents
+from organization_budgets b join organizations o on o.id = b.organization_id;
+"""
+
+
+async def all_budgets(connection: Connection) -> list[BudgetEvidence]:
+    """List every budget."""
+    return [_budget_evidence(record) for record in await connection.fetch(_ALL_BUDGETS)]
+
+
+_ALL_CLAIMS = """\
+select id, organization_id, campaign_id, retell_call_id, created_at as claimed_at from calls order by created_at, id;
+"""
+
+
+async def all_claims(connection: Connection) -> list[ClaimEvidence]:
+    """List every call in the order of the claims."""
+    return [_claim_evidence(record) for record in await connection.fetch(_ALL_CLAIMS)]

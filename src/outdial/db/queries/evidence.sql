@@ -97,3 +97,22 @@ from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
 where cc.organization_id = :organization_id
 group by m.purpose, cc.zone_key, cc.jurisdiction_key
 order by cc.jurisdiction_key, cc.zone_key, m.purpose;
+
+-- name: all_budgets
+-- returns: list[BudgetEvidence]
+-- row: A budget: of a campaign, or of an organization on a day and in a month.
+-- null: campaign_id, budget_cents, time_zone, day_cents, month_cents
+-- List every budget.
+select organization_id, id as campaign_id, name, budget_cents, null::text as time_zone, null::bigint as day_cents,
+  null::bigint as month_cents
+from campaigns where budget_cents is not null
+union all
+select b.organization_id, null, o.name, null, b.time_zone, b.day_cents, b.month_cents
+from organization_budgets b join organizations o on o.id = b.organization_id;
+
+-- name: all_claims
+-- returns: list[ClaimEvidence]
+-- row: A call and when it was claimed.
+-- null: retell_call_id
+-- List every call in the order of the claims.
+select id, organization_id, campaign_id, retell_call_id, created_at as claimed_at from calls order by created_at, id;

@@ -117,6 +117,20 @@ class ClaimBudget:
         return max(full, key=lambda use: use.resets_at or never, default=None)
 
 
+def budget_record(budget: ClaimBudget | None) -> dict[str, object]:
+    """Return what a decision records: the reservation, its day, and each budget as the claim found it."""
+    if budget is None:
+        return {}
+    record: dict[str, object] = {"reserved_cents": budget.estimate_cents, "day": budget.day.isoformat()}
+    for use in budget.uses:
+        record |= {
+            f"{use.scope}_limit_cents": use.limit_cents,
+            f"{use.scope}_spent_cents": float(use.spent_cents),
+            f"{use.scope}_reserved_cents": float(use.reserved_cents),
+        }
+    return record
+
+
 def estimate_cents(costs: Sequence[Decimal]) -> int:
     """Return what to reserve for a call: the 95th percentile of these costs in whole cents, at least 1.
 

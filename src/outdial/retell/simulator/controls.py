@@ -57,6 +57,7 @@ class SimulatorControls:
             Route("/state", self.state),
             Route("/faults", self.show_faults, methods=["GET"]),
             Route("/faults", self.set_faults, methods=["POST"]),
+            Route("/costs", self.costs),
             Route("/script", self.script, methods=["POST"]),
             Route("/spam", self.show_spam, methods=["GET"]),
             Route("/spam", self.set_spam, methods=["POST"]),
@@ -109,6 +110,11 @@ class SimulatorControls:
         except ValueError as error:
             return _invalid(error)
         return await self.show_faults(request)
+
+    async def costs(self, request: Request) -> Response:
+        """Return what each call costs, and when the caller was first sent that and first accepted it."""
+        workspace = self._simulator.workspace
+        return _json({"costs": [workspace.bills.bill_of(call) for call in workspace.calls.values()]})
 
     async def script(self, request: Request) -> Response:
         """Set the outcomes of the next calls to one number."""

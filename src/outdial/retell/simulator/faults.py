@@ -23,10 +23,12 @@ class FaultKind(StrEnum):
     delay_webhook = "delay_webhook"  # by `delay_s`
     repeat_webhook = "repeat_webhook"  # `copies` more, spread over `delay_s`
     reorder_webhook = "reorder_webhook"  # late by a random part of `delay_s`
+    hide_cost = "hide_cost"  # send the webhook without `call_cost`
 
 
 BEFORE: Final = frozenset({FaultKind.refuse, FaultKind.drop_request})
 AFTER: Final = frozenset({FaultKind.drop_reply, FaultKind.hang_reply, FaultKind.fail_reply, FaultKind.garble_reply})
+NOT_DELIVERY: Final = BEFORE | AFTER | {FaultKind.hide_cost}
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -90,7 +92,7 @@ class FaultSet:
         late, delays = 0.0, [0.0]
         for active in self._active:
             fault = active.fault
-            if fault.kind in BEFORE or fault.kind in AFTER or fault.event not in (None, event):
+            if fault.kind in NOT_DELIVERY or fault.event not in (None, event):
                 continue
             if not active.occurs(self._webhooks):
                 continue
@@ -104,6 +106,15 @@ class FaultSet:
                 case _:
                     late += fault.delay_s
         return [late + delay for delay in delays]
+
+    def hides_cost(self, event: str) -> bool:
+        """Return whether this webhook is sent without the cost of the call."""
+        return any(
+            active.fault.kind is FaultKind.hide_cost
+            and active.fault.event in (None, event)
+            and active.occurs(self._webhooks)
+            for active in self._active
+        )
 
     def report(self) -> list[dict[str, Any]]:
         """Return each active fault with the number of its occurrences."""

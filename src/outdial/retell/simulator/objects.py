@@ -47,7 +47,7 @@ class SimulatedCall:
     data_storage_setting: str = "everything"
     override_variables: dict[str, str] | None = None
     files_url: str = FILES_URL
-    held_back: list["tuple[str, bytes]"] = field(default_factory=list)
+    held_back: list["tuple[str, bytes, bool]"] = field(default_factory=list)
 
     @property
     def live(self) -> bool:

@@ -22,7 +22,7 @@ class Simulator:
         self.config = config
         self.workspace = SimulatedWorkspace(config)
         self.clock = SimulatorClock(config.start, config.speed)
-        self.deliverer = WebhookSender(config)
+        self.deliverer = WebhookSender(config, self.workspace)
         self.stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._asleep_until = self.workspace.next_due()

@@ -7,9 +7,9 @@ from typing import Final
 
 import aiohttp
 
-from outdial.retell.simulator.clock import wall_now
+from outdial.retell.simulator.clock import epoch_ms, wall_now
 from outdial.retell.simulator.config import SimulatorConfig
-from outdial.retell.simulator.workspace import DueWebhook
+from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 
 MAX_WAITING: Final = 10_000
 
@@ -20,8 +20,9 @@ class WebhookSender:
     Each delivery is signed with the real time. When MAX_WAITING webhooks wait, `put` waits too.
     """
 
-    def __init__(self, config: SimulatorConfig) -> None:
+    def __init__(self, config: SimulatorConfig, workspace: SimulatedWorkspace) -> None:
         self._config = config
+        self._workspace = workspace
         self._waiting: asyncio.Queue[DueWebhook] = asyncio.Queue(MAX_WAITING)
         self.counts: Counter[str] = Counter()
 
@@ -66,11 +67,15 @@ class WebhookSender:
                 headers = webhook.headers(self._config.webhook_key, wall_now())
                 url = webhook.url or self._config.webhook_url
                 assert url is not None
+                if webhook.has_cost:
+                    self._workspace.bills.sent(webhook.call_id, epoch_ms(wall_now()))
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     async with session.post(url, data=webhook.body, headers=headers, allow_redirects=False) as response:
                         await response.read()
                     if 200 <= response.status < 300:
                         self.counts["delivered"] += 1
+                        if webhook.has_cost:
+                            self._workspace.bills.accepted(webhook.call_id, epoch_ms(wall_now()))
                         break
             else:
                 self.counts["given_up"] += 1

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from outdial.retell import signature
 from outdial.retell.simulator.agents import DEFAULT_AGENT, AgentDirectory, weighted_agent
+from outdial.retell.simulator.billing import BillingRecord
 from outdial.retell.simulator.clock import epoch_ms, from_epoch_ms
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.endpoints.contacts import ContactDirectory
@@ -53,7 +54,7 @@ MAX_SCRIPTS = 100_000
 class DueWebhook:
     """A webhook to send at `due`. Its body is from the time of the event; it is signed when sent.
 
-    `url` is that of the agent, which replaces the workspace's.
+    `url` is that of the agent, which replaces the workspace's. `has_cost` means that it says what the call cost.
     """
 
     call_id: str
@@ -61,6 +62,7 @@ class DueWebhook:
     body: bytes
     due: datetime
     url: str | None = None
+    has_cost: bool = False
 
     def headers(self, key: str, sent_at: datetime) -> dict[str, str]:
         """Return the headers of a delivery at `sent_at`."""
@@ -142,6 +144,7 @@ class SimulatedWorkspace:
         self.spam_numbers = frozenset(self.config.spam_numbers)
         self.contacts = ContactDirectory(f"{self._id_prefix}{seed}/")
         self.faults = FaultSet(seed)
+        self.bills = BillingRecord()
         self.ledger = RequestLedger(self.config.keep_requests)
         self.starts = StartLimit(self.config.calls_per_second, self.config.rate_tolerance_s)
         self.live = 0
@@ -380,8 +383,8 @@ class SimulatedWorkspace:
         if what == "analyze":
             call.analyzed = True
             self._emit(call, "call_analyzed", at_ms)
-            for index, (event, body) in enumerate(reversed(call.held_back), start=1):
-                self._send(call, event, body, at_ms + 1000 * index)
+            for index, (event, body, has_cost) in enumerate(reversed(call.held_back), start=1):
+                self._send(call, event, body, at_ms + 1000 * index, has_cost=has_cost)
             call.held_back.clear()
         elif call.live and what == "connect":
             call.status, call.start_ms = "ongoing", at_ms
@@ -402,13 +405,18 @@ class SimulatedWorkspace:
 
     def _emit(self, call: SimulatedCall, event: str, at_ms: int) -> None:
         self.webhook_counts[event] += 1
-        body = msgspec.json.encode({"event": event, "call": describe(call)})
+        described = describe(call)
+        if self.faults.hides_cost(event):
+            described.call_cost = None
+        # Retell sends no cost for a call that was never connected.
+        has_cost = not call.live and (described.call_cost is not None or call.start_ms is None)
+        body = msgspec.json.encode({"event": event, "call": described})
         if call.habit.reversed and event != EVENTS[-1]:
-            call.held_back.append((event, body))
+            call.held_back.append((event, body, has_cost))
         else:
-            self._send(call, event, body, at_ms)
+            self._send(call, event, body, at_ms, has_cost=has_cost)
 
-    def _send(self, call: SimulatedCall, event: str, body: bytes, at_ms: int) -> None:
+    def _send(self, call: SimulatedCall, event: str, body: bytes, at_ms: int, *, has_cost: bool) -> None:
         wanted = call.agent.get("webhook_events")
         if event in call.habit.withheld or (wanted and event not in wanted):
             delays: list[float] = []
@@ -421,6 +429,11 @@ class SimulatedWorkspace:
             due_ms = at_ms + int((delay + call.habit.late_s) * 1000)
             url = call.agent.get("webhook_url")
             webhook = DueWebhook(
-                call_id=call.call_id, event=event, body=body, due=from_epoch_ms(due_ms), url=url or None
+                call_id=call.call_id,
+                event=event,
+                body=body,
+                due=from_epoch_ms(due_ms),
+                url=url or None,
+                has_cost=has_cost,
             )
             heapq.heappush(self._outbox, (due_ms, next(self._order), webhook))

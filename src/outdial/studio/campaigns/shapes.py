@@ -105,6 +105,7 @@ class CallDecision(TypedDict, total=False):
     reserved_inbound: int
     number_choice: str
     day_part: DayPart | None
+    budget: dict[str, Any]
 
 
 class CallAnalysis(TypedDict, total=False):

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.outcomes import Outcome, RetryClass
+from outdial.domain.policies.budget import SCOPE_NAMES
 from outdial.domain.policies.number_pool import NumberChoice
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
-from outdial.studio.view.format import clock, place_name
+from outdial.studio.view.format import clock, money, place_name
 
 ZONE_SOURCES: Final[Mapping[str, str]] = {
     "contact": "from the contact's details",
@@ -119,6 +120,7 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
         lines.append(choice)
     if (part := decision.get("day_part")) is not None:
         lines.append(f"It was the {part}, the part of the day that the campaign has for this attempt.")
+    lines += _budget_lines(decision)
     hook = decision.get("pre_dial_hook")
     if isinstance(hook, Mapping) and (result := _HOOK_RESULTS.get(str(hook.get("result")))):
         reason = f": {hook['reason']}" if hook.get("reason") else ""
@@ -135,6 +137,23 @@ def _explain_rules(decision: Mapping[str, Any]) -> list[str]:
         return ["Calling rules were ignored, as for simulated calls."]
     rules = ", ".join(map(str, rule_ids)) or "none applies"
     return [f"Calling rules of {place_names(key)}: {rules} (rules of {decision['pack_date']})."]
+
+
+def _budget_lines(decision: Mapping[str, Any]) -> list[str]:
+    """Explain which budgets had room for a call."""
+    recorded = decision.get("budget")
+    if not isinstance(recorded, Mapping):
+        return []
+    amounts = {name: money(cents) for name, cents in recorded.items() if isinstance(cents, int | float)}
+    lines = [
+        f"The {name} of {amounts[f'{scope}_limit_cents']} had {amounts[f'{scope}_spent_cents']} spent and"
+        f" {amounts[f'{scope}_reserved_cents']} reserved."
+        for scope, name in SCOPE_NAMES.items()
+        if {f"{scope}_limit_cents", f"{scope}_spent_cents", f"{scope}_reserved_cents"} <= amounts.keys()
+    ]
+    return (
+        [*lines, f"{amounts['reserved_cents']} were reserved for this call."] if "reserved_cents" in amounts else lines
+    )
 
 
 def _screening_lines(decision: Mapping[str, Any]) -> list[str]:

@@ -190,6 +190,8 @@ def create_batch_call(workspace: SimulatedWorkspace, request: SimulatedRequest) 
 def get_call(workspace: SimulatedWorkspace, request: SimulatedRequest) -> SimulatedResponse:
     """GET /v2/get-call/{id}."""
     call = _call(workspace, request)
+    if not call.live:
+        workspace.bills.sent(call.call_id, epoch_ms(request.arrived))
     return json_response(200, describe(call))
 
 
