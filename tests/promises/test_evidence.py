@@ -15,6 +15,7 @@ from outdial.db.session import Database
 from outdial.promises.checks import audit, resolved
 from outdial.promises.errors import LedgerIncomplete
 from outdial.promises.evidence import SimulatorClient, gather_evidence
+from outdial.promises.spending import gather_budgets
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
 from outdial.stack.local import SIMULATOR_KEY
@@ -69,7 +70,7 @@ async def run(database: Scratch, connection: asyncpg.Connection) -> AsyncIterato
         await Database.connect(database.dsn_for("outdial_api"), application_name="test") as api,
     ):
         tenant = await create_tenant(connection)
-        campaign = await create_campaign(connection, tenant, status="paused")
+        campaign = await create_campaign(connection, tenant, name="Spring", status="paused", budget_cents=5000)
         contact = await create_contact(connection, tenant.organization_id, phone=PHONE)
         now = datetime.now(UTC)
         _, call_id = await create_calling(connection, campaign, contact, requested_at=now)
@@ -100,6 +101,13 @@ async def test_a_good_run_agrees(run: Run) -> None:
     assert [check.promise for check in checks] == [1, 3, 5, 6, 7, 14]
     assert not any(check.breaches for check in checks)
     assert len(evidence.provider_calls) == 1
+    [budget] = await gather_budgets(run.database, await run.simulator_client.costs())
+    [billed] = budget.calls
+    assert (budget.name, billed.limit_cents, billed.id) == ("campaign Spring", 5000, str(run.call_id))
+    # No webhook was sent: the cost was known when the call was asked for.
+    assert billed.cost_cents > 0
+    assert billed.sent_at is not None
+    assert billed.accepted_at is None
     assert (resolved(evidence).ambiguous, resolved(evidence).resolved) == (1, 1)
 
 

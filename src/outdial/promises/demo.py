@@ -33,6 +33,7 @@ from outdial.promises.errors import DemoFailed
 from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.promises.law import written_law
 from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
+from outdial.promises.spending import check_budgets, gather_budgets
 from outdial.rules.pack import shipped_rules
 from outdial.settings import DatabaseUrls, read_environment
 from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
@@ -350,6 +351,7 @@ async def _report(
         examined=f"{report['rows']} rows, {report['refused_rows']} refused",
         breaches=[f"{name} is {report[name]}, not {n}" for name, n in expected.items() if report[name] != n],
     )
+    budgets = await gather_budgets(database, await simulator.costs())
     return DemoReport(
         evidence=run,
         imported=report,
@@ -357,7 +359,7 @@ async def _report(
         state=await simulator.state(),
         resolved=resolved(run),
         law=law_numbers(law, written_law()),
-        checks=[*audit(run), import_check, check_law(law, written_law())],
+        checks=[*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets)],
     )
 
 
