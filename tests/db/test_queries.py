@@ -56,11 +56,13 @@ NEVER_NULL = {
     ("past_calls", "cost_cents"): "coalesced",
     ("past_calls", "outcome"): "the query selects calls that have one",
     ("recent_costs", "cost_cents"): "the query selects calls that have one",
+    ("recent_costs", "cost_cents"): "the query selects calls that cost something",
     ("report_by_campaign", "cost_cents"): "coalesced",
     ("report_by_day", "cost_cents"): "coalesced",
     ("show_call", "decision"): "that of the call, which always has one",
     ("take_call_to_check", "duration_ms"): "coalesced",
     ("unknown_costs", "reserved_cents"): "coalesced",
+    ("unknown_costs", "reserved_cents"): "the query selects calls that have a reservation",
     ("user_by_email", "email"): "local Auth stores every user with an email address",
     ("user_by_id", "email"): "local Auth stores every user with an email address",
 }

@@ -241,6 +241,7 @@ async def test_progress_has_counts_and_rate(
     progress = (await viewer.get(f"{base}/{campaign.id}/progress")).json()
     listed = {item["id"]: item for item in (await viewer.get(base)).json()["items"]}
 
+    assert listed[str(campaign.id)]["progress"] == progress
     budgets = progress.pop("budgets")
     assert [(each["budget"], each["spent_cents"], each["level"]) for each in budgets] == [("day", 8.5, "open")]
     assert progress == {
@@ -255,7 +256,6 @@ async def test_progress_has_counts_and_rate(
         "calls_per_minute": 2.0,
         "waiting": None,
     }
-    assert listed[str(campaign.id)]["progress"] == progress
 
 
 async def test_a_campaign_that_is_not_dialing_explains_why(

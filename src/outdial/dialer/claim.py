@@ -378,16 +378,7 @@ class Claimer:
         now: datetime,
     ) -> list[PlannedCall]:
         """Insert the calls of `contacts` and return those that were inserted."""
-        campaign, rules = lock.campaign, lock.hours.rules
-        decide = partial(
-            decision,
-            campaign,
-            account=lock.account,
-            counts=lock.counts,
-            budget=lock.limits.budget,
-            screening=screening,
-            rules=rules,
-        )
+        campaign, decide = lock.campaign, _decided(lock, screening)
         calls = [
             plan_call(
                 self._make_id(now),
@@ -435,6 +426,19 @@ class Claimer:
         # The unique index may know of a live call that this transaction could not see yet.
         await _defer(connection, [live_elsewhere(each.id, now) for each in contacts if each.id not in calling], now)
         return [call for call in calls if call.id in made]
+
+
+def _decided(lock: ClaimLock, screening: Screening) -> Callable[..., dict[str, object]]:
+    """Return `decision` with what it records of every call of a claim."""
+    return partial(
+        decision,
+        lock.campaign,
+        account=lock.account,
+        counts=lock.counts,
+        budget=lock.limits.budget,
+        screening=screening,
+        rules=lock.hours.rules,
+    )
 
 
 async def _take_turn(connection: Connection, lock: ClaimLock, calls: int) -> None:

@@ -11,7 +11,7 @@ from outdial.retell.simulator.objects import SimulatedCall, describe
 class CallBill:
     """When the cost of a call left for the other side first, and when a webhook with it was accepted first.
 
-    Both are real time in Unix milliseconds. A call that was never connected costs nothing, and its end says so.
+    Both are real time in Unix milliseconds. A call that was never connected costs nothing: its end is its bill.
     """
 
     sent_ms: int | None = None

@@ -254,7 +254,7 @@ async def budgeted_campaigns(connection: Connection, *, campaign_ids: Sequence[U
 
 _UNKNOWN_COSTS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.phone, c.outcome, c.ended_at, c.created_at,
-  coalesce(c.reserved_cents, 0) as reserved_cents
+  c.reserved_cents
 from calls c join campaigns m on m.id = c.campaign_id
 where c.organization_id = $1 and c.reserved_cents is not null and c.cost_cents is null
   and c.status in ('ended', 'review') and (c.started_at is not null or c.disconnection_reason is null)

@@ -101,7 +101,7 @@ where m.id = any (:campaign_ids::uuid[]) and coalesce(m.budget_cents, b.day_cent
 -- plan: custom
 -- List the calls of an organization, or of a campaign, that ended without a known cost, newest first.
 select c.id, c.campaign_id, m.name as campaign_name, c.phone, c.outcome, c.ended_at, c.created_at,
-  coalesce(c.reserved_cents, 0) as reserved_cents
+  c.reserved_cents
 from calls c join campaigns m on m.id = c.campaign_id
 where c.organization_id = :organization_id and c.reserved_cents is not null and c.cost_cents is null
   and c.status in ('ended', 'review') and (c.started_at is not null or c.disconnection_reason is null)
