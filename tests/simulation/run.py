@@ -33,8 +33,8 @@ from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
 from tests.simulation.history import History
 from tests.simulation.own_phones import OwnPhones
-from tests.simulation.turn_clock import TurnClock
 from tests.simulation.spending import BudgetWitness, deliver, settled
+from tests.simulation.turn_clock import TurnClock
 from tests.support import factories
 from tests.support.postgres import Scratch
 
