@@ -13,6 +13,7 @@ from outdial.domain.contact import CONTACT
 from outdial.domain.jobs import BULK_JOB, EXPORT, IMPORT
 from outdial.domain.machine import Machine
 from outdial.domain.permission.screening import SCREENING_LIST
+from outdial.domain.policies.test_calls import TEST_CALL
 from outdial.retell.dispositions import DISPOSITIONS
 from outdial.settings import DialerSettings
 
@@ -37,7 +38,9 @@ def test_every_environment_name_in_the_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "machine", [CAMPAIGN, CONTACT, CALL, IMPORT, EXPORT, BULK_JOB, SCREENING_LIST], ids=lambda machine: machine.name
+    "machine",
+    [CAMPAIGN, CONTACT, CALL, TEST_CALL, IMPORT, EXPORT, BULK_JOB, SCREENING_LIST],
+    ids=lambda machine: machine.name,
 )
 def test_the_state_charts_match_the_code(machine: Machine[Any]) -> None:
     assert machine.chart() in STATES

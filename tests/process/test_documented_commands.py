@@ -155,7 +155,7 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
 
 def find_or_create_campaign(project: Project, text: str) -> None:
     """Make the campaign that a block names, unless a page before this one has made it; forecasts need a contact."""
-    for name in re.findall(r'campaign (?:edit|check|forecast|results) "?([A-Z][a-z]+)', text)[:1]:
+    for name in re.findall(r'campaign (?:edit|check|forecast|results|test-call) "?([A-Z][a-z]+)', text)[:1]:
         create = f"outdial campaign create --name {name} --agent agent_123 --from +14155550100"
         project.run(f"outdial campaign show {name} || {create}")
         if "campaign forecast" in text:
