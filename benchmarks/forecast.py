@@ -97,7 +97,11 @@ async def _dial(database: Clone, number: int, contacts: tuple[int, int]) -> Meas
     finally:
         await look.close()
     costs = [(each.actual_cost_cents or 0, each.forecast.cost_cents) for each in found]
-    late = [(each.finished_at, each.forecast.finish_at) for each in found if each.finished_at is not None]
+    late = [
+        (each.finished_at, each.forecast.finish_at)
+        for each in found
+        if each.finished_at is not None and each.forecast.finish_at is not None
+    ]
     return MeasuredSet(
         set=number,
         campaigns=len(found),

@@ -9,9 +9,12 @@ create table public.campaign_forecasts (
   made_for text not null check (made_for in ('start', 'request')),
   contacts integer not null check (contacts >= 0),
   past_calls integer not null check (past_calls >= 0),
-  finish_p10 timestamptz not null,
-  finish_p50 timestamptz not null,
-  finish_p90 timestamptz not null,
+  -- Of the runs of the forecast, those that left contacts because a budget was used up. Null: so many that the end is
+  -- not known.
+  unfinished_runs integer not null default 0 check (unfinished_runs >= 0),
+  finish_p10 timestamptz,
+  finish_p50 timestamptz,
+  finish_p90 timestamptz,
   -- Of the calls that were still to come at `made_at`.
   cost_cents_p10 numeric(14, 4) not null,
   cost_cents_p50 numeric(14, 4) not null,
@@ -27,6 +30,7 @@ create table public.campaign_forecasts (
   actual_cost_cents numeric(14, 4),
   actual_calls bigint,
   check (finish_p10 <= finish_p50 and finish_p50 <= finish_p90),
+  check ((finish_p10 is null) = (finish_p90 is null) and (finish_p50 is null) = (finish_p90 is null)),
   check (cost_cents_p10 <= cost_cents_p50 and cost_cents_p50 <= cost_cents_p90),
   check ((finished_at is null) = (actual_cost_cents is null) and (finished_at is null) = (actual_calls is null)),
   foreign key (organization_id, campaign_id) references public.campaigns (organization_id, id) on delete cascade
@@ -41,8 +45,8 @@ revoke all on public.campaign_forecasts from anon, authenticated, service_role;
 grant select, insert, update, delete on public.campaign_forecasts to service_role;
 grant select on public.campaign_forecasts to authenticated, outdial_jobs;
 -- Without what happened: only jobs write that.
-grant insert (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10, finish_p50,
-  finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90, spent_cents, calls_made)
+grant insert (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls, unfinished_runs, finish_p10,
+  finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90, spent_cents, calls_made)
   on public.campaign_forecasts to authenticated, outdial_jobs;
 grant update (finished_at, actual_cost_cents, actual_calls) on public.campaign_forecasts to outdial_jobs;
 alter table public.campaign_forecasts enable row level security;
@@ -54,6 +58,19 @@ create policy operators_insert on public.campaign_forecasts for insert to authen
 create policy jobs_work on public.campaign_forecasts for all to outdial_jobs
   using (organization_id = (select private.current_organization()))
   with check (organization_id = (select private.current_organization()));
+
+-- A forecast reads what budgets and caller numbers allow.
+grant select on public.organization_budgets, public.spending to outdial_jobs;
+grant select (organization_id, phone, daily_cap, warm_up_days, warm_up_from) on public.phone_numbers to outdial_jobs;
+grant select (organization_id, phone, rests_until) on public.number_health to outdial_jobs;
+create policy jobs_read on public.organization_budgets for select to outdial_jobs
+  using (organization_id = (select private.current_organization()));
+create policy jobs_read on public.spending for select to outdial_jobs
+  using (organization_id = (select private.current_organization()));
+create policy jobs_read on public.phone_numbers for select to outdial_jobs
+  using (organization_id = (select private.current_organization()));
+create policy jobs_read on public.number_health for select to outdial_jobs
+  using (organization_id = (select private.current_organization()));
 
 -- A forecast reads the limits of the account, and whether calls wait for a hook.
 grant select (id, organization_id, concurrency_limit, provider_limit, reserved_inbound, calls_per_second, rate_factor,

@@ -48,8 +48,8 @@ MATRIX = {
     "organization_members": Rights("viewer", None, "admin", "viewer", "", ""),
     "invitations": Rights("admin", "admin", None, "admin", "", "", "rid"),
     "provider_accounts": Rights("viewer", None, "admin", None, "ru", "r", jobs="r"),
-    "phone_numbers": Rights("viewer", "admin", "admin", "admin", "riu", ""),
-    "number_health": Rights("viewer", "operator", "operator", None, "riu", ""),
+    "phone_numbers": Rights("viewer", "admin", "admin", "admin", "riu", "", jobs="r"),
+    "number_health": Rights("viewer", "operator", "operator", None, "riu", "", jobs="r"),
     "number_imports": Rights("viewer", "admin", "admin", None, "ru", ""),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
@@ -71,9 +71,9 @@ MATRIX = {
     # Written by triggers.
     "opt_out_syncs": Rights("viewer", None, None, None, "ru", ""),
     "opt_out_reads": Rights("viewer", None, None, None, "riu", ""),
-    "organization_budgets": Rights("viewer", "admin", "admin", None, "ru", "", "riu"),
+    "organization_budgets": Rights("viewer", "admin", "admin", None, "ru", "", "riu", jobs="r"),
     # A trigger of calls writes it.
-    "spending": Rights("viewer", None, None, None, "r", "", "r"),
+    "spending": Rights("viewer", None, None, None, "r", "", "r", jobs="r"),
     "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", "", jobs="r"),
     "launch_checks": Rights("viewer", "operator", "operator", None, "ru", ""),
     "test_calls": Rights("viewer", None, None, None, "ru", "ru"),

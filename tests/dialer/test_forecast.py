@@ -3,8 +3,10 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from math import isclose
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,10 +22,13 @@ from outdial.dialer.forecasting.assumptions import (
 )
 from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap, forecast_campaign, percentiles
 from outdial.dialer.forecasting.open_times import OpenTimes
+from outdial.dialer.forecasting.run_limits import ForecastBudget, ForecastNumber
 from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
 from outdial.domain.outcomes import Outcome
 from outdial.domain.pacing import Pace
 from outdial.domain.place import Place
+from outdial.domain.policies.budget import BudgetScope, BudgetUse, ClaimBudget, budget_day
+from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.retry import DEFAULT_POLICY
 from outdial.domain.rules import UNRESTRICTED
 from outdial.rules.pack import shipped_rules
@@ -187,6 +192,90 @@ def test_open_times_agree_with_the_law_of_each_place() -> None:
         at = max(at + timedelta(hours=5, minutes=7), opens_at)
 
 
+def budget(limit_cents: int, *, scope: BudgetScope = BudgetScope.CAMPAIGN, spent: int = 0) -> ForecastBudget:
+    """Return a budget whose calls reserve 10 cents each; one of a day starts again at midnight in New York."""
+    day = budget_day("America/New_York", NOW)
+    use = BudgetUse(
+        scope=scope,
+        limit_cents=limit_cents,
+        spent_cents=Decimal(spent),
+        reserved_cents=Decimal(0),
+        resets_at=day.next_day_at if scope is BudgetScope.DAY else None,
+    )
+    return ForecastBudget(ClaimBudget(uses=[use], estimate_cents=10, day=day.day), "America/New_York")
+
+
+@pytest.mark.parametrize(("contacts", "left", "calls"), [(100, 300, 30), (20_000, 50_000, 5_000)])
+def test_a_campaign_whose_budget_is_used_up_first_has_no_end(contacts: int, left: int, calls: int) -> None:
+    found = forecast(replace(facts(contacts), budget=budget(left + 200, spent=200)))
+    enough = forecast(replace(facts(contacts), budget=budget(contacts * 10 + 200)))
+
+    assert found.finish_at is None
+    assert found.unfinished_runs == 10
+    assert (found.cost_cents.p90, found.calls.p90) == (left, calls)
+    assert enough.finish_at is not None
+    assert enough.budget_sentence is None
+
+
+def test_a_budget_of_the_day_makes_a_campaign_go_on_the_next_day() -> None:
+    found = forecast(replace(facts(100), budget=budget(450, scope=BudgetScope.DAY, spent=50)))
+    large = forecast(replace(facts(20_000), budget=budget(90_000, scope=BudgetScope.DAY)))
+
+    assert found.finish_at is not None
+    # 40 calls on the first day, 45 on the second, the rest on the third.
+    midnight = datetime(2026, 3, 12, 4, 0, tzinfo=UTC)
+    assert midnight < found.finish_at.p10 <= found.finish_at.p90 < midnight + timedelta(hours=1)
+    assert large.finish_at is not None
+    assert timedelta(days=1) < large.finish_at.p50 - NOW < timedelta(days=3)
+
+
+def test_caps_and_rests_of_the_caller_numbers_slow_a_campaign_down() -> None:
+    capped = [ForecastNumber(daily_cap=30), ForecastNumber(daily_cap=10)]
+    warming = [ForecastNumber(daily_cap=40, warm_up_days=3, warm_up_from=NOW)]
+    resting = [ForecastNumber(rests_until=NOW + timedelta(hours=5))]
+
+    assert forecast(facts(100)).finish_at.p90 - NOW < timedelta(hours=1)  # type: ignore[union-attr]
+    for numbers, least, most in (
+        (capped, timedelta(days=2), timedelta(days=2, hours=2)),
+        (warming, timedelta(days=3), timedelta(days=3, hours=2)),
+        (resting, timedelta(hours=5), timedelta(hours=6)),
+        ([*resting, ForecastNumber()], timedelta(), timedelta(hours=1)),
+    ):
+        found = forecast(replace(facts(100), numbers=numbers))
+        assert found.finish_at is not None
+        assert least < found.finish_at.p50 - NOW < most, numbers
+
+
+def test_a_sample_of_a_large_campaign_keeps_to_the_caps_of_its_numbers() -> None:
+    found = forecast(replace(facts(20_000, lines=100), numbers=[ForecastNumber(daily_cap=2_000)]))
+
+    assert found.finish_at is not None
+    assert timedelta(days=8.5) < found.finish_at.p50 - NOW < timedelta(days=10.5)
+
+
+def test_attempts_wait_for_their_part_of_the_day() -> None:
+    # NOW is an afternoon in New York.
+    parts = [DayPart.EVENING, DayPart.MORNING]
+    unreached = PastCall(Outcome.NO_ANSWER, 30.0, 0.0)
+    found = forecast(replace(facts(1, calls=[unreached], max_attempts=2), day_parts=parts))
+
+    assert found.calls.p50 == 2
+    assert found.finish_at is not None
+    local = found.finish_at.p50.astimezone(ZoneInfo("America/New_York"))
+    assert (local.date() - NOW.date()).days == 1
+    assert local.hour < 12
+
+
+def test_contacts_who_ask_for_it_are_called_back_twice_at_most() -> None:
+    asks = PastCall(Outcome.ANSWERED, 59.0, 10.0, callback_after=timedelta(hours=3))
+    found = forecast(facts(10, calls=[asks]))
+    never = forecast(replace(facts(10, calls=[asks]), calls_back=False))
+
+    assert (found.calls.p50, never.calls.p50) == (30, 10)
+    assert found.finish_at is not None
+    assert timedelta(hours=6) < found.finish_at.p50 - NOW < timedelta(hours=6, minutes=10)
+
+
 def past(calls: int, *, day: int = 0, attempt: int = 1, call: PastCall = ANSWERED) -> list[DatedCall]:
     return [DatedCall(attempt, date(2026, 3, 1) + timedelta(days=day), call)] * calls
 
@@ -241,7 +330,7 @@ def test_a_short_history_makes_a_forecast_less_certain_than_a_long_one() -> None
     short = assume_calls(past(50) + past(50, call=BUSY))
 
     def width(calls: CallAssumptions) -> float:
-        found = forecast_campaign(replace(facts(400, max_attempts=1), calls=calls), made_at=NOW, seed=3, runs=20)
+        found = forecast_campaign(replace(facts(200, max_attempts=1), calls=calls), made_at=NOW, seed=3, runs=20)
         assert isinstance(found, CampaignForecast)
         return found.cost_cents.p90 - found.cost_cents.p10
 

@@ -22,6 +22,7 @@ async def test_at_least_16_of_20_seeded_runs_end_within_their_forecast(
     assert sum(each.is_cost_within is True for each in found) >= 16, [summary(each) for each in found]
     # The intervals say something: they are no single values, and twice as long or three times as much would not fit.
     for each in found:
+        assert each.forecast.finish_at is not None
         assert each.forecast.finish_at.p10 < each.forecast.finish_at.p90
     assert sum(holds_twice_as_long(each) for each in found) <= 4, [summary(each) for each in found]
     assert sum(each.forecast.cost_cents.holds(3 * (each.actual_cost_cents or 0)) for each in found) <= 6, [
@@ -32,12 +33,14 @@ async def test_at_least_16_of_20_seeded_runs_end_within_their_forecast(
 
 def holds_twice_as_long(each: StoredForecast) -> bool:
     assert each.finished_at is not None
+    assert each.forecast.finish_at is not None
     return each.forecast.finish_at.holds(each.finished_at + (each.finished_at - each.forecast.made_at))
 
 
 def summary(each: StoredForecast) -> str:
-    assert each.finished_at is not None
     finish, made = each.forecast.finish_at, each.forecast.made_at
+    assert each.finished_at is not None
+    assert finish is not None
     times = [str(moment - made)[:7] for moment in (finish.p10, finish.p50, finish.p90, each.finished_at)]
     costs = [each.forecast.cost_cents.p10, each.forecast.cost_cents.p90, each.actual_cost_cents]
     return f"{times} {costs} {each.forecast.calls.p50} {each.actual_calls}"

@@ -1,6 +1,7 @@
 """Forecasts in the API and on their page: made on request, and shown beside what happened."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 
@@ -33,6 +34,20 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     assert forecast["is_within"] is None
     assert "Not finished yet" in (await browser.get(page)).text
     assert (await browser.post_form(page)).status_code == 303
+
+    await connection.execute("update campaigns set budget_cents = 50, more_numbers = '{+12125550009}'")
+    await connection.execute(
+        "insert into number_health (organization_id, phone, rests_until, rest_reason, rests_since)"
+        " values ($1, '+12125550009', $2, 'by_member', $3)",
+        tenant.organization_id,
+        NOW + timedelta(days=1),
+        NOW,
+    )
+    limited = (await client.post(api)).json()
+    assert limited["finish_at"] is None
+    assert limited["budget_sentence"].startswith("In 40 of 40 runs a budget is used up first")
+    assert limited["budget_sentence"] in (await browser.get(page)).text
+    await connection.execute("delete from campaign_forecasts where id = $1", UUID(limited["id"]))
 
     finished = NOW + timedelta(days=30)
     await connection.execute(

@@ -10,7 +10,7 @@ from outdial.cli.output import AsJson, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import campaigns
 from outdial.db.session import Database
-from outdial.dialer.forecasting.forecast import ForecastGap
+from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap
 from outdial.dialer.forecasting.record import (
     ForecastOccasion,
     StoredForecast,
@@ -49,20 +49,23 @@ def forecast(campaign: CampaignName, as_json: AsJson = False) -> None:
         case StoredForecast() as stored if as_json:
             print_json(forecast_document(stored))
         case StoredForecast() as stored:
-            found = stored.forecast
-            print_pairs(
-                {
-                    "contacts": f"{found.contacts:,}",
-                    "finishes": found.finish_at.p50,
-                    "  between": found.finish_at.p10,
-                    "  and": found.finish_at.p90,
-                    "cost": _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90),
-                    "calls": f"{found.calls.p50:,.0f} ({found.calls.p10:,.0f} to {found.calls.p90:,.0f})",
-                    "based on": f"{found.past_calls:,} past calls{'' if found.past_calls >= 100 else ' and defaults'}",
-                }
-            )
+            print_pairs(_pairs(stored.forecast))
         case never:
             assert_never(never)
+
+
+def _pairs(found: CampaignForecast) -> dict[str, object]:
+    finish = found.finish_at
+    budget = {} if found.budget_sentence is None else {"budget": found.budget_sentence}
+    return {
+        "contacts": f"{found.contacts:,}",
+        "finishes": "not known" if finish is None else finish.p50,
+        **({} if finish is None else {"  between": finish.p10, "  and": finish.p90}),
+        **budget,
+        "cost": _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90),
+        "calls": f"{found.calls.p50:,.0f} ({found.calls.p10:,.0f} to {found.calls.p90:,.0f})",
+        "based on": f"{found.past_calls:,} past calls{'' if found.past_calls >= 100 else ' and defaults'}",
+    }
 
 
 def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
@@ -83,7 +86,7 @@ def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
     print_rows(
         {
             "Made": lambda each: each.forecast.made_at,
-            "Finishes": lambda each: each.forecast.finish_at.p50,
+            "Finishes": lambda each: None if each.forecast.finish_at is None else each.forecast.finish_at.p50,
             "Cost": lambda each: _range(
                 each.forecast.cost_cents.p10, each.forecast.cost_cents.p50, each.forecast.cost_cents.p90
             ),
@@ -110,9 +113,12 @@ def forecast_document(stored: StoredForecast) -> dict[str, Any]:
         "made_for": stored.made_for,
         "contacts": found.contacts,
         "past_calls": found.past_calls,
-        "finish_at": {"p10": found.finish_at.p10, "p50": found.finish_at.p50, "p90": found.finish_at.p90},
+        "finish_at": None
+        if found.finish_at is None
+        else {"p10": found.finish_at.p10, "p50": found.finish_at.p50, "p90": found.finish_at.p90},
         "cost_cents": {"p10": found.cost_cents.p10, "p50": found.cost_cents.p50, "p90": found.cost_cents.p90},
         "calls": {"p10": found.calls.p10, "p50": found.calls.p50, "p90": found.calls.p90},
+        "budget_sentence": found.budget_sentence,
         "spent_cents": stored.spent_cents,
         "finished_at": stored.finished_at,
         "actual_cost_cents": stored.actual_cost_cents,

@@ -20,7 +20,8 @@ from outdial.domain.policies.budget import (
 )
 from outdial.log import log
 
-_DEFAULT_ZONE: Final = "UTC"
+DEFAULT_ZONE: Final = "UTC"
+"""The zone of the days of a campaign's budget, while its organization has none."""
 
 
 class CallReservation(TypedDict):
@@ -46,7 +47,7 @@ async def lock_budget(connection: Connection, campaign: LockedCampaign, now: dat
     organization = await budgets.lock_organization_budget(connection, organization_id=campaign.organization_id)
     if organization is None and campaign.budget_cents is None:
         return None
-    today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
+    today = budget_day(DEFAULT_ZONE if organization is None else organization.time_zone, now)
     uses: list[BudgetUse] = []
     if campaign.budget_cents is not None:
         spent = await budgets.campaign_spending(connection, campaign_id=campaign.id)
@@ -110,7 +111,7 @@ async def read_budgets(connection: Connection, campaign_ids: Sequence[UUID], now
     estimates: dict[tuple[UUID, str], int] = {}
     for organization_id in {row.organization_id for row in rows}:
         organization = await budgets.read_organization_budget(connection, organization_id=organization_id)
-        today = budget_day(_DEFAULT_ZONE if organization is None else organization.time_zone, now)
+        today = budget_day(DEFAULT_ZONE if organization is None else organization.time_zone, now)
         days[organization_id] = today
         of_organization[organization_id] = (
             [] if organization is None else await organization_uses(connection, organization_id, organization, today)

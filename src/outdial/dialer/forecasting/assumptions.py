@@ -3,8 +3,8 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Final
 
 from outdial.domain.outcomes import Outcome
@@ -26,11 +26,15 @@ LEAST_LIKENESS: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """How a call went: its outcome, how long it held a line, and its cost in cents."""
+    """How a call went: its outcome, how long it held a line, and its cost in cents.
+
+    `callback_after` is how long after its end the contact asked to be called back, None without such a wish.
+    """
 
     outcome: Outcome
     line_s: float
     cost_cents: float
+    callback_after: timedelta | None = field(default=None, kw_only=True)
 
 
 _DEFAULT_SHARES: Final = (

@@ -10,11 +10,13 @@ from uuid import UUID
 import msgspec
 
 from outdial.db.queries import campaigns
-from outdial.db.queries.dialing import forecasts
+from outdial.db.queries.dialing import budgets, forecasts
 from outdial.db.session import Connection
-from outdial.dialer.admission import LimitFacts, campaign_hours
+from outdial.dialer.admission import DAY, LimitFacts, campaign_hours
+from outdial.dialer.budgets.limits import DEFAULT_ZONE, read_budgets
 from outdial.dialer.doctor import read_rules
 from outdial.dialer.forecasting.assumptions import CallAssumptions, DatedCall, PastCall, assume_calls
+from outdial.dialer.forecasting.run_limits import ForecastBudget, ForecastNumber
 from outdial.dialer.forecasting.simulation import SAMPLE, ContactGroup, ForecastFacts
 from outdial.dialer.launch import launch_summary
 from outdial.dialer.plan import HOOK_TIME
@@ -22,6 +24,8 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.outcomes import Outcome
 from outdial.domain.pacing import Pace
 from outdial.domain.place import Place
+from outdial.domain.policies.callbacks import parse_callback_policy
+from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.retry import RetryPolicy, parse_retry_policy
 from outdial.domain.rules import RuleBook
 from outdial.settings import DialerSettings
@@ -88,6 +92,10 @@ async def read_question(
         max_attempts=campaign.max_attempts,
         daily_call_cap=limits.daily_call_cap,
         calls=await _past_calls(connection, campaign.organization_id, campaign.retell_agent_id),
+        day_parts=[DayPart(part) for part in campaign.day_parts],
+        calls_back=parse_callback_policy(msgspec.json.decode(campaign.callback_policy)).is_on,
+        numbers=await _numbers(connection, campaign, start_at),
+        budget=await _budget(connection, campaign, start_at),
     )
     return ForecastQuestion(
         campaign_id=campaign_id,
@@ -108,6 +116,8 @@ def _limit_facts(campaign: campaigns.CampaignSettingsRow, limits: forecasts.Fore
         campaign_live=0,
         batch_size=campaign.batch_size,
         sharers=limits.sharers,
+        weight=limits.weight,
+        total_weight=limits.total_weight,
         pace=Pace(limits.calls_per_second, limits.rate_factor, limits.next_start_at, limits.backoff_until),
         hook_time=HOOK_TIME if limits.has_hook else timedelta(),
     )
@@ -142,13 +152,55 @@ def _callable_groups(rows: Sequence[forecasts.ForecastGroup], callable_contacts:
     return groups
 
 
+async def _numbers(
+    connection: Connection, campaign: campaigns.CampaignSettingsRow, start_at: datetime
+) -> list[ForecastNumber]:
+    rows = await forecasts.numbers_to_forecast(
+        connection,
+        organization_id=campaign.organization_id,
+        phones=[campaign.from_number, *campaign.more_numbers],
+        day_ago=start_at - DAY,
+    )
+    return [
+        ForecastNumber(
+            daily_cap=row.daily_cap,
+            warm_up_days=row.warm_up_days,
+            warm_up_from=row.warm_up_from,
+            rests_until=row.rests_until,
+            calls=row.calls,
+        )
+        for row in rows
+    ]
+
+
+async def _budget(
+    connection: Connection, campaign: campaigns.CampaignSettingsRow, start_at: datetime
+) -> ForecastBudget | None:
+    budget = (await read_budgets(connection, [campaign.id], start_at)).get(campaign.id)
+    if budget is None:
+        return None
+    organization = await budgets.read_organization_budget(connection, organization_id=campaign.organization_id)
+    return ForecastBudget(budget, DEFAULT_ZONE if organization is None else organization.time_zone)
+
+
 async def _past_calls(connection: Connection, organization_id: UUID, agent_id: str) -> CallAssumptions:
     rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=agent_id, limit=HISTORY)
     if len(rows) < FEWEST_OF_AN_AGENT:
         rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=None, limit=HISTORY)
     return assume_calls(
         [
-            DatedCall(row.attempt_number, row.day, PastCall(Outcome(row.outcome), row.line_s, row.cost_cents))
+            DatedCall(
+                row.attempt_number,
+                row.day,
+                PastCall(
+                    Outcome(row.outcome),
+                    row.line_s,
+                    row.cost_cents,
+                    callback_after=None
+                    if row.callback_after_s is None
+                    else timedelta(seconds=max(0.0, row.callback_after_s)),
+                ),
+            )
             for row in rows
         ]
     )

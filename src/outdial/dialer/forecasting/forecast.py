@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -32,15 +32,26 @@ class Percentiles(Generic[Value]):
 class CampaignForecast:
     """What a campaign will do from `made_at` on: `cost_cents` and `calls` are those still to come.
 
-    `past_calls` of the calls it is based on really happened; with fewer than 100, defaults fill up.
+    `past_calls` of the calls it is based on really happened; with fewer than 100, defaults fill up. In
+    `unfinished_runs` of RUNS, contacts were left when a budget was used up; `finish_at` is None where these are so many
+    that p90 is not known.
     """
 
     made_at: datetime
     contacts: int
     past_calls: int
-    finish_at: Percentiles[datetime]
+    finish_at: Percentiles[datetime] | None
     cost_cents: Percentiles[float]
     calls: Percentiles[float]
+    unfinished_runs: int = 0
+
+    @property
+    def budget_sentence(self) -> str | None:
+        """What the forecast says about budgets, as a sentence without a period; None if none is used up."""
+        if not self.unfinished_runs:
+            return None
+        first = f"In {self.unfinished_runs} of {RUNS} runs a budget is used up first, and contacts wait for it"
+        return first if self.finish_at is not None else f"{first}: the end is not known"
 
 
 class ForecastGap(StrEnum):
@@ -75,16 +86,26 @@ def forecast_campaign(facts: ForecastFacts, *, made_at: datetime, seed: int, run
         return ForecastGap.NO_LINES
     open_times, chance = OpenTimes(facts.hours, facts.start_at), random.Random(seed)
     ends = [CampaignRun(facts, open_times, chance).to_the_end() for _ in range(runs)]
-    if not any(end.calls for end in ends):
+    unfinished = sum(end.waits_for_budget for end in ends)
+    if not unfinished and not any(end.calls for end in ends):
         return ForecastGap.NEVER_OPENS
+    never = datetime.max.replace(tzinfo=UTC)
     return CampaignForecast(
         made_at=made_at,
         contacts=round(facts.contacts),
         past_calls=facts.calls.past_calls,
-        finish_at=percentiles([end.finish_at for end in ends]),
+        finish_at=None
+        if unfinished >= outer_runs(runs)
+        else percentiles([never if end.waits_for_budget else end.finish_at for end in ends]),
         cost_cents=percentiles([end.cost_cents for end in ends]),
         calls=percentiles([end.calls for end in ends]),
+        unfinished_runs=unfinished,
     )
+
+
+def outer_runs(runs: int) -> int:
+    """Return k: the k-th lowest of the runs is p10, and the k-th highest p90."""
+    return max(1, int(0.1 * (runs + 1)))
 
 
 def percentiles(values: Sequence[Value]) -> Percentiles[Value]:
@@ -94,5 +115,5 @@ def percentiles(values: Sequence[Value]) -> Percentiles[Value]:
     most 0.1, and likewise from above: with 40 runs, that is the 4th of them.
     """
     ordered = sorted(values)
-    outer = max(1, int(0.1 * (len(ordered) + 1))) - 1
+    outer = outer_runs(len(ordered)) - 1
     return Percentiles(ordered[outer], ordered[round((len(ordered) - 1) * 0.5)], ordered[-1 - outer])

@@ -2,14 +2,16 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from outdial.dialer.admission import Admit, CampaignHours, PlaceFacts, Wait, admit_place, may_ring
 from outdial.domain.openings import SEARCH
 from outdial.domain.place import Place
+from outdial.domain.policies.day_parts import DayPart, part_opens_at
 
 _STEP: Final = timedelta(minutes=15)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(days=1)
 """An opening of a place that never closes is cut after this time; the next one follows at once."""
@@ -31,11 +33,23 @@ class OpenTimes:
         self._hours = hours
         self._start = start
         self._places: dict[Place, _Openings] = {}
+        self._parts: dict[tuple[Place, DayPart, datetime, date], datetime | None] = {}
 
     def opens_at(self, place: Place, at: datetime) -> datetime | None:
         """Return the first moment from `at` on at which a call may be placed; None if there is none within SEARCH."""
         found = self._opening(place, at)
         return None if found is None else max(at, found[0])
+
+    def part_opens_at(self, place: Place, part: DayPart, at: datetime, since: datetime) -> datetime:
+        """Return the first moment from `at` on that lies in a part of the day; `at` if the part never opens.
+
+        Parts begin and end on full hours, so that the quarter of an hour decides. `since` is when the attempt was due.
+        """
+        quarter = at - (at - _EPOCH) % _STEP
+        key = (place, part, quarter, since.date())
+        if key not in self._parts:
+            self._parts[key] = part_opens_at(self._hours.at(place), part, quarter, since)
+        return max(at, self._parts[key] or at)
 
     def work_ends_at(self, place: Place, at: datetime, work: timedelta) -> datetime:
         """Return when `work` that begins at `at` ends if it rests while the place is closed."""

@@ -57,7 +57,9 @@ class StoredForecast:
     @property
     def late_by(self) -> timedelta | None:
         """How much later than the median the campaign finished; negative if it finished sooner."""
-        return None if self.finished_at is None else self.finished_at - self.forecast.finish_at.p50
+        if self.finished_at is None or self.forecast.finish_at is None:
+            return None
+        return self.finished_at - self.forecast.finish_at.p50
 
     @property
     def costlier_by_cents(self) -> float | None:
@@ -66,8 +68,10 @@ class StoredForecast:
 
     @property
     def is_finish_within(self) -> bool | None:
-        """Whether the end lies within p10 and p90; None until it is known."""
-        return None if self.finished_at is None else self.forecast.finish_at.holds(self.finished_at)
+        """Whether the end lies within p10 and p90; None until it is known, and without a forecast of the end."""
+        if self.finished_at is None or self.forecast.finish_at is None:
+            return None
+        return self.forecast.finish_at.holds(self.finished_at)
 
     @property
     def is_cost_within(self) -> bool | None:
@@ -76,9 +80,9 @@ class StoredForecast:
 
     @property
     def is_within(self) -> bool | None:
-        """Whether both the end and the cost lie within p10 and p90; None until they are known."""
-        if self.is_finish_within is None or self.is_cost_within is None:
-            return None
+        """Whether end and cost lie within p10 and p90, the cost alone where no end is forecast; None until known."""
+        if self.forecast.finish_at is None or self.is_cost_within is None:
+            return self.is_cost_within
         return self.is_finish_within and self.is_cost_within
 
 
@@ -125,7 +129,7 @@ async def forecast_and_store(
 
 
 async def _insert(connection: Connection, question: ForecastQuestion, stored: StoredForecast) -> None:
-    forecast = stored.forecast
+    forecast, finish = stored.forecast, stored.forecast.finish_at
     await forecasts.insert_forecast(
         connection,
         id=stored.id,
@@ -135,9 +139,10 @@ async def _insert(connection: Connection, question: ForecastQuestion, stored: St
         made_for=stored.made_for,
         contacts=forecast.contacts,
         past_calls=forecast.past_calls,
-        finish_p10=forecast.finish_at.p10,
-        finish_p50=forecast.finish_at.p50,
-        finish_p90=forecast.finish_at.p90,
+        finish_p10=None if finish is None else finish.p10,
+        finish_p50=None if finish is None else finish.p50,
+        finish_p90=None if finish is None else finish.p90,
+        unfinished_runs=forecast.unfinished_runs,
         cost_cents_p10=forecast.cost_cents.p10,
         cost_cents_p50=forecast.cost_cents.p50,
         cost_cents_p90=forecast.cost_cents.p90,
@@ -164,9 +169,10 @@ async def stored_forecasts(
                 made_at=row.made_at,
                 contacts=row.contacts,
                 past_calls=row.past_calls,
-                finish_at=Percentiles(row.finish_p10, row.finish_p50, row.finish_p90),
+                finish_at=_finish(row),
                 cost_cents=Percentiles(row.cost_cents_p10, row.cost_cents_p50, row.cost_cents_p90),
                 calls=Percentiles(float(row.calls_p10), float(row.calls_p50), float(row.calls_p90)),
+                unfinished_runs=row.unfinished_runs,
             ),
             spent_cents=row.spent_cents,
             calls_made=row.calls_made,
@@ -176,6 +182,12 @@ async def stored_forecasts(
         )
         for row in rows
     ]
+
+
+def _finish(row: forecasts.StoredForecastRow) -> Percentiles[datetime] | None:
+    if row.finish_p10 is None or row.finish_p50 is None or row.finish_p90 is None:
+        return None
+    return Percentiles(row.finish_p10, row.finish_p50, row.finish_p90)
 
 
 class ForecastRecorder:

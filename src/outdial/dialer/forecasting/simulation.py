@@ -17,8 +17,11 @@ from outdial.dialer.admission import DAY, Admit, CampaignHours, ContactFacts, Li
 from outdial.dialer.admission import admit_contact as admit_one
 from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall
 from outdial.dialer.forecasting.open_times import OpenTimes
+from outdial.dialer.forecasting.run_limits import ForecastBudget, ForecastNumber, RunBudget, RunNumbers
 from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered
 from outdial.domain.place import Place
+from outdial.domain.policies.callback_requests import MAX_CALLBACKS
+from outdial.domain.policies.day_parts import DayPart, part_of_attempt
 from outdial.domain.retry import Complete, Fail, RetryAt, RetryPolicy, Review, next_step
 from outdial.domain.rules import CallingRule
 
@@ -55,6 +58,10 @@ class ForecastFacts:
     max_attempts: int
     daily_call_cap: int
     calls: CallAssumptions
+    day_parts: Sequence[DayPart] = ()
+    calls_back: bool = True
+    numbers: Sequence[ForecastNumber] = ()
+    budget: ForecastBudget | None = None
 
     @property
     def contacts(self) -> float:
@@ -64,11 +71,15 @@ class ForecastFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """How a run ended: the end of the last call, what the calls cost, and how many there were."""
+    """How a run ended: the end of the last call, what the calls cost, and how many there were.
+
+    `waits_for_budget` is True if contacts are left that no budget allows to call.
+    """
 
     finish_at: datetime
     cost_cents: float
     calls: float
+    waits_for_budget: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +89,9 @@ class _Contact:
     faults: int
     recent: list[datetime] = field(default_factory=list)
     calls: int = 0
+    callbacks: int = 0
+    is_callback: bool = False
+    due_since: datetime | None = None
 
 
 def lines_of(limits: LimitFacts) -> int:
@@ -114,6 +128,9 @@ class CampaignRun:
         self._live: list[tuple[datetime, int, _Contact, PastCall]] = []
         self._capping: dict[Place, list[CallingRule]] = {}
         self._cost = self._made = 0.0
+        self._budget = None if facts.budget is None else RunBudget(facts.budget, self._weight)
+        limiting = any(each.daily_cap is not None or each.rests_until is not None for each in facts.numbers)
+        self._pool = RunNumbers(facts.numbers, facts.start_at, self._weight) if limiting else None
         self._finish_at = facts.start_at
 
     def to_the_end(self) -> RunEnd:
@@ -124,22 +141,28 @@ class CampaignRun:
                 self._call(contact, now)
             else:
                 self._wait(contact, max(now, group.due_at))
-        next_claim = now
+        next_claim: datetime | None = now
         while self._waiting or self._live:
             while self._live and self._live[0][0] <= now:
                 self._finish_call()
             claim_at: datetime | None = None
-            if self._waiting:
+            if self._waiting and next_claim is not None:
                 if len(self._live) < self._most_live and max(self._waiting[0][0], next_claim) <= now:
                     next_claim = self._claim(now)
                 # With all lines taken, the admission waits for the end of a call.
-                has_line = len(self._live) < self._most_live
-                claim_at = max(self._waiting[0][0], next_claim) if self._waiting and has_line else None
+                if self._waiting and next_claim is not None and len(self._live) < self._most_live:
+                    claim_at = max(self._waiting[0][0], next_claim)
             moments = [moment for moment in (claim_at, self._live[0][0] if self._live else None) if moment is not None]
             if not moments:
                 break
             now = max(now, min(moments))
-        return RunEnd(finish_at=self._finish_at, cost_cents=self._cost, calls=self._made)
+        cost = self._cost if self._budget is None else self._budget.most_cents(self._cost)
+        return RunEnd(
+            finish_at=self._finish_at,
+            cost_cents=cost,
+            calls=self._made * (cost / self._cost if self._cost else 1),
+            waits_for_budget=bool(self._waiting) and self._budget is not None,
+        )
 
     def _contacts(self) -> Iterator[tuple[ContactGroup, _Contact]]:
         """Return every contact, or a sample that takes as many from each group as its size asks for."""
@@ -150,7 +173,7 @@ class CampaignRun:
                 yield group, _Contact(group.place, group.attempts, group.faults)
                 at += self._weight
 
-    def _limits(self) -> LimitFacts:
+    def _limits(self, now: datetime) -> LimitFacts:
         # Built anew, not by `replace`, which takes three times as long: this runs once for each call.
         limits, live = self._facts.limits, len(self._live)
         is_sampled = self._weight > 1
@@ -165,23 +188,25 @@ class CampaignRun:
             weight=limits.weight,
             total_weight=None if is_sampled else limits.total_weight,
             pace=self._pace,
+            numbers_busy=None if self._pool is None else self._pool.busy(now),
+            budget=None if self._budget is None else self._budget.at(now, live),
             hook_time=limits.hook_time,
         )
 
-    def _claim(self, now: datetime) -> datetime:
-        """Start as many calls as the account allows; return when to claim again."""
-        match admit_account(self._limits(), now, self._facts.horizon):
+    def _claim(self, now: datetime) -> datetime | None:
+        """Start as many calls as the account allows; return when to claim again, None for never."""
+        match admit_account(self._limits(now), now, self._facts.horizon):
             case Wait(until=datetime() as until):
                 return until
             case Wait():
                 # The end of a call is the only thing to wait for.
-                return self._live[0][0] if self._live else datetime.max.replace(tzinfo=now.tzinfo)
+                return self._live[0][0] if self._live else None
             case Admit(starts=starts):
                 pass
             case never:
                 assert_never(never)
         used: list[datetime] = []
-        for start_at in starts:
+        for start_at in starts if self._pool is None else starts[: self._pool.room(now)]:
             contact = self._take(now)
             if contact is None:
                 break
@@ -199,7 +224,7 @@ class CampaignRun:
             opens_at = self._open.opens_at(contact.place, now)
             if opens_at is None:
                 continue
-            if opens_at > now:
+            if opens_at > now or (opens_at := self._part_opens_at(contact, now)) > now:
                 self._wait(contact, opens_at)
                 continue
             facts = ContactFacts(
@@ -221,6 +246,14 @@ class CampaignRun:
                     assert_never(never)
         return None
 
+    def _part_opens_at(self, contact: _Contact, now: datetime) -> datetime:
+        """Return when the part of the day of a contact's next attempt begins. Callbacks come at any time."""
+        part = part_of_attempt(self._facts.day_parts, contact.attempts)
+        if part is None or contact.is_callback:
+            return now
+        contact.due_since = contact.due_since or now
+        return self._open.part_opens_at(contact.place, part, now, contact.due_since)
+
     def _capping_rules(self, place: Place, now: datetime) -> Sequence[CallingRule]:
         if place not in self._capping:
             rules = self._facts.hours.at(place).rules_at(now)
@@ -241,6 +274,9 @@ class CampaignRun:
         ends_at = start_at + held if self._stretch <= 1 else self._open.work_ends_at(contact.place, start_at, held)
         contact.recent.insert(0, start_at)
         contact.calls += 1
+        contact.is_callback, contact.due_since = False, None
+        if self._pool is not None:
+            self._pool.call(start_at)
         self._made += self._weight
         self._cost += past.cost_cents * self._weight
         heapq.heappush(self._live, (ends_at, next(self._numbers), contact, past))
@@ -248,12 +284,20 @@ class CampaignRun:
     def _finish_call(self) -> None:
         ends_at, _, contact, past = heapq.heappop(self._live)
         self._finish_at = max(self._finish_at, ends_at)
+        if self._budget is not None:
+            self._budget.spend(past.cost_cents * self._weight)
+        if past.callback_after is not None and self._facts.calls_back and contact.callbacks < MAX_CALLBACKS:
+            contact.callbacks += 1
+            contact.is_callback = True
+            self._wait(contact, ends_at + past.callback_after)
+            return
         step = next_step(
             self._facts.retry,
             past.outcome,
             attempts=contact.attempts,
             faults=contact.faults,
             max_attempts=self._facts.max_attempts,
+            has_other_number=len(self._facts.numbers) > 1,
             ended_at=ends_at,
             seed=self._chance.randbytes(6),
         )

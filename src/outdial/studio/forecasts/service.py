@@ -44,13 +44,14 @@ class CampaignForecastRecord(BaseModel):
     past_calls: Annotated[
         int, Field(description="Calls of the organization it is based on; below 100, defaults fill up")
     ]
-    finish_at: TimeRange
+    finish_at: Annotated[TimeRange | None, Field(description="Null where contacts would wait for a budget")]
     cost_cents: Annotated[AmountRange, Field(description="Of the calls still to come")]
     calls: Annotated[AmountRange, Field(description="Calls still to come")]
     spent_cents: Annotated[float, Field(description="Cost of the calls before")]
     finished_at: datetime | None
     actual_cost_cents: float | None
     actual_calls: int | None
+    budget_sentence: Annotated[str | None, Field(description="Set if a budget is used up in some of the 40 runs")]
     late_by_s: Annotated[float | None, Field(description="End of the campaign minus p50, negative if sooner")]
     costlier_by_cents: Annotated[float | None, Field(description="Actual cost minus p50")]
     is_within: Annotated[bool | None, Field(description="Whether end and cost lie within p10 and p90")]
@@ -97,13 +98,14 @@ def _record(stored: StoredForecast) -> CampaignForecastRecord:
         made_for=stored.made_for,
         contacts=forecast.contacts,
         past_calls=forecast.past_calls,
-        finish_at=TimeRange(p10=finish.p10, p50=finish.p50, p90=finish.p90),
+        finish_at=None if finish is None else TimeRange(p10=finish.p10, p50=finish.p50, p90=finish.p90),
         cost_cents=AmountRange(p10=cost.p10, p50=cost.p50, p90=cost.p90),
         calls=AmountRange(p10=calls.p10, p50=calls.p50, p90=calls.p90),
         spent_cents=stored.spent_cents,
         finished_at=stored.finished_at,
         actual_cost_cents=stored.actual_cost_cents,
         actual_calls=stored.actual_calls,
+        budget_sentence=forecast.budget_sentence,
         late_by_s=None if stored.late_by is None else stored.late_by / timedelta(seconds=1),
         costlier_by_cents=stored.costlier_by_cents,
         is_within=stored.is_within,

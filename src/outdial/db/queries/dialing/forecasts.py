@@ -3,6 +3,7 @@
 Forecasts of campaigns: what they are made from, and what is stored of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -25,6 +26,8 @@ class ForecastLimits:
     has_hook: bool
     hook_retry_at: datetime | None
     sharers: int
+    weight: int
+    total_weight: int
 
 
 _forecast_limits = row_builder(ForecastLimits)
@@ -47,9 +50,25 @@ _forecast_group = row_builder(ForecastGroup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastNumberRow:
+    """A caller number of a campaign, with the calls of its last 24 hours."""
+
+    daily_cap: int | None
+    warm_up_days: int
+    warm_up_from: datetime | None
+    rests_until: datetime | None
+    calls: int
+
+
+_forecast_number_row = row_builder(ForecastNumberRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastCallRow:
     """How a call went: its outcome, the seconds from its request to its end, its cost, and its number for the
     contact.
+
+    `callback_after_s` is how long after its end the contact asked to be called back.
     """
 
     outcome: str
@@ -57,6 +76,7 @@ class PastCallRow:
     cost_cents: float
     attempt_number: int
     day: date
+    callback_after_s: float | None
 
 
 _past_call_row = row_builder(PastCallRow)
@@ -83,9 +103,10 @@ class StoredForecastRow:
     made_for: str
     contacts: int
     past_calls: int
-    finish_p10: datetime
-    finish_p50: datetime
-    finish_p90: datetime
+    unfinished_runs: int
+    finish_p10: datetime | None
+    finish_p50: datetime | None
+    finish_p90: datetime | None
     cost_cents_p10: float
     cost_cents_p50: float
     cost_cents_p90: float
@@ -117,9 +138,15 @@ select least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, o.daily_call_cap,
   exists (select from pre_dial_hooks h where h.organization_id = m.organization_id) as has_hook,
   (select h.retry_at from pre_dial_hooks h where h.organization_id = m.organization_id) as hook_retry_at,
-  1 + (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active' and s.id <> m.id
-    and coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing')) as sharers
+  1 + others.campaigns as sharers, (m.share << (m.priority - 1))::bigint as weight,
+  (m.share << (m.priority - 1)) + others.weight as total_weight
 from campaigns m
+cross join lateral (
+  select count(*) as campaigns, coalesce(sum(s.share << (s.priority - 1)), 0)::bigint as weight
+  from campaigns s
+  where s.provider_account_id = m.provider_account_id and s.status = 'active' and s.id <> m.id
+    and coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing')
+) others
 join provider_accounts a on a.id = m.provider_account_id
 join organizations o on o.id = m.organization_id
 where m.id = $1;
@@ -150,13 +177,44 @@ async def contacts_to_forecast(
     return [_forecast_group(record) for record in await connection.fetch(_CONTACTS_TO_FORECAST, now, bin, campaign_id)]
 
 
+_NUMBERS_TO_FORECAST = """\
+select p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
+  case when p.daily_cap is null then 0 else (
+    select count(*) from calls c
+    where c.organization_id = $1 and c.from_number = n.phone and c.requested_at > $2
+  ) end as calls
+from unnest($3::text[]) with ordinality as n (phone, position)
+left join phone_numbers p on p.organization_id = $1 and p.phone = n.phone
+left join number_health h on h.organization_id = $1 and h.phone = n.phone
+order by n.position;
+"""
+
+
+async def numbers_to_forecast(
+    connection: Connection, *, organization_id: UUID, day_ago: datetime, phones: Sequence[str]
+) -> list[ForecastNumberRow]:
+    """Read what limits the calls from the numbers of a campaign."""
+    return [
+        _forecast_number_row(record)
+        for record in await connection.fetch(_NUMBERS_TO_FORECAST, organization_id, day_ago, phones)
+    ]
+
+
 _PAST_CALLS = """\
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
   coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
-  (c.requested_at at time zone 'UTC')::date as day
+  (c.requested_at at time zone 'UTC')::date as day,
+  case when c.outcome in ('answered', 'transferred', 'callback_requested') then extract(epoch from coalesce(
+    (select n.callback_of from calls n
+     where n.organization_id = m.organization_id and n.phone = c.phone and n.campaign_id = m.id and n.callback_try = 1
+       and n.attempt_number = c.attempt_number + 1 limit 1),
+    (select cc.callback_at from campaign_contacts cc
+     where cc.id = c.campaign_contact_id and cc.status = 'pending' and cc.call_count = c.attempt_number)
+  ) - c.ended_at)::double precision end as callback_after_s
 from campaigns m
 cross join lateral (
-  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id
+  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id, c.phone,
+    c.campaign_contact_id
   from calls c
   where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
     and (c.cost_cents is not null or c.started_at is null)
@@ -195,12 +253,12 @@ async def campaign_spending(connection: Connection, *, campaign_id: UUID) -> Cam
 
 
 _INSERT_FORECAST = """\
-insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10,
-  finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90, spent_cents,
-  calls_made)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-  $10, $11::double precision, $12::double precision, $13::double precision,
-  $14, $15, $16, $17::double precision, $18)
+insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,
+  unfinished_runs, finish_p10, finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10,
+  calls_p50, calls_p90, spent_cents, calls_made)
+values ($1, $2, $3, $4, $5, $6, $7,
+  $8, $9, $10, $11, $12::double precision,
+  $13::double precision, $14::double precision, $15, $16, $17, $18::double precision, $19)
 on conflict do nothing;
 """
 
@@ -215,9 +273,10 @@ async def insert_forecast(
     made_for: str,
     contacts: int,
     past_calls: int,
-    finish_p10: datetime,
-    finish_p50: datetime,
-    finish_p90: datetime,
+    unfinished_runs: int,
+    finish_p10: datetime | None,
+    finish_p50: datetime | None,
+    finish_p90: datetime | None,
     cost_cents_p10: float,
     cost_cents_p50: float,
     cost_cents_p90: float,
@@ -238,6 +297,7 @@ async def insert_forecast(
             made_for,
             contacts,
             past_calls,
+            unfinished_runs,
             finish_p10,
             finish_p50,
             finish_p90,
@@ -254,7 +314,7 @@ async def insert_forecast(
 
 
 _LIST_FORECASTS = """\
-select id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10, finish_p50, finish_p90,
+select id, campaign_id, made_at, made_for, contacts, past_calls, unfinished_runs, finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,

@@ -9,9 +9,15 @@ select least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, o.daily_call_cap,
   exists (select from pre_dial_hooks h where h.organization_id = m.organization_id) as has_hook,
   (select h.retry_at from pre_dial_hooks h where h.organization_id = m.organization_id) as hook_retry_at,
-  1 + (select count(*) from campaigns s where s.provider_account_id = a.id and s.status = 'active' and s.id <> m.id
-    and coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing')) as sharers
+  1 + others.campaigns as sharers, (m.share << (m.priority - 1))::bigint as weight,
+  (m.share << (m.priority - 1)) + others.weight as total_weight
 from campaigns m
+cross join lateral (
+  select count(*) as campaigns, coalesce(sum(s.share << (s.priority - 1)), 0)::bigint as weight
+  from campaigns s
+  where s.provider_account_id = m.provider_account_id and s.status = 'active' and s.id <> m.id
+    and coalesce(s.waiting_for, 'pacing') in ('concurrency', 'pacing')
+) others
 join provider_accounts a on a.id = m.provider_account_id
 join organizations o on o.id = m.organization_id
 where m.id = :campaign_id;
@@ -28,19 +34,43 @@ where campaign_id = :campaign_id and status in ('pending', 'calling')
 group by 1, 2, 3, 4, 5, 6
 order by 1, 2, 6, 4, 5, 3;
 
+-- name: numbers_to_forecast
+-- returns: list[ForecastNumberRow]
+-- row: A caller number of a campaign, with the calls of its last 24 hours.
+-- null: daily_cap, warm_up_from, rests_until
+-- Read what limits the calls from the numbers of a campaign.
+select p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
+  case when p.daily_cap is null then 0 else (
+    select count(*) from calls c
+    where c.organization_id = :organization_id and c.from_number = n.phone and c.requested_at > :day_ago
+  ) end as calls
+from unnest(:phones::text[]) with ordinality as n (phone, position)
+left join phone_numbers p on p.organization_id = :organization_id and p.phone = n.phone
+left join number_health h on h.organization_id = :organization_id and h.phone = n.phone
+order by n.position;
+
 -- name: past_calls
 -- returns: list[PastCallRow]
 -- row: How a call went: its outcome, the seconds from its request to its end, its cost, and its number for the contact.
--- null: :agent_id
+-- row: `callback_after_s` is how long after its end the contact asked to be called back.
+-- null: :agent_id, callback_after_s
 -- plan: custom
 -- List the newest ended calls of an organization with an agent, or with any agent. Calls whose cost is not known yet are
 -- left out. The order decides what a seed draws: calls of one claim have the same time, and their ids order them.
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
   coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
-  (c.requested_at at time zone 'UTC')::date as day
+  (c.requested_at at time zone 'UTC')::date as day,
+  case when c.outcome in ('answered', 'transferred', 'callback_requested') then extract(epoch from coalesce(
+    (select n.callback_of from calls n
+     where n.organization_id = m.organization_id and n.phone = c.phone and n.campaign_id = m.id and n.callback_try = 1
+       and n.attempt_number = c.attempt_number + 1 limit 1),
+    (select cc.callback_at from campaign_contacts cc
+     where cc.id = c.campaign_contact_id and cc.status = 'pending' and cc.call_count = c.attempt_number)
+  ) - c.ended_at)::double precision end as callback_after_s
 from campaigns m
 cross join lateral (
-  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id
+  select c.outcome, c.ended_at, c.requested_at, c.cost_cents, c.attempt_number, c.created_at, c.id, c.phone,
+    c.campaign_contact_id
   from calls c
   where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
     and (c.cost_cents is not null or c.started_at is null)
@@ -61,21 +91,22 @@ from calls
 where campaign_id = :campaign_id and status = 'ended';
 
 -- name: insert_forecast!
+-- null: :finish_p10, :finish_p50, :finish_p90
 -- Store a forecast, unless another process has stored the one of the campaign's start.
-insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10,
-  finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90, spent_cents,
-  calls_made)
-values (:id, :organization_id, :campaign_id, :made_at, :made_for, :contacts, :past_calls, :finish_p10, :finish_p50,
-  :finish_p90, :cost_cents_p10::double precision, :cost_cents_p50::double precision, :cost_cents_p90::double precision,
-  :calls_p10, :calls_p50, :calls_p90, :spent_cents::double precision, :calls_made)
+insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,
+  unfinished_runs, finish_p10, finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10,
+  calls_p50, calls_p90, spent_cents, calls_made)
+values (:id, :organization_id, :campaign_id, :made_at, :made_for, :contacts, :past_calls,
+  :unfinished_runs, :finish_p10, :finish_p50, :finish_p90, :cost_cents_p10::double precision,
+  :cost_cents_p50::double precision, :cost_cents_p90::double precision, :calls_p10, :calls_p50, :calls_p90, :spent_cents::double precision, :calls_made)
 on conflict do nothing;
 
 -- name: list_forecasts
 -- returns: list[StoredForecastRow]
 -- row: A stored forecast; what happened is null until the campaign has completed.
--- null: finished_at, actual_cost_cents, actual_calls
+-- null: finish_p10, finish_p50, finish_p90, finished_at, actual_cost_cents, actual_calls
 -- List the newest forecasts of a campaign.
-select id, campaign_id, made_at, made_for, contacts, past_calls, finish_p10, finish_p50, finish_p90,
+select id, campaign_id, made_at, made_for, contacts, past_calls, unfinished_runs, finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
