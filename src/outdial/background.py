@@ -71,7 +71,8 @@ class RepeatingTask:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()
-                    await asyncio.sleep(rested_at - asyncio.get_running_loop().time())
+                    async with asyncio.timeout_at(rested_at):
+                        await asyncio.Event().wait()
 
 
 async def run_each(

@@ -1,12 +1,17 @@
 """The demo's report shows which promises hold, and the breaches of the others."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import pytest
 
 from outdial.cli.demo_report import print_report
 from outdial.db.queries.evidence import AccountLimits
 from outdial.db.queries.inbox import EventCount
+from outdial.domain.policies.budget import BudgetScope, BudgetUse
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
 from outdial.promises.demo import DemoReport
+from outdial.promises.highlights import Highlights
 
 NOTHING = RunEvidence(
     requests=[],
@@ -15,6 +20,14 @@ NOTHING = RunEvidence(
     contacts=[],
     campaigns=[],
     limits=AccountLimits(credential="default", concurrency_limit=1, calls_per_second=1.0),
+)
+HIGHLIGHTS = Highlights(
+    callback_delays=[],
+    budget=BudgetUse(scope=BudgetScope.CAMPAIGN, limit_cents=3000, spent_cents=Decimal(100), reserved_cents=Decimal(0)),
+    forecast=None,
+    finished_at=datetime(2026, 3, 10, 17, 0, tzinfo=UTC),
+    calls=3,
+    spent_cents=100.0,
 )
 
 
@@ -35,6 +48,7 @@ def report(*checks: PromiseCheck) -> DemoReport:
         state={"webhooks": {"dropped": 9}},
         resolved=ResolvedCalls(2, 1),
         law={"contacts that waited for the law": 5},
+        highlights=HIGHLIGHTS,
         checks=checks,
     )
 

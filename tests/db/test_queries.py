@@ -43,6 +43,9 @@ PYTHON_TYPES: dict[str, type] = {
 NEVER_NULL = {
     ("analyze_calls", "cost_cents"): "coalesced",
     ("call_buckets", "outcome"): "coalesced",
+    ("calls_so_far", "cost_cents"): "coalesced",
+    ("calls_so_far", "duration_ms"): "coalesced",
+    ("calls_so_far", "outcome"): "the query selects calls that have one",
     ("campaign_spending", "cost_cents"): "coalesced",
     ("call_places", "decided_at"): "a case with an else, of columns that are never null",
     ("count_calls", "cost_cents"): "coalesced",
@@ -51,6 +54,7 @@ NEVER_NULL = {
     ("check_subject", "organization_id"): "that of the campaign, which always has one",
     ("count_empty_variables", "name"): "an element of the array of names",
     ("list_callbacks", "callback_at"): "the query selects contacts that have one",
+    ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",
     ("list_users", "email"): "local Auth stores every user with an email address",
     ("live_calls", "retell_call_id"): "the query selects calls that have one",
     ("past_calls", "cost_cents"): "coalesced",

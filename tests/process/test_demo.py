@@ -1,6 +1,7 @@
 """The demo completes a campaign despite faults, and its exit status says whether every promise holds."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,4 +47,11 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
     kept = numbers["contacts that the law kept from calls"]
     for reason in ("in US-AL: a holiday", "in US-LA: a holiday", "in US-WA: such calls are prohibited"):
         assert reason in kept
+    # The burnt number rests after three calls, contacts are called back, and budget and forecast are those of the run.
+    assert re.search(r"; 3 from \+13125550100, 3 of them blocked, rests until ", numbers["calls by caller number"])
+    assert re.fullmatch(r"[1-3] made, the latest \d+\.\d s after the time asked for", numbers["callbacks"]), numbers
+    assert re.fullmatch(r"30\.00: \d+\.\d\d spent, .* left", numbers["budget of the campaign"]), numbers
+    forecast = next(value for name, value in numbers.items() if name.startswith("forecast after "))
+    assert re.match(r"\d+ to \d+ more calls for ", forecast)
+    assert re.match(r"\d+ more calls for ", numbers["what happened then"])
     assert numbers["calls with an ambiguous response"] == numbers["of these resolved"] > 0

@@ -251,7 +251,7 @@ def test_a_call_from_a_resting_number_breaks_a_promise() -> None:
     [check] = [each for each in audit(replace(good_run(), rests=[rest])) if each.promise == 14]
     assert list(check.breaches) == ["2 calls were claimed from +1212*****00 while it rested from 10 17:00"]
     [kept] = [each for each in audit(replace(good_run(), rests=[replace(rest, calls=0)])) if each.promise == 14]
-    assert (kept.holds, kept.examined) == (True, "1 rests of caller numbers, 0 blocked calls")
+    assert (kept.holds, kept.examined) == (True, "0 blocked calls; rests of caller numbers: 1")
 
 
 def test_a_number_whose_calls_are_all_blocked_makes_three_in_a_day() -> None:

@@ -40,7 +40,7 @@ def test_no_call_is_claimed_after_its_budget_is_reached(calls: list[BilledCall],
     check = check_budgets([budget])
     assert check.holds == (not late)
     assert len(check.breaches) == len(late)
-    assert "1 budgets; Spring: " in check.examined
+    assert check.examined.startswith("Spring: ")
 
 
 def test_each_call_is_compared_with_the_budget_of_its_time() -> None:

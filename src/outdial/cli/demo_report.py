@@ -1,8 +1,9 @@
 """Prints the report of `outdial demo`."""
 
+from rich.table import Table
 from rich.text import Text
 
-from outdial.cli.output import console, print_pairs, print_rows
+from outdial.cli.output import console, print_rows
 from outdial.promises.demo import DemoReport
 
 BREACHES_SHOWN = 5
@@ -11,7 +12,10 @@ BREACHES_SHOWN = 5
 def print_report(report: DemoReport, seconds: float) -> None:
     """Print the numbers, then each check with its breaches."""
     console.print()
-    print_pairs(report.numbers())
+    numbers = Table.grid(padding=(0, 2))
+    for name, value in report.numbers().items():
+        numbers.add_row(Text(name, style="bold"), Text(str(value)))
+    console.print(numbers)
     console.print()
     columns = {
         "": lambda check: Text("holds", "green") if check.holds else Text("BROKEN", "bold red"),

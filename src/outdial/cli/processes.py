@@ -89,7 +89,9 @@ def demo(
 ) -> None:
     """Run a campaign against a simulated Retell that injects faults, then check that every promise holds.
 
-    The demo runs in a temporary directory and removes it afterwards. The exit status is 0 when every promise holds.
+    It also shows callbacks, a caller number that rests because it is marked as spam, a budget, and a forecast beside
+    what happened. The demo runs in a temporary directory and removes it afterwards. The exit status is 0 when every
+    promise holds.
     """
     from outdial.cli.demo import run_and_print_demo
 

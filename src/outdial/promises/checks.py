@@ -141,8 +141,8 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
         PromiseCheck(
             promise=14,
             promised="no fourth blocked call in a row from one number",
-            examined=f"{len(evidence.rests)} rests of caller numbers, {sum(map(_is_blocked, evidence.provider_calls))}"
-            " blocked calls",
+            examined=f"{sum(map(is_blocked, evidence.provider_calls))} blocked calls; rests of caller numbers:"
+            f" {len(evidence.rests)}",
             breaches=list(_from_burnt(evidence)),
         ),
     ]
@@ -303,11 +303,12 @@ def _from_burnt(evidence: RunEvidence) -> Iterator[str]:
         by_number[call.from_number].append(call)
     for number, calls in by_number.items():
         made = peak_in_window(sorted(call.created_ms for call in calls), DAY_MS)
-        if made > BLOCKED_IN_A_ROW and all(map(_is_blocked, calls)):
+        if made > BLOCKED_IN_A_ROW and all(map(is_blocked, calls)):
             yield f"{made} calls were made from {mask(number)} in a day, and each was blocked"
 
 
-def _is_blocked(call: ProviderCall) -> bool:
+def is_blocked(call: ProviderCall) -> bool:
+    """Return whether the provider ended a call because of its caller number."""
     return outcome_of(call.disconnection_reason) is Outcome.BLOCKED
 
 

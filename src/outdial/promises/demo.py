@@ -31,6 +31,7 @@ from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, au
 from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_holiday_contacts
 from outdial.promises.errors import DemoFailed
 from outdial.promises.evidence import SimulatorClient, gather_evidence
+from outdial.promises.highlights import ForecastOfRest, Highlights, forecast_of_rest, gather_highlights
 from outdial.promises.law import written_law
 from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
 from outdial.promises.spending import check_budgets, gather_budgets
@@ -43,6 +44,12 @@ SPEED, CONCURRENCY, CALLS_PER_SECOND, DIALERS = 60, 30, 25, 2
 UNTIL_LAW_OPENS: Final = timedelta(seconds=10)
 """Most states open this long after the dialers are started, which takes two or three seconds."""
 HOLIDAY_CONTACTS: Final = 12
+CALLER_NUMBER: Final = "+12125550100"
+SPAM_NUMBER: Final = "+13125550100"
+"""The second caller number of the campaign: networks mark it as spam."""
+BUDGET_CENTS: Final = 20
+"""Budget of the campaign for each row of its file: the calls to a contact cost about 8 cents."""
+LEAST_BUDGET_CENTS: Final = 3_000
 CAMPAIGN_TIMEOUT_S, SETTLE_TIMEOUT_S = 300.0, 60.0
 LOG_LINES_SHOWN = 30
 
@@ -104,6 +111,7 @@ class DemoReport:
     state: Mapping[str, Any]
     resolved: ResolvedCalls
     law: Mapping[str, object]
+    highlights: Highlights
     checks: Sequence[PromiseCheck]
 
     def numbers(self) -> dict[str, object]:
@@ -123,6 +131,7 @@ class DemoReport:
             "calls with an ambiguous response": self.resolved.ambiguous,
             "of these resolved": self.resolved.resolved,
             **self.law,
+            **self.highlights.numbers(evidence),
         }
 
     def as_dict(self) -> dict[str, object]:
@@ -232,27 +241,23 @@ async def _run(
     ):
         imported = await _prepare(outdial, file, seed, console.say)
         await simulator.set_faults(FAULTS)
+        await simulator.mark_as_spam([SPAM_NUMBER])
         for campaign_id in (imported.campaign_id, imported.holiday_campaign_id):
             await _start(stack, campaign_id)
         started_at = SystemClock().now()
         ahead = LAW_OPENS - UNTIL_LAW_OPENS - started_at
         await _start_dialers(outdial, supervisor, stack, ahead, console.say)
         console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
-        try:
-            async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
-                rules = shipped_rules().at_another_time(ahead)
-                status, waiting = await console.follow(database, imported.campaign_id, rules)
-        except TimeoutError:
-            raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
-        if status != "completed":
-            raise DemoFailed(f"the campaign is {status}: {waiting}")
+        rules = shipped_rules().at_another_time(ahead)
+        forecast = await _follow(database, imported.campaign_id, rules, file.good, console)
         console.say("Completed. Waiting for the last events...")
         await _until_settled(database, simulator)
         run = await gather_evidence(simulator, database)
         law = await gather_law_evidence(
             database, imported.organization_id, run.requests, ahead=ahead, started_at=started_at
         )
-        return await _report(database, simulator, imported, file, run, law)
+        highlights = await gather_highlights(database, imported.campaign_id, forecast)
+        return await _report(database, simulator, imported, file, run, law, highlights)
 
 
 async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callable[[str], None]) -> DemoImport:
@@ -267,14 +272,19 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
     await outdial("contacts", "dnc", "add", f"--file={blocked}", "--reason=asked not to be called")
     # India has no rule in the packs.
     await outdial("rules", "off", "IN-NO-RULE", "--reason=the demo calls a simulator")
+    budget = max(LEAST_BUDGET_CENTS, BUDGET_CENTS * (file.good + file.refused))
     campaigns = []
-    for name in ("Demo", "Demo on a holiday"):
+    for name, more in (
+        ("Demo", (f"--more-number={SPAM_NUMBER}", f"--budget-cents={budget}")),
+        ("Demo on a holiday", ()),
+    ):
         campaign = await outdial.json(
             "campaign",
             "create",
             f"--name={name}",
             "--agent=agent_demo",
-            "--from=+12125550100",
+            f"--from={CALLER_NUMBER}",
+            *more,
             "--hours=always",
             f"--retry={json.dumps(RETRY)}",
             f"--batch-size={CALLS_PER_SECOND}",
@@ -291,6 +301,27 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
         holiday_campaign_id=campaigns[1],
         report=report,
     )
+
+
+async def _follow(
+    database: Database, campaign_id: UUID, rules: RuleBook, contacts: int, console: DemoConsole
+) -> ForecastOfRest | None:
+    """Show the campaign until it has completed, and forecast the rest of it after a third of its contacts."""
+    ended = asyncio.Event()
+    forecasting = asyncio.create_task(
+        forecast_of_rest(database, campaign_id, rules, speed=SPEED, after_calls=contacts // 3 + 1, ended=ended)
+    )
+    try:
+        async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
+            status, waiting = await console.follow(database, campaign_id, rules)
+    except TimeoutError:
+        raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
+    finally:
+        ended.set()
+        forecast = await forecasting
+    if status != "completed":
+        raise DemoFailed(f"the campaign is {status}: {waiting}")
+    return forecast
 
 
 async def _start_dialers(
@@ -340,6 +371,7 @@ async def _report(
     file: DemoFile,
     run: RunEvidence,
     law: LawEvidence,
+    highlights: Highlights,
 ) -> DemoReport:
     async with database.as_service() as connection:
         events = await inbox.count_events(connection, organization_id=None)
@@ -359,7 +391,11 @@ async def _report(
         state=await simulator.state(),
         resolved=resolved(run),
         law=law_numbers(law, written_law()),
-        checks=[*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets)],
+        highlights=highlights,
+        checks=sorted(
+            [*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets)],
+            key=lambda check: check.promise,
+        ),
     )
 
 

@@ -28,11 +28,13 @@ _PLANS = ("basic", "plus", "premium")
 _ZONES = {"NY": ("", "", "America/New_York"), "CO": ("", "", "America/Denver")}
 _BAD_PHONES = ("n/a", "12345", "+1 212 555 01", "call the office", "+999 123 456", "(212) 555-0123 x42", "")
 # Last digits that make the simulator misbehave: failures of every kind, lost responses, and webhooks that are dropped,
-# repeated or reordered.
+# repeated or reordered. Without those that are blocked whatever number calls: they wait for the one that rests.
 _MAGIC = (
-    "9904", "9905", "9908", "9909", "9915", "9919", "9926", "9928", "9930", "9931", "9932", "9933", "9934", "9941",
+    "9904", "9905", "9908", "9915", "9926", "9928", "9930", "9931", "9932", "9933", "9934", "9941",
     "9951", "9952", "9953", "9954", "9955", "9956", "9961", "9962", "9963", "9964", "9965", "9966",
 )  # fmt: skip
+# Contacts who ask for a callback, in New York, where calls are allowed from the start.
+_ASK_FOR_A_CALLBACK: Final = ("+12127979909", "+12127989909", "+12127999909")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
     bad, bad_zones, duplicates, blocked = (max(1, rows * share // 100) for share in (4, 1, 4, 3))
     good = rows - bad - bad_zones - duplicates - blocked
     found = {f"+1{_CALLABLE[n % len(_CALLABLE)]}7{n:02}{digits}": None for n, digits in enumerate(_MAGIC)}
+    found |= dict.fromkeys(_ASK_FOR_A_CALLBACK)
     count = good + blocked + bad_zones
     while len(found) < count:
         match rng.choice(("US", "US", "US", "GB", "IN")):

@@ -1,7 +1,7 @@
 """Gathers the evidence of a run: the simulator's ledger and calls over HTTP, and the rows of the database."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -42,6 +42,11 @@ class SimulatorClient:
     async def set_faults(self, faults: list[Mapping[str, Any]]) -> None:
         """Replace the active faults."""
         async with self._session.post(f"{self._base_url}/_sim/faults", json={"faults": faults}) as response:
+            response.raise_for_status()
+
+    async def mark_as_spam(self, numbers: Sequence[str]) -> None:
+        """Replace the caller numbers whose calls networks mark as spam."""
+        async with self._session.post(f"{self._base_url}/_sim/spam", json={"numbers": numbers}) as response:
             response.raise_for_status()
 
     async def state(self) -> dict[str, Any]:

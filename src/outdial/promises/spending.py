@@ -73,8 +73,8 @@ def check_budgets(budgets: Sequence[BudgetedCalls]) -> PromiseCheck:
     return PromiseCheck(
         promise=17,
         promised="overspend never exceeds what was in flight when a budget was reached",
-        examined=f"{len(budgets)} budgets"
-        + "".join(f"; {each.name}: {_spent(each):.2f} of {each.limit_cents / 100:.2f} spent" for each in budgets),
+        examined="; ".join(f"{each.name}: {_spent(each):.2f} of {each.limit_cents / 100:.2f} spent" for each in budgets)
+        or "no budgets",
         breaches=[breach for each in budgets for breach in overspending(each)],
     )
 

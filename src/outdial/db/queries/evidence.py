@@ -83,6 +83,19 @@ _evidence_of_test_call = row_builder(EvidenceOfTestCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallSoFar:
+    """How an ended call went: what a forecast draws from. Calls whose cost is not known yet are left out."""
+
+    attempt_number: int
+    outcome: str
+    duration_ms: int
+    cost_cents: float
+
+
+_call_so_far = row_builder(CallSoFar)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRest:
     """A rest of a caller number that the dialer began, and the calls that were claimed from the number, or requested
     again, during it.
@@ -229,6 +242,34 @@ order by t.id;
 async def all_test_calls(connection: Connection) -> list[EvidenceOfTestCall]:
     """List every test call with what is compared with the ledger of the provider."""
     return [_evidence_of_test_call(record) for record in await connection.fetch(_ALL_TEST_CALLS)]
+
+
+_CALLS_SO_FAR = """\
+select attempt_number, outcome, coalesce(duration_ms, 0) as duration_ms,
+  coalesce(cost_cents, 0)::double precision as cost_cents
+from calls
+where campaign_id = $1 and status = 'ended' and outcome is not null
+  and (cost_cents is not null or started_at is null)
+order by created_at desc, id desc;
+"""
+
+
+async def calls_so_far(connection: Connection, *, campaign_id: UUID) -> list[CallSoFar]:
+    """List the ended calls of a campaign."""
+    return [_call_so_far(record) for record in await connection.fetch(_CALLS_SO_FAR, campaign_id)]
+
+
+_CALLBACK_DELAYS = """\
+select extract(epoch from requested_at - callback_of)::double precision as late_s
+from calls
+where campaign_id = $1 and callback_of is not null and status not in ('refused', 'released')
+order by 1;
+"""
+
+
+async def callback_delays(connection: Connection, *, campaign_id: UUID) -> list[float]:
+    """List how many seconds after the time asked for the callbacks of a campaign started."""
+    return [record[0] for record in await connection.fetch(_CALLBACK_DELAYS, campaign_id)]
 
 
 _ALL_NUMBER_RESTS = """\

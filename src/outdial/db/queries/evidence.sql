@@ -34,6 +34,25 @@ select t.id, a.credential, t.phone, t.status, t.retell_call_id, t.outcome, t.dis
 from test_calls t join provider_accounts a on a.id = t.provider_account_id
 order by t.id;
 
+-- name: calls_so_far
+-- returns: list[CallSoFar]
+-- row: How an ended call went: what a forecast draws from. Calls whose cost is not known yet are left out.
+-- List the ended calls of a campaign.
+select attempt_number, outcome, coalesce(duration_ms, 0) as duration_ms,
+  coalesce(cost_cents, 0)::double precision as cost_cents
+from calls
+where campaign_id = :campaign_id and status = 'ended' and outcome is not null
+  and (cost_cents is not null or started_at is null)
+order by created_at desc, id desc;
+
+-- name: callback_delays
+-- returns: list[float]
+-- List how many seconds after the time asked for the callbacks of a campaign started.
+select extract(epoch from requested_at - callback_of)::double precision as late_s
+from calls
+where campaign_id = :campaign_id and callback_of is not null and status not in ('refused', 'released')
+order by 1;
+
 -- name: all_number_rests
 -- returns: list[NumberRest]
 -- row: A rest of a caller number that the dialer began, and the calls that were claimed from the number, or
