@@ -78,7 +78,7 @@ def test_an_edit_that_cannot_be_saved_is_refused_with_the_reason(acme: Outdial, 
         "campaign", "edit", campaign, "--budget-cents=-1"
     )
     assert "unknown campaign 'Winter'" in acme.error("campaign", "edit", "Winter", "--name=x")
-    acme("campaign", "start", campaign)
+    assert "Forecast: Finishes " in acme.run("campaign", "start", campaign).stderr
     assert "pause it first" in acme.error("campaign", "edit", campaign, "--agent=agent_2")
 
 

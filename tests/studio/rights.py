@@ -214,6 +214,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/campaigns/{{campaign_id}}/launch-report": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/launch-check": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/launch-check": Rule("operator", 303),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/launch-check/forecast": Rule("operator", 303),
     f"POST {PAGE}/campaigns/{{campaign_id}}/test-calls": Rule("operator", 303, sends={"to": "+14155550142"}),
     f"GET {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 303),

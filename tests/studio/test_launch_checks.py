@@ -15,7 +15,12 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     path = f"{tenant.organization_id}/campaigns/{campaign.id}/launch-check"
     api, page = f"/api/v1/organizations/{path}", f"/o/{path}"
 
-    assert (await client.get(api)).json() == {"requested_at": None, "checked_at": None, "findings": []}
+    assert (await client.get(api)).json() == {
+        "requested_at": None,
+        "checked_at": None,
+        "findings": [],
+        "forecast": None,
+    }
     assert "Not checked yet" in (await browser.get(page)).text
     assert (await client.post(api)).status_code == 202
     assert (await browser.post_form(page)).status_code == 303
@@ -30,6 +35,18 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     shown = (await browser.get(page)).text
     assert "Problem: The workspace has no agent &lt;b&gt;x&lt;/b&gt;: choose another one." in shown
     assert "No exclusions found among 3 contacts" in shown
+
+    assert "Not forecast yet" in shown
+    assert (
+        "Check and forecast this campaign before it starts"
+        in (await browser.get(page.removesuffix("/launch-check"))).text
+    )
+    made = await browser.post_form(f"{page}/forecast")
+    assert (made.status_code, made.headers["location"]) == (303, page)
+    forecast = (await client.get(api)).json()["forecast"]
+    assert (forecast["contacts"], forecast["made_for"]) == (3, "request")
+    for path in (page, page.removesuffix("/launch-check")):
+        assert "for 3 contacts, from 0 past calls and defaults" in (await browser.get(path)).text
 
 
 async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said(

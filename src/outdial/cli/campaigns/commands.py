@@ -26,7 +26,13 @@ from outdial.cli.campaigns.contacts import (
     retry_contact,
     skip_contact,
 )
-from outdial.cli.campaigns.forecasts import forecast, forecasts
+from outdial.cli.campaigns.forecasts import (
+    forecast,
+    forecast_document,
+    forecasts,
+    print_forecast,
+    request_forecast,
+)
 from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
@@ -46,6 +52,7 @@ from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, 
 from outdial.clock import SystemClock
 from outdial.db.queries import campaign_contacts, campaigns, reviews
 from outdial.db.session import Connection, Database
+from outdial.dialer.forecasting.forecast import ForecastGap
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -131,9 +138,13 @@ def undo_import_(
 
 @app.command()
 def start(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Start a draft, or schedule it if its start is in the future. Print first which contacts will not be called."""
+    """Start a draft, or schedule it if its start is in the future.
+
+    Print first which contacts will not be called, and a forecast of the end and the cost.
+    """
     if not as_json:
         print_launch(as_service(lambda database: read_launch(database, campaign)), notes)
+        print_forecast(as_service(lambda database: request_forecast(database, campaign)), notes)
     _change(campaign, lifecycle.start, as_json)
 
 
@@ -142,15 +153,18 @@ def check(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Check a campaign before it starts.
 
     It asks Retell about the key, the agent and the caller numbers, looks for webhooks, compares the variables of the
-    prompt with the contacts, and counts the contacts that will not be called, by reason.
+    prompt with the contacts, counts the contacts that will not be called, by reason, and forecasts end and cost.
     """
     summary = as_service(lambda database: read_launch(database, campaign))
     findings = as_service(lambda database: read_findings(database, campaign))
+    made = as_service(lambda database: request_forecast(database, campaign))
     if as_json:
-        print_json(launch_document(summary) | {"findings": findings})
+        document = None if isinstance(made, ForecastGap) else forecast_document(made)
+        print_json(launch_document(summary) | {"findings": findings, "forecast": document})
     else:
         print_findings(findings, console)
         print_launch(summary, console)
+        print_forecast(made, console)
 
 
 @app.command()

@@ -3,10 +3,12 @@
 from datetime import timedelta
 from typing import Any, assert_never
 
+from rich.console import Console
+
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import find_campaign
-from outdial.cli.output import AsJson, print_json, print_pairs, print_rows
+from outdial.cli.output import AsJson, cell, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import campaigns
 from outdial.db.session import Database
@@ -28,22 +30,7 @@ def forecast(campaign: CampaignName, as_json: AsJson = False) -> None:
     The forecast is stored: `outdial campaign forecasts` compares it with what happened.
     """
 
-    async def work(database: Database) -> StoredForecast | ForecastGap | None:
-        async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-        return await forecast_and_store(
-            database.as_service,
-            campaign_id=campaign_id,
-            organization_id=None,
-            made_for=ForecastOccasion.REQUEST,
-            now=SystemClock().now(),
-            shipped=rules_of_environment(),
-            retry_speed=retry_speed(read_environment()),
-        )
-
-    match as_service(work):
-        case None:
-            raise UnknownName(f"unknown campaign {campaign!r}")
+    match as_service(lambda database: request_forecast(database, campaign)):
         case ForecastGap() as gap:
             raise ActionRefused(gap.sentence())
         case StoredForecast() as stored if as_json:
@@ -52,6 +39,39 @@ def forecast(campaign: CampaignName, as_json: AsJson = False) -> None:
             print_pairs(_pairs(stored.forecast))
         case never:
             assert_never(never)
+
+
+async def request_forecast(database: Database, campaign: str) -> StoredForecast | ForecastGap:
+    """Forecast a campaign and store the forecast; raises UnknownName."""
+    async with database.as_service() as connection:
+        campaign_id = await find_campaign(connection, campaign)
+    made = await forecast_and_store(
+        database.as_service,
+        campaign_id=campaign_id,
+        organization_id=None,
+        made_for=ForecastOccasion.REQUEST,
+        now=SystemClock().now(),
+        shipped=rules_of_environment(),
+        retry_speed=retry_speed(read_environment()),
+    )
+    if made is None:
+        raise UnknownName(f"unknown campaign {campaign!r}")
+    return made
+
+
+def print_forecast(made: StoredForecast | ForecastGap, console: Console) -> None:
+    """Print a forecast in one sentence, or why there is none."""
+    if isinstance(made, ForecastGap):
+        console.print(f"{made.sentence()}.", markup=False, soft_wrap=True)
+        return
+    found = made.forecast
+    cost = _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90)
+    end = "The end is not known"
+    if found.finish_at is not None:
+        p10, p50, p90 = (cell(moment) for moment in (found.finish_at.p10, found.finish_at.p50, found.finish_at.p90))
+        end = f"Finishes {p50} (between {p10} and {p90})"
+    budget = "" if found.budget_sentence is None else f" {found.budget_sentence}."
+    console.print(f"Forecast: {end}, cost {cost}.{budget}", markup=False, soft_wrap=True)
 
 
 def _pairs(found: CampaignForecast) -> dict[str, object]:

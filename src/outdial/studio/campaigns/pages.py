@@ -53,6 +53,7 @@ from outdial.studio.campaigns.retry_form import attempt_options, delay_options, 
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
 from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
 from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
+from outdial.studio.forecasts.service import newest_forecast
 from outdial.studio.numbers.service import list_health
 from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
@@ -200,6 +201,7 @@ async def show_page(
             rules=context.studio.rules,
             now=now,
         )
+        forecast = await newest_forecast(connection, context, campaign_id)
         places = await pending_places(connection, context, campaign_id)
         closed = await closed_contacts_of(connection, context, campaign_id=campaign_id, counts=places)
         numbers = await list_health(connection, context, campaign.caller_numbers[:NUMBERS_SHOWN])
@@ -214,6 +216,7 @@ async def show_page(
         may_edit=context.may("operator") and campaign.status in RESTING + RUNNING,
         charts=reports.render_charts(charts),
         launch=launch,
+        forecast=forecast,
         may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
         contact_panel=panel,
         closed=closed,

@@ -65,6 +65,16 @@ async def list_forecasts(
     return [_record(each) for each in found]
 
 
+async def newest_forecast(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID
+) -> CampaignForecastRecord | None:
+    """Return the newest forecast of a campaign."""
+    found = await stored_forecasts(
+        connection, campaign_id=campaign_id, organization_id=context.organization_id, limit=1
+    )
+    return _record(found[0]) if found else None
+
+
 async def make_forecast(context: OrganizationContext, campaign_id: UUID) -> CampaignForecastRecord:
     """Forecast a campaign from now on and store the forecast; it opens its own transactions.
 

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_
 
 @router.get("")
 async def get_launch_check(context: CurrentOrganization, campaign_id: UUID) -> LaunchCheck:
-    """Return what the last launch check has found."""
+    """Return what the last launch check has found, and the newest forecast."""
     async with context.transaction() as connection:
         return await checks.show_check(connection, context, campaign_id)
 

@@ -9,9 +9,11 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.forecasts.service import make_forecast
 from outdial.studio.launch_checks import service as checks
 from outdial.studio.test_calls.service import list_test_calls
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
+from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.forms import Form, redirect
 from outdial.studio.web.rendering import page
 
@@ -33,6 +35,18 @@ async def check_now(request: Request, context: CurrentOrganization, campaign_id:
     async with context.transaction() as connection:
         await checks.request_check(connection, context, campaign_id)
     return redirect(request.url.path, "Launch check requested. Load this page again in a few seconds.")
+
+
+@router.post("/forecast")
+async def forecast_here(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+    """Forecast a campaign as if it started now, and show the forecast beside the check."""
+    context.require("operator")
+    url = f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check"
+    try:
+        await make_forecast(context, campaign_id)
+    except ResourceConflict as error:
+        return redirect(url, error.message, "warn")
+    return redirect(url, "Forecast made.")
 
 
 async def show_launch_check(

@@ -1,14 +1,16 @@
 """Launch checks: requesting one, and showing what a dialer has found."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from outdial.db.queries.dialing import launch_checks
 from outdial.db.session import Connection
 from outdial.studio.campaigns.service import find_campaign
+from outdial.studio.forecasts.service import CampaignForecastRecord, newest_forecast
 from outdial.studio.web.context import OrganizationContext
 
 
@@ -26,20 +28,23 @@ class LaunchCheck(BaseModel):
     requested_at: datetime | None
     checked_at: datetime | None
     findings: list[LaunchFinding]
+    forecast: Annotated[CampaignForecastRecord | None, Field(description="The newest; POST …/forecasts makes another")]
 
 
 async def show_check(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchCheck:
     """Return the last launch check of a campaign; raises ResourceNotFound."""
     await find_campaign(connection, context.organization_id, campaign_id)
+    forecast = await newest_forecast(connection, context, campaign_id)
     row = await launch_checks.show_launch_check(
         connection, campaign_id=campaign_id, organization_id=context.organization_id
     )
     if row is None:
-        return LaunchCheck(requested_at=None, checked_at=None, findings=[])
+        return LaunchCheck(requested_at=None, checked_at=None, findings=[], forecast=forecast)
     return LaunchCheck(
         requested_at=row.requested_at,
         checked_at=row.checked_at,
         findings=[LaunchFinding(**each) for each in msgspec.json.decode(row.findings)],
+        forecast=forecast,
     )
 
 
