@@ -144,7 +144,9 @@ def start(campaign: CampaignName, as_json: AsJson = False) -> None:
     """
     if not as_json:
         print_launch(as_service(lambda database: read_launch(database, campaign)), notes)
-        print_forecast(as_service(lambda database: request_forecast(database, campaign)), notes)
+        made = as_service(lambda database: request_forecast(database, campaign))
+        if not isinstance(made, ForecastGap):
+            print_forecast(made, notes)
     _change(campaign, lifecycle.start, as_json)
 
 
