@@ -48,7 +48,7 @@ as $$
       when m.status <> 'active' then 'the campaign is ' || m.status
       when cc.next_attempt_at > p_now then coalesce(cc.status_reason, 'a call has failed before')
       when m.waiting_for is not null then 'the campaign waits for ' || replace(m.waiting_for, '_', ' ')
-      else 'no dialer has claimed it yet'
+      else 'no dialer claimed it in time'
     end
   from public.campaigns m
   where m.id = cc.campaign_id and cc.id in (
@@ -98,3 +98,23 @@ end
 $$;
 revoke all on function private.move_callback(uuid, uuid, timestamptz, timestamptz) from public;
 grant execute on function private.move_callback(uuid, uuid, timestamptz, timestamptz) to authenticated, service_role;
+
+-- What a contact said in a call is removed with the transcript of the call: the words in the reason for a review, and the
+-- summary of the call before, which a callback gives to the agent.
+create function private.forget_words() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.request := new.request #- '{retell_llm_dynamic_variables,last_call_summary}';
+  update public.campaign_contacts cc
+  set status_reason = 'the contact asked for a callback; the words were removed because of their age'
+  where cc.id = new.campaign_contact_id and cc.call_count = new.attempt_number
+    and cc.status_reason like 'the contact asked for a callback: %';
+  return new;
+end
+$$;
+revoke all on function private.forget_words() from public;
+create trigger calls_forget_words before update of transcript_removed_at on public.calls
+  for each row
+  when (new.transcript_removed_at is not null and old.transcript_removed_at is null)
+  execute function private.forget_words();

@@ -151,6 +151,7 @@ EXECUTE = {
     f"private.report_late_callbacks({_TIME},{_TIME},integer)": {"outdial_dialer"},
     f"private.move_callback(uuid,uuid,{_TIME},{_TIME})": {"authenticated", "service_role"},
     "private.end_callback()": set[str](),
+    "private.forget_words()": set[str](),
     "private.current_organization()": {"outdial_dialer", "outdial_jobs"},
     "private.my_organizations(text)": {"authenticated"},
     "private.find_contacts(uuid,text,text,uuid,text,text,text,integer)": {"authenticated", "service_role"},

@@ -1,12 +1,13 @@
 """A contact that asks to be called back is called at the time asked for, at most twice, or a member decides."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed, Claimer
+from outdial.inbox.contact_steps import NO_ANALYSIS
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant
 
@@ -84,6 +85,7 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     assert await stage.held_contacts().run_once() == 2
     statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry in (answered, asked, late)]
     assert statuses == ["completed", "review", "calling"]
+    assert (await stage.row("campaign_contacts", answered.id))["status_reason"] == NO_ANALYSIS
     await hear(stage, third, "user_hangup", analysis={})
     assert (await stage.row("campaign_contacts", late.id))["status"] == "completed"
     # An analysis that comes later than that no longer changes the contact.
@@ -126,3 +128,63 @@ async def test_a_late_callback_is_reported_once_with_the_reason(stage: Stage) ->
     await stage.change("campaigns", campaign.id, status="active")
     (callback_id,) = await claim(stage, campaign)
     assert (await stage.row("calls", callback_id))["callback_late"] == "the campaign is paused"
+
+
+async def wait_for_callback(stage: Stage, campaign: Campaign, at: datetime) -> UUID:
+    """Let a contact ask for a callback at `at`; return its campaign contact."""
+    entry, call_id = await create_calling(stage.look, campaign)
+    await hear(stage, call_id, "user_requested_callback", analysis={"callback_at": at.isoformat()})
+    return entry.id
+
+
+async def test_a_callback_passes_the_parts_of_the_day_but_no_other_gate(stage: Stage) -> None:
+    # 17:00 in UTC is 13:00 in New York.
+    campaign = await prepare(stage, calling_hours='{"every_day": [["09:00", "20:00"]]}', day_parts=["evening"])
+    early, night, blocked, capped = [
+        await wait_for_callback(stage, campaign, NOW + timedelta(hours=hours)) for hours in (1, 12, 1, 1)
+    ]
+    phones = {entry: (await stage.row("campaign_contacts", entry))["phone"] for entry in (blocked, capped)}
+    await stage.look.execute(
+        "insert into do_not_call (organization_id, phone, source, created_at) values ($1, $2, 'manual', $3)",
+        campaign.tenant.organization_id,
+        phones[blocked],
+        NOW,
+    )
+    await stage.look.execute(
+        "insert into calls select (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(),"
+        " 'attempt_number', n.number, 'retell_call_id', null, 'requested_at', $2::timestamptz))).*"
+        " from calls c, generate_series(2, 4) as n (number) where c.phone = $1",
+        phones[capped],
+        NOW,
+    )
+    await stage.change("campaign_contacts", capped, call_count=4)
+    await stage.change("organizations", campaign.tenant.organization_id, daily_call_cap=4)
+
+    stage.clock.set(NOW + timedelta(minutes=59, seconds=59))
+    await stage.change("campaigns", campaign.id, status="paused")
+    await stage.change("campaigns", campaign.id, status="active")
+    assert await claim(stage, campaign) == []
+    stage.clock.set(NOW + timedelta(hours=1))
+    (call_id,) = await claim(stage, campaign)
+    call = await stage.row("calls", call_id)
+    assert (call["campaign_contact_id"], call["callback_of"], call["callback_late"]) == (early, stage.clock.now(), None)
+    skipped, deferred = [await stage.row("campaign_contacts", entry) for entry in (blocked, capped)]
+    assert (skipped["status"], skipped["callback_at"], skipped["rank"], skipped["usual_rank"]) == (
+        "skipped",
+        None,
+        5,
+        None,
+    )
+    assert deferred["next_attempt_at"] == NOW + timedelta(hours=24)
+    assert "calls in 24 hours" in deferred["status_reason"]
+
+    # It is night in New York: the callback waits until the morning, and is reported.
+    stage.clock.set(NOW + timedelta(hours=12))
+    assert await claim(stage, campaign) == []
+    stage.clock.set(NOW + timedelta(hours=12, minutes=2))
+    assert await LateCallbacks(stage.dialing, stage.clock).run_once() == 2
+    rows = [await stage.row("campaign_contacts", entry) for entry in (night, capped)]
+    assert [row["callback_late"] for row in rows] == ["the campaign waits for calling hours", deferred["status_reason"]]
+    stage.clock.set(NOW.replace(hour=13) + timedelta(days=1))
+    (call_id,) = await claim(stage, campaign)
+    assert (await stage.row("calls", call_id))["callback_late"] == "the campaign waits for calling hours"

@@ -1,5 +1,6 @@
 """Data is removed after the days that its organization sets, in portions, and nothing counts differently afterwards."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -195,6 +196,27 @@ async def test_an_event_that_is_still_to_be_applied_keeps_its_body_and_those_aft
     await stage.look.execute("update webhook_events set status = 'applied' where status = 'pending'")
     await clear(stage)
     assert [row["body"] == b"" for row in await stage.rows("webhook_events")] == [True] * 3
+
+
+async def test_the_words_of_a_contact_who_asked_for_a_callback_go_with_the_transcript(
+    stage: Stage, campaign: Campaign
+) -> None:
+    variables = {"last_call_summary": "Is in the hospital.", "is_callback": "true", "name": "Ada"}
+    request = json.dumps({"to_number": "+1", "retell_llm_dynamic_variables": variables})
+    old, young = [await create_ended_call(stage, campaign, at=at, request=request) for at in (OLD, NOW)]
+    entries = [(await stage.row("calls", call_id))["campaign_contact_id"] for call_id in (old, young)]
+    words = "the contact asked for a callback: 'after surgery'; no time can be read from it: decide when to call again"
+    for entry in entries:
+        await stage.change("campaign_contacts", entry, status_reason=words)
+    await keep(stage, transcript_days=30, event_days=30)
+
+    await clear(stage)
+
+    kept = [json.loads((await stage.row("calls", call_id))["request"]) for call_id in (old, young)]
+    assert kept[0]["retell_llm_dynamic_variables"] == {"is_callback": "true", "name": "Ada"}
+    assert kept[1]["retell_llm_dynamic_variables"] == variables
+    reasons = [(await stage.row("campaign_contacts", entry))["status_reason"] for entry in entries]
+    assert reasons == ["the contact asked for a callback; the words were removed because of their age", words]
 
 
 async def test_a_late_event_does_not_bring_a_removed_transcript_back(stage: Stage, campaign: Campaign) -> None:

@@ -74,6 +74,8 @@ def call(number: int, **changes: object) -> CallEvidence:
         requested_at=START + timedelta(seconds=number),
         transcript="Agent: Hello\n",
         analysis='{"call_successful":true}',
+        callback_of=None,
+        callback_late=None,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -81,7 +83,13 @@ def call(number: int, **changes: object) -> CallEvidence:
 def contact(number: int, **changes: object) -> ContactEvidence:
     return replace(
         ContactEvidence(
-            id=contact_id(number), campaign_id=CAMPAIGN, status="completed", attempts=1, call_count=1, earlier_calls=0
+            id=contact_id(number),
+            campaign_id=CAMPAIGN,
+            status="completed",
+            status_reason=None,
+            attempts=1,
+            call_count=1,
+            earlier_calls=0,
         ),
         **changes,
     )  # type: ignore[arg-type]

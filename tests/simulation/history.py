@@ -12,11 +12,16 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
+from outdial.db.queries import evidence
+from outdial.db.queries.evidence import AccountLimits
+from outdial.dialer.callbacks.planning import NOT_CLAIMED
 from outdial.domain.outcomes import RetryClass
-from outdial.promises.checks import DAY_MS, peak_in_window
+from outdial.promises.called_back import check_callbacks
+from outdial.promises.checks import DAY_MS, ProviderCall, RunEvidence, peak_in_window, wish_of
 from outdial.promises.law import written_law
 from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import SimulatedWorkspace
+from outdial.retell.simulator.objects import describe
 from tests.simulation.own_phones import OwnPhones
 
 CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
@@ -31,6 +36,7 @@ class History:
     outstanding: Counter[str] = field(default_factory=Counter)
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     own_phones: OwnPhones | None = None
+    callbacks: str = ""
 
     def note(self, promise: int, what: str) -> None:
         """Note that a promise is broken."""
@@ -117,6 +123,7 @@ class History:
         for row in await self.observer.fetch(_OPEN_ENDS):
             self.note(10, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
         await self._check_attempts()
+        await self._check_callbacks(workspaces)
 
     def _check_ledger(self, workspace: SimulatedWorkspace) -> None:
         accepted = Counter(e.idempotency_key for e in workspace.ledger.read(result="accepted"))
@@ -155,16 +162,55 @@ class History:
 
     async def _check_attempts(self) -> None:
         charged: Counter[Any] = Counter()
+        free: Counter[Any] = Counter()
         for row in await self.observer.fetch(
-            "select c.campaign_contact_id, c.disconnection_reason from calls c"
+            "select c.campaign_contact_id, c.disconnection_reason, c.analysis::text as analysis from calls c"
             " join campaign_contacts cc on cc.id = c.campaign_contact_id where c.attempt_number > cc.earlier_calls"
         ):
             if row["disconnection_reason"] is not None:
                 counts = outcome_of(row["disconnection_reason"]).retry_class in CHARGED
                 charged[row["campaign_contact_id"]] += counts
+                # A call in which the contact asked for a callback is free, unless its analysis came too late.
+                free[row["campaign_contact_id"]] += counts and wish_of(row["analysis"]) is not None
         for row in await self.observer.fetch("select id, attempts, status from campaign_contacts"):
-            if row["attempts"] != charged[row["id"]]:
-                self.note(11, f"contact {row['id']} ({row['status']}) has {row['attempts']}, not {charged[row['id']]}")
+            most, least = charged[row["id"]], charged[row["id"]] - free[row["id"]]
+            if not least <= row["attempts"] <= most:
+                self.note(11, f"contact {row['id']} ({row['status']}) has {row['attempts']}, not {least} to {most}")
+
+    async def _check_callbacks(self, workspaces: Mapping[str, SimulatedWorkspace]) -> None:
+        described = [(describe(call), call) for workspace in workspaces.values() for call in workspace.calls.values()]
+        run = RunEvidence(
+            requests=[],
+            provider_calls=[
+                ProviderCall(
+                    call_id=call.call_id,
+                    from_number=call.request.from_number,
+                    to_number=call.request.to_number,
+                    created_ms=call.created_ms,
+                    ended_ms=call.end_ms,
+                    disconnection_reason=call.reason,
+                    transcript=None,
+                    analysis=msgspec.json.encode(there.call_analysis).decode(),
+                    is_callback=(there.retell_llm_dynamic_variables or {}).get("is_callback") == "true",
+                )
+                for there, call in described
+            ],
+            calls=await evidence.all_calls(self.observer),
+            contacts=await evidence.all_campaign_contacts(self.observer),
+            campaigns=await evidence.all_campaigns(self.observer),
+            limits=AccountLimits(credential="", concurrency_limit=0, calls_per_second=0),
+        )
+        check = check_callbacks(run)
+        self.callbacks = check.examined
+        for breach in check.breaches:
+            self.note(13, breach)
+        paused = {
+            row["subject_id"]
+            for row in await self.observer.fetch("select subject_id from audit_log where action = 'pause_campaign'")
+        }
+        for call in run.calls:
+            if call.callback_late == NOT_CLAIMED and str(call.campaign_id) not in paused:
+                self.note(13, f"callback {call.id} was late, and nothing held it back")
 
 
 _AT_REQUEST = """

@@ -27,6 +27,7 @@ from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator import DueWebhook, SimulatedWorkspace, SimulatorConfig, SimulatorTransport
 from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.simulator.script import ScriptStep
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.retell.wire import RetellResponse
 from outdial.rules.pack import shipped_rules
@@ -62,6 +63,7 @@ QUICK_RETRIES = (
 )
 BURNT = "+12125550009"
 """A caller number whose calls networks mark as spam."""
+CALLBACK_TIMES = ("in 20 minutes", "in 45 minutes", "in 90 minutes", "in 3 hours", "in 1 day", "in 4 days")
 CONTACTS = 24
 MOST_STEPS = 1_500
 LONGEST_JUMP = timedelta(hours=6)
@@ -155,7 +157,8 @@ class Run:
     def summary(self) -> str:
         """Return what happened in numbers."""
         totals = [workspace.ledger.totals().get("create-phone-call") for workspace in self.workspaces.values()]
-        return f"seed {self.seed}: {self.steps} steps to {self.clock.now():%a %d %H:%M}, creates {totals}"
+        steps = f"{self.steps} steps to {self.clock.now():%a %d %H:%M}"
+        return f"seed {self.seed}: {steps}, creates {totals}, {self.history.callbacks}"
 
     async def heal(self) -> None:
         """No more faults, crashes and budgets; paused campaigns are resumed by the steps that follow."""
@@ -272,7 +275,8 @@ class Run:
         row = await self.history.observer.fetchrow(
             "select least((select min(next_batch_at) from campaigns where next_batch_at > $1),"
             " (select min(next_check_at) from calls where next_check_at > $1),"
-            " (select min(next_check_at) from test_calls where next_check_at > $1)) as next",
+            " (select min(next_check_at) from test_calls where next_check_at > $1),"
+            " (select min(decides_at) from calls where decides_at > $1)) as next",
             now,
         )
         if row is not None and row["next"] is not None:
@@ -280,7 +284,12 @@ class Run:
         moments = [moment for moment in moments if moment > now] or [now + timedelta(minutes=1)]
         due_later = await self._next_due_contact(now)
         target = max(min(moments), due_later) if due_later is not None else min(moments)
-        self.clock.set(target if target == due_later else min(target, now + LONGEST_JUMP))
+        target = target if target == due_later else min(target, now + LONGEST_JUMP)
+        # Dialers that are awake miss no callback.
+        callback_at = await self.history.observer.fetchval(
+            "select min(callback_at) from campaign_contacts where status = 'pending' and callback_at > $1", now
+        )
+        self.clock.set(target if callback_at is None else min(target, callback_at))
 
     async def _next_due_contact(self, now: datetime) -> datetime | None:
         """While no call is live, skip the dialer's idle polls until the moment when a contact is due."""
@@ -442,6 +451,9 @@ async def _populate(run: Run) -> None:
             jurisdictions[person.id] = jurisdiction_key
         run.phones += [(tenant.organization_id, person.phone) for person in people]
         started = len(run.campaigns)
+        for person in run.chance.sample(people, k=CONTACTS // 4):
+            times = run.chance.sample(CALLBACK_TIMES, k=3)
+            workspace.script(person.phone, [ScriptStep("user_hangup", callback_at=time) for time in times])
         for _ in range(run.chance.choice((1, 2))):
             campaign = await factories.create_campaign(
                 run.history.observer,

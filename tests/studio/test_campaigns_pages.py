@@ -166,7 +166,7 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
     assert re.findall(r'name="lists_required" value="(\w+)" checked', form) == ["national", "reassigned"]
 
 
-async def test_parts_of_the_day_voicemail_and_budget_are_saved_shown_and_offered_again(
+async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_and_offered_again(
     operator: Browser, base: str, connection: asyncpg.Connection
 ) -> None:
     policy = {
@@ -174,11 +174,15 @@ async def test_parts_of_the_day_voicemail_and_budget_are_saved_shown_and_offered
         "voicemail_message": "Hello {{name}} <b>",
         "voicemail_attempt": "last",
         "voicemail_then": "stop",
+        "callbacks": "off",
+        "callback_time_field": "when",
     }
     parts = {"day_parts": ["", "evening", "morning"]}
     refused = await operator.post_form(base, FORM | policy | parts | {"voicemail_attempt": "0"})
     assert refused.status_code == 400
     assert "on_attempt" in main_of(refused.text)
+    refused = await operator.post_form(base, FORM | policy | {"callback_request_field": "a/b"})
+    assert (refused.status_code, "is not the name of an analysis field" in main_of(refused.text)) == (400, True)
     for unreadable in ("-5", "much"):
         refused = await operator.post_form(base, FORM | {"budget": unreadable})
         assert (refused.status_code, "Enter an amount" in refused.text) == (400, True)
@@ -193,7 +197,9 @@ async def test_parts_of_the_day_voicemail_and_budget_are_saved_shown_and_offered
         "on_attempt": "last",
         "then": "stop",
     }
+    assert msgspec.json.decode(row["callback_policy"]) == {"enabled": False, "time_field": "when"}
     shown = main_of((await operator.get(f"{base}/{row['id']}")).text)
+    assert "Callbacks Do not call back: a member decides" in shown
     assert "Attempt 1: evening, Attempt 2: morning" in shown
     assert "Leave a message on attempt last: “Hello {{name}} <b>”. Stop: the contact is completed" in shown
     assert "Budget $1,250.50" in shown
@@ -201,6 +207,8 @@ async def test_parts_of_the_day_voicemail_and_budget_are_saved_shown_and_offered
     assert 'name="budget" type="text" value="1250.50"' in offered
     assert '<option value="evening" selected>' in offered
     assert '<option value="stop" selected>' in offered
+    assert '<option value="off" selected>' in offered
+    assert 'name="callback_time_field" type="text" value="when"' in offered
 
 
 async def test_a_start_time_is_read_in_the_selected_time_zone(

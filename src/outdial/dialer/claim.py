@@ -419,7 +419,7 @@ class Claimer:
             message_thens=[call.message_then for call in calls],
             needs_clearance=lock.counts.has_hook,
             **reservation(lock.limits.budget),
-            **callback_columns(contacts, [call.start_at for call in calls]),
+            **callback_columns(contacts, [call.start_at for call in calls], now, campaign.waiting_for),
         )
         calling = {contact.id for contact, call in zip(contacts, calls, strict=True) if call.id in made}
         await due_contacts.mark_calling(connection, ids=list(calling), now=now)

@@ -16,7 +16,7 @@ from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
-from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until
+from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until, without_analysis
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
 from outdial.inbox.test_call_reports import apply_to_test_calls
 from outdial.provider import EventReader
@@ -201,7 +201,7 @@ async def decide_overdue(
             continue
         if row.contact_status in OPEN | {ContactStatus.REVIEW}:
             change = contact_change(row, state.outcome, state.details, corrected=None, now=now, retry_speed=retry_speed)
-            changes.contacts.append(change)
+            changes.contacts.append(without_analysis(change) if state.details.analysis is None else change)
             changes.campaigns.add(row.campaign_id)
     await callbacks.end_holds(connection, ids=[row.id for row in held], now=now)
     accounts = {row.provider_account_id for row in held}
@@ -274,6 +274,7 @@ async def _write_contacts(connection: Connection, changes: BatchChanges, account
             callback_ats=[change.callback_at for change in changes.contacts],
             callbacks=[change.callbacks for change in changes.contacts],
             callback_tries=[change.callback_tries for change in changes.contacts],
+            callback_lates=[change.callback_late for change in changes.contacts],
         )
     if changes.do_not_call:
         organization_ids = [each.organization_id for each in changes.do_not_call]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 import msgspec
@@ -35,6 +35,7 @@ from outdial.domain.retry import (
     parse_retry_policy,
 )
 
+NO_ANALYSIS: Final = "the analysis of the call did not come within 10 minutes"
 _CANCELLED = ("cancelling", "cancelled")
 
 
@@ -52,6 +53,7 @@ class ContactChange:
     callbacks: int
     callback_at: datetime | None = None
     callback_tries: int = 0
+    callback_late: str | None = None
     voicemail_left_at: datetime | None = None
 
 
@@ -111,6 +113,13 @@ def contact_change(
             return _with_message(change, row, outcome, now)
         case never:
             assert_never(never)
+
+
+def without_analysis(change: ContactChange) -> ContactChange:
+    """Note that the contact was decided before the analysis came: a wish to be called back may be in it."""
+    if change.status is ContactStatus.COMPLETED and change.reason is None:
+        return replace(change, reason=NO_ANALYSIS)
+    return change
 
 
 def _with_message(change: ContactChange, row: ReportedCall, outcome: Outcome, now: datetime) -> ContactChange:
@@ -193,9 +202,9 @@ def _after_step(
             elif row.campaign_status in _CANCELLED:
                 status = ContactStatus.CANCELLED
                 status_reason = "campaign cancelled"
-            callback_at, tries = None, 0
+            callback_at, tries, late = None, 0, None
             if status is ContactStatus.PENDING and not uses_attempt and row.callback_try:
-                callback_at, tries = row.callback_at, row.callback_try - 1
+                callback_at, tries, late = row.callback_at, row.callback_try - 1, f"a call of it failed: {outcome}"
             elif status is ContactStatus.PENDING and row.callback_try == 1 and callback_retry_at is not None:
                 at, callback_at, tries = callback_retry_at, callback_retry_at, 1
             return change(
@@ -206,6 +215,7 @@ def _after_step(
                 reason=status_reason,
                 callback_at=callback_at,
                 callback_tries=tries,
+                callback_late=late,
             )
         case never:
             assert_never(never)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
+
 from outdial.db.queries.evidence import (
     AccountLimits,
     CallEvidence,
@@ -54,7 +56,8 @@ class LedgerRequest:
 class ProviderCall:
     """A call in the provider's records: `created_ms` and `ended_ms` in its own time, None while the call is live.
 
-    `analysis` is JSON text with sorted keys, for comparison. `test_call_id` is from the metadata of a test call.
+    `analysis` is JSON text with sorted keys, for comparison. `is_callback` is what the agent was given, `test_call_id` is
+    from the metadata of a test call.
     """
 
     call_id: str
@@ -66,11 +69,15 @@ class ProviderCall:
     transcript: str | None
     analysis: str | None
     test_call_id: str | None = None
+    is_callback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvidence:
-    """The provider's records and our rows after a run, for the campaigns of one provider account."""
+    """The provider's records and our rows after a run, for the campaigns of one provider account.
+
+    The provider's clock runs `speed` times as fast as ours.
+    """
 
     requests: Sequence[LedgerRequest]
     provider_calls: Sequence[ProviderCall]
@@ -80,6 +87,7 @@ class RunEvidence:
     limits: AccountLimits
     rests: Sequence[NumberRest] = ()
     test_calls: Sequence[EvidenceOfTestCall] = ()
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +154,14 @@ def audit(evidence: RunEvidence) -> list[PromiseCheck]:
             breaches=list(_from_burnt(evidence)),
         ),
     ]
+
+
+def wish_of(analysis: str | None) -> str | None:
+    """Return the time at which a contact asked to be called back, from the analysis of the call as JSON text."""
+    document = msgspec.json.decode(analysis) if analysis is not None else {}
+    fields = document.get("custom_analysis_data") if isinstance(document, dict) else None
+    words = fields.get("callback_at") if isinstance(fields, dict) else None
+    return words if isinstance(words, str) else None
 
 
 def resolved(evidence: RunEvidence) -> ResolvedCalls:
@@ -243,10 +259,12 @@ def _open_or_miscounted(evidence: RunEvidence) -> Iterator[str]:
         and outcome_of(call.disconnection_reason).retry_class in CHARGED
         and call.attempt_number > earlier.get(call.campaign_contact_id, 0)
     )
+    # A call in which the contact asked for a callback uses no attempt, unless its analysis came too late.
+    free = Counter(call.campaign_contact_id for call in evidence.calls if wish_of(call.analysis) is not None)
     for contact in evidence.contacts:
         if contact.call_count != made[contact.id]:
             yield f"contact {contact.id} counts {contact.call_count} calls but has {made[contact.id]}"
-        if contact.attempts != charged[contact.id]:
+        if not charged[contact.id] - free[contact.id] <= contact.attempts <= charged[contact.id]:
             yield f"contact {contact.id} was charged {contact.attempts} attempts, but {charged[contact.id]} calls count"
 
 

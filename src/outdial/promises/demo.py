@@ -27,6 +27,7 @@ from outdial.db.queries.inbox import EventCount
 from outdial.db.session import Database
 from outdial.domain.rules import RuleBook
 from outdial.process import wait_for_event
+from outdial.promises.called_back import check_callbacks
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, audit, resolved
 from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_holiday_contacts
 from outdial.promises.errors import DemoFailed
@@ -393,7 +394,7 @@ async def _report(
         law=law_numbers(law, written_law()),
         highlights=highlights,
         checks=sorted(
-            [*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets)],
+            [*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets), check_callbacks(run)],
             key=lambda check: check.promise,
         ),
     )

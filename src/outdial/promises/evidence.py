@@ -127,6 +127,7 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
                 transcript=call.get("transcript"),
                 analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
                 test_call_id=labels.get("test_call_id") if isinstance(labels, dict) else None,
+                is_callback=(call.get("retell_llm_dynamic_variables") or {}).get("is_callback") == "true",
             )
         )
     return RunEvidence(
@@ -138,4 +139,5 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         limits=next(row for row in limits if row.credential == credential),
         rests=rests,
         test_calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in test_calls],
+        speed=(await simulator.state())["speed"],
     )

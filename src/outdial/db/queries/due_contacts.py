@@ -43,6 +43,8 @@ class DueContact:
     callback_at: datetime | None
     callback_tries: int
     callback_late: str | None
+    status_reason: str | None
+    last_outcome: str | None
     last_call_summary: str | None
     variables: str
     name: str | None
@@ -117,7 +119,7 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
   cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null
   or cc.call_count > 0 and (select true from calls c where c.campaign_contact_id = cc.id and c.message_then is not null
     and (c.outcome = 'voicemail' or c.status = 'review') limit 1) is not null as has_message,
-  cc.callback_at, cc.callback_tries, cc.callback_late,
+  cc.callback_at, cc.callback_tries, cc.callback_late, cc.status_reason, cc.last_outcome,
   case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
     where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,

@@ -25,7 +25,7 @@ select zone_key, jurisdiction_key, rank, next_attempt_at as first_due_at from la
 -- returns: list[DueContact]
 -- row: A due contact, locked, with what decides whether it may be called. Variables and attributes are JSON text.
 -- null: name, email, company, external_id, last_number, part_due_since, callback_at, callback_late,
--- null: last_call_summary
+-- null: last_call_summary, status_reason, last_outcome
 -- Lock due contacts in these lanes, by rank and then longest due first, at most :per_lane of each, with what decides
 -- whether each may be called now. The limits of 1 make one probe per contact. `exists` could read all live calls of the
 -- organization, or its whole do-not-call list. A call may have left its message although it changed the contact no more:
@@ -48,7 +48,7 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
   cc.call_count, cc.part_due_since, cc.voicemail_left_at is not null
   or cc.call_count > 0 and (select true from calls c where c.campaign_contact_id = cc.id and c.message_then is not null
     and (c.outcome = 'voicemail' or c.status = 'review') limit 1) is not null as has_message,
-  cc.callback_at, cc.callback_tries, cc.callback_late,
+  cc.callback_at, cc.callback_tries, cc.callback_late, cc.status_reason, cc.last_outcome,
   case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
     where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,

@@ -34,6 +34,7 @@ class ContactEvidence:
     id: UUID
     campaign_id: UUID
     status: str
+    status_reason: str | None
     attempts: int
     call_count: int
     earlier_calls: int
@@ -59,6 +60,8 @@ class CallEvidence:
     requested_at: datetime
     transcript: str | None
     analysis: str | None
+    callback_of: datetime | None
+    callback_late: str | None
 
 
 _call_evidence = row_builder(CallEvidence)
@@ -209,7 +212,7 @@ async def all_campaigns(connection: Connection) -> list[CampaignEvidence]:
 
 
 _ALL_CAMPAIGN_CONTACTS = """\
-select id, campaign_id, status, attempts, call_count, earlier_calls from campaign_contacts order by id;
+select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls from campaign_contacts order by id;
 """
 
 
@@ -220,7 +223,8 @@ async def all_campaign_contacts(connection: Connection) -> list[ContactEvidence]
 
 _ALL_CALLS = """\
 select c.id, c.campaign_id, c.campaign_contact_id, a.credential, c.phone, c.attempt_number, c.status, c.retell_call_id,
-  c.outcome, c.disconnection_reason, c.requested_at, c.transcript, c.analysis::text as analysis
+  c.outcome, c.disconnection_reason, c.requested_at, c.transcript, c.analysis::text as analysis,
+  c.callback_of, c.callback_late
 from calls c join provider_accounts a on a.id = c.provider_account_id
 order by c.id;
 """

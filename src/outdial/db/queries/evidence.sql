@@ -11,16 +11,18 @@ order by m.id;
 -- returns: list[ContactEvidence]
 -- row: A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those
 -- row: before it was added or called again.
+-- null: status_reason
 -- List every campaign contact with its counts.
-select id, campaign_id, status, attempts, call_count, earlier_calls from campaign_contacts order by id;
+select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls from campaign_contacts order by id;
 
 -- name: all_calls
 -- returns: list[CallEvidence]
 -- row: A call. The analysis is JSON text.
--- null: retell_call_id, outcome, disconnection_reason, transcript, analysis
+-- null: retell_call_id, outcome, disconnection_reason, transcript, analysis, callback_of, callback_late
 -- List every call with what is compared with the ledger of the provider.
 select c.id, c.campaign_id, c.campaign_contact_id, a.credential, c.phone, c.attempt_number, c.status, c.retell_call_id,
-  c.outcome, c.disconnection_reason, c.requested_at, c.transcript, c.analysis::text as analysis
+  c.outcome, c.disconnection_reason, c.requested_at, c.transcript, c.analysis::text as analysis,
+  c.callback_of, c.callback_late
 from calls c join provider_accounts a on a.id = c.provider_account_id
 order by c.id;
 

@@ -8,6 +8,8 @@ from outdial.db.queries.due_contacts import DueContact
 
 ON_TIME: Final = timedelta(minutes=1)
 """A callback that starts later than this after the time asked for is late, and the reason is stored with its call."""
+NOT_CLAIMED: Final = "the campaign was paused, or no dialer claimed it in time"
+_NOT_MADE: Final = frozenset({"refused", "released"})
 
 
 class CallbackColumns(TypedDict):
@@ -25,16 +27,29 @@ def callback_variables(contact: DueContact) -> Mapping[str, str | None]:
     return {"is_callback": "true", "last_call_summary": contact.last_call_summary}
 
 
-def callback_columns(contacts: Sequence[DueContact], starts: Sequence[datetime]) -> CallbackColumns:
-    """Return the columns of the calls of `contacts`, which start at `starts`."""
+def callback_columns(
+    contacts: Sequence[DueContact], starts: Sequence[datetime], now: datetime, waited_for: str | None
+) -> CallbackColumns:
+    """Return the columns of the calls of `contacts`, which are claimed now and start at `starts`.
+
+    `waited_for` is what the campaign has waited for until this claim.
+    """
     return CallbackColumns(
         callback_ofs=[contact.callback_at for contact in contacts],
         callback_tries=[0 if contact.callback_at is None else contact.callback_tries + 1 for contact in contacts],
-        callback_lates=[_late(contact, start_at) for contact, start_at in zip(contacts, starts, strict=True)],
+        callback_lates=[
+            _late(contact, start_at, now, waited_for) for contact, start_at in zip(contacts, starts, strict=True)
+        ],
     )
 
 
-def _late(contact: DueContact, start_at: datetime) -> str | None:
+def _late(contact: DueContact, start_at: datetime, now: datetime, waited_for: str | None) -> str | None:
     if contact.callback_at is None or start_at <= contact.callback_at + ON_TIME:
         return None
-    return contact.callback_late or "no call could start earlier within the limits of the account"
+    if contact.callback_late is not None or contact.status_reason is not None:
+        return contact.callback_late or contact.status_reason
+    if now <= contact.callback_at + ON_TIME:
+        return "no call could start earlier within the limits of the account"
+    if contact.last_outcome in _NOT_MADE:
+        return f"an earlier call of it was {contact.last_outcome}"
+    return NOT_CLAIMED if waited_for is None else f"the campaign waited for {waited_for.replace('_', ' ')}"

@@ -183,11 +183,11 @@ def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: b
         reason = call.reason or ""
         answered = connects(reason) and call.start_ms is not None
         talked = answered and reason not in ("voicemail_reached", "ivr_reached")
-        asks_back = reason == "user_requested_callback"
+        callback_at = call.step.callback_at or (CALLBACK_AT if reason == "user_requested_callback" else None)
         described.call_analysis = {
             "call_summary": f"The call ended with {reason}." if answered else "The call was not connected.",
             "in_voicemail": reason == "voicemail_reached",
             "user_sentiment": "Neutral" if talked else "Unknown",
             "call_successful": reason in ("user_hangup", "agent_hangup", "call_transfer"),
-            "custom_analysis_data": {"callback_requested": True, "callback_at": CALLBACK_AT} if asks_back else {},
+            "custom_analysis_data": {"callback_requested": True, "callback_at": callback_at} if callback_at else {},
         }

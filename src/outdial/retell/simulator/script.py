@@ -11,7 +11,7 @@ The last four digits of a number select a row of this table, whatever the other 
     9906 inactivity                     9916 ..._permission_denied  9926 error_llm_websocket_open
     9907 max_duration_reached           9917 ..._unavailable        9927 error_no_audio_received
     9908 user_requested_dnc             9918 sip_routing_error      9928 error_retell
-    9909 callback in 2 h, then answers  9919 marked_as_spam         9929 registered_call_timeout
+    9909 callback in 20 min, answers    9919 marked_as_spam         9929 registered_call_timeout
     9910 stays on the line for hours    9920 network_blocked        9930 an unknown reason
 
     9931 busy twice, then answers       9941 400                    9951 accepted, connection dropped
@@ -38,8 +38,8 @@ from msgspec import Struct
 
 from outdial.retell.simulator.faults import FaultKind
 
-CALLBACK_AT: Final = "in 2 hours"
-"""The time that contacts who ask for a callback ask for, as the analysis of their call has it."""
+CALLBACK_AT: Final = "in 20 minutes"
+"""The time of a callback in the analysis of a call that ends with user_requested_callback, unless its step has one."""
 EVENTS: Final = ("call_started", "call_ended", "call_analyzed")
 
 NOT_CONNECTED: Final = frozenset(
@@ -108,11 +108,15 @@ def status_of(reason: str) -> str:
 
 
 class ScriptStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """One attempt of a script: its disconnection reason, and the seconds of ringing and talk."""
+    """One attempt of a script: its disconnection reason, and the seconds of ringing and talk.
+
+    `callback_at` is the time at which the contact asks to be called back: the analysis of the call has it.
+    """
 
     reason: str
     ring_s: float | None = None
     talk_s: float | None = None
+    callback_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

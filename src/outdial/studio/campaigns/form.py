@@ -14,12 +14,18 @@ from zoneinfo import ZoneInfo, available_timezones
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
-from outdial.domain.errors import InvalidCallingHours, InvalidRetryPolicy, InvalidVoicemailPolicy
+from outdial.domain.errors import (
+    InvalidCallbackPolicy,
+    InvalidCallingHours,
+    InvalidRetryPolicy,
+    InvalidVoicemailPolicy,
+)
 from outdial.domain.limits import CAMPAIGN_LIMITS
 from outdial.domain.policies.budget import amount_text, read_amount
 from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
+from outdial.studio.campaigns.callback_form import CallbackForm, callbacks_from_policy, callbacks_from_request
 from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.campaigns.voicemail_form import VoicemailForm, voicemail_from_policy, voicemail_from_request
@@ -69,6 +75,7 @@ class CampaignForm:
     lists_required: Sequence[str] = ()
     day_parts: Sequence[str] = ()
     voicemail: VoicemailForm = field(default_factory=VoicemailForm)
+    callbacks: CallbackForm = field(default_factory=CallbackForm)
     keep_open: bool = False
     reentry_after: str = ""
     budget: str = ""
@@ -129,6 +136,11 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
     except InvalidVoicemailPolicy as error:
         voicemail = VoicemailForm()
         unreadable.append(f"voicemail: {error}")
+    try:
+        callbacks = callbacks_from_policy(campaign.callback_policy)
+    except InvalidCallbackPolicy as error:
+        callbacks = CallbackForm()
+        unreadable.append(f"callbacks: {error}")
     return CampaignForm(
         unreadable="; ".join(unreadable),
         name=campaign.name,
@@ -151,6 +163,7 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         lists_required=campaign.lists_required,
         day_parts=campaign.day_parts,
         voicemail=voicemail,
+        callbacks=callbacks,
         keep_open=campaign.keep_open,
         reentry_after="" if campaign.reentry_after is None else duration_text(campaign.reentry_after),
         budget=amount_text(campaign.budget_cents),
@@ -178,6 +191,7 @@ def form_from_request(form: FormData) -> CampaignForm:
         lists_required=[str(value) for value in form.getlist("lists_required")],
         day_parts=[str(value) for value in form.getlist("day_parts") if value],
         voicemail=voicemail_from_request(form),
+        callbacks=callbacks_from_request(form),
         keep_open=text(form, "keep_open") == "yes",
         reentry_after=text(form, "reentry_after"),
         budget=text(form, "budget"),
@@ -218,6 +232,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         stored_policy = {}
     settings["retry_policy"] = policy_from_rules(form.rules, stored_policy or {})
     settings["voicemail_policy"] = form.voicemail.policy()
+    settings["callback_policy"] = form.callbacks.policy()
     settings["dynamic_variables"] = _parse_variables(fields, form.variables)
     if fields:
         raise InvalidInput("Please fix the fields below", fields)

@@ -29,6 +29,7 @@ from outdial.studio.campaigns.actions import (
     duplicate_campaign,
     run_action,
 )
+from outdial.studio.campaigns.callback_form import CHOICES
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
@@ -222,6 +223,7 @@ async def show_page(
         closed=closed,
         numbers=numbers,
         weekdays=WEEKDAYS,
+        callback_choices=CHOICES,
         voicemail_actions=ACTIONS,
         voicemail_then=THEN,
     )
@@ -390,6 +392,7 @@ def _form_page(
         weekdays=WEEKDAYS,
         delay_options=delay_options,
         day_parts=tuple(DayPart),
+        callback_choices=CHOICES,
         voicemail_actions=ACTIONS,
         voicemail_then=THEN,
         longest_message=LONGEST_MESSAGE,

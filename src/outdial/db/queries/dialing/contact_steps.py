@@ -16,14 +16,15 @@ set status = u.status, attempts = u.attempts, faults = u.faults,
   next_attempt_at = coalesce(u.next_attempt_at, cc.next_attempt_at), last_outcome = u.last_outcome,
   status_reason = u.status_reason, voicemail_left_at = coalesce(cc.voicemail_left_at, u.voicemail_left_at),
   callback_at = u.callback_at, callbacks = u.callbacks,
-  callback_tries = u.callback_tries, callback_late = null,
+  callback_tries = u.callback_tries, callback_late = u.callback_late,
   rank = case when u.callback_at is null then coalesce(cc.usual_rank, cc.rank) else 0 end,
   usual_rank = case when u.callback_at is null then null else coalesce(cc.usual_rank, cc.rank) end, updated_at = $1
 from unnest($2::uuid[], $3::text[], $4::integer[], $5::integer[],
   $6::timestamptz[], $7::text[], $8::text[], $9::timestamptz[],
-  $10::timestamptz[], $11::integer[], $12::integer[])
+  $10::timestamptz[], $11::integer[], $12::integer[],
+  $13::text[])
   as u (id, status, attempts, faults, next_attempt_at, last_outcome, status_reason, voicemail_left_at,
-    callback_at, callbacks, callback_tries)
+    callback_at, callbacks, callback_tries, callback_late)
 where cc.id = u.id;
 """
 
@@ -43,6 +44,7 @@ async def write_campaign_contacts(
     callback_ats: Sequence[datetime | None],
     callbacks: Sequence[int],
     callback_tries: Sequence[int],
+    callback_lates: Sequence[str | None],
 ) -> int:
     """Write what the end of a call changes about its contact. Needs lock_reported_calls."""
     return rows_touched(
@@ -60,5 +62,6 @@ async def write_campaign_contacts(
             callback_ats,
             callbacks,
             callback_tries,
+            callback_lates,
         )
     )

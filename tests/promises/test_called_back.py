@@ -1,0 +1,81 @@
+"""The check of callbacks knows who asked, and finds each callback that is early, late without a reason, or too many."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from outdial.promises.called_back import check_callbacks
+from outdial.promises.checks import PromiseCheck, audit
+from tests.promises.test_checks import START, call, contact, good_run, provider_call
+
+MINUTE = 60_000
+WISH = '{"custom_analysis_data":{"callback_at":"in 20 minutes","callback_requested":true}}'
+DUE = 900 + 20 * MINUTE
+
+
+def checked(*later: dict[str, Any], status: str = "completed", reason: str | None = None) -> PromiseCheck:
+    """Check the calls of a contact who asked for a callback in the first one; each of `later` is one after it."""
+    there, here = [provider_call(0, analysis=WISH)], [call(0, analysis=WISH)]
+    for number, changes in enumerate(later, start=1):
+        seen = {"is_callback": True, "created_ms": DUE, "analysis": None} | changes
+        late = seen.pop("late", None)
+        seen["ended_ms"] = seen["created_ms"] + 900
+        there.append(replace(provider_call(0, **seen), call_id=f"call_{number}"))
+        ours = {"callback_of": START + timedelta(minutes=20), "callback_late": late, "analysis": seen["analysis"]}
+        here.append(replace(call(number, **ours), campaign_contact_id=here[0].campaign_contact_id))
+    person = contact(0, status=status, status_reason=reason, call_count=len(here))
+    return check_callbacks(replace(good_run(), provider_calls=there, calls=here, contacts=[person]))
+
+
+@pytest.mark.parametrize(
+    ("later", "examined"),
+    [
+        ([{}], "1 calls on time, 0 late"),
+        ([{"created_ms": DUE + MINUTE}], "1 calls on time, 0 late"),
+        ([{"created_ms": DUE + 5 * MINUTE, "late": "the campaign is paused"}], "0 calls on time, 1 late"),
+        ([{"disconnection_reason": "dial_no_answer"}, {"created_ms": DUE + 30 * MINUTE}], "1 calls on time"),
+        # A call that failed on the way is not a try.
+        ([{"disconnection_reason": "error_retell"}] * 3 + [{"created_ms": DUE + MINUTE}], "1 calls on time"),
+        ([{"analysis": WISH}, {"created_ms": 2 * DUE}], "2 wishes to be called back: 2 calls on time"),
+    ],
+)
+def test_a_callback_on_time_or_with_a_reason_keeps_the_promise(later: list[dict[str, Any]], examined: str) -> None:
+    check = checked(*later)
+    assert (check.promise, check.breaches) == (13, [])
+    assert examined in check.examined
+
+
+@pytest.mark.parametrize(
+    ("later", "breach"),
+    [
+        ([{"created_ms": DUE - 1000}], "1 s before the time asked for"),
+        ([{"created_ms": DUE + MINUTE + 1000}], "61 s after the time asked for, and no reason is reported"),
+        ([{"is_callback": False}], "an ordinary call to a contact who waits for a callback"),
+        ([{"disconnection_reason": "dial_no_answer"}] * 3, "a third try"),
+        ([{}, {}], "for which the contact did not ask"),
+        (
+            [{"analysis": WISH}, {"analysis": WISH, "created_ms": 2 * DUE}, {"created_ms": 3 * DUE}],
+            "called back 3 times",
+        ),
+        ([], "is completed without it"),
+    ],
+)
+def test_each_breach_is_found(later: list[dict[str, Any]], breach: str) -> None:
+    assert breach in "; ".join(checked(*later).breaches)
+
+
+def test_a_contact_whose_analysis_came_too_late_or_who_is_in_review_is_no_breach() -> None:
+    assert checked(reason="the analysis of the call did not come within 10 minutes").breaches == []
+    check = checked(status="review")
+    assert (check.breaches, "1 left to members" in check.examined) == ([], True)
+
+
+def test_a_call_in_which_the_contact_asked_for_a_callback_may_be_free() -> None:
+    run = good_run()
+    for attempts, holds in ((1, True), (0, True), (2, False)):
+        calls = [call(0, analysis=WISH), *run.calls[1:]]
+        contacts = [contact(0, attempts=attempts), *run.contacts[1:]]
+        [check] = [each for each in audit(replace(run, calls=calls, contacts=contacts)) if each.promise == 5]
+        assert check.holds is holds
