@@ -56,8 +56,8 @@ class LedgerRequest:
 class ProviderCall:
     """A call in the provider's records: `created_ms` and `ended_ms` in its own time, None while the call is live.
 
-    `analysis` is JSON text with sorted keys, for comparison. `is_callback` is what the agent was given, `test_call_id` is
-    from the metadata of a test call.
+    `analysis` is JSON text with sorted keys, for comparison. `test_call_id` is from the metadata of a test call, and
+    `is_callback` is what the agent was given.
     """
 
     call_id: str

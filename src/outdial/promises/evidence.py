@@ -113,26 +113,9 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
                 metadata_test_call_id=metadata.get("test_call_id"),
             )
         )
-    provider_calls = []
-    for call in described:
-        analysis, labels = call.get("call_analysis"), call.get("metadata")
-        provider_calls.append(
-            ProviderCall(
-                call_id=call["call_id"],
-                from_number=call["from_number"],
-                to_number=call["to_number"],
-                created_ms=created[call["call_id"]],
-                ended_ms=call.get("end_timestamp"),
-                disconnection_reason=call.get("disconnection_reason"),
-                transcript=call.get("transcript"),
-                analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
-                test_call_id=labels.get("test_call_id") if isinstance(labels, dict) else None,
-                is_callback=(call.get("retell_llm_dynamic_variables") or {}).get("is_callback") == "true",
-            )
-        )
     return RunEvidence(
         requests=requests,
-        provider_calls=provider_calls,
+        provider_calls=[_provider_call(call, created[call["call_id"]]) for call in described],
         calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in calls],
         contacts=[contact for contact in contacts if contact.campaign_id in ours],
         campaigns=campaigns,
@@ -140,4 +123,22 @@ async def gather_evidence(simulator: SimulatorClient, database: Database, creden
         rests=rests,
         test_calls=[replace(call, analysis=call.analysis and canonical_json(call.analysis)) for call in test_calls],
         speed=(await simulator.state())["speed"],
+    )
+
+
+def _provider_call(call: Mapping[str, Any], created_ms: int) -> ProviderCall:
+    analysis, labels, variables = (
+        call.get(name) for name in ("call_analysis", "metadata", "retell_llm_dynamic_variables")
+    )
+    return ProviderCall(
+        call_id=call["call_id"],
+        from_number=call["from_number"],
+        to_number=call["to_number"],
+        created_ms=created_ms,
+        ended_ms=call.get("end_timestamp"),
+        disconnection_reason=call.get("disconnection_reason"),
+        transcript=call.get("transcript"),
+        analysis=None if analysis is None else canonical_json(msgspec.json.encode(analysis).decode()),
+        test_call_id=labels.get("test_call_id") if isinstance(labels, dict) else None,
+        is_callback=isinstance(variables, dict) and variables.get("is_callback") == "true",
     )
