@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from outdial.dialer.forecasting.record import StoredForecast
+from outdial.promises.forecasts import check_forecasts
 from tests.support.forecast_world import dial_set
 from tests.support.postgres import Scratch
 
@@ -17,6 +18,9 @@ async def test_at_least_16_of_20_seeded_runs_end_within_their_forecast(
     found = dialed.forecasts
 
     assert dialed.repeated == 0
+    check = check_forecasts(dialed.outcomes)
+    assert check.holds, check.breaches
+    assert check.examined == "19 of 20 ended within, 17 of 20 cost within"
     spent = await connection.fetchval("select sum(cost_cents) from calls")
     assert sum(each.is_finish_within is True for each in found) >= 16, [summary(each) for each in found]
     assert sum(each.is_cost_within is True for each in found) >= 16, [summary(each) for each in found]

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +16,7 @@ from outdial.dialer.forecasting.record import COST_KNOWN_AFTER, ForecastRecorder
 from outdial.dialer.worker import Dialer
 from outdial.domain.rules import UNRESTRICTED
 from outdial.inbox.receive import WebhookReceiver
+from outdial.promises.forecasts import ForecastOutcome
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
@@ -107,6 +108,13 @@ class ForecastWorld:
             )
         )
 
+    def witness(self, account: str) -> tuple[datetime, float]:
+        """Return when the last call of an account ended, and what its calls cost, by the simulator's records."""
+        workspace = self.workspaces[account]
+        ended_ms = [call.end_ms or 0 for call in workspace.calls.values()]
+        bills = [workspace.bills.bill_of(call) for call in workspace.calls.values()]
+        return datetime.fromtimestamp(max(ended_ms) / 1000, UTC), sum(bill["cost_cents"] for bill in bills)
+
     async def forecast(self, campaign: Campaign) -> StoredForecast:
         """Return the only forecast of a campaign."""
         organization_id = self.tenant.organization_id
@@ -189,8 +197,13 @@ async def create_world(
 class DialedSet:
     """The forecasts of a set of campaigns with what happened; `repeated` is what a second comparison changed."""
 
-    forecasts: Sequence[StoredForecast]
+    outcomes: Sequence[ForecastOutcome]
     repeated: int
+
+    @property
+    def forecasts(self) -> list[StoredForecast]:
+        """The stored forecasts, compared with what happened."""
+        return [each.stored for each in self.outcomes]
 
 
 async def dial_set(
@@ -213,4 +226,9 @@ async def dial_set(
         assert (await world.forecast(campaigns[0])).finished_at is None
         world.clock.advance(COST_KNOWN_AFTER + timedelta(seconds=1))
         await recorder.run_once()
-        return DialedSet([await world.forecast(each) for each in campaigns], await recorder.run_once())
+        outcomes = []
+        for name, campaign in zip(list(world.accounts)[1:], campaigns, strict=True):
+            last_end, cost_cents = world.witness(name)
+            stored = await world.forecast(campaign)
+            outcomes.append(ForecastOutcome(name=name, stored=stored, last_end=last_end, cost_cents=cost_cents))
+        return DialedSet(outcomes, await recorder.run_once())
