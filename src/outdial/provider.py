@@ -117,6 +117,23 @@ class NumbersListed:
     next_page: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedAgent:
+    """A voice agent of the account, with the name that the workspace knows it by."""
+
+    agent_id: str
+    name: str
+    is_suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsListed:
+    """A page of the voice agents of an account, and what selects the next page; None after the last one."""
+
+    agents: tuple[ListedAgent, ...]
+    next_page: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConcurrency:
     """Live calls of a provider account, and its limits."""
@@ -346,9 +363,9 @@ class OptOutDirectory(Protocol):
 
 
 class CallerNumberDirectory(Protocol):
-    """The numbers that a provider account may call from.
+    """The numbers that a provider account may call from, and its agents.
 
-    The method does not retry, and does not raise for a failed request. `credential` names the provider account.
+    No method retries, and none raises for a failed request. `credential` names the provider account.
     """
 
     def has_account(self, credential: str) -> bool:
@@ -357,4 +374,8 @@ class CallerNumberDirectory(Protocol):
 
     async def list_numbers(self, credential: str, page: str | None) -> NumbersListed | ProviderUnavailable:
         """Return a page of the account's numbers, the first one for None."""
+        ...
+
+    async def list_agents(self, credential: str, page: str | None) -> AgentsListed | ProviderUnavailable:
+        """Return a page of the account's voice agents, the first one for None."""
         ...

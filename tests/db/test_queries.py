@@ -53,6 +53,7 @@ NEVER_NULL = {
     ("count_uncallable", "reason"): "a case with an else",
     ("check_subject", "organization_id"): "that of the campaign, which always has one",
     ("count_empty_variables", "name"): "an element of the array of names",
+    ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",
     ("list_callbacks", "callback_at"): "the query selects contacts that have one",
     ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",
     ("list_users", "email"): "local Auth stores every user with an email address",

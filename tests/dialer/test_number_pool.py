@@ -292,6 +292,9 @@ async def test_numbers_of_retell_are_imported_page_by_page_and_a_failed_import_i
     assert await importer.run_once() == 1
     [row] = await stage.look.fetch("select * from number_imports")
     assert (row["listed"], row["added"], row["error"], row["next_try_at"]) == (121, 120, None, None)
+    agents = await stage.look.fetch("select agent_id, name, is_suspended from agents order by agent_id")
+    assert (row["agents_listed"], len(agents)) == (len(stage.workspace.agents.all()), len(stage.workspace.agents.all()))
+    assert "agent_simulator" in {agent["agent_id"] for agent in agents}
     numbers = {each["phone"]: each for each in await stage.look.fetch("select * from phone_numbers")}
     assert len(numbers) == 122
     assert (numbers[GOOD]["nickname"], numbers[GOOD]["imported_at"]) == ("Ours", stage.clock.now())

@@ -128,6 +128,11 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
             project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
         case "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md":
             find_or_create_campaign(project, text)
+            if "numbers import" in text or "agents sync" in text:
+                # From here on, only agents and numbers of the workspace are accepted: it has those of the pages.
+                body = {"from_number": "+14155550100", "to_number": "+14155559910", "override_agent_id": "agent_123"}
+                async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
+                    await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
         case "docs/studio.md" if "organization stop" in text:
             listed = json.loads(project.run("outdial organization list --json"))
             text = text.replace('"Acme"', f'"{listed[0]["name"]}"')

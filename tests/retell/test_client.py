@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 
+from outdial.dialer.numbers.agents import read_agents
+from outdial.dialer.numbers.importing import read_numbers
 from outdial.provider import (
     AccountConcurrency,
     CallDeleted,
@@ -22,6 +24,7 @@ from outdial.provider import (
     RefusalKind,
 )
 from outdial.retell.client import (
+    AgentPage,
     CallRetrieved,
     CallsListed,
     ContactMissing,
@@ -30,6 +33,7 @@ from outdial.retell.client import (
     RetellClient,
     create_call_body,
 )
+from outdial.retell.provider import RetellProvider
 from outdial.retell.transport import HttpTransport
 
 KEY = "key_secret_5309"
@@ -465,3 +469,67 @@ async def test_a_page_of_opted_out_contacts() -> None:
 async def test_a_list_that_is_not_one_of_opted_out_contacts_is_not_used(body: bytes) -> None:
     async with client_of(Peer(http(200, body))) as client:
         assert isinstance(await client.list_contacts(do_not_call=True), ProviderUnavailable)
+
+
+AGENT = b'{"agent_id":"agent_1","agent_name":"Sales","channel":"voice","is_suspended":false,"tags":{}}'
+NUMBER = b'{"phone_number":"+14155550100","nickname":"Ours"}'
+
+
+async def test_a_page_of_agents_asks_for_voice_agents() -> None:
+    body = b'{"items":[%s],"has_more":true,"pagination_key":"next"}' % AGENT
+    async with client_of(peer := Peer(http(200, body))) as client:
+        page = await client.list_agents(pagination_key="this", limit=7)
+    assert isinstance(page, AgentPage)
+    assert ([(agent.agent_id, agent.agent_name) for agent in page.agents], page.next_key) == (
+        [("agent_1", "Sales")],
+        "next",
+    )
+    head, _, sent = peer.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v2/list-agents?limit=7&sort_order=ascending&pagination_key=this ")
+    wanted = {"type": "string", "op": "eq", "value": "voice"}
+    assert json.loads(sent) == {"filter_criteria": {"channel": wanted}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b"[%s]",
+        b'{"items":null}',
+        b'{"items":{"0":%s}}',
+        b'{"items":["%%s"]}',
+        b'{"items":[{}]}',
+        b'{"items":[%s],"has_more":"yes"}',
+        b'{"items":[%s],"has_more":true}',
+        b'{"items":[%s],"has_more":true,"pagination_key":7}',
+        b'{"items":[%s],"has_more":true,"pagination_key":""}',
+        b'{"items":[{"agent_id":7,"phone_number":7}]}',
+        b'{"items":[{"agent_id":"","phone_number":""}]}',
+        b'{"items":[{"agent_id":"a","agent_name":["x"],"phone_number":"+14155550100","nickname":["x"]}]}',
+        b'{"items":[\xff]}',
+        b'{"items":' + b"[" * 10_000,
+    ],
+)
+async def test_a_page_that_is_no_list_of_agents_or_numbers_is_not_used(body: bytes) -> None:
+    async with client_of(Peer(http(200, body.replace(b"%s", AGENT)))) as client:
+        assert isinstance(await client.list_agents(), ProviderUnavailable)
+    async with client_of(Peer(http(200, body.replace(b"%s", NUMBER)))) as client:
+        assert isinstance(await client.list_phone_numbers(), ProviderUnavailable)
+
+
+async def test_a_chat_agent_is_no_agent_for_calls() -> None:
+    body = b'{"items":[%s]}' % AGENT.replace(b"voice", b"chat")
+    async with client_of(Peer(http(200, body))) as client:
+        assert isinstance(await client.list_agents(), ProviderUnavailable)
+
+
+async def test_a_list_that_repeats_a_page_ends_with_an_error() -> None:
+    for item, read in ((AGENT, read_agents), (NUMBER, read_numbers)):
+        body = b'{"items":[%s],"has_more":true,"pagination_key":"same"}' % item
+        async with client_of(peer := Peer(http(200, body))) as client:
+            found = await read(RetellProvider({"default": client}), "default")
+        assert isinstance(found, ProviderUnavailable)
+        assert "repeats a page" in found.reason
+        assert len(peer.requests) == 2

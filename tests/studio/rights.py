@@ -164,6 +164,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/numbers": Rule("admin", 201, sends=NUMBER),
     f"PATCH {API}/numbers/{{number_id}}": Rule("admin", sends={"nickname": "Sales"}),
     f"DELETE {API}/numbers/{{number_id}}": Rule("admin", 204),
+    f"GET {API}/agents": Rule("viewer"),
     f"GET {API}/numbers/health": Rule("viewer"),
     f"PUT {API}/numbers/{{number_id}}/limits": Rule("admin", sends={"daily_cap": 100, "warm_up_days": 14}),
     f"POST {API}/numbers/rest": Rule("operator", sends={"phone": "{number_phone}"}),

@@ -5,8 +5,17 @@ from datetime import timedelta
 import asyncpg
 
 from outdial.clock import SystemClock
-from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact
-from tests.support.studio import BrowserFor, ClientFor
+from tests.studio.rights import CAMPAIGN_FORM
+from tests.support.factories import (
+    NOW,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_member,
+    create_tenant,
+    insert,
+)
+from tests.support.studio import BrowserFor, ClientFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations
 
 
@@ -108,3 +117,39 @@ async def test_a_campaign_shows_the_figures_of_its_numbers_in_its_order(
     assert part.index(capped) < part.index(resting)
     for text in ("25%", "10%", "2%", "2 of 10", "Rests until", "3 calls in a row were blocked or marked spam"):
         assert text in part, text
+
+
+async def test_agents_are_offered_by_name_and_an_unknown_one_is_refused_once_a_list_was_read(
+    studio_app: StudioServer, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    operator = await create_member(connection, tenant.organization_id, "operator")
+    client, browser = await studio_app.client_of(operator), await studio_app.browser_of(operator)
+    api, form = f"/api/v1/organizations/{tenant.organization_id}", f"/o/{tenant.organization_id}/campaigns"
+    new = {"name": "Autumn", "retell_agent_id": "agent_sales", "from_number": "+12125550000"}
+    # Before a list has been read, any id may be typed.
+    assert (await client.post(f"{api}/campaigns", json=new | {"retell_agent_id": "agent_x"})).status_code == 201
+
+    account = {"organization_id": tenant.organization_id, "provider_account_id": tenant.provider_account_id}
+    await insert(connection, "number_imports", **account, requested_at=NOW, finished_at=NOW, agents_listed=2)
+    for agent_id, name, suspended in (("agent_sales", "Sales <EU>", False), ("agent_old", "Old", True)):
+        await insert(connection, "agents", **account, agent_id=agent_id, name=name, is_suspended=suspended, seen_at=NOW)
+    assert [each["name"] for each in (await client.get(f"{api}/agents")).json()] == ["Old", "Sales <EU>"]
+    page = (await browser.get(f"{form}/new")).text
+    assert '<option value="agent_sales">Sales &lt;EU&gt;</option>' in page
+    assert "agent_old" not in page
+    assert "agent_x" not in page
+    assert "Suspended at Retell" in (await browser.get(f"/o/{tenant.organization_id}/numbers")).text
+
+    before = await connection.fetchval("select count(*) from campaigns")
+    for agent_id, problem in (("agent_x", "read its list again"), ("agent_old", "is suspended at Retell")):
+        refused = await client.post(f"{api}/campaigns", json=new | {"retell_agent_id": agent_id})
+        assert refused.status_code == 400
+        assert problem in refused.json()["fields"]["retell_agent_id"]
+    shown = await browser.post_form(form, CAMPAIGN_FORM | {"retell_agent_id": "agent_x"})
+    assert (shown.status_code, "read its list again" in shown.text) == (400, True)
+    assert await connection.fetchval("select count(*) from campaigns") == before
+    created = await client.post(f"{api}/campaigns", json=new)
+    assert created.status_code == 201
+    changed = await client.patch(f"{api}/campaigns/{created.json()['id']}", json={"retell_agent_id": "agent_x"})
+    assert (changed.status_code, "retell_agent_id" in changed.json()["fields"]) == (400, True)

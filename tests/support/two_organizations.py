@@ -76,6 +76,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "campaign_forecasts",
         "launch_checks",
         "test_calls",
+        "agents",
         "number_health",
         "number_imports",
     ):
@@ -152,6 +153,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
         "launch_checks": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
         | {"requested_at": NOW},
+        "agents": account | {"agent_id": uuid4().hex, "name": "Sales", "seen_at": NOW},
         "test_calls": account
         | {"id": uuid4(), "campaign_id": filled.spare_entry.campaign.id, "phone": new_phone(), "is_own_phone": True}
         | {"requested_by": "service", "requested_at": NOW},

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from outdial.campaigns.agents import check_agent
 from outdial.campaigns.caller_numbers import check_numbers
 from outdial.campaigns.errors import AmbiguousAccount, CredentialTaken, InvalidCampaign, NoProviderAccount
 from outdial.db.queries import accounts as account_queries
@@ -158,6 +159,7 @@ async def create_campaign(connection: Connection, new: CampaignSettings, now: da
             raise AmbiguousAccount([account.credential for account in accounts])
         account_id = accounts[0].id
     await check_numbers(connection, new.organization_id, account_id, columns["from_number"], columns["more_numbers"])
+    await check_agent(connection, account_id, columns["retell_agent_id"])
     campaign_id = new_id(now)
     await campaigns.create_campaign(
         connection,

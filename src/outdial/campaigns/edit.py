@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from outdial.campaigns.agents import check_agent
 from outdial.campaigns.caller_numbers import check_numbers
 from outdial.campaigns.create import JSON_COLUMNS, CampaignSettings, SettingsColumns, check_settings
 from outdial.campaigns.errors import InvalidCampaign
@@ -60,6 +61,8 @@ async def edit_campaign(
         await check_numbers(
             connection, new.organization_id, row.provider_account_id, columns["from_number"], columns["more_numbers"]
         )
+    if "retell_agent_id" in changes:
+        await check_agent(connection, row.provider_account_id, columns["retell_agent_id"])
     fixed = [name for name in FIXED_WHILE_RUNNING if name in changes]
     saved = await campaigns.save_campaign_settings(
         connection,

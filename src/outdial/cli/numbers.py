@@ -1,4 +1,4 @@
-"""`outdial numbers`: caller numbers, how they fare, their caps, and their rests."""
+"""`outdial numbers`: caller numbers, their caps and their rests. `outdial agents`: the agents of the workspaces."""
 
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +12,7 @@ from outdial.cli.finding import Organization, find_organization, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import accounts
+from outdial.db.queries.dialing import agents as agent_queries
 from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
@@ -20,6 +21,7 @@ from outdial.domain.policies.number_pool import DAY, cap_of_day
 from outdial.stack.local import as_service
 
 app = typer.Typer(no_args_is_help=True, help="Caller numbers: how they fare, their daily caps, and when they rest.")
+agents_app = typer.Typer(no_args_is_help=True, help="Voice agents of the organization's Retell workspaces.")
 clock = SystemClock()
 
 PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="Caller number in E.164, such as +14155550100.")]
@@ -158,7 +160,43 @@ def wake(phone: PhoneArgument, organization: Organization = None) -> None:
 
 @app.command("import")
 def import_numbers(organization: Organization = None) -> None:
-    """Import the numbers of the organization's Retell workspaces. A running dialer does it within seconds."""
+    """Import the numbers of the organization's Retell workspaces, and read its agents. A running dialer does it."""
+    workspaces = _request_import(organization)
+    console.print(f"Requested the numbers of {workspaces}; outdial numbers list shows them when the dialer has them.")
+
+
+@agents_app.command("list")
+def list_agents(organization: Organization = None, as_json: AsJson = False) -> None:
+    """List the agents that a dialer has read at Retell, by name."""
+
+    async def work(database: Database) -> list[agent_queries.AgentRow]:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await agent_queries.list_agents(connection, organization_id=organization_id)
+
+    rows = as_service(work)
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "NAME": lambda row: row.name,
+        "AGENT": lambda row: row.agent_id,
+        "STATE": lambda row: "suspended" if row.is_suspended else "in use",
+        "WORKSPACE": lambda row: row.account_name,
+        "READ": lambda row: row.seen_at,
+    }
+    print_rows(columns, rows, empty="No agents yet: run outdial agents sync while a dialer runs")
+
+
+@agents_app.command()
+def sync(organization: Organization = None) -> None:
+    """Read the agents and numbers of the organization's Retell workspaces again. A running dialer does it."""
+    workspaces = _request_import(organization)
+    console.print(f"Requested the agents of {workspaces}; outdial agents list shows them when the dialer has them.")
+
+
+def _request_import(organization: str | None) -> str:
+    """Request the lists of all workspaces; return how many they are, in words."""
 
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
@@ -171,5 +209,4 @@ def import_numbers(organization: Organization = None) -> None:
             return len(found)
 
     count = as_service(work)
-    workspaces = "1 workspace" if count == 1 else f"{count} workspaces"
-    console.print(f"Requested the numbers of {workspaces}; outdial numbers list shows them when the dialer has them.")
+    return "1 workspace" if count == 1 else f"{count} workspaces"

@@ -27,6 +27,7 @@ from outdial.provider import (
 from outdial.retell.errors import NotSent, TransportFailed
 from outdial.retell.transport import BASE_URL, HttpTransport, Transport
 from outdial.retell.wire import (
+    AgentPayload,
     CallPayload,
     ContactPayload,
     MalformedPayload,
@@ -62,6 +63,12 @@ class _ContactListing(msgspec.Struct):
 
 class _NumberListing(msgspec.Struct):
     items: list[PhoneNumberPayload]
+    has_more: bool = False
+    pagination_key: str | None = None
+
+
+class _AgentListing(msgspec.Struct):
+    items: list[AgentPayload]
     has_more: bool = False
     pagination_key: str | None = None
 
@@ -114,6 +121,14 @@ class PhoneNumbersListed:
     """A page of phone numbers, and the key of the next page; None after the last one."""
 
     numbers: tuple[PhoneNumberPayload, ...]
+    next_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPage:
+    """A page of voice agents, and the key of the next page; None after the last one."""
+
+    agents: tuple[AgentPayload, ...]
     next_key: str | None
 
 
@@ -298,6 +313,27 @@ class RetellClient:
         if listing.has_more and not listing.pagination_key:
             return ProviderUnavailable("the list has more phone numbers, but no key for them", response.status)
         return PhoneNumbersListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+
+    async def list_agents(
+        self, *, pagination_key: str | None = None, limit: int = 100
+    ) -> AgentPage | ProviderUnavailable:
+        """POST /v2/list-agents for a page of the workspace's voice agents, the oldest first."""
+        query = {"limit": limit, "sort_order": "ascending"}
+        key = {} if pagination_key is None else {"pagination_key": pagination_key}
+        wanted = {"channel": {"type": "string", "op": "eq", "value": "voice"}}
+        body = msgspec.json.encode({"filter_criteria": wanted})
+        response = await self._request("POST", f"/v2/list-agents?{urlencode(query | key)}", body)
+        if isinstance(response, ProviderUnavailable):
+            return response
+        try:
+            listing = msgspec.json.decode(response.body, type=_AgentListing)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ProviderUnavailable("the response is not a list of agents", response.status)
+        if any(agent.channel not in (None, "voice") for agent in listing.items):
+            return ProviderUnavailable("the list contains agents of another channel", response.status)
+        if listing.has_more and not listing.pagination_key:
+            return ProviderUnavailable("the list has more agents, but no key for them", response.status)
+        return AgentPage(tuple(listing.items), listing.pagination_key if listing.has_more else None)
 
     async def read(self, path: str) -> bytes | ProviderUnavailable:
         """GET a resource of the workspace and return its body."""

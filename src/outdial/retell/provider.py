@@ -8,6 +8,7 @@ from uuid import UUID
 from outdial.provider import (
     AccountConcurrency,
     AgentFound,
+    AgentsListed,
     AssetMissing,
     BeforeSending,
     CallDeleted,
@@ -21,6 +22,7 @@ from outdial.provider import (
     CallUncertain,
     KeyAccepted,
     KeyRefused,
+    ListedAgent,
     ListedNumber,
     NumbersListed,
     OptOutsListed,
@@ -200,6 +202,20 @@ class RetellProvider:
             return listed
         numbers = (ListedNumber(each.phone_number, each.nickname, each.agent_id) for each in listed.numbers)
         return NumbersListed(tuple(numbers), listed.next_key)
+
+    async def list_agents(self, credential: str, page: str | None) -> AgentsListed | ProviderUnavailable:
+        """POST /v2/list-agents."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        listed = await client.list_agents(pagination_key=page)
+        if isinstance(listed, ProviderUnavailable):
+            return listed
+        agents = (
+            ListedAgent(each.agent_id, each.agent_name or each.agent_id, bool(each.is_suspended))
+            for each in listed.agents
+        )
+        return AgentsListed(tuple(agents), listed.next_key)
 
 
 def _opt_out_after(

@@ -82,6 +82,15 @@ class PhoneNumberPayload(Struct, frozen=True, kw_only=True):
         return self.outbound_agents[0].agent_id if self.outbound_agents else self.outbound_agent_id
 
 
+class AgentPayload(Struct, frozen=True, kw_only=True):
+    """An agent of the workspace, with the fields that Outdial uses (Retell API, list-agents)."""
+
+    agent_id: Name
+    agent_name: str | None = None
+    channel: str | None = None
+    is_suspended: bool | None = None
+
+
 class WebhookPayload(Struct):
     """One webhook: the name of the event, and its call (empty for an event without a call)."""
 

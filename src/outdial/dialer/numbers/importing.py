@@ -1,4 +1,4 @@
-"""Imports the numbers that a provider lists for an account, when a member asks for it."""
+"""Imports the numbers and agents that a provider lists for an account, when a member asks for it."""
 
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -7,6 +7,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
+from outdial.dialer.numbers.agents import read_agents, store_agents
 from outdial.domain.phone import InvalidPhone, parse_phone, phone_of
 from outdial.log import log
 from outdial.provider import CallerNumberDirectory, ListedNumber, NumbersListed, ProviderUnavailable
@@ -42,11 +43,13 @@ class NumberImporter:
             )
         if credential is None:
             return
-        listed = await self._list(credential)
-        added, error = 0, listed.reason if isinstance(listed, ProviderUnavailable) else None
+        listed = await read_numbers(self._provider, credential)
+        agents = listed if isinstance(listed, ProviderUnavailable) else await read_agents(self._provider, credential)
+        added, error = 0, agents.reason if isinstance(agents, ProviderUnavailable) else None
         numbers = [] if isinstance(listed, ProviderUnavailable) else listed
         async with self._database.for_organization(organization_id) as connection:
-            if error is None:
+            if not isinstance(agents, ProviderUnavailable):
+                await store_agents(connection, organization_id, account_id, agents, now)
                 stored = await number_queries.store_listed_numbers(
                     connection,
                     organization_id=organization_id,
@@ -71,24 +74,29 @@ class NumberImporter:
         if error is not None:
             log("dialer.number_import_failed", level="warning", account_id=str(account_id), reason=error)
 
-    async def _list(self, credential: str) -> list[ListedNumber] | ProviderUnavailable:
-        """Return all numbers of an account, each once, without those that are not in E.164, such as SIP users."""
-        if not self._provider.has_account(credential):
-            return ProviderUnavailable(f"this dialer has no API key for the account {credential}")
-        numbers: dict[str, ListedNumber] = {}
-        page: str | None = None
-        while True:
-            match await self._provider.list_numbers(credential, page):
-                case ProviderUnavailable() as unavailable:
-                    return unavailable
-                case NumbersListed(numbers=found, next_page=page):
-                    for number in found:
-                        phone = parse_phone(number.phone, None)
-                        if not isinstance(phone, InvalidPhone) and phone.e164 == number.phone:
-                            numbers[number.phone] = number
-                case never:
-                    assert_never(never)
-            if page is None:
-                return list(numbers.values())
-            if len(numbers) > MAX_NUMBERS:
-                return ProviderUnavailable(f"the account has more than {MAX_NUMBERS:,} numbers")
+
+async def read_numbers(provider: CallerNumberDirectory, credential: str) -> list[ListedNumber] | ProviderUnavailable:
+    """Return all numbers of an account, each once, without those that are not in E.164, such as SIP users."""
+    if not provider.has_account(credential):
+        return ProviderUnavailable(f"this dialer has no API key for the account {credential}")
+    numbers: dict[str, ListedNumber] = {}
+    page: str | None = None
+    pages: set[str] = set()
+    while True:
+        match await provider.list_numbers(credential, page):
+            case ProviderUnavailable() as unavailable:
+                return unavailable
+            case NumbersListed(numbers=found, next_page=page):
+                for number in found:
+                    phone = parse_phone(number.phone, None)
+                    if not isinstance(phone, InvalidPhone) and phone.e164 == number.phone:
+                        numbers[number.phone] = number
+            case never:
+                assert_never(never)
+        if page is None:
+            return list(numbers.values())
+        if page in pages:
+            return ProviderUnavailable("the list of numbers repeats a page")
+        pages.add(page)
+        if len(numbers) > MAX_NUMBERS:
+            return ProviderUnavailable(f"the account has more than {MAX_NUMBERS:,} numbers")

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from outdial.campaigns.edit import RESTING, RUNNING
 from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns as campaign_queries
+from outdial.db.queries.dialing import agents as agent_queries
 from outdial.db.session import Connection
 from outdial.dialer.budgets.limits import read_budgets
 from outdial.domain.calling_hours import WEEKDAYS
@@ -71,6 +72,7 @@ router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
 LIMIT: Final = 25
 NUMBERS_SHOWN: Final = 25
+_OFFERED_AGENTS: Final = 200
 _STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
 _DONE: Final[Mapping[CampaignAction, str]] = {
     "start": "started",
@@ -354,13 +356,16 @@ async def _choices(connection: Connection, organization_id: UUID) -> dict[str, A
     recent = await campaign_queries.recent_callers(connection, organization_id=organization_id)
     numbers = {caller.phone: caller.nickname or "" for caller in callers}
     numbers |= {row.from_number: "" for row in recent if row.from_number not in numbers}
-    agents = [row.retell_agent_id for row in recent] + [caller.retell_agent_id for caller in callers]
-    known_agents = [*dict.fromkeys(filter(None, agents))]
+    listed = await agent_queries.list_agents(connection, organization_id=organization_id)
+    agents = {agent.agent_id: agent.name for agent in listed if not agent.is_suspended}
+    used = [row.retell_agent_id for row in recent] + [caller.retell_agent_id for caller in callers]
+    known_agents = [agent for agent in dict.fromkeys(filter(None, used)) if agent in agents or not listed]
+    agents |= {agent: "" for agent in known_agents if agent not in agents}
     return {
         "accounts": [("", "Select one"), *((str(account.id), account.name) for account in accounts)],
         "numbers": numbers,
-        "agents": known_agents,
-        "agent": known_agents[0] if known_agents else "",
+        "agents": dict([*agents.items()][:_OFFERED_AGENTS]),
+        "agent": known_agents[0] if known_agents else next(iter(agents), ""),
         "caller": recent[0].from_number if recent else next(iter(numbers), ""),
     }
 

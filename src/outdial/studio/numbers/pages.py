@@ -1,6 +1,7 @@
 """The page of caller numbers."""
 
 from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,8 @@ from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
+
+_SHOWN_AGENTS: Final = 100
 
 router = APIRouter(prefix="/o/{organization_id}/numbers")
 
@@ -29,7 +32,7 @@ async def import_numbers_page(context: CurrentOrganization, form: Form) -> Respo
     context.require("admin")
     async with context.transaction() as connection:
         await numbers.request_import(connection, context)
-    return redirect(_url(context), "Import requested. The numbers appear when the dialer has them.", "info")
+    return redirect(_url(context), "Import requested. Numbers and agents appear when the dialer has them.", "info")
 
 
 @router.post("/{number_id}/limits")
@@ -73,6 +76,7 @@ async def _show(
     async with context.transaction() as connection:
         found = await numbers.list_health(connection, context)
         imports = await numbers.list_imports(connection, context)
+        agents = await numbers.list_agents(connection, context)
     return page(
         request,
         "numbers/list.html",
@@ -81,6 +85,8 @@ async def _show(
         url=_url(context),
         numbers=found,
         imports=imports,
+        agents=agents[:_SHOWN_AGENTS],
+        hidden_agents=max(0, len(agents) - _SHOWN_AGENTS),
         errors=errors or {},
     )
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns import caller_numbers
 from outdial.db.queries import accounts as account_queries
+from outdial.db.queries.dialing import agents as agent_queries
 from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Connection
 from outdial.domain import limits
@@ -70,7 +71,7 @@ class CallerPhone(BaseModel):
 
 
 class NumberImport(BaseModel):
-    """The latest import of a workspace's numbers; `finished_at` is null while the dialer works on it."""
+    """The latest import of a workspace's numbers and agents; `finished_at` is null while the dialer works on it."""
 
     provider_account_id: UUID
     account_name: str
@@ -78,7 +79,25 @@ class NumberImport(BaseModel):
     finished_at: datetime | None
     listed: int | None
     added: int | None
+    agents_listed: int | None
     error: str | None
+
+
+class WorkspaceAgent(BaseModel):
+    """A voice agent of a Retell workspace, as a dialer has read it."""
+
+    agent_id: str
+    name: str
+    is_suspended: bool
+    provider_account_id: UUID
+    account_name: str
+    seen_at: datetime
+
+
+async def list_agents(connection: Connection, context: OrganizationContext) -> list[WorkspaceAgent]:
+    """Return the voice agents of the workspaces, by name."""
+    rows = await agent_queries.list_agents(connection, organization_id=context.organization_id)
+    return [WorkspaceAgent.model_validate(row, from_attributes=True) for row in rows]
 
 
 async def list_health(
@@ -132,7 +151,7 @@ async def wake(connection: Connection, context: OrganizationContext, given: Call
 
 
 async def request_import(connection: Connection, context: OrganizationContext) -> list[NumberImport]:
-    """Ask the dialer to import the numbers of every workspace."""
+    """Ask the dialer to import the numbers and agents of every workspace."""
     context.require("admin")
     for account in await account_queries.list_accounts(connection, organization_id=context.organization_id):
         await caller_numbers.request_import(

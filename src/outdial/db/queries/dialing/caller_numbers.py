@@ -55,6 +55,7 @@ class NumberImportRow:
     listed: int | None
     added: int | None
     error: str | None
+    agents_listed: int | None
 
 
 _number_import_row = row_builder(NumberImportRow)
@@ -211,7 +212,8 @@ async def request_import(
 
 
 _LIST_IMPORTS = """\
-select i.provider_account_id, a.name as account_name, i.requested_at, i.finished_at, i.listed, i.added, i.error
+select i.provider_account_id, a.name as account_name, i.requested_at, i.finished_at, i.listed, i.added, i.error,
+  i.agents_listed
 from number_imports i join provider_accounts a on a.id = i.provider_account_id
 where i.organization_id = $1
 order by a.created_at, a.id;

@@ -84,9 +84,10 @@ set requested_at = excluded.requested_at, next_try_at = excluded.next_try_at, fi
 -- name: list_imports
 -- returns: list[NumberImportRow]
 -- row: The latest import of an account's numbers.
--- null: finished_at, listed, added, error
+-- null: finished_at, listed, added, error, agents_listed
 -- List the imports of an organization's numbers, by account.
-select i.provider_account_id, a.name as account_name, i.requested_at, i.finished_at, i.listed, i.added, i.error
+select i.provider_account_id, a.name as account_name, i.requested_at, i.finished_at, i.listed, i.added, i.error,
+  i.agents_listed
 from number_imports i join provider_accounts a on a.id = i.provider_account_id
 where i.organization_id = :organization_id
 order by a.created_at, a.id;
