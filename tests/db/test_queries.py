@@ -55,7 +55,6 @@ NEVER_NULL = {
     ("count_empty_variables", "name"): "an element of the array of names",
     ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",
     ("list_callbacks", "callback_at"): "the query selects contacts that have one",
-    ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",
     ("list_users", "email"): "local Auth stores every user with an email address",
     ("live_calls", "retell_call_id"): "the query selects calls that have one",
     ("past_calls", "cost_cents"): "coalesced",
