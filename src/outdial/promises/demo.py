@@ -32,7 +32,7 @@ from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, au
 from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_holiday_contacts
 from outdial.promises.errors import DemoFailed
 from outdial.promises.evidence import SimulatorClient, gather_evidence
-from outdial.promises.highlights import ForecastOfRest, Highlights, forecast_of_rest, gather_highlights
+from outdial.promises.highlights import Highlights, forecast_of_rest, gather_highlights
 from outdial.promises.law import written_law
 from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
 from outdial.promises.spending import check_budgets, gather_budgets
@@ -247,10 +247,20 @@ async def _run(
             await _start(stack, campaign_id)
         started_at = SystemClock().now()
         ahead = LAW_OPENS - UNTIL_LAW_OPENS - started_at
-        await _start_dialers(outdial, supervisor, stack, ahead, console.say)
-        console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
         rules = shipped_rules().at_another_time(ahead)
-        forecast = await _follow(database, imported.campaign_id, rules, file.good, console)
+        ended = asyncio.Event()
+        forecasting = asyncio.create_task(
+            forecast_of_rest(
+                database, imported.campaign_id, rules, speed=SPEED, after_calls=file.good // 2 + 1, ended=ended
+            )
+        )
+        try:
+            await _start_dialers(outdial, supervisor, stack, ahead, console.say)
+            console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
+            await _follow(database, imported.campaign_id, rules, console)
+        finally:
+            ended.set()
+            forecast = await forecasting
         console.say("Completed. Waiting for the last events...")
         await _until_settled(database, simulator)
         run = await gather_evidence(simulator, database)
@@ -304,25 +314,15 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
     )
 
 
-async def _follow(
-    database: Database, campaign_id: UUID, rules: RuleBook, contacts: int, console: DemoConsole
-) -> ForecastOfRest | None:
-    """Show the campaign until it has completed, and forecast the rest of it after a third of its contacts."""
-    ended = asyncio.Event()
-    forecasting = asyncio.create_task(
-        forecast_of_rest(database, campaign_id, rules, speed=SPEED, after_calls=contacts // 3 + 1, ended=ended)
-    )
+async def _follow(database: Database, campaign_id: UUID, rules: RuleBook, console: DemoConsole) -> None:
+    """Show the campaign until it has completed."""
     try:
         async with asyncio.timeout(CAMPAIGN_TIMEOUT_S):
             status, waiting = await console.follow(database, campaign_id, rules)
     except TimeoutError:
         raise DemoFailed(f"the campaign did not finish within {CAMPAIGN_TIMEOUT_S:g} s") from None
-    finally:
-        ended.set()
-        forecast = await forecasting
     if status != "completed":
         raise DemoFailed(f"the campaign is {status}: {waiting}")
-    return forecast
 
 
 async def _start_dialers(
