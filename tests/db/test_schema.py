@@ -142,7 +142,6 @@ _TIMES = ",".join([_TIME] * 3)
 EXECUTE = {
     f"private.stop_organization(uuid,text,text,{_TIME})": {"authenticated", "service_role"},
     "private.resume_organization(uuid)": {"authenticated", "service_role"},
-    f"private.still_reserved(bigint,numeric,text,{_TIME},text)": {"authenticated", "service_role", "outdial_dialer"},
     "private.count_costs()": set[str](),
     "private.count_reservations()": set[str](),
     f"private.hang_up_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},

@@ -59,6 +59,11 @@ async def test_claims_stop_at_the_budget_and_go_on_when_costs_are_lower(stage: S
     await end(stage, calls[0], status="ended", started_at=NOW, cost_cents=20)
     await end(stage, calls[1], status="ended", disconnection_reason="dial_no_answer")
     assert await spending(stage, campaign) == (20, 100)
+    # The same again, as a repeated event has it, then a corrected cost.
+    await end(stage, calls[0], cost_cents=20)
+    await end(stage, calls[0], cost_cents=25)
+    assert await spending(stage, campaign) == (25, 100)
+    await end(stage, calls[0], cost_cents=20)
     assert len(await claim(stage, campaign)) == 2
     assert await claim(stage, campaign) == []
     # 320 of 399 cents are used: reported once.
