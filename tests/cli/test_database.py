@@ -6,9 +6,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-import typer
 
-from outdial.cli.main import app
+from outdial.cli.main import whole_command
 from outdial.db import migrate
 from tests.cli.conftest import Outdial
 from tests.support.postgres import Scratch
@@ -99,4 +98,4 @@ def test_every_command_has_help() -> None:
         own = [(" ".join(path), getattr(command, "help", None))]
         return own + [found for name, child in children.items() for found in commands(child, (*path, name))]
 
-    assert [path for path, help_text in commands(typer.main.get_command(app), ()) if not help_text] == []
+    assert [path for path, help_text in commands(whole_command(), ()) if not help_text] == []

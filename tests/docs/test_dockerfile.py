@@ -6,9 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 
-from outdial.cli.main import app
+from outdial.cli.main import whole_command
 from outdial.host.gateway.operations import HEALTH
 from outdial.host.manifests.components import PORT
 from outdial.host.manifests.pod import USER, WRITABLE
@@ -112,7 +111,7 @@ def test_the_health_check_requests_the_health_route() -> None:
 def test_the_default_command_exists() -> None:
     [program], [arguments] = arguments_of("ENTRYPOINT", FINAL), arguments_of("CMD", FINAL)
     assert json.loads(program) == ["outdial"]
-    root = typer.main.get_command(app)
+    root = whole_command()
     words = json.loads(arguments)
 
     command = root.commands[words[0]]  # type: ignore[attr-defined]

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
-from outdial.cli.main import app
+from outdial.cli.main import whole_command
 
 ROOT = Path(__file__).parents[2]
 GUIDES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
@@ -69,7 +68,7 @@ def problem_of(words: list[str]) -> str | None:
 
 def problem_of_command_line(words: list[str]) -> str | None:
     """Return what the command line parser says of `outdial` with these words."""
-    command, name = typer.main.get_command(app), "outdial"
+    command, name = whole_command(), "outdial"
     while (children := getattr(command, "commands", None)) is not None:
         if not words or words[0] not in children:
             return f"{name} has no command {words[:1]}"

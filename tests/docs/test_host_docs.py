@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from outdial.cli.main import app
+from outdial.cli.main import whole_command
 from outdial.host.gateway.launcher import GatewayLauncher
 from outdial.host.manifests import ClusterTarget, manifests
 from outdial.host.wire.config import FunctionConfig, read_function_configs
@@ -73,7 +72,7 @@ def test_every_command_and_option_exists(page: str) -> None:
     assert len(commands) > 5
     wrong = []
     for line in commands:
-        words, command, at = line.split(), typer.main.get_command(app), 0
+        words, command, at = line.split(), whole_command(), 0
         while hasattr(command, "commands") and at < len(words):
             command, at = command.commands.get(words[at]), at + 1
         known = {name for parameter in getattr(command, "params", ()) for name in parameter.opts}

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from outdial.cli.main import app
+from outdial.cli.main import app, whole_command
 
 SUPABASE = Path(__file__).parents[2] / "supabase"
 
@@ -35,7 +34,7 @@ def test_every_command_in_a_manifest_parses(target: str) -> None:
     assert ["outdial", "dialer"] in commands
     for program, *words in commands:
         assert program == "outdial"
-        command: Any = typer.main.get_command(app)
+        command: Any = whole_command()
         at = 0
         while hasattr(command, "commands"):
             command = command.commands[words[at]]

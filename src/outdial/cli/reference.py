@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from outdial.cli.main import app
+from outdial.cli.main import whole_command
 
 _HEAD = """# The command line
 
@@ -22,7 +22,7 @@ exit status is then 1, or 2 for invalid arguments. `outdial --version` prints th
 
 def render() -> str:
     """Return the page."""
-    root = typer.main.get_command(app)
+    root = whole_command()
     return _HEAD + "".join(f"\n{section}\n" for section in _sections(root, "outdial", None))
 
 

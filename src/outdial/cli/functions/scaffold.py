@@ -131,6 +131,11 @@ jobs:
 """
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command()(init)
+
+
 def init() -> None:
     """Start a project in this directory: supabase/config.toml, a function, its test, and a CI file.
 
