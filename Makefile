@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint style types imports migrations queries bench generators plants lock
+.PHONY: help setup demo dev test lint style types imports migrations rewritten queries bench generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -22,12 +22,19 @@ dev: $(READY) ## start the local stack
 # Tests start hundreds of processes, each of which would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
+LINTERS := types style imports migrations
+
 # A file stays on one worker, which fills the databases of its tests once. tests/conftest.py puts long files first.
-test: lint ## lint, then run every test except the long chaos test
+test: $(READY) ## lint, then run every test except the long chaos test
+	@$(MAKE) --no-print-directory -j 2 $(LINTERS) rewritten
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
 
 lint: $(READY) ## check style, types, imports and migrations
-	@$(MAKE) --no-print-directory -j 2 types style imports migrations
+	@$(MAKE) --no-print-directory -j 2 $(LINTERS)
+
+# pytest rewrites the assertions of all tests, 20 s of a processor: here once and beside mypy, not in every worker.
+rewritten: $(READY)
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true
 
 style: $(READY)
 	$(BIN)/ruff check .
