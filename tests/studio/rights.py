@@ -92,6 +92,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/campaigns/{{campaign_id}}/test-calls": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/test-calls/{{test_call_id}}": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/test-calls": Rule("operator", 202, sends={"to": "+14155550142"}),
+    f"GET {API}/forecasts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/forecasts": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 201),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),

@@ -57,6 +57,12 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     assert {first["made_for"], second["made_for"]} == {"request"}
     assert second["is_within"] is False
     assert second["costlier_by_cents"] < 0 < second["late_by_s"]
+    of_organization = f"/api/v1/organizations/{tenant.organization_id}/forecasts"
+    await connection.execute("update campaign_forecasts set made_for = 'start' where id = $1", UUID(forecast["id"]))
+    past = (await client.get(of_organization)).json()
+    assert (past["campaigns"], past["ends_within"], past["costs_within"]) == (1, 0, 0)
+
     shown = (await browser.get(page)).text
+    assert "Of 1 completed campaign, 0 ended and 0 cost within p10 and p90." in shown
     assert "later than forecast" in shown
     assert "Outside the forecast." in shown

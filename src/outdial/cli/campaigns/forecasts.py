@@ -8,7 +8,7 @@ from rich.console import Console
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import find_campaign
-from outdial.cli.output import AsJson, cell, print_json, print_pairs, print_rows
+from outdial.cli.output import AsJson, cell, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import campaigns
 from outdial.db.session import Database
@@ -16,6 +16,8 @@ from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap
 from outdial.dialer.forecasting.record import (
     ForecastOccasion,
     StoredForecast,
+    accuracy_sentence,
+    forecast_accuracy,
     forecast_and_store,
     stored_forecasts,
 )
@@ -91,15 +93,16 @@ def _pairs(found: CampaignForecast) -> dict[str, object]:
 def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
     """List the forecasts of a campaign beside what happened."""
 
-    async def work(database: Database) -> list[StoredForecast]:
+    async def work(database: Database) -> tuple[list[StoredForecast], str | None]:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
             row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
             if row is None:
                 raise UnknownName(f"unknown campaign {campaign!r}")
-            return await stored_forecasts(connection, campaign_id=campaign_id, organization_id=row.organization_id)
+            found = await stored_forecasts(connection, campaign_id=campaign_id, organization_id=row.organization_id)
+            return found, accuracy_sentence(await forecast_accuracy(connection, row.organization_id))
 
-    found = as_service(work)
+    found, past = as_service(work)
     if as_json:
         print_json([forecast_document(each) for each in found])
         return
@@ -122,6 +125,8 @@ def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
         found,
         empty="No forecasts yet. One is made when the campaign starts, or by outdial campaign forecast.",
     )
+    if past is not None:
+        notes.print(f"{past}.")
 
 
 def forecast_document(stored: StoredForecast) -> dict[str, Any]:

@@ -184,6 +184,19 @@ async def stored_forecasts(
     ]
 
 
+async def forecast_accuracy(connection: Connection, organization_id: UUID) -> forecasts.ForecastAccuracy:
+    """Count how many of the newest 100 campaigns of an organization ended, and cost, within their forecast."""
+    return await forecasts.forecast_accuracy(connection, organization_id=organization_id, limit=100)
+
+
+def accuracy_sentence(accuracy: forecasts.ForecastAccuracy) -> str | None:
+    """Return how good forecasts have been, as a sentence without a period; None while no campaign has completed."""
+    if not accuracy.forecasts:
+        return None
+    campaigns = f"{accuracy.forecasts} completed campaign{'' if accuracy.forecasts == 1 else 's'}"
+    return f"Of {campaigns}, {accuracy.ends_within} ended and {accuracy.costs_within} cost within p10 and p90"
+
+
 def _finish(row: forecasts.StoredForecastRow) -> Percentiles[datetime] | None:
     if row.finish_p10 is None or row.finish_p50 is None or row.finish_p90 is None:
         return None

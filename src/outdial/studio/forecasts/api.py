@@ -6,13 +6,20 @@ from fastapi import APIRouter
 
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.forecasts import service as forecasts
-from outdial.studio.forecasts.service import CampaignForecastRecord
+from outdial.studio.forecasts.service import CampaignForecastRecord, PastForecasts
 from outdial.studio.web.context import CurrentOrganization
 
-router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/forecasts", tags=["campaigns"])
+router = APIRouter(prefix="/organizations/{organization_id}", tags=["campaigns"])
 
 
-@router.get("")
+@router.get("/forecasts")
+async def get_past_forecasts(context: CurrentOrganization) -> PastForecasts:
+    """Return how many of the last 100 campaigns ended, and cost, within the forecast from their start."""
+    async with context.transaction() as connection:
+        return await forecasts.past_forecasts(connection, context)
+
+
+@router.get("/campaigns/{campaign_id}/forecasts")
 async def list_forecasts(context: CurrentOrganization, campaign_id: UUID) -> list[CampaignForecastRecord]:
     """List the newest forecasts of a campaign. One is made when it starts."""
     async with context.transaction() as connection:
@@ -20,7 +27,7 @@ async def list_forecasts(context: CurrentOrganization, campaign_id: UUID) -> lis
         return await forecasts.list_forecasts(connection, context, campaign_id)
 
 
-@router.post("", status_code=201)
+@router.post("/campaigns/{campaign_id}/forecasts", status_code=201)
 async def make_forecast(context: CurrentOrganization, campaign_id: UUID) -> CampaignForecastRecord:
     """Forecast a campaign from now on, or as if it started now. Takes seconds for a million contacts."""
     context.require("operator")

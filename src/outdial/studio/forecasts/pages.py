@@ -21,7 +21,8 @@ async def forecasts_page(request: Request, context: CurrentOrganization, campaig
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         found = await forecasts.list_forecasts(connection, context, campaign_id)
-    return page(request, "forecasts/list.html", context, campaign=campaign, forecasts=found)
+        past = await forecasts.past_forecasts(connection, context)
+    return page(request, "forecasts/list.html", context, campaign=campaign, forecasts=found, past=past)
 
 
 @router.post("")

@@ -11,6 +11,8 @@ from outdial.dialer.forecasting.forecast import ForecastGap
 from outdial.dialer.forecasting.record import (
     ForecastOccasion,
     StoredForecast,
+    accuracy_sentence,
+    forecast_accuracy,
     forecast_and_store,
     stored_forecasts,
 )
@@ -63,6 +65,26 @@ async def list_forecasts(
     """Return the newest forecasts of a campaign, newest first."""
     found = await stored_forecasts(connection, campaign_id=campaign_id, organization_id=context.organization_id)
     return [_record(each) for each in found]
+
+
+class PastForecasts(BaseModel):
+    """How many of the newest campaigns ended, and cost, between p10 and p90 of the forecast from their start."""
+
+    campaigns: int
+    ends_within: int
+    costs_within: int
+    sentence: str | None
+
+
+async def past_forecasts(connection: Connection, context: OrganizationContext) -> PastForecasts:
+    """Return how good the organization's forecasts have been."""
+    found = await forecast_accuracy(connection, context.organization_id)
+    return PastForecasts(
+        campaigns=found.forecasts,
+        ends_within=found.ends_within,
+        costs_within=found.costs_within,
+        sentence=accuracy_sentence(found),
+    )
 
 
 async def newest_forecast(

@@ -124,6 +124,18 @@ _stored_forecast_row = row_builder(StoredForecastRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastAccuracy:
+    """How many of the newest forecasts with an end and a cost that happened lie between p10 and p90."""
+
+    forecasts: int
+    ends_within: int
+    costs_within: int
+
+
+_forecast_accuracy = row_builder(ForecastAccuracy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignToForecast:
     """A campaign of any organization."""
 
@@ -334,6 +346,27 @@ async def list_forecasts(
         _stored_forecast_row(record)
         for record in await connection.fetch(_LIST_FORECASTS, campaign_id, organization_id, limit)
     ]
+
+
+_FORECAST_ACCURACY = """\
+select count(*) as forecasts,
+  count(*) filter (where finished_at between finish_p10 and finish_p90) as ends_within,
+  count(*) filter (where actual_cost_cents between cost_cents_p10 and cost_cents_p90) as costs_within
+from (
+  select finished_at, finish_p10, finish_p90, actual_cost_cents, cost_cents_p10, cost_cents_p90
+  from campaign_forecasts
+  where organization_id = $1 and made_for = 'start' and finished_at is not null and finish_p10 is not null
+  order by made_at desc
+  limit $2
+) newest;
+"""
+
+
+async def forecast_accuracy(connection: Connection, *, organization_id: UUID, limit: int) -> ForecastAccuracy:
+    """Count how many of an organization's newest forecasts from the start of a campaign have held."""
+    return _forecast_accuracy(
+        required(await connection.fetchrow(_FORECAST_ACCURACY, organization_id, limit), "forecast_accuracy")
+    )
 
 
 _FORECASTS_TO_MAKE = """\

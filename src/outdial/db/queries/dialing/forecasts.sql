@@ -116,6 +116,21 @@ where campaign_id = :campaign_id and organization_id = :organization_id
 order by made_at desc, id desc
 limit :limit;
 
+-- name: forecast_accuracy
+-- returns: ForecastAccuracy
+-- row: How many of the newest forecasts with an end and a cost that happened lie between p10 and p90.
+-- Count how many of an organization's newest forecasts from the start of a campaign have held.
+select count(*) as forecasts,
+  count(*) filter (where finished_at between finish_p10 and finish_p90) as ends_within,
+  count(*) filter (where actual_cost_cents between cost_cents_p10 and cost_cents_p90) as costs_within
+from (
+  select finished_at, finish_p10, finish_p90, actual_cost_cents, cost_cents_p10, cost_cents_p90
+  from campaign_forecasts
+  where organization_id = :organization_id and made_for = 'start' and finished_at is not null and finish_p10 is not null
+  order by made_at desc
+  limit :limit
+) newest;
+
 -- name: forecasts_to_make
 -- returns: list[CampaignToForecast]
 -- row: A campaign of any organization.
