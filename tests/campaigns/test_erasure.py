@@ -287,6 +287,25 @@ async def test_an_erasure_waits_until_retell_has_the_opt_out(stage: Stage, perso
     assert stage.workspace.contacts.is_opted_out(PHONE)
 
 
+async def test_a_test_call_that_is_live_during_the_erasure_is_deleted_when_it_ends(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await stage.change("imports", person.upload_id, status="cancelled")
+    await stage.change("test_calls", person.test_call_id, status="sent", transcript=None, analysis=None)
+    retell_call_id = (await stage.row("test_calls", person.test_call_id))["retell_call_id"]
+    await erase(stage, person)
+    await finish(stage)
+    assert retell_call_id in stage.workspace.calls
+
+    call = {"call_id": retell_call_id, "metadata": {"test_call_id": str(person.test_call_id)}, "transcript": SAID}
+    await stage.send(json.dumps({"event": "call_ended", "call": call}).encode())
+    await finish(stage)
+    row = await stage.row("test_calls", person.test_call_id)
+    assert (row["status"], row["phone"], row["transcript"]) == ("ended", "erased", None)
+    assert retell_call_id not in stage.workspace.calls
+    assert SAID.encode() not in b"".join(event["body"] for event in await stage.rows("webhook_events"))
+
+
 async def test_an_erased_contact_is_never_pending_again(stage: Stage, person: SeededPerson) -> None:
     entry = person.entries[1]
     reason = "its time zones are never open together in the campaign's calling hours"
