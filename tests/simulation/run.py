@@ -35,6 +35,7 @@ from outdial.settings import DialerSettings
 from tests.simulation.history import History
 from tests.simulation.own_phones import OwnPhones
 from tests.simulation.spending import BudgetWitness, deliver, settled
+from tests.simulation.stops import CallStops
 from tests.simulation.turn_clock import TurnClock
 from tests.support import factories
 from tests.support.postgres import Scratch
@@ -131,6 +132,7 @@ class Run:
     held_contacts: HeldContacts
     late_callbacks: LateCallbacks
     own_phones: OwnPhones = field(init=False)
+    stops: CallStops = field(init=False)
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
@@ -151,6 +153,8 @@ class Run:
         while self.steps < MOST_STEPS and not await self._at_rest():
             await self._step()
         await self.history.at_the_end(self.workspaces)
+        for breach in self.stops.broken:
+            self.history.note(15, breach)
         for breach in await self.budgets.breaches(self.history.observer, self.workspaces):
             self.history.note(17, breach)
 
@@ -161,10 +165,11 @@ class Run:
         return f"seed {self.seed}: {steps}, creates {totals}, {self.history.callbacks}"
 
     async def heal(self) -> None:
-        """No more faults, crashes and budgets; paused campaigns are resumed by the steps that follow."""
+        """No more faults, crashes, budgets and stops; paused campaigns are resumed by the steps that follow."""
         self.crash_rate = 0
         for workspace in self.workspaces.values():
             workspace.faults.replace([])
+        await self.stops.end()
         await self.budgets.remove_all(self.history.observer, self.clock.now())
 
     @property
@@ -193,6 +198,7 @@ class Run:
         await self.budgets.raise_some(self.history.observer, self.clock.now())
         await self._operator()
         await self.own_phones.step()
+        await self.stops.step()
         await self.history.at_rest()
         await self._advance()
 
@@ -220,7 +226,8 @@ class Run:
         return not self._healed and self.chance.random() < 0.4
 
     async def pause_meanwhile(self) -> None:
-        """Pause a campaign now and then, wherever its dialers are with it."""
+        """Pause a campaign or stop all calls now and then, wherever its dialers are with it."""
+        await self.stops.meanwhile()
         if not self._healed and self.chance.random() < 0.03:
             campaign_id = self.chance.choice(self.campaigns)
             async with self.api.as_service() as connection:
@@ -409,7 +416,8 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
             Dialer(await connect("outdial_dialer"), provider, clock, settings, rules=shipped_rules(), make_id=make_id)
             for _ in range(2)
         ]
-        await _populate(run)
+        owners = await _populate(run)
+        run.stops = CallStops(seed, clock, run.api, owners)
         run.own_phones = run.history.own_phones = OwnPhones(
             seed,
             clock,
@@ -427,7 +435,9 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
         yield run
 
 
-async def _populate(run: Run) -> None:
+async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
+    """Create the organizations; return them with their workspaces."""
+    owners = {}
     for credential, workspace in run.workspaces.items():
         tenant = await factories.create_tenant(
             run.history.observer,
@@ -437,6 +447,7 @@ async def _populate(run: Run) -> None:
             concurrency_limit=workspace.config.concurrency_limit,
             calls_per_second=workspace.config.calls_per_second,
         )
+        owners[tenant.organization_id] = workspace
         people, jurisdictions = [], {}
         for number in range(CONTACTS):
             zone_key, jurisdiction_key = PLACES[number % len(PLACES)]
@@ -477,3 +488,4 @@ async def _populate(run: Run) -> None:
                     next_attempt_at=START,
                 )
         await run.budgets.populate(run.history.observer, tenant, run.campaigns[started:], START)
+    return owners

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -36,6 +36,7 @@ from outdial.promises.highlights import Highlights, forecast_of_rest, gather_hig
 from outdial.promises.law import written_law
 from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
 from outdial.promises.spending import check_budgets, gather_budgets
+from outdial.promises.stopping import check_stops, stopping_once
 from outdial.rules.pack import shipped_rules
 from outdial.settings import DatabaseUrls, read_environment
 from outdial.stack.local import SIMULATOR_KEY, LocalStack, local_settings
@@ -257,7 +258,8 @@ async def _run(
         try:
             await _start_dialers(outdial, supervisor, stack, ahead, console.say)
             console.say("The campaign is running. Events get lost, repeated and reordered; responses get lost.")
-            await _follow(database, imported.campaign_id, rules, console)
+            async with stopping_once(database, simulator, imported.organization_id) as stops:
+                await _follow(database, imported.campaign_id, rules, console)
         finally:
             ended.set()
             forecast = await forecasting
@@ -268,7 +270,8 @@ async def _run(
             database, imported.organization_id, run.requests, ahead=ahead, started_at=started_at
         )
         highlights = await gather_highlights(database, imported.campaign_id, forecast)
-        return await _report(database, simulator, imported, file, run, law, highlights)
+        report = await _report(database, simulator, imported, file, run, law, highlights)
+        return replace(report, checks=[*report.checks, check_stops(stops, run.requests)])
 
 
 async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callable[[str], None]) -> DemoImport:
