@@ -76,6 +76,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"DELETE {API}/pre-dial-hook": Rule("admin", 204),
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),
     f"POST {API}/calls/{{call_id}}/hang-up": Rule("operator", 409, sends={"reason": "wrong person"}),
+    f"GET {PAGE}/calls/{{call_id}}/hang-up": Rule("operator"),
     f"POST {PAGE}/calls/{{call_id}}/hang-up": Rule("operator", 409),
     f"GET {API}/calls/{{call_id}}/events": Rule("viewer"),
     f"GET {API}/campaigns": Rule("viewer"),

@@ -15,6 +15,7 @@ from tests.support.factories import (
     Campaign,
     CampaignContact,
     create_call,
+    create_calling,
     create_campaign,
     create_campaign_contact,
     create_contact,
@@ -115,6 +116,28 @@ async def test_text_from_contacts_and_retell_is_escaped_on_every_page(
         for part in ("<script>alert", "<img", "javascript:", "onerror=alert(2)>"):
             assert part not in response.text, url
         assert re.search(r"\sstyle=|\son\w+=\"", response.text) is None, url
+
+
+async def test_a_live_call_is_hung_up_from_the_list_and_from_its_page_with_a_reason(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    _, call_id = await create_calling(connection, campaign, status="ongoing", retell_call_id="call_1")
+    operator = await browser_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
+    url = f"{home(campaign)}/calls/{call_id}/hang-up"
+
+    assert f'href="{url}">Hang up…</a>' in (await operator.get(f"{home(campaign)}/calls")).text
+    for page in (f"{home(campaign)}/calls/{call_id}", url):
+        text = (await operator.get(page)).text
+        assert f'action="{url}"' in text
+        assert 'name="reason"' in text
+    assert url not in (await (await browser_for(viewer)).get(f"{home(campaign)}/calls")).text
+    assert (await operator.post_form(url, {"reason": " wrong person "})).status_code == 303
+
+    audited = await connection.fetchrow("select actor, details->>'reason' from audit_log where action = 'hang_up_call'")
+    assert audited is not None
+    assert audited[1] == "wrong person"
+    await connection.execute("update calls set status = 'ended', next_check_at = null")
+    assert "The call is not live any more" in (await operator.get(url)).text
 
 
 async def test_a_call_page_shows_transcript_recording_analysis_decision_and_events(

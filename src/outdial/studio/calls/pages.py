@@ -132,12 +132,23 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
     )
 
 
+@router.get("/o/{organization_id}/calls/{call_id}/hang-up")
+async def confirm_hang_up_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
+    """Ask for the reason before a call from the list is hung up."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        call = await show_call(
+            connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
+        )
+    return page(request, "calls/hang_up.html", context, call=call)
+
+
 @router.post("/o/{organization_id}/calls/{call_id}/hang-up")
 async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Hang up a live call."""
     context.require("operator")
     async with context.transaction() as connection:
-        await hang_up_call(connection, context, call_id, text(form, "reason")[:LONGEST_DECISION_NOTE])
+        await hang_up_call(connection, context, call_id, text(form, "reason").replace("\0", "")[:LONGEST_DECISION_NOTE])
     return redirect(f"/o/{context.organization_id}/calls/{call_id}", "The call is being hung up.")
 
 

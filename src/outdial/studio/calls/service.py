@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from outdial.campaigns.selection import phone_range, search_patterns
 from outdial.db.queries import calls, contacts, inbox
 from outdial.db.session import Connection
-from outdial.domain.call import CallStatus
+from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
 from outdial.studio.campaign_contacts.service import find_campaign
@@ -58,6 +58,11 @@ class CallListItem(BaseModel):
     has_transcript: bool
     has_recording: bool
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the call may be under way, so that it can be hung up."""
+        return self.status in LIVE
+
 
 class CallDetail(BaseModel):
     """A call in full. `recording_url` and `public_log_url` are null unless a browser may open them.
@@ -98,6 +103,11 @@ class CallDetail(BaseModel):
     decision_in_words: list[str]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the call may be under way, so that it can be hung up."""
+        return self.status in LIVE
 
 
 class CallEvent(BaseModel):
