@@ -35,7 +35,10 @@ NOT_SHOWN = {
 }
 ELSEWHERE = {"/sign-in", "/organizations", "/api/v1/docs", "/api/v1/docs/schemas"}
 # The parameters for which a page needs another row than the usual one.
-USES = {"/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"}}
+USES = {
+    "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"},
+    "/o/{organization_id}/campaigns/{campaign_id}/bulk-jobs/{bulk_job_id}": {"campaign_id": "of_bulk_job"},
+}
 PAGES = sorted(
     {route.path for route in routes_of(app_without_database()) if route.is_page and route.path not in NOT_SHOWN}
     | ELSEWHERE
