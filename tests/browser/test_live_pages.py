@@ -17,7 +17,7 @@ from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
 from tests.support.studio import FakeAuth, serve_studio, unchanged
 from tests.support.studio_history import create_history
-from tests.support.two_organizations import TwoOrganizations, create_two_organizations
+from tests.support.two_organizations import TwoOrganizations
 
 pytestmark = pytest.mark.timeout(300)
 SILENCE_MS = 36_000
@@ -26,8 +26,8 @@ WITHIN_MS = 60_000
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
-    return await create_two_organizations(database, connection)
+def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
+    return two_organizations
 
 
 @pytest.fixture

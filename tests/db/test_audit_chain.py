@@ -17,7 +17,7 @@ from outdial.evidence.audit_chain import verify_chain
 from tests.evidence.test_audit_chain import create_erasure
 from tests.support.factories import NOW, Tenant, create_campaign, create_member, create_tenant
 from tests.support.postgres import MIGRATIONS, Scratch, until_one_waits
-from tests.support.two_organizations import TwoOrganizations, acting, create_two_organizations
+from tests.support.two_organizations import TwoOrganizations, acting
 
 RECORD = "select private.record_audit($1, 'service', 'edit_campaign', 'campaign', $2, '{}')"
 PLACES = "select position from audit_chain where organization_id = $1 order by position"
@@ -305,8 +305,8 @@ async def test_without_an_erasure_under_way_nothing_is_redacted(
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
-    return await create_two_organizations(database, connection)
+def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
+    return two_organizations
 
 
 @pytest.mark.parametrize("actor", ["owner", "anon", "api", "dialer", "webhook", "undeclared jobs"])

@@ -9,14 +9,12 @@ import pytest
 from outdial.db.queries import events, invitations, members
 from outdial.db.session import Connection
 from tests.support.factories import NOW, insert
-from tests.support.postgres import Scratch
 from tests.support.two_organizations import (
     CALLERS,
     MEMBERS,
     FilledOrganization,
     TwoOrganizations,
     acting,
-    create_two_organizations,
 )
 
 ADMINS = ("admin", "owner")
@@ -25,8 +23,8 @@ EVERYTHING: Mapping[str, Any] = {"first_id": 0, "last_id": 2**63 - 1, "status": 
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
-    return await create_two_organizations(database, connection)
+def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
+    return two_organizations
 
 
 async def add_event(connection: Connection, house: FilledOrganization, name: str, **columns: Any) -> str:

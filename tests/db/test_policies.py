@@ -18,7 +18,6 @@ from tests.support.two_organizations import (
     FilledOrganization,
     TwoOrganizations,
     acting,
-    create_two_organizations,
     new_row,
 )
 
@@ -105,8 +104,8 @@ class Answer(StrEnum):
 
 
 @pytest.fixture
-async def world(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
-    return await create_two_organizations(database, connection)
+def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
+    return two_organizations
 
 
 COLUMNS_TO_UPDATE = {

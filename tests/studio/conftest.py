@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from fastapi import FastAPI
 
@@ -10,7 +9,6 @@ from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.web.sessions import RenewSession
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, StudioServer, app_without_database, serve_studio, unchanged
-from tests.support.two_organizations import TwoOrganizations, create_two_organizations
 
 
 @pytest.fixture
@@ -50,9 +48,3 @@ def client_for(studio_app: StudioServer) -> ClientFor:
 def browser_for(studio_app: StudioServer) -> BrowserFor:
     """Make a browser in which a user is signed in: `await browser_for(user_id)`; None is somebody who is not."""
     return studio_app.browser_of
-
-
-@pytest.fixture
-async def two_organizations(database: Scratch, connection: asyncpg.Connection) -> TwoOrganizations:
-    """Two organizations with people of every role and a row in every table; tests act in `own`."""
-    return await create_two_organizations(database, connection)
