@@ -13,6 +13,7 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
+from outdial.db.queries.dialing import callbacks
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
 from tests.support.factories import NOW
@@ -49,6 +50,11 @@ async def fill_with_outcomes(database: Scratch) -> Filled:
             filled.campaign.id,
         )
     await connection.execute("update calls set created_at = created_at - random() * interval '9 days'")
+    await connection.execute(
+        "update campaign_contacts set callback_at = next_attempt_at where id in (select id from campaign_contacts"
+        " where campaign_id = $1 and status = 'pending' order by id limit 500)",
+        filled.campaign.id,
+    )
     await connection.execute("vacuum analyze")
     await connection.close()
     return filled
@@ -136,6 +142,13 @@ CASES = [
         {**CALLS, "since": NOW - timedelta(days=5), "until": NOW - timedelta(days=4)},
         "calls_organization",
         3 * LIMIT,
+    ),
+    Case(
+        "callbacks",
+        callbacks.list_callbacks,
+        {"campaign_id": None, "after_at": None, "after_id": None},
+        "campaign_contacts_callbacks",
+        5 * LIMIT,
     ),
     Case("the first and last call", reports.call_span, {}, "calls_campaign", 4),
 ]

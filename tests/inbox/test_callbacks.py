@@ -9,7 +9,14 @@ from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed, Claimer
 from outdial.inbox.contact_steps import NO_ANALYSIS
 from tests.support.dialing import Stage, event_body
-from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    create_tenant,
+)
 
 HOLD = timedelta(minutes=10)
 
@@ -178,8 +185,9 @@ async def test_a_callback_passes_the_parts_of_the_day_but_no_other_gate(stage: S
     assert deferred["next_attempt_at"] == NOW + timedelta(hours=24)
     assert "calls in 24 hours" in deferred["status_reason"]
 
-    # It is night in New York: the callback waits until the morning, and is reported.
+    # It is night in New York and day in Tokyo: the callback waits until the morning, and is reported.
     stage.clock.set(NOW + timedelta(hours=12))
+    await create_campaign_contact(stage.look, campaign, zone_key="Asia/Tokyo", next_attempt_at=stage.clock.now())
     assert await claim(stage, campaign) == []
     stage.clock.set(NOW + timedelta(hours=12, minutes=2))
     assert await LateCallbacks(stage.dialing, stage.clock).run_once() == 2
