@@ -46,7 +46,8 @@ as $$
   update public.campaign_contacts cc
   set callback_late = case
       when m.status <> 'active' then 'the campaign is ' || m.status
-      when cc.next_attempt_at > p_now then coalesce(cc.status_reason, 'a call has failed before')
+      when cc.status_reason is not null then cc.status_reason
+      when cc.next_attempt_at > p_now then 'a call has failed before'
       when m.waiting_for is not null then 'the campaign waits for ' || replace(m.waiting_for, '_', ' ')
       else 'no dialer claimed it in time'
     end

@@ -192,7 +192,7 @@ async def test_a_callback_passes_the_parts_of_the_day_but_no_other_gate(stage: S
     stage.clock.set(NOW + timedelta(hours=12, minutes=2))
     assert await LateCallbacks(stage.dialing, stage.clock).run_once() == 2
     rows = [await stage.row("campaign_contacts", entry) for entry in (night, capped)]
-    assert [row["callback_late"] for row in rows] == ["the campaign waits for calling hours", deferred["status_reason"]]
+    assert [row["callback_late"] for row in rows] == ["waits for calling hours", deferred["status_reason"]]
     stage.clock.set(NOW.replace(hour=13) + timedelta(days=1))
     (call_id,) = await claim(stage, campaign)
-    assert (await stage.row("calls", call_id))["callback_late"] == "the campaign waits for calling hours"
+    assert (await stage.row("calls", call_id))["callback_late"] == "waits for calling hours"

@@ -130,10 +130,11 @@ class PlaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceAdmissions:
-    """The places of a campaign: callable now, never callable and why, and the earliest wait of the others."""
+    """The places of a campaign: callable now, never callable and why, and what the others wait for, the first too."""
 
     open: list[Place]
     never_open: dict[Place, Skip]
+    waits: dict[Place, Wait]
     next_wait: Wait | None
 
 
@@ -290,6 +291,7 @@ def admit_places(hours: CampaignHours, places: Sequence[PlaceFacts], now: dateti
     """Evaluate hours and rules once per place; of equal waits, the one of the first place counts."""
     open_now: list[Place] = []
     never_open: dict[Place, Skip] = {}
+    waits: dict[Place, Wait] = {}
     next_wait: Wait | None = None
     for facts in sorted(places, key=lambda facts: (facts.place.zone_key, facts.place.jurisdiction_key)):
         match admit_place(hours, facts, now) if facts.is_screened else Wait(reason=WaitReason.NOT_SCREENED):
@@ -298,11 +300,12 @@ def admit_places(hours: CampaignHours, places: Sequence[PlaceFacts], now: dateti
             case Skip() as skip:
                 never_open[facts.place] = skip
             case Wait(until=until) as wait:
+                waits[facts.place] = wait
                 if next_wait is None or (until is not None and (next_wait.until is None or until < next_wait.until)):
                     next_wait = wait
             case never:
                 assert_never(never)
-    return PlaceAdmissions(open=open_now, never_open=never_open, next_wait=next_wait)
+    return PlaceAdmissions(open=open_now, never_open=never_open, waits=waits, next_wait=next_wait)
 
 
 def admit_place(hours: CampaignHours, facts: PlaceFacts, now: datetime) -> Admission:

@@ -28,6 +28,7 @@ from outdial.dialer.admission import (
     campaign_hours,
 )
 from outdial.dialer.budgets.limits import lock_budget, reservation
+from outdial.dialer.callbacks.closed_places import note_closed_places
 from outdial.dialer.callbacks.planning import callback_columns
 from outdial.dialer.invariants import check_claim
 from outdial.dialer.numbers.pool import WAITING_FOR_NUMBERS, lock_pool
@@ -234,6 +235,7 @@ class Claimer:
             )
             if skipped == SKIP_PORTION:
                 wait = Wait(reason=wait.reason, until=now)
+        await note_closed_places(connection, campaign.id, lanes, places.waits, _WAITING_FOR, now)
         if not places.open:
             return await self._wait(connection, campaign.id, wait, now)
         lock = await self._lock_account(connection, campaign, hours, now)

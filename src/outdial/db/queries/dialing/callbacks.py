@@ -163,3 +163,28 @@ update calls set decides_at = null, updated_at = $1 where id = any ($2::uuid[]) 
 async def end_holds(connection: Connection, *, now: datetime, ids: Sequence[UUID]) -> int:
     """The contacts of these calls wait no longer for the analysis. Needs lock_free_calls."""
     return rows_touched(await connection.execute(_END_HOLDS, now, ids))
+
+
+_NOTE_WAITING_CALLBACKS = """\
+update campaign_contacts cc
+set status_reason = p.reason, updated_at = $1
+from unnest($2::text[], $3::text[], $4::text[]) as p (zone_key, jurisdiction_key, reason)
+where cc.campaign_id = $5 and cc.status = 'pending' and cc.zone_key = p.zone_key
+  and cc.jurisdiction_key = p.jurisdiction_key and cc.rank = 0 and cc.next_attempt_at <= $1
+  and cc.status_reason is null;
+"""
+
+
+async def note_waiting_callbacks(
+    connection: Connection,
+    *,
+    now: datetime,
+    zone_keys: Sequence[str],
+    jurisdiction_keys: Sequence[str],
+    reasons: Sequence[str],
+    campaign_id: UUID,
+) -> int:
+    """Store why callbacks wait that are due in these places of a campaign, once for each."""
+    return rows_touched(
+        await connection.execute(_NOTE_WAITING_CALLBACKS, now, zone_keys, jurisdiction_keys, reasons, campaign_id)
+    )

@@ -52,3 +52,12 @@ select call_id as id from private.calls_to_decide(:now, :limit);
 -- name: end_holds!
 -- The contacts of these calls wait no longer for the analysis. Needs lock_free_calls.
 update calls set decides_at = null, updated_at = :now where id = any (:ids::uuid[]) and decides_at is not null;
+
+-- name: note_waiting_callbacks!
+-- Store why callbacks wait that are due in these places of a campaign, once for each.
+update campaign_contacts cc
+set status_reason = p.reason, updated_at = :now
+from unnest(:zone_keys::text[], :jurisdiction_keys::text[], :reasons::text[]) as p (zone_key, jurisdiction_key, reason)
+where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
+  and cc.jurisdiction_key = p.jurisdiction_key and cc.rank = 0 and cc.next_attempt_at <= :now
+  and cc.status_reason is null;
