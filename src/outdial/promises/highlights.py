@@ -83,7 +83,7 @@ async def forecast_of_rest(
 ) -> ForecastOfRest | None:
     """Forecast the rest of a campaign once it has made `after_calls` calls; None if it has `ended` before.
 
-    Calls take 1 of `speed` parts of the time that the provider reports.
+    Calls end `speed` times as fast as the provider reports, and retries follow as much sooner.
     """
     made: Sequence[CallSoFar] = []
     while len(made) < after_calls:
