@@ -261,6 +261,10 @@ def test_attempts_wait_for_their_part_of_the_day() -> None:
 
     assert found.calls.p50 == 2
     assert found.finish_at is not None
+    asked = [replace(group, is_callback=True) for group in facts(1).groups]
+    called_back = forecast(replace(facts(1, calls=[ANSWERED]), groups=asked, day_parts=parts))
+    assert called_back.finish_at is not None
+    assert called_back.finish_at.p50 - NOW < timedelta(minutes=2)
     local = found.finish_at.p50.astimezone(ZoneInfo("America/New_York"))
     assert (local.date() - NOW.date()).days == 1
     assert local.hour < 12

@@ -147,6 +147,7 @@ def _callable_groups(rows: Sequence[forecasts.ForecastGroup], callable_contacts:
                     faults=row.faults,
                     contacts=row.contacts * share,
                     is_calling=row.is_calling,
+                    is_callback=row.is_callback,
                 )
             )
     return groups

@@ -43,6 +43,7 @@ class ContactGroup:
     faults: int
     contacts: float
     is_calling: bool = False
+    is_callback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,10 @@ class CampaignRun:
         for group in self._facts.groups:
             passed += group.contacts
             while at < passed:
-                yield group, _Contact(group.place, group.attempts, group.faults)
+                yield (
+                    group,
+                    _Contact(group.place, group.attempts, group.faults, is_callback=group.is_callback),
+                )
                 at += self._weight
 
     def _limits(self, now: datetime) -> LimitFacts:

@@ -40,6 +40,7 @@ class ForecastGroup:
     zone_key: str
     jurisdiction_key: str
     is_calling: bool
+    is_callback: bool
     attempts: int
     faults: int
     due_at: datetime
@@ -172,12 +173,12 @@ async def forecast_limits(connection: Connection, *, campaign_id: UUID) -> Forec
 
 
 _CONTACTS_TO_FORECAST = """\
-select zone_key, jurisdiction_key, status = 'calling' as is_calling, attempts, faults,
+select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, attempts, faults,
   greatest($1, date_bin($2::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
 from campaign_contacts
 where campaign_id = $3 and status in ('pending', 'calling')
-group by 1, 2, 3, 4, 5, 6
-order by 1, 2, 6, 4, 5, 3;
+group by 1, 2, 3, 4, 5, 6, 7
+order by 1, 2, 7, 5, 6, 3, 4;
 """
 
 

@@ -27,12 +27,12 @@ where m.id = :campaign_id;
 -- row: Contacts of one place with the same history that are due at about the same time, or in a call.
 -- plan: custom
 -- Group the contacts that a campaign has not finished. Due times are rounded down to `bin`.
-select zone_key, jurisdiction_key, status = 'calling' as is_calling, attempts, faults,
+select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, attempts, faults,
   greatest(:now, date_bin(:bin::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
 from campaign_contacts
 where campaign_id = :campaign_id and status in ('pending', 'calling')
-group by 1, 2, 3, 4, 5, 6
-order by 1, 2, 6, 4, 5, 3;
+group by 1, 2, 3, 4, 5, 6, 7
+order by 1, 2, 7, 5, 6, 3, 4;
 
 -- name: numbers_to_forecast
 -- returns: list[ForecastNumberRow]
