@@ -125,7 +125,7 @@ async def test_a_live_call_is_hung_up_from_the_list_and_from_its_page_with_a_rea
     operator = await browser_for(await create_member(connection, campaign.tenant.organization_id, "operator"))
     url = f"{home(campaign)}/calls/{call_id}/hang-up"
 
-    assert f'href="{url}">Hang up…</a>' in (await operator.get(f"{home(campaign)}/calls")).text
+    assert f'href="{url}">Hang&nbsp;up…</a>' in (await operator.get(f"{home(campaign)}/calls")).text
     for page in (f"{home(campaign)}/calls/{call_id}", url):
         text = (await operator.get(page)).text
         assert f'action="{url}"' in text
