@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,6 +16,7 @@ from outdial.db.queries import evidence
 from outdial.db.queries.evidence import AccountLimits
 from outdial.dialer.callbacks.planning import NOT_CLAIMED
 from outdial.domain.outcomes import RetryClass
+from outdial.domain.policies.day_parts import LONGEST_PART_WAIT
 from outdial.promises.called_back import check_callbacks
 from outdial.promises.checks import DAY_MS, ProviderCall, RunEvidence, peak_in_window, wish_of
 from outdial.promises.law import written_law
@@ -24,6 +25,7 @@ from outdial.retell.simulator import SimulatedWorkspace
 from outdial.retell.simulator.objects import describe
 from tests.simulation.own_phones import OwnPhones
 
+PART_HOURS = {"morning": range(12), "afternoon": range(12, 17), "evening": range(17, 24)}
 CHARGED = {RetryClass.DONE, RetryClass.RETRY, RetryClass.FINAL, RetryClass.DO_NOT_CALL}
 
 
@@ -34,6 +36,7 @@ class History:
     observer: asyncpg.Connection
     broken: list[str] = field(default_factory=list)
     outstanding: Counter[str] = field(default_factory=Counter)
+    requested: dict[tuple[str, str], list[datetime]] = field(default_factory=dict)
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     own_phones: OwnPhones | None = None
     callbacks: str = ""
@@ -77,6 +80,9 @@ class History:
         if row["attempts"] >= row["max_attempts"]:
             self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
         self._check_hours(row["zone_key"], now)
+        requests = self.requested.setdefault((request["metadata"]["campaign_id"], request["to_number"]), [])
+        self._check_part(row, requests)
+        requests.append(now)
         self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
 
     async def _on_test_call(self, own_phones: OwnPhones, request: Mapping[str, Any]) -> None:
@@ -93,6 +99,20 @@ class History:
             local = now.astimezone(ZoneInfo(zone))
             if not 9 <= local.hour < 20 or local.weekday() >= 5:
                 self.note(8, f"a request left at {local:%A %H:%M:%S} in {zone}")
+
+    def _check_part(self, row: Mapping[str, Any], earlier: Sequence[datetime]) -> None:
+        """Check that the call was claimed in the part of the day of its attempt, unless its contact has waited long.
+
+        The office hours and the laws of these places leave something of each part open on every weekday.
+        """
+        claimed_at, parts = row["claimed_at"], row["day_parts"]
+        waits_since = max((sent_at for sent_at in earlier if sent_at < claimed_at), default=row["entered_at"])
+        if not parts or row["rank"] == 0 or claimed_at - waits_since > LONGEST_PART_WAIT:
+            return
+        part = parts[row["attempts"] % len(parts)]
+        hours = {claimed_at.astimezone(ZoneInfo(zone)).hour for zone in row["zone_key"].split("|")}
+        if not hours <= set(PART_HOURS[part]):
+            self.note(21, f"attempt {row['attempts'] + 1} is for the {part}, and was claimed at {claimed_at:%a %H:%M}")
 
     def _check_law(self, row: Mapping[str, Any], switched_off: frozenset[str], now: datetime) -> None:
         zones = row["zone_key"].split("|")
@@ -117,6 +137,7 @@ class History:
         await self.at_rest()
         for credential, workspace in workspaces.items():
             self._check_ledger(workspace)
+            self._check_messages(workspace)
             await self._check_calls(credential, workspace)
         for problem in await self.own_phones.at_the_end(workspaces) if self.own_phones else ():
             self.note(6, problem)
@@ -146,6 +167,16 @@ class History:
             calls.sort()
             if any(later[0] < earlier[1] for earlier, later in pairwise(calls)):
                 self.note(3, f"two calls to {phone} overlapped: {calls}")
+
+    def _check_messages(self, workspace: SimulatedWorkspace) -> None:
+        messages = Counter(
+            (call.request.metadata.get("campaign_id"), call.request.to_number)
+            for call in workspace.calls.values()
+            if call.voicemail_message is not None
+        )
+        for (campaign_id, phone), left in messages.items():
+            if left > 1:
+                self.note(20, f"{left} voicemail messages were left for {phone} in campaign {campaign_id}")
 
     async def _check_calls(self, credential: str, workspace: SimulatedWorkspace) -> None:
         rows = {r["retell_call_id"]: r for r in await self.observer.fetch(_CALLS, credential)}
@@ -215,7 +246,8 @@ class History:
 
 _AT_REQUEST = """
 select c.status as call_status, m.status as campaign_status, m.max_attempts, m.purpose, cc.attempts, cc.zone_key,
-  cc.jurisdiction_key,
+  cc.jurisdiction_key, cc.rank, cc.created_at as entered_at, m.day_parts,
+  c.created_at as claimed_at,
   array(select x.requested_at from calls x where x.organization_id = c.organization_id and x.phone = c.phone
     and x.requested_at <= $3 and x.status not in ('refused', 'released')) as called_at,
   o.daily_call_cap, c.from_number,

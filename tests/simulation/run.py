@@ -26,13 +26,14 @@ from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator import DueWebhook, SimulatedWorkspace, SimulatorConfig, SimulatorTransport
-from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.script import ScriptStep
 from outdial.retell.webhooks import RetellWebhooks
 from outdial.retell.wire import RetellResponse
 from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
+from tests.simulation.fault_mix import faults
 from tests.simulation.history import History
+from tests.simulation.open_campaign import OpenCampaign, open_campaign
 from tests.simulation.own_phones import OwnPhones
 from tests.simulation.spending import BudgetWitness, deliver, settled
 from tests.simulation.stops import CallStops
@@ -65,7 +66,12 @@ QUICK_RETRIES = (
 BURNT = "+12125550009"
 """A caller number whose calls networks mark as spam."""
 CALLBACK_TIMES = ("in 20 minutes", "in 45 minutes", "in 90 minutes", "in 3 hours", "in 1 day", "in 4 days")
-CONTACTS = 24
+MESSAGES = (
+    "{}",
+    '{"action": "leave_message", "message": "Hello"}',
+    '{"action": "leave_message", "message": "Hello {{name}}", "on_attempt": 2, "then": "stop"}',
+)
+CONTACTS = 18
 MOST_STEPS = 1_500
 LONGEST_JUMP = timedelta(hours=6)
 
@@ -137,6 +143,7 @@ class Run:
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
     budgets: BudgetWitness = field(init=False)
+    open_campaigns: list[OpenCampaign] = field(default_factory=list)
     crash_rate: float = 0.02
     late_webhooks: list[tuple[str, DueWebhook]] = field(default_factory=list)
     steps: int = 0
@@ -157,12 +164,15 @@ class Run:
             self.history.note(15, breach)
         for breach in await self.budgets.breaches(self.history.observer, self.workspaces):
             self.history.note(17, breach)
+        for campaign in self.open_campaigns:
+            await campaign.at_the_end()
 
     def summary(self) -> str:
         """Return what happened in numbers."""
         totals = [workspace.ledger.totals().get("create-phone-call") for workspace in self.workspaces.values()]
         steps = f"{self.steps} steps to {self.clock.now():%a %d %H:%M}"
-        return f"seed {self.seed}: {steps}, creates {totals}, {self.history.callbacks}"
+        added = sum(len(campaign.added) for campaign in self.open_campaigns)
+        return f"seed {self.seed}: {steps}, creates {totals}, {added} added, {self.history.callbacks}"
 
     async def heal(self) -> None:
         """No more faults, crashes, budgets and stops; paused campaigns are resumed by the steps that follow."""
@@ -199,6 +209,8 @@ class Run:
         await self._operator()
         await self.own_phones.step()
         await self.stops.step()
+        for campaign in self.open_campaigns:
+            await campaign.act(self.clock.now(), healed=self._healed)
         await self.history.at_rest()
         await self._advance()
 
@@ -302,8 +314,8 @@ class Run:
         """While no call is live, skip the dialer's idle polls until the moment when a contact is due."""
         live = await self.history.observer.fetchval("select exists (select from calls where next_check_at is not null)")
         waiting = await self.history.observer.fetchval(
-            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry', 'numbers', 'budget'))"
-            " from campaigns where status = 'active'"
+            "select bool_and(waiting_for in ('calling_hours', 'calling_rules', 'retry', 'numbers', 'budget',"
+            " 'day_part', 'contacts')) from campaigns where status = 'active'"
         )
         if live or not waiting:
             return None
@@ -334,26 +346,6 @@ async def _quiet() -> None:
     current = asyncio.current_task()
     while others := [task for task in asyncio.all_tasks() if task is not current and not task.done()]:
         await asyncio.wait(others)
-
-
-def faults(chance: random.Random) -> list[Fault]:
-    """Return a random mix of what a provider and a network do."""
-    every = [
-        Fault(kind=FaultKind.drop_reply, probability=0.1),
-        Fault(kind=FaultKind.hang_reply, probability=0.05),
-        Fault(kind=FaultKind.fail_reply, probability=0.1),
-        Fault(kind=FaultKind.garble_reply, probability=0.05),
-        Fault(kind=FaultKind.drop_request, probability=0.1),
-        Fault(kind=FaultKind.refuse, probability=0.1, status=503),
-        Fault(kind=FaultKind.refuse, probability=0.15, status=429),
-        Fault(kind=FaultKind.refuse, probability=0.1, status=500, operation="list-calls"),
-        Fault(kind=FaultKind.refuse, probability=0.1, status=503, operation="get-call"),
-        Fault(kind=FaultKind.drop_webhook, probability=0.25),
-        Fault(kind=FaultKind.repeat_webhook, probability=0.25, delay_s=600),
-        Fault(kind=FaultKind.reorder_webhook, probability=0.4, delay_s=120),
-        Fault(kind=FaultKind.delay_webhook, probability=0.1, delay_s=900),
-    ]
-    return chance.sample(every, k=chance.randint(4, len(every)))
 
 
 @asynccontextmanager
@@ -461,6 +453,12 @@ async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
             people.append(person)
             jurisdictions[person.id] = jurisdiction_key
         run.phones += [(tenant.organization_id, person.phone) for person in people]
+        if not run.open_campaigns:
+            opened = await open_campaign(
+                tenant, run.api, run.history, run.chance, START, calling_hours=OFFICE_HOURS, next_batch_at=START
+            )
+            run.open_campaigns.append(opened)
+            run.campaigns.append(opened.id)
         started = len(run.campaigns)
         for person in run.chance.sample(people, k=CONTACTS // 4):
             times = run.chance.sample(CALLBACK_TIMES, k=3)
@@ -476,6 +474,10 @@ async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
                 next_batch_at=START,
                 purpose=run.chance.choice(("sales", "sales", "survey")),
                 more_numbers=run.chance.choice(([], [BURNT, "+14155550001"])),
+                voicemail_policy=run.chance.choice(MESSAGES),
+                day_parts=run.chance.choice(([], [], ["morning", "evening"])),
+                priority=run.chance.randint(1, 9),
+                share=run.chance.choice((1, 3)),
             )
             run.campaigns.append(campaign.id)
             # The campaigns share people: one phone must never get two calls at once.

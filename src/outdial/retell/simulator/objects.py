@@ -54,6 +54,40 @@ class SimulatedCall:
         """Whether the call is ringing or connected."""
         return self.status in ("registered", "ongoing")
 
+    @property
+    def voicemail_message(self) -> str | None:
+        """The message that the call has left: the text of its request for a voicemail, once it has reached one."""
+        override = self.request.agent_override
+        agent = None if override is None else override.agent
+        if self.reason != "voicemail_reached" or agent is None or agent.voicemail_option is None:
+            return None
+        return agent.voicemail_option.action.text
+
+
+class OverriddenAction(Struct):
+    """What the agent does on voicemail; a static text is left as a message."""
+
+    type: str
+    text: str | None = None
+
+
+class OverriddenVoicemail(Struct):
+    """The voicemail option of an agent."""
+
+    action: OverriddenAction
+
+
+class OverriddenAgent(Struct):
+    """What a request changes about its agent, as far as the simulator follows it."""
+
+    voicemail_option: OverriddenVoicemail | None = None
+
+
+class AgentOverride(Struct):
+    """The changes of a request to its agent, for this call only."""
+
+    agent: OverriddenAgent | None = None
+
 
 class CreateCall(Struct, kw_only=True):
     """The validated part of the body of create-phone-call (Retell API)."""
@@ -62,6 +96,7 @@ class CreateCall(Struct, kw_only=True):
     to_number: str
     override_agent_id: str | None = None
     override_agent_version: int | str | None = None
+    agent_override: AgentOverride | None = None
     metadata: Any = None
     retell_llm_dynamic_variables: dict[str, str] | None = None
     custom_sip_headers: dict[str, str] | None = None
