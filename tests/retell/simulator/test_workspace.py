@@ -54,6 +54,24 @@ def test_a_call_that_is_not_connected_never_starts() -> None:
     assert call_in(analyzed)["call_analysis"]["in_voicemail"] is False
 
 
+@pytest.mark.parametrize(
+    ("number", "action", "message"),
+    [
+        ("+14155559903", {"type": "static_text", "text": "Hello"}, "Hello"),
+        ("+14155559903", {"type": "hangup"}, None),
+        ("+14155559901", {"type": "static_text", "text": "Hello"}, None),
+    ],
+)
+def test_a_call_that_reaches_voicemail_leaves_the_message_of_its_request(
+    number: str, action: dict[str, str], message: str | None
+) -> None:
+    workspace = SimulatedWorkspace(CONFIG)
+    created(workspace, number, agent_override={"agent": {"voicemail_option": {"action": action}}})
+    assert [call.voicemail_message for call in workspace.calls.values()] == [None]
+    workspace.advance(LATER)
+    assert [call.voicemail_message for call in workspace.calls.values()] == [message]
+
+
 def test_bodies_are_as_long_as_real_ones() -> None:
     workspace = SimulatedWorkspace(CONFIG)
     for line in range(200):
