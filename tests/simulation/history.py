@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -80,9 +80,7 @@ class History:
         if row["attempts"] >= row["max_attempts"]:
             self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
         self._check_hours(row["zone_key"], now)
-        requests = self.requested.setdefault((request["metadata"]["campaign_id"], request["to_number"]), [])
-        self._check_part(row, requests)
-        requests.append(now)
+        self._check_part(request, row, now)
         self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
 
     async def _on_test_call(self, own_phones: OwnPhones, request: Mapping[str, Any]) -> None:
@@ -100,19 +98,22 @@ class History:
             if not 9 <= local.hour < 20 or local.weekday() >= 5:
                 self.note(8, f"a request left at {local:%A %H:%M:%S} in {zone}")
 
-    def _check_part(self, row: Mapping[str, Any], earlier: Sequence[datetime]) -> None:
+    def _check_part(self, request: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> None:
         """Check that the call was claimed in the part of the day of its attempt, unless its contact has waited long.
 
-        The office hours and the laws of these places leave something of each part open on every weekday.
+        Callbacks are made at any time. The office hours and the laws of these places leave something of each part open
+        on every weekday.
         """
-        claimed_at, parts = row["claimed_at"], row["day_parts"]
+        earlier = self.requested.setdefault((request["metadata"]["campaign_id"], request["to_number"]), [])
+        claimed_at, parts, attempts = row["claimed_at"], row["day_parts"], row["attempts_before"]
         waits_since = max((sent_at for sent_at in earlier if sent_at < claimed_at), default=row["entered_at"])
-        if not parts or row["rank"] == 0 or claimed_at - waits_since > LONGEST_PART_WAIT:
+        earlier.append(now)
+        if not parts or "is_callback" in request["retell_llm_dynamic_variables"]:
             return
-        part = parts[row["attempts"] % len(parts)]
-        hours = {claimed_at.astimezone(ZoneInfo(zone)).hour for zone in row["zone_key"].split("|")}
-        if not hours <= set(PART_HOURS[part]):
-            self.note(21, f"attempt {row['attempts'] + 1} is for the {part}, and was claimed at {claimed_at:%a %H:%M}")
+        part, zone_key = parts[attempts % len(parts)], row["zone_key"]
+        hours = {claimed_at.astimezone(ZoneInfo(zone)).hour for zone in zone_key.split("|")}
+        if claimed_at - waits_since <= LONGEST_PART_WAIT and not hours <= set(PART_HOURS[part]):
+            self.note(21, f"attempt {attempts + 1} is for the {part}, claimed at {claimed_at:%a %H:%M} in {zone_key}")
 
     def _check_law(self, row: Mapping[str, Any], switched_off: frozenset[str], now: datetime) -> None:
         zones = row["zone_key"].split("|")
@@ -246,8 +247,8 @@ class History:
 
 _AT_REQUEST = """
 select c.status as call_status, m.status as campaign_status, m.max_attempts, m.purpose, cc.attempts, cc.zone_key,
-  cc.jurisdiction_key, cc.rank, cc.created_at as entered_at, m.day_parts,
-  c.created_at as claimed_at,
+  cc.jurisdiction_key, cc.created_at as entered_at, m.day_parts,
+  (c.decision ->> 'attempts')::integer as attempts_before, c.created_at as claimed_at,
   array(select x.requested_at from calls x where x.organization_id = c.organization_id and x.phone = c.phone
     and x.requested_at <= $3 and x.status not in ('refused', 'released')) as called_at,
   o.daily_call_cap, c.from_number,
