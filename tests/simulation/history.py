@@ -102,13 +102,14 @@ class History:
         """Check that the call was claimed in the part of the day of its attempt, unless its contact has waited long.
 
         Callbacks are made at any time. The office hours and the laws of these places leave something of each part open
-        on every weekday.
+        on every weekday, except in Maine, where such calls end at 17:00.
         """
         earlier = self.requested.setdefault((request["metadata"]["campaign_id"], request["to_number"]), [])
         claimed_at, parts, attempts = row["claimed_at"], row["day_parts"], row["attempts_before"]
         waits_since = max((sent_at for sent_at in earlier if sent_at < claimed_at), default=row["entered_at"])
         earlier.append(now)
-        if not parts or "is_callback" in request["retell_llm_dynamic_variables"]:
+        is_callback = "is_callback" in request["retell_llm_dynamic_variables"]
+        if not parts or is_callback or row["jurisdiction_key"] == "US-ME":
             return
         part, zone_key = parts[attempts % len(parts)], row["zone_key"]
         hours = {claimed_at.astimezone(ZoneInfo(zone)).hour for zone in zone_key.split("|")}
