@@ -10,6 +10,7 @@ alter table public.calls
   -- Why the callback is later than asked for.
   add column callback_late text;
 grant update (decides_at) on public.calls to outdial_webhook;
+grant update (callback_late) on public.calls to outdial_dialer;
 
 alter table public.campaign_contacts
   -- The rank that the contact has again after its callback.

@@ -168,9 +168,12 @@ where t.id = :call_id;
 -- name: begin_resend
 -- returns: UUID | None
 -- Begin to send the same request with the same key again. No one else does until `deadline`. Where the organization has
--- a pre-dial hook, only a call that it has allowed is requested again. Caps count the call from its new start.
+-- a pre-dial hook, only a call that it has allowed is requested again. Caps count the call from its new start. A callback
+-- that is late by now says why.
 update calls c
 set requested_at = :start_at, request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1,
+  callback_late = coalesce(c.callback_late, case when :start_at > c.callback_of + interval '1 minute'
+    then 'an earlier request of it had no result' end),
   updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
