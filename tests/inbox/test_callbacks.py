@@ -100,6 +100,26 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     assert (await stage.row("campaign_contacts", answered.id))["status"] == "completed"
 
 
+async def test_an_analysis_before_the_end_or_twice_or_during_a_pause_makes_one_callback(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    entry, call_id = await create_calling(stage.look, campaign)
+    held, other_id = await create_calling(stage.look, campaign)
+    await hear(stage, other_id, "user_hangup")
+    await stage.change("campaigns", campaign.id, status="paused")
+    analysis = {"call_summary": "Later.", "custom_analysis_data": {"callback_at": "in 2 hours"}}
+    for waiting, call in ((entry, call_id), (held, other_id)):
+        name = f"call_{call.hex}"
+        events = [
+            event_body(event, name, call, disconnection_reason="user_hangup", call_analysis=analysis)
+            for event in ("call_analyzed", "call_ended", "call_analyzed")
+        ]
+        await stage.send(*events)
+        contact = await stage.row("campaign_contacts", waiting.id)
+        assert (contact["status"], contact["callbacks"], contact["attempts"]) == ("pending", 1, 0)
+        assert contact["callback_at"] == NOW + timedelta(hours=2)
+    assert await stage.held_contacts().run_once() == 0
+
+
 async def test_a_cancelled_campaign_does_not_wait_for_analyses(stage: Stage) -> None:
     campaign = await prepare(stage)
     entry, call_id = await create_calling(stage.look, campaign)

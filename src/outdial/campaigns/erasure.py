@@ -37,7 +37,8 @@ class ErasureRefused:
 
 _REFUSALS: Final = {
     "legal_hold": "the organization is under legal hold, which keeps all data: an admin must end the hold first",
-    "live_call": "a call to this number is in progress: wait until it has ended, or end it, and erase again",
+    "live_call": "a call to this number is in progress or waits for its analysis, which takes at most 10 minutes: wait"
+    " until it has ended, or end it, and erase again",
 }
 
 
