@@ -136,6 +136,9 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
         case "docs/studio.md" if "organization stop" in text:
             listed = json.loads(project.run("outdial organization list --json"))
             text = text.replace('"Acme"', f'"{listed[0]["name"]}"')
+        case "docs/studio.md" if "campaign bulk" in text:
+            project.run("outdial campaign create --name Renewals --agent agent_123 --from +14155550100")
+            project.run("outdial campaign add-contact Renewals +14155550150")
         case "docs/functions.md" if "rollback" in text:
             # Something to roll back to.
             project.run("outdial functions deploy hello --env production")
