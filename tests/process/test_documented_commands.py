@@ -126,19 +126,16 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
     match example.page:
         case "docs/importing.md":
             project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
-        case "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md":
+        case "docs/studio.md" if "organization stop" in text:
+            listed = json.loads(project.run("outdial organization list --json"))
+            text = text.replace('"Acme"', f'"{listed[0]["name"]}"')
+        case "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md" | "docs/studio.md":
             find_or_create_campaign(project, text)
             if "numbers import" in text or "agents sync" in text:
                 # From here on, only agents and numbers of the workspace are accepted: it has those of the pages.
                 body = {"from_number": "+14155550100", "to_number": "+14155559910", "override_agent_id": "agent_123"}
                 async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
                     await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
-        case "docs/studio.md" if "organization stop" in text:
-            listed = json.loads(project.run("outdial organization list --json"))
-            text = text.replace('"Acme"', f'"{listed[0]["name"]}"')
-        case "docs/studio.md" if "campaign bulk" in text:
-            project.run("outdial campaign create --name Renewals --agent agent_123 --from +14155550100")
-            project.run("outdial campaign add-contact Renewals +14155550150")
         case "docs/functions.md" if "rollback" in text:
             # Something to roll back to.
             project.run("outdial functions deploy hello --env production")
@@ -163,11 +160,13 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
 
 def find_or_create_campaign(project: Project, text: str) -> None:
     """Make the campaign that a block names, unless a page before this one has made it; forecasts need a contact."""
-    for name in re.findall(r'campaign (?:edit|check|forecast|results|test-call) "?([A-Z][a-z]+)', text)[:1]:
+    for name in re.findall(r'campaign (?:edit|check|forecast|results|test-call|bulk start) "?([A-Z][a-z]+)', text)[:1]:
         create = f"outdial campaign create --name {name} --agent agent_123 --from +14155550100"
         project.run(f"outdial campaign show {name} || {create}")
         if "campaign forecast" in text:
             project.run(f"outdial campaign import {name} contacts.csv --region US")
+        elif "campaign bulk" in text:
+            project.run(f"outdial campaign add-contact {name} +14155550150")
 
 
 async def create_documented_call(project: Project, call_id: UUID) -> None:
