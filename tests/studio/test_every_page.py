@@ -69,6 +69,8 @@ async def test_every_template_renders_and_every_page_is_small(
         wanted = rows | {"campaign_contact_id": str(entry)}
         if path.endswith("/edit"):
             wanted["campaign_id"] = route_rows.own["draft"]
+        if "{bulk_job_id}" in path:
+            wanted["campaign_id"] = route_rows.own["of_bulk_job"]
         answer = await owner.get(address(path, wanted))
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
         sizes[path] = len(answer.content)
