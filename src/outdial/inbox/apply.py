@@ -13,11 +13,12 @@ from outdial.db.queries import calls as call_queries
 from outdial.db.queries import do_not_call as do_not_call_queries
 from outdial.db.queries.dialing import callbacks, contact_steps
 from outdial.db.session import Connection
-from outdial.domain.call import LIVE, CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
+from outdial.domain.call import LIVE, CallReport, CallState, CallStatus, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
 from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until, without_analysis
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
+from outdial.inbox.stored_details import stored_details
 from outdial.inbox.test_call_reports import apply_to_test_calls
 from outdial.provider import EventReader
 
@@ -210,17 +211,7 @@ async def decide_overdue(
 
 
 def _state_of(row: call_queries.ReportedCall, reader: EventReader) -> CallState:
-    details = CallDetails(
-        disconnection_reason=reader.read_reason(row.disconnection_reason),
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        duration_ms=row.duration_ms,
-        cost_cents=row.cost_cents,
-        transcript=row.transcript,
-        recording_url=row.recording_url,
-        public_log_url=row.public_log_url,
-        analysis=None if row.analysis is None else canonical_json(row.analysis),
-    )
+    details = stored_details(row, reader)
     return CallState(
         status=CallStatus(row.status),
         provider_call_id=row.retell_call_id,

@@ -8,9 +8,10 @@ from uuid import UUID
 from outdial.db.queries import batches
 from outdial.db.queries.dialing import test_calls
 from outdial.db.session import Connection
-from outdial.domain.call import CallDetails, CallReport, CallState, CallStatus, canonical_json, merge
+from outdial.domain.call import CallReport, CallState, CallStatus, merge
 from outdial.domain.policies.test_calls import StatusOfTestCall
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
+from outdial.inbox.stored_details import stored_details
 from outdial.provider import EventReader
 
 _S = StatusOfTestCall
@@ -74,17 +75,7 @@ async def _write(
     before = after = CallState(
         status=_STATUS[StatusOfTestCall(row.status)],
         provider_call_id=row.retell_call_id,
-        details=CallDetails(
-            disconnection_reason=reader.read_reason(row.disconnection_reason),
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            duration_ms=row.duration_ms,
-            cost_cents=row.cost_cents,
-            transcript=row.transcript,
-            recording_url=row.recording_url,
-            public_log_url=row.public_log_url,
-            analysis=None if row.analysis is None else canonical_json(row.analysis),
-        ),
+        details=stored_details(row, reader),
         ranks=tuple(row.detail_ranks),
     )
     for report in reports:
