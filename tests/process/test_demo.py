@@ -4,17 +4,26 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.postgres import scratch_directory
 from tests.support.processes import inherited
 
 # Generous, because other tests may use the CPU.
 PATIENCE_S = 400
 
 
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    with scratch_directory() as directory:
+        yield directory
+
+
 @pytest.mark.timeout(PATIENCE_S + 20)
-def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
+def test_the_demo_keeps_every_promise_and_ignores_the_users_settings(in_memory: Path) -> None:
     # The demo must not use the user's key or database; these would not work.
     env = {
         **inherited(),
@@ -22,6 +31,8 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings() -> None:
         "RETELL_BASE_URL": "http://127.0.0.1:1",
         "SUPABASE_DB_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
         "OUTDIAL_HOME": "/nonexistent/outdial",
+        # The directory of the demo, with its server: in memory where there is room.
+        "TMPDIR": str(in_memory),
     }
     done = subprocess.run(
         [sys.executable, "-m", "outdial.cli", "demo", "--contacts=100", "--json"],
