@@ -20,7 +20,6 @@ async def test_at_least_16_of_20_seeded_runs_end_within_their_forecast(
     assert dialed.repeated == 0
     check = check_forecasts(dialed.outcomes)
     assert check.holds, check.breaches
-    assert check.examined == "19 of 20 ended within, 17 of 20 cost within"
     spent = await connection.fetchval("select sum(cost_cents) from calls")
     assert sum(each.is_finish_within is True for each in found) >= 16, [summary(each) for each in found]
     assert sum(each.is_cost_within is True for each in found) >= 16, [summary(each) for each in found]
