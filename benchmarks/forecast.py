@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
+from typing import Final
 
 import asyncpg
 import uvloop
@@ -21,6 +23,8 @@ from outdial.dialer.forecasting.forecast import CampaignForecast
 from outdial.dialer.forecasting.record import make_forecast
 from outdial.rules.pack import shipped_rules
 from tests.support.forecast_world import CAMPAIGNS, dial_set
+
+_STEP: Final = timedelta(seconds=4)
 
 
 class NotForecast(Exception):
@@ -93,7 +97,7 @@ async def _dial(database: Clone, number: int, contacts: tuple[int, int]) -> Meas
     look = await asyncpg.connect(database.dsn())
     began = time.perf_counter()
     try:
-        found = (await dial_set(database.dsn, look, number, contacts=contacts)).forecasts
+        found = (await dial_set(database.dsn, look, number, contacts=contacts, step=_STEP)).forecasts
     finally:
         await look.close()
     costs = [(each.actual_cost_cents or 0, each.forecast.cost_cents) for each in found]

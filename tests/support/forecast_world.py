@@ -211,8 +211,8 @@ async def dial_set(
     look: asyncpg.Connection,
     number: int,
     *,
-    contacts: tuple[int, int] = (4, 7),
-    step: timedelta = timedelta(seconds=4),
+    contacts: tuple[int, int] = (4, 6),
+    step: timedelta = timedelta(seconds=8),
 ) -> DialedSet:
     """Make a history of calls, forecast 20 campaigns when they start, and dial them to their end."""
     chance = random.Random(number)
