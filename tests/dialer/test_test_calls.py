@@ -209,6 +209,11 @@ async def test_what_forbids_it_is_said_before_or_when_it_would_be_sent(stage: St
     await stage.look.execute("delete from do_not_call")
 
     waiting = await requested(stage, campaign, is_own_phone=True)
+    keys = dict(stage.clients)
+    stage.clients.clear()
+    await task.run_once()
+    assert (await stage.row("test_calls", waiting))["status"] == "requested"
+    stage.clients.update(keys)
     await stop(stage, campaign)
     await task.run_once()
     assert "are stopped" in (await stage.row("test_calls", waiting))["reason"]

@@ -110,6 +110,8 @@ class CallTester:
             if isinstance(from_number, RefusedTest):
                 await queries.refuse_test_call(connection, id=facts.id, reason=from_number.reason)
                 return None
+            if not self._provider.has_account(account.credential):
+                return None  # It stays due for a dialer that has the key.
             live = await accounts.count_account_live(connection, provider_account_id=account.id)
             pace = recovered(pace_of(account), now)
             starts = start_slots(pace, now, 1, FARTHEST_START)
