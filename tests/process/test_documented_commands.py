@@ -122,14 +122,11 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
     if "SUPABASE_DB_URL" not in text and re.search("^outdial organization create", text, re.MULTILINE):
         await asyncio.to_thread(project.run, "outdial db push", SUPABASE_DB_URL=tcp_url(database))
         text = f"export SUPABASE_DB_URL={tcp_url(database)} OUTDIAL_PASSWORD=correct-horse-battery\n{text}"
-    text = await prepare_law(project, example, text)
+    text = name_organization(project, await prepare_law(project, example, text))
     match example.page:
         case "docs/importing.md":
             project.run("outdial campaign create --name Summer --agent agent_123 --from +14155550100")
-        case "docs/studio.md" if "organization stop" in text:
-            listed = json.loads(project.run("outdial organization list --json"))
-            text = text.replace('"Acme"', f'"{listed[0]["name"]}"')
-        case "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md" | "docs/studio.md":
+        case "docs/budgets.md" | "docs/campaigns.md" | "docs/forecasts.md" | "docs/results.md" | "docs/studio.md":
             find_or_create_campaign(project, text)
             if "numbers import" in text or "agents sync" in text:
                 # From here on, only agents and numbers of the workspace are accepted: it has those of the pages.
@@ -156,6 +153,14 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
                 call = await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
             text = text.replace("CALL_ID", call.json()["call_id"])
     return text
+
+
+def name_organization(project: Project, text: str) -> str:
+    """Replace the organization that a block stops or gives a budget by the one that there is."""
+    if not re.search('organization (stop|resume|budget) "?Acme', text):
+        return text
+    listed = json.loads(project.run("outdial organization list --json"))
+    return re.sub('"?Acme"?', f'"{listed[0]["name"]}"', text)
 
 
 def find_or_create_campaign(project: Project, text: str) -> None:
