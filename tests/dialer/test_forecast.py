@@ -220,6 +220,8 @@ def test_a_campaign_whose_budget_is_used_up_first_has_no_end(contacts: int, left
 def test_a_budget_of_the_day_makes_a_campaign_go_on_the_next_day() -> None:
     found = forecast(replace(facts(100), budget=budget(450, scope=BudgetScope.DAY, spent=50)))
     large = forecast(replace(facts(20_000), budget=budget(90_000, scope=BudgetScope.DAY)))
+    for contacts in (3, 20_000):
+        assert forecast(replace(facts(contacts), budget=budget(9, scope=BudgetScope.DAY))).finish_at is None
 
     assert found.finish_at is not None
     # 40 calls on the first day, 45 on the second, the rest on the third.

@@ -18,6 +18,7 @@ from outdial.dialer.admission import admit_contact as admit_one
 from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall
 from outdial.dialer.forecasting.open_times import OpenTimes
 from outdial.dialer.forecasting.run_limits import ForecastBudget, ForecastNumber, RunBudget, RunNumbers
+from outdial.domain.openings import SEARCH
 from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered
 from outdial.domain.place import Place
 from outdial.domain.policies.callback_requests import MAX_CALLBACKS
@@ -154,7 +155,8 @@ class CampaignRun:
                 if self._waiting and next_claim is not None and len(self._live) < self._most_live:
                     claim_at = max(self._waiting[0][0], next_claim)
             moments = [moment for moment in (claim_at, self._live[0][0] if self._live else None) if moment is not None]
-            if not moments:
+            # A budget of the day that has no room for a single call would begin again for ever.
+            if not moments or min(moments) > self._finish_at + SEARCH:
                 break
             now = max(now, min(moments))
         cost = self._cost if self._budget is None else self._budget.most_cents(self._cost)
