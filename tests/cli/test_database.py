@@ -1,6 +1,8 @@
 """`outdial db`: migrations with Supabase's output, and passwords."""
 
 import asyncio
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -99,3 +101,21 @@ def test_every_command_has_help() -> None:
         return own + [found for name, child in children.items() for found in commands(child, (*path, name))]
 
     assert [path for path, help_text in commands(whole_command(), ()) if not help_text] == []
+
+
+def test_a_command_loads_its_own_module_only() -> None:
+    """All of them together take a second of the processor's time, for which every command would wait."""
+    program = (
+        "import sys, contextlib, io, outdial.cli.main as cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    cli.app(['simulator', '--help'], standalone_mode=False)\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('outdial.cli.')))\n"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert printed.stdout.split() == ["outdial.cli.main", "outdial.cli.output", "outdial.cli.processes"]
+
+
+def test_an_unknown_command_names_a_similar_one() -> None:
+    assert "Did you mean 'dialer'?" in Outdial().run("dailer").output

@@ -65,6 +65,8 @@ class RootCommand(TyperGroup):
             # The reader closed the pipe. Nothing may be flushed into it at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except typer.Exit:
+            raise
         except Exception as error:
             from outdial.cli.errors import explain
 
