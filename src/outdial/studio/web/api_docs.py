@@ -46,7 +46,7 @@ async def show_docs(request: Request) -> Response:
     for path, methods in sorted(document["paths"].items()):
         for method in filter(methods.__contains__, _METHODS):
             found = methods[method]
-            parameters = [each for each in found.get("parameters", []) if each["name"] not in _COMMON]
+            parameters = [each for each in found.get("parameters", []) if not _goes_without_saying(each)]
             [tag] = found["tags"]
             groups.setdefault(tag.replace(" ", "-"), []).append(
                 ApiOperation(
@@ -87,6 +87,12 @@ async def show_schemas(request: Request) -> Response:
     document = request.app.openapi()
     schemas = {name: _schema_text(schema) for name, schema in sorted(document["components"]["schemas"].items())}
     return page(request, "web/api_schemas.html", schemas=schemas)
+
+
+def _goes_without_saying(parameter: Mapping[str, Any]) -> bool:
+    """Return whether the page explains a parameter for all routes: cursors, limits, and ids in paths."""
+    is_id = parameter["in"] == "path" and parameter["schema"].get("format") == "uuid"
+    return parameter["name"] in _COMMON or (is_id and "description" not in parameter)
 
 
 def _schema_text(schema: Mapping[str, Any]) -> str:
