@@ -108,6 +108,16 @@ async def test_the_form_starts_with_defaults_and_the_last_agent_and_number(
         nickname="Front desk",
         retell_agent_id="agent_9",
     )
+    for agent_id in ("agent_1", "agent_9"):
+        await insert(
+            connection,
+            "agents",
+            organization_id=two_organizations.own.tenant.organization_id,
+            provider_account_id=two_organizations.own.tenant.provider_account_id,
+            agent_id=agent_id,
+            name="Sales",
+            seen_at=NOW,
+        )
 
     page = (await operator.get(f"{base}/new")).text
 
