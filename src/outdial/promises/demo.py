@@ -271,7 +271,8 @@ async def _run(
         )
         highlights = await gather_highlights(database, imported.campaign_id, forecast)
         report = await _report(database, simulator, imported, file, run, law, highlights)
-        return replace(report, checks=[*report.checks, check_stops(stops, run.requests)])
+        checks = [*report.checks, check_stops(stops, run.requests)]
+        return replace(report, checks=sorted(checks, key=lambda check: check.promise))
 
 
 async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callable[[str], None]) -> DemoImport:
@@ -396,10 +397,7 @@ async def _report(
         resolved=resolved(run),
         law=law_numbers(law, written_law()),
         highlights=highlights,
-        checks=sorted(
-            [*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets), check_callbacks(run)],
-            key=lambda check: check.promise,
-        ),
+        checks=[*audit(run), import_check, check_law(law, written_law()), check_budgets(budgets), check_callbacks(run)],
     )
 
 

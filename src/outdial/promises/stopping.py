@@ -87,10 +87,11 @@ async def _stop(
 def check_stops(stops: Sequence[ObservedStop], requests: Sequence[LedgerRequest]) -> PromiseCheck:
     """Check promise 15 with the provider's own record of requests as the witness."""
     held = sum(stop.resumed_ms - stop.read_ms for stop in stops if stop.read_ms is not None)
+    times = "once" if len(stops) == 1 else f"{len(stops)} times"
     return PromiseCheck(
         promise=15,
         promised="no create-call request leaves after all calls read stopped",
-        examined=f"{len(stops)} stops, {held / 1000:.1f} s in which all calls read stopped",
+        examined=f"all calls stopped {times}, and read stopped for {held / 1000:.1f} s",
         breaches=list(_requests_during(stops, requests)),
     )
 
