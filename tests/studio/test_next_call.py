@@ -46,6 +46,7 @@ CONTACT = CampaignContactDetail(
     decision_note=None,
     decided_by=None,
     decided_at=None,
+    voicemail_left_at=None,
     do_not_call=False,
 )
 
