@@ -197,6 +197,20 @@ async def test_json_lines_keep_types_and_a_workbook_keeps_text(
     assert (len(rows), first["result_summary"]) == (2, "Wants a call\ntomorrow")
 
 
+async def test_a_variable_with_the_name_of_a_phone_column_is_no_phone(
+    worker: JobWorker, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    variables = '{"from_number": "=HYPERLINK(1)", "country": "=1+1"}'
+    await connection.execute("update campaign_contacts set variables = $1 where phone = $2", variables, REACHED)
+
+    text = (await run_export(worker, connection, campaign, "csv")).decode("utf-8-sig")
+    ann, bob = csv.DictReader(io.StringIO(text))
+    assert (ann["phone"], ann["from_number"], ann["country"]) == (REACHED, "'=HYPERLINK(1)", "'=1+1")
+    assert (bob["phone"], bob["from_number"]) == (PENDING, "")
+    _, second = (await run_export(worker, connection, campaign, "jsonl")).splitlines()
+    assert json.loads(second)["from_number"] is None
+
+
 @pytest.mark.parametrize(
     ("filters", "phones"),
     [

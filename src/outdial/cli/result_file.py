@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from outdial.campaigns.results.columns import RESULT_PHONES
 from outdial.campaigns.results.read import ResultReader
 from outdial.campaigns.selection import ContactSelection
 from outdial.cli.finding import find_campaign
@@ -41,7 +42,7 @@ async def write_results(
                     include=include,
                 )
                 header = (await results.open()).header
-                prepare = file_cells(header, zone)
+                prepare = file_cells(RESULT_PHONES, zone)
                 table = files.enter_context(open_table(file_format, header))
                 async for cells in results:
                     table.add(prepare(cells))

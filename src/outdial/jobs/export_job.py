@@ -1,7 +1,7 @@
 """Exports calls, contacts, results or the do-not-call list: one snapshot, read with a cursor, stored in chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from outdial.campaigns.errors import TooManyColumns
+from outdial.campaigns.results.columns import RESULT_PHONES
 from outdial.campaigns.results.read import ResultReader
 from outdial.campaigns.selection import ContactSelection
 from outdial.clock import Clock
@@ -84,6 +85,8 @@ KINDS: Final[Mapping[str, RowExport]] = {
     ),
 }
 RESULTS: Final = "results"
+
+_PHONES: Final = frozenset({"phone", "from_number"})
 
 
 class ExportJob:
@@ -160,8 +163,8 @@ class _ExportRun:
         zone = ZoneInfo(filters.time_zone)
         with ExitStack() as files:
             async with self._database.for_organization(taken.organization_id) as reading:
-                header, rows = await _open(reading, taken, filters)
-                prepare = file_cells(header, zone)
+                header, phones, rows = await _open(reading, taken, filters)
+                prepare = file_cells(phones, zone)
                 table = files.enter_context(open_table(cast("FileFormat", taken.format), header))
                 async for cells in rows:
                     table.add(prepare(cells))
@@ -245,12 +248,14 @@ class _ExportRun:
 
 async def _open(
     connection: Connection, taken: exports.ExportRun, filters: StoredExportFilters
-) -> tuple[Sequence[str], AsyncIterator[list[Any]]]:
-    """Return the header of an export and its rows."""
+) -> tuple[Sequence[str], Collection[int], AsyncIterator[list[Any]]]:
+    """Return the header of an export, the positions of its phones, and its rows."""
     if taken.kind != RESULTS:
         kind = KINDS[taken.kind]
         found = kind.read(connection, taken.organization_id, filters)
-        return [field.name for field in fields(kind.row)], (list(astuple(row)) async for row in found)
+        header = [field.name for field in fields(kind.row)]
+        phones = [index for index, name in enumerate(header) if name in _PHONES]
+        return header, phones, (list(astuple(row)) async for row in found)
     results = ResultReader(
         connection,
         organization_id=taken.organization_id,
@@ -258,7 +263,7 @@ async def _open(
         selection=filters,
         include=taken.include,
     )
-    return (await results.open()).header, aiter(results)
+    return (await results.open()).header, RESULT_PHONES, aiter(results)
 
 
 async def _delete_if_cancelled(connection: Connection, export_id: UUID, organization_id: UUID) -> None:

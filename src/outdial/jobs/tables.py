@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +29,6 @@ SHEET_ROWS: Final = 1_048_576
 LONGEST_CELL: Final = 32_767
 """Characters that a cell of Excel can hold."""
 
-_PHONES: Final = frozenset({"phone", "from_number"})
 _CUT: Final = " [cut]"
 # Excel stores numbers as doubles.
 _WHOLE_NUMBERS: Final = 2**53
@@ -203,16 +202,20 @@ class WorkbookTable:
                 self._written += len(text)
 
 
-def file_cells(header: Sequence[str], zone: ZoneInfo) -> Callable[[list[Any]], list[Any]]:
-    """Return a function that makes a row ready for a file: times in `zone`, and phones that are not escaped."""
-    phones = [index for index, name in enumerate(header) if name in _PHONES]
+def file_cells(phones: Collection[int], zone: ZoneInfo) -> Callable[[list[Any]], list[Any]]:
+    """Return a function that makes a row ready for a file: times in `zone`, and phones that are not escaped.
+
+    `phones` are the positions of columns that hold only E.164. A variable may have the name of such a column, but its
+    values may be formulas.
+    """
 
     def prepare(cells: list[Any]) -> list[Any]:
         for index, cell in enumerate(cells):
             if isinstance(cell, datetime):
                 cells[index] = cell.astimezone(zone)
         for index in phones:
-            cells[index] = PlainPhone(cells[index])
+            if cells[index] is not None:
+                cells[index] = PlainPhone(cells[index])
         return cells
 
     return prepare

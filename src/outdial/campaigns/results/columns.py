@@ -19,6 +19,8 @@ from outdial.db.queries.results.results import ResultRow
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 
 CONTACT_COLUMNS: Final = ("phone", *CONTACT_FIELD_NAMES)
+RESULT_PHONES: Final = (CONTACT_COLUMNS.index("phone"),)
+"""The position of the contact's own phone."""
 MOST_COLUMNS: Final = 10_000
 """A sheet of Excel has 16,384."""
 
