@@ -17,7 +17,7 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
     campaign = await create_campaign(connection, tenant, max_attempts=4)
     for status in ("failed", "failed", "completed", "skipped"):
         await create_campaign_contact(
-            connection, campaign, status=status, last_outcome="no_answer", variables='{"city": "Rome"}'
+            connection, campaign, status=status, last_outcome="no_answer", variables='{"city": "Rome"}', rank=2
         )
     await create_campaign_contact(connection, campaign, last_outcome="no_answer")
     dsn = database.dsn_for("outdial_api")
@@ -40,11 +40,11 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
     assert isinstance(pending, NothingToCall)
     assert isinstance(none, NothingToCall)
     rows = await connection.fetch(
-        "select m.status, m.max_attempts, cc.status as contact, cc.attempts, cc.variables ->> 'city' as city"
+        "select m.status, m.max_attempts, cc.status as contact, cc.attempts, cc.rank, cc.variables ->> 'city' as city"
         " from campaign_contacts cc join campaigns m on m.id = cc.campaign_id where m.id = $1",
         first.campaign_id,
     )
-    assert [tuple(row) for row in rows] == [("draft", 4, "pending", 0, "Rome")] * 2
+    assert [tuple(row) for row in rows] == [("draft", 4, "pending", 0, 2, "Rome")] * 2
     kept = "select status, count(*) from campaign_contacts where campaign_id = $1 group by status order by status"
     assert [tuple(row) for row in await connection.fetch(kept, campaign.id)] == [
         ("completed", 1),

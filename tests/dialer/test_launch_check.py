@@ -57,13 +57,15 @@ def by_code(found: list[CheckFinding]) -> dict[str, list[tuple[str, str]]]:
 
 
 async def prepare(stage: Stage, countries: list[str] | None = None) -> Campaign:
-    """Create a campaign of agent_simulator, whose number the workspace has, and whose prompt names four variables."""
+    """Create a campaign of agent_simulator, whose number the workspace has, and whose prompt names five variables."""
     tenant = await create_tenant(stage.look)
     number: dict[str, object] = {"phone_number": FROM}
     if countries is not None:
         number["allowed_outbound_country_list"] = countries
     await ask(stage, "POST", "/create-phone-number", number)
-    prompt = "Hello {{name}}, this is {{caller}} about {{ plan }} and {{offer}} at {{current_time}} for {{tone}}."
+    prompt = (
+        "Hello {{name}}, this is {{caller}} about {{ plan }} and {{offer}} at {{current_time}} for {{tone}}, {{phone}}."
+    )
     tone = {"tone": "a friend"}
     await ask(
         stage,
@@ -104,6 +106,11 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
             "The prompt uses {{offer}}, which no contact has: import a column offer, or give the campaign a variable"
             " of this name",
         ),
+        (
+            "problem",
+            "The prompt uses {{phone}}, which calls do not send: use {{user_number}}, which Retell fills with the"
+            " contact's number",
+        ),
         ("problem", "The prompt uses {{plan}}, which is empty for 1 of 3 contacts"),
     ]
     event = {"credential": "default", "retell_call_id": "call_1", "event": "call_ended", "body": b"{}"}
@@ -117,7 +124,9 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
         next_try_at=NOW,
         **event,
     )
-    await stage.change("campaigns", campaign.id, dynamic_variables='{"caller": "Acme", "offer": "x", "plan": "y"}')
+    await stage.change(
+        "campaigns", campaign.id, dynamic_variables='{"caller": "Acme", "offer": "x", "phone": "1", "plan": "y"}'
+    )
     await stage.look.execute("update contacts set name = 'Cy'")
 
     found = await findings_of(stage, campaign)

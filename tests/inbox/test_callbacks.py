@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from outdial.db.queries.dialing.callbacks import list_callbacks
 from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed, Claimer
+from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.inbox.contact_steps import NO_ANALYSIS
 from tests.support.dialing import Stage, event_body
 from tests.support.factories import (
@@ -70,7 +72,19 @@ async def test_the_contact_waits_for_the_analysis_and_is_called_at_the_time_that
         assert (call["callback_of"], call["callback_try"]) == (NOW + timedelta(hours=hours), is_try)
         variables = json.loads(call["request"])["retell_llm_dynamic_variables"]
         assert variables["is_callback"] == "true"
-        assert ("last_call_summary" in variables) == (is_try == 1)
+        # Both tries know what was said in the call that asked for them, and the list of callbacks links it.
+        assert variables["last_call_summary"] == "Wants to talk later."
+        [listed] = await list_callbacks(
+            stage.look,
+            organization_id=campaign.tenant.organization_id,
+            campaign_id=campaign.id,
+            asked_in=ASKED_IN,
+            after_at=None,
+            after_id=None,
+            limit=2,
+        )
+        assert (listed.asked_in_call, listed.summary) == (call_id, "Wants to talk later.")
+        assert listed.callback_tries == is_try - 1
         await hear(stage, callback_id, "dial_no_answer")
     contact = await stage.row("campaign_contacts", entry.id)
     expected = {"status": "pending", "attempts": 2, "callback_at": None, "rank": 3, "usual_rank": None}

@@ -55,6 +55,7 @@ from outdial.domain.pacing import Pace, after_slots, next_claim_at, recovered, s
 from outdial.domain.permission.consent import scopes_of
 from outdial.domain.permission.screening import missing_lists
 from outdial.domain.place import Place
+from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.domain.policies.number_pool import ChosenNumber, NumberPool
 from outdial.domain.purpose import ListKind
 from outdial.domain.rule_parsing import rule_document
@@ -305,6 +306,7 @@ class Claimer:
             organization_id=lock.campaign.organization_id,
             scopes=scopes_of(screening.purpose),
             caller_numbers=lock.campaign.caller_numbers,
+            asked_in=ASKED_IN,
             zone_keys=[lane.zone_key for lane in lanes],
             jurisdiction_keys=[lane.jurisdiction_key for lane in lanes],
             ranks=[lane.rank for lane in lanes],

@@ -14,6 +14,7 @@ from outdial.db.queries import campaigns, reviews
 from outdial.db.queries.dialing import callbacks as queries
 from outdial.db.session import Database
 from outdial.domain.calling_hours import local_times
+from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.stack.local import as_service
 
 clock = SystemClock()
@@ -39,6 +40,7 @@ def callbacks(
                 campaign_id=campaign_id,
                 after_at=None,
                 after_id=None,
+                asked_in=ASKED_IN,
                 limit=limit,
             )
 
@@ -52,6 +54,9 @@ def callbacks(
                     "callback_at": row.callback_at,
                     "local_times": local_times(row.zone_key, row.callback_at),
                     "number": row.callbacks,
+                    "is_repetition": row.callback_tries > 0,
+                    "asked_in_call": row.asked_in_call,
+                    "summary": row.summary,
                     "late": row.callback_late,
                 }
                 for row in rows
@@ -66,6 +71,7 @@ def callbacks(
             "In their time": lambda row: ", ".join(
                 f"{local[:16]} {zone}" for zone, local in local_times(row.zone_key, row.callback_at).items()
             ),
+            "Why": lambda row: row.summary,
             "Late": lambda row: row.callback_late,
         },
         rows,

@@ -121,32 +121,33 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and (c.outcome = 'voicemail' or c.status = 'review') limit 1) is not null as has_message,
   cc.callback_at, cc.callback_tries, cc.callback_late, cc.status_reason, cc.last_outcome,
   case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
-    where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
+    where c.campaign_contact_id = cc.id and c.outcome = any ($8::text[])
+    order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
-  (select true from do_not_call d where d.organization_id = $8 and d.phone = cc.phone
-    and d.purpose = any ($9::text[]) limit 1) is not null as do_not_call,
-  coalesce((select c.basis from consents c where c.organization_id = $8 and c.phone = cc.phone
-    and c.basis in ('written', 'express') and c.scope = any ($9::text[]) and c.revoked_at is null
+  (select true from do_not_call d where d.organization_id = $9 and d.phone = cc.phone
+    and d.purpose = any ($10::text[]) limit 1) is not null as do_not_call,
+  coalesce((select c.basis from consents c where c.organization_id = $9 and c.phone = cc.phone
+    and c.basis in ('written', 'express') and c.scope = any ($10::text[]) and c.revoked_at is null
     and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
-      and r.basis = 'none' and r.scope = any ($9::text[]) and r.given_at >= c.given_at)
+      and r.basis = 'none' and r.scope = any ($10::text[]) and r.given_at >= c.given_at)
     order by c.basis desc limit 1), '') as consent,
-  array(select n.list_id from screened_numbers n where n.organization_id = $8 and n.phone = cc.phone)
+  array(select n.list_id from screened_numbers n where n.organization_id = $9 and n.phone = cc.phone)
     as listed_on,
-  (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
+  (select true from calls c where c.organization_id = $9 and c.phone = cc.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown') limit 1) is not null
-  or (select true from calls c where c.organization_id = $8 and c.phone = cc.phone
+  or (select true from calls c where c.organization_id = $9 and c.phone = cc.phone
     and c.status in ('released', 'review') and c.next_check_at is not null limit 1) is not null
-  or (select true from test_calls l where l.organization_id = $8 and l.phone = cc.phone and l.status = 'sent' limit 1)
+  or (select true from test_calls l where l.organization_id = $9 and l.phone = cc.phone and l.status = 'sent' limit 1)
     is not null as live,
-  array(select distinct c.from_number from calls c where c.organization_id = $8 and c.phone = cc.phone
-    and c.from_number = any ($10::text[]) and c.outcome = 'blocked') as blocked_numbers,
-  case when cardinality($10::text[]) > 1 then (
-    select c.from_number from calls c where c.organization_id = $8 and c.phone = cc.phone
-      and c.from_number = any ($10::text[]) and c.status not in ('refused', 'released')
+  array(select distinct c.from_number from calls c where c.organization_id = $9 and c.phone = cc.phone
+    and c.from_number = any ($11::text[]) and c.outcome = 'blocked') as blocked_numbers,
+  case when cardinality($11::text[]) > 1 then (
+    select c.from_number from calls c where c.organization_id = $9 and c.phone = cc.phone
+      and c.from_number = any ($11::text[]) and c.status not in ('refused', 'released')
     order by c.requested_at desc limit 1) end as last_number,
-  array(select c.requested_at from calls c where c.organization_id = $8 and c.phone = cc.phone
-    and c.requested_at > $11 and c.status not in ('refused', 'released')
-    order by c.requested_at desc limit $12) as recent_calls
+  array(select c.requested_at from calls c where c.organization_id = $9 and c.phone = cc.phone
+    and c.requested_at > $12 and c.status not in ('refused', 'released')
+    order by c.requested_at desc limit $13) as recent_calls
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.id in (select id from candidates) and cc.status = 'pending'
@@ -165,6 +166,7 @@ async def due_contacts(
     now: datetime,
     per_lane: int,
     limit: int,
+    asked_in: Sequence[str],
     organization_id: UUID,
     scopes: Sequence[str],
     caller_numbers: Sequence[str],
@@ -190,6 +192,7 @@ async def due_contacts(
             now,
             per_lane,
             limit,
+            asked_in,
             organization_id,
             scopes,
             caller_numbers,

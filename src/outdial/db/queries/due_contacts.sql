@@ -50,7 +50,8 @@ select cc.id, cc.contact_id, cc.phone, cc.zone_key, cc.jurisdiction_key, k.zone_
     and (c.outcome = 'voicemail' or c.status = 'review') limit 1) is not null as has_message,
   cc.callback_at, cc.callback_tries, cc.callback_late, cc.status_reason, cc.last_outcome,
   case when cc.callback_at is not null then (select c.analysis ->> 'call_summary' from calls c
-    where c.campaign_contact_id = cc.id order by c.attempt_number desc limit 1) end as last_call_summary,
+    where c.campaign_contact_id = cc.id and c.outcome = any (:asked_in::text[])
+    order by c.attempt_number desc limit 1) end as last_call_summary,
   cc.variables::text as variables, k.name, k.email, k.company, k.external_id, k.attributes::text as attributes,
   (select true from do_not_call d where d.organization_id = :organization_id and d.phone = cc.phone
     and d.purpose = any (:scopes::text[]) limit 1) is not null as do_not_call,

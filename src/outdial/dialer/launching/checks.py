@@ -168,10 +168,15 @@ async def _variable_findings(
         CheckFinding(
             code=CheckedPart.VARIABLES,
             level=FindingLevel.PROBLEM,
-            text=f"The prompt uses {{{{{row.name}}}}}, which no contact has: import a column {row.name}, or give the"
-            " campaign a variable of this name"
-            if row.without == row.contacts
-            else f"The prompt uses {{{{{row.name}}}}}, which is empty for {row.without:,} of {row.contacts:,} contacts",
+            text=f"The prompt uses {{{{{row.name}}}}}, which " + _lack(row),
         )
         for row in lacking
     ]
+
+
+def _lack(row: launch_checks.EmptyVariable) -> str:
+    if row.without < row.contacts:
+        return f"is empty for {row.without:,} of {row.contacts:,} contacts"
+    if row.name == "phone":
+        return "calls do not send: use {{user_number}}, which Retell fills with the contact's number"
+    return f"no contact has: import a column {row.name}, or give the campaign a variable of this name"

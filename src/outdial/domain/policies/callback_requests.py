@@ -16,6 +16,10 @@ HOLD: Final = timedelta(minutes=10)
 MAX_CALLBACKS: Final = 2
 RETRY_AFTER: Final = timedelta(minutes=30)
 """A callback that does not reach the contact is repeated once, after this time."""
+ASKED_IN: Final = tuple(
+    outcome for outcome in Outcome if outcome.retry_class is RetryClass.DONE or outcome is Outcome.CALLBACK_REQUESTED
+)
+"""Outcomes of calls in which a contact can ask for a callback."""
 _LONGEST_QUOTE: Final = 100
 _YES: Final = frozenset({"true", "yes", "1"})
 _EMPTY: Final = frozenset({"", "none", "null", "n/a", "unknown", "not specified"})
@@ -40,7 +44,7 @@ CallbackRequest = CallBackAt | UnclearCallback
 
 def may_ask(policy: CallbackPolicy, outcome: Outcome) -> bool:
     """Return whether a call with this outcome is one in which a contact can ask for a callback."""
-    return policy.is_on and (outcome.retry_class is RetryClass.DONE or outcome is Outcome.CALLBACK_REQUESTED)
+    return policy.is_on and outcome in ASKED_IN
 
 
 def read_request(

@@ -1,10 +1,9 @@
 """Open callbacks: list and move them."""
 
 from datetime import datetime
-from typing import Annotated, Any, assert_never
+from typing import Annotated, assert_never
 from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.callbacks import InvalidCallbackTime, Moved, NoOpenCallback, move_callback
@@ -12,6 +11,7 @@ from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.queries.dialing import callbacks
 from outdial.db.session import Connection
 from outdial.domain.calling_hours import local_times
+from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
@@ -72,6 +72,7 @@ async def list_callbacks(
         campaign_id=campaign_id,
         after_at=after_at,
         after_id=after_id,
+        asked_in=ASKED_IN,
         limit=page.limit + 1,
     )
     shown, cursor = paginate(rows, page.limit, lambda row: (row.callback_at, row.id))
@@ -79,8 +80,6 @@ async def list_callbacks(
 
 
 def _callback(row: callbacks.CallbackRow) -> Callback:
-    analysis: Any = msgspec.json.decode(row.analysis) if row.analysis is not None else {}
-    summary = analysis.get("call_summary") if isinstance(analysis, dict) else None
     return Callback(
         campaign_contact_id=row.id,
         campaign_id=row.campaign_id,
@@ -92,8 +91,8 @@ def _callback(row: callbacks.CallbackRow) -> Callback:
         number=row.callbacks,
         is_repetition=row.callback_tries > 0,
         is_calling=row.is_calling,
-        asked_in_call=row.asked_in,
-        summary=summary if isinstance(summary, str) else None,
+        asked_in_call=row.asked_in_call,
+        summary=row.summary,
         late_because=row.callback_late,
     )
 

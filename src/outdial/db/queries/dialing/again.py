@@ -87,9 +87,9 @@ async def contacts_to_call_again(
 
 _COPY_CONTACTS = """\
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
-  next_attempt_at, variables, created_at, updated_at)
-select u.id, cc.organization_id, $1, cc.contact_id, k.phone, k.zone_key, k.jurisdiction_key, $2, cc.variables,
-  $2, $2
+  next_attempt_at, rank, variables, created_at, updated_at)
+select u.id, cc.organization_id, $1, cc.contact_id, k.phone, k.zone_key, k.jurisdiction_key, $2,
+  coalesce(cc.usual_rank, cc.rank), cc.variables, $2, $2
 from unnest($3::uuid[], $4::uuid[]) as u (id, contact_id)
 join campaign_contacts cc on cc.campaign_id = $5 and cc.contact_id = u.contact_id
 join contacts k on k.id = cc.contact_id
@@ -108,7 +108,7 @@ async def copy_contacts(
     contact_ids: Sequence[UUID],
     campaign_id: UUID,
 ) -> list[UUID]:
-    """Add contacts of a campaign to another one, with their variables and their present place.
+    """Add contacts of a campaign to another one, with their variables, their priority and their present place.
 
     Returns those that are added.
     """

@@ -28,7 +28,7 @@ _late_callback = row_builder(LateCallback)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRow:
-    """An open callback. The analysis of the call in which it was asked for is JSON text."""
+    """An open callback. `summary` is that of the call in which it was asked for."""
 
     id: UUID
     campaign_id: UUID
@@ -45,8 +45,8 @@ class CallbackRow:
     callback_late: str | None
     last_outcome: str | None
     is_calling: bool
-    asked_in: UUID | None
-    analysis: str | None
+    asked_in_call: UUID | None
+    summary: str | None
 
 
 _callback_row = row_builder(CallbackRow)
@@ -81,37 +81,45 @@ async def report_late_callbacks(
 _LIST_CALLBACKS = """\
 select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, cc.contact_id, cc.phone, k.name,
   cc.zone_key, cc.callback_at, cc.next_attempt_at, cc.callbacks, cc.callback_tries, cc.callback_late, cc.last_outcome,
-  cc.status = 'calling' as is_calling, c.id as asked_in, c.analysis::text as analysis
+  cc.status = 'calling' as is_calling, c.id as asked_in_call,
+  c.analysis ->> 'call_summary' as summary
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join lateral (
   select c.id, c.analysis from calls c
-  where c.campaign_contact_id = cc.id and c.callback_of is distinct from cc.callback_at
+  where c.campaign_contact_id = cc.id and c.outcome = any ($1::text[])
   order by c.attempt_number desc limit 1
 ) c on true
-where cc.organization_id = $1 and cc.callback_at is not null and cc.status in ('pending', 'calling')
-  and ($2::uuid is null or cc.campaign_id = $2)
-  and ($3::timestamptz is null or (cc.callback_at, cc.id) > ($3, $4::uuid))
+where cc.organization_id = $2 and cc.callback_at is not null and cc.status in ('pending', 'calling')
+  and ($3::uuid is null or cc.campaign_id = $3)
+  and ($4::timestamptz is null or (cc.callback_at, cc.id) > ($4, $5::uuid))
 order by cc.callback_at, cc.id
-limit $5;
+limit $6;
 """
 
 
 async def list_callbacks(
     connection: Connection,
     *,
+    asked_in: Sequence[str],
     organization_id: UUID,
     campaign_id: UUID | None,
     after_at: datetime | None,
     after_id: UUID | None,
     limit: int,
 ) -> list[CallbackRow]:
-    """List the open callbacks of an organization or a campaign, the next one first."""
+    """List the open callbacks of an organization or a campaign, the next one first.
+
+    A contact can have asked for one in calls with these outcomes only: the last of them is the one, also when a try of
+    the callback has failed since.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _callback_row(record)
-        for record in await connection.fetch(_LIST_CALLBACKS, organization_id, campaign_id, after_at, after_id, limit)
+        for record in await connection.fetch(
+            _LIST_CALLBACKS, asked_in, organization_id, campaign_id, after_at, after_id, limit
+        )
     ]
 
 

@@ -9,19 +9,21 @@ from private.report_late_callbacks(:due_before, :now, :limit);
 
 -- name: list_callbacks
 -- returns: list[CallbackRow]
--- row: An open callback. The analysis of the call in which it was asked for is JSON text.
--- null: name, last_outcome, analysis, callback_late, asked_in, :campaign_id, :after_at, :after_id
+-- row: An open callback. `summary` is that of the call in which it was asked for.
+-- null: name, last_outcome, summary, callback_late, asked_in_call, :campaign_id, :after_at, :after_id
 -- plan: custom
--- List the open callbacks of an organization or a campaign, the next one first.
+-- List the open callbacks of an organization or a campaign, the next one first. A contact can have asked for one in calls
+-- with these outcomes only: the last of them is the one, also when a try of the callback has failed since.
 select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, cc.contact_id, cc.phone, k.name,
   cc.zone_key, cc.callback_at, cc.next_attempt_at, cc.callbacks, cc.callback_tries, cc.callback_late, cc.last_outcome,
-  cc.status = 'calling' as is_calling, c.id as asked_in, c.analysis::text as analysis
+  cc.status = 'calling' as is_calling, c.id as asked_in_call,
+  c.analysis ->> 'call_summary' as summary
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join lateral (
   select c.id, c.analysis from calls c
-  where c.campaign_contact_id = cc.id and c.callback_of is distinct from cc.callback_at
+  where c.campaign_contact_id = cc.id and c.outcome = any (:asked_in::text[])
   order by c.attempt_number desc limit 1
 ) c on true
 where cc.organization_id = :organization_id and cc.callback_at is not null and cc.status in ('pending', 'calling')

@@ -31,7 +31,7 @@ select u.name as name,
   count(*) filter (where coalesce(
     nullif(trim(cc.variables ->> u.name), ''), nullif(trim(k.attributes ->> u.name), ''),
     nullif(case u.name when 'name' then k.name when 'email' then k.email when 'company' then k.company
-      when 'external_id' then k.external_id when 'phone' then k.phone end, '')
+      when 'external_id' then k.external_id end, '')
   ) is null) as without, count(*) as contacts
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
