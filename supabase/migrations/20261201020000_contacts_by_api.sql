@@ -75,7 +75,7 @@ begin
     )
     update public.campaign_contacts cc
     set status = 'pending', status_reason = null, attempts = 0, faults = 0, earlier_calls = cc.call_count,
-      decided_calls = cc.call_count, callbacks = 0, callback_at = null, rank = u.rank,
+      decided_calls = cc.call_count, callbacks = 0, callback_at = null, part_due_since = null, rank = u.rank,
       next_attempt_at = u.next_attempt_at, variables = cc.variables || u.variables::jsonb, reentered_at = p_now,
       updated_at = p_now
     from finished f, unnest(p_contact_ids, p_variables, p_ranks, p_next_attempt_ats)
@@ -115,7 +115,7 @@ begin
     )
     update public.campaign_contacts cc
     set status = 'pending', status_reason = p_reason, attempts = 0, faults = 0, earlier_calls = cc.call_count,
-      decided_calls = cc.call_count, callbacks = 0, callback_at = null,
+      decided_calls = cc.call_count, callbacks = 0, callback_at = null, part_due_since = null,
       rank = case when cc.callback_at is null then cc.rank else 5 end, next_attempt_at = p_call_at,
       reentered_at = p_now, updated_at = p_now
     from finished f

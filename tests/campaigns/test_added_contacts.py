@@ -211,6 +211,7 @@ async def test_a_finished_contact_comes_again_after_reentry_after_with_all_attem
     item = {"phone": entry.contact.phone, "variables": {"turn": "second"}}
     assert told(await add(api, campaign, item, at=NOW + 9 * DAY)) == ["already_there"]
     await stage.change("campaign_contacts", entry.id, status="failed", attempts=1, faults=2, updated_at=NOW)
+    await stage.change("campaign_contacts", entry.id, part_due_since=NOW)
 
     early = await add(api, campaign, item, at=NOW + DAY - timedelta(seconds=1))
     assert (told(early), early[0].contact_status) == (["already_there"], "failed")
@@ -221,7 +222,7 @@ async def test_a_finished_contact_comes_again_after_reentry_after_with_all_attem
 
     row = await stage.row("campaign_contacts", entry.id)
     assert (row["status"], row["attempts"], row["faults"], row["call_count"]) == ("pending", 0, 0, 1)
-    assert (row["earlier_calls"], row["reentered_at"]) == (1, NOW + DAY)
+    assert (row["earlier_calls"], row["reentered_at"], row["part_due_since"]) == (1, NOW + DAY, None)
     await stage.send(event_body("call_ended", "call_1", call_id, disconnection_reason="user_hangup"))
     assert (await stage.row("calls", call_id))["status"] == "ended"
     assert await stage.row("campaign_contacts", entry.id) == row
