@@ -20,6 +20,7 @@ from outdial.campaigns.operations.test_calls import (
 )
 from outdial.db.session import Database
 from outdial.dialer.test_calls.task import CallTester
+from outdial.domain.policies.test_calls import IS_CONTACT
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
 from tests.support.factories import (
@@ -200,6 +201,13 @@ async def test_what_forbids_it_is_said_before_or_when_it_would_be_sent(stage: St
     row = await stage.row("test_calls", foreign)
     assert row["status"] == "refused"
     assert "state that the phone is your own" in row["reason"]
+
+    # That of a contact is called by campaigns only, which know where the contact is and count the calls.
+    entry = await create_campaign_contact(stage.look, campaign)
+    contacted = await requested(stage, campaign, phone=entry.contact.phone)
+    await task.run_once()
+    row = await stage.row("test_calls", contacted)
+    assert (row["status"], row["reason"]) == ("refused", IS_CONTACT)
 
     # What comes between the request and the dialer counts, too.
     blocked = await requested(stage, campaign, is_own_phone=True)

@@ -1,7 +1,8 @@
 """Decides whether a requested test call may be placed now, and plans its request.
 
 Members who state that a phone is their own have asked for this call. Calling hours, lists and consent protect people
-from calls that they have not asked for, and do not apply to it. Any other phone is protected as that of a contact is.
+from calls that they have not asked for, and do not apply to it. Any other phone is protected as that of a contact is,
+and the phone of a contact is left to campaigns, which know its place and count its calls.
 """
 
 from dataclasses import dataclass, replace
@@ -60,6 +61,8 @@ async def _protection(
     connection: Connection, facts: TestCallFacts, rules: RuleBook, now: datetime
 ) -> RefusedTest | None:
     """Return what protects the phone of someone else now, as it protects the phone of a contact."""
+    if facts.is_contact:
+        return RefusedTest(test_calls.IS_CONTACT)
     if facts.has_hook:
         return RefusedTest(test_calls.HOOK_IS_NOT_ASKED)
     place = _place(facts.to_number)

@@ -28,6 +28,7 @@ select t.id, t.organization_id, t.campaign_id, t.provider_account_id, t.phone as
     and c.status in ('placing', 'placed', 'ongoing', 'unknown'))
   or exists (select from test_calls l where l.organization_id = t.organization_id and l.phone = t.phone
     and l.status = 'sent') as live,
+  exists (select from contacts s where s.organization_id = t.organization_id and s.phone = t.phone) as is_contact,
   coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone
     and c.basis in ('written', 'express') and c.scope in ('any', m.purpose) and c.revoked_at is null
     and not exists (select from consents r where r.organization_id = c.organization_id and r.phone = c.phone
