@@ -73,7 +73,7 @@ async def move_callback(
         subject_id=str(contact.id),
         details=encode_json({"campaign_id": moved, "from": contact.callback_at, "to": at}),
     )
-    # It skips a campaign that is locked: whoever locks a campaign and then its contacts could wait for this one.
+    # It skips a locked campaign: what locks a campaign and then its contacts could wait for this contact.
     await batches.wake_campaigns(connection, now=now, ids=[moved], provider_account_ids=[])
     await batches.notify_campaigns(connection, ids=[moved])
     return Moved(at)

@@ -103,7 +103,7 @@ async def decide_review(
         subject_id=str(contact.id),
         details=encode_json({"campaign_id": campaign_id, **asdict(decision)}),
     )
-    # It skips a campaign that is locked: whoever locks a campaign and then its contacts could wait for this one.
+    # It skips a locked campaign: what locks a campaign and then its contacts could wait for this contact.
     await batches.wake_campaigns(connection, now=now, ids=[campaign_id], provider_account_ids=[])
     await batches.notify_campaigns(connection, ids=[campaign_id])
     return Decided(AFTER_REVIEW[decision.decision])

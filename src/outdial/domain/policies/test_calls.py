@@ -41,7 +41,9 @@ ALL_NUMBERS_REST: Final = "every caller number of the campaign rests: wake one, 
 HOOK_IS_NOT_ASKED: Final = (
     "the pre-dial hook of the organization is not asked about test calls: state that the phone is your own, if it is"
 )
-IS_CONTACT: Final = "the phone is a contact's, and only campaigns call contacts: use another one, or state that it is your own, if it is"
+IS_CONTACT: Final = (
+    "the phone is a contact's, and only campaigns call contacts: use another one, or state that the phone is your own"
+)
 NOT_SENT_IN_TIME: Final = (
     "no dialer with a free line sent it within 5 minutes: check the dialers, then request it again"
 )
