@@ -101,6 +101,12 @@ async def test_the_budget_of_a_day_counts_all_campaigns_and_starts_again_at_midn
     assert await claim(stage, second) == []
     days = await stage.look.fetch("select distinct day::text as day from spending")
     assert [row["day"] for row in days] == ["2026-03-10"]
+    # In a zone further west the day before has not ended yet: the calls still count, for the day and for the month.
+    for budgets in ((300, None), (None, 300)):
+        await stage.look.execute("update organization_budgets set day_cents = $1, month_cents = $2", *budgets)
+        for day in ("2026-03-11", "2026-04-01"):
+            await stage.look.execute("update spending set day = $1::text::date", day)
+            assert await claim(stage, second) == []
 
 
 async def test_over_seeds_a_campaign_overspends_by_no_more_than_its_calls_in_flight(stage: Stage) -> None:

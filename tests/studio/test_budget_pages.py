@@ -73,4 +73,5 @@ async def test_members_see_the_use_of_budgets_and_the_calls_whose_cost_is_not_kn
     assert 'notice-bad" data-budget="day"' in listed_page
     assert 'data-budget="month"' not in listed_page
     removed = await admin.put(f"{path}/budgets", json={})
+    assert removed.json()["time_zone"] == "America/New_York"
     assert removed.json()["budgets"] == []

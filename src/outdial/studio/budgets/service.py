@@ -11,7 +11,7 @@ from outdial.campaigns.budgets import BudgetSettings, set_budgets
 from outdial.campaigns.errors import InvalidBudget
 from outdial.db.queries.dialing import budgets as budget_queries
 from outdial.db.session import Connection
-from outdial.dialer.budgets.limits import organization_uses
+from outdial.dialer.budgets.limits import DEFAULT_ZONE, organization_uses
 from outdial.domain import limits
 from outdial.domain.policies.budget import BudgetLevel, BudgetScope, BudgetUse, ClaimBudget, budget_day
 from outdial.studio.view.format import sentence_case
@@ -48,10 +48,10 @@ class OrganizationBudgets(BaseModel):
 
 
 class NewBudgets(BaseModel):
-    """Budgets to set; null and omitted ones are removed."""
+    """Budgets to set; null and omitted ones are removed. Without `time_zone` it stays as it is, at first UTC."""
 
     model_config = ConfigDict(extra="forbid")
-    time_zone: Annotated[str, Field(max_length=100, examples=["America/New_York"])] = "UTC"
+    time_zone: Annotated[str | None, Field(max_length=100, examples=["America/New_York"])] = None
     day_cents: Cents = None
     month_cents: Cents = None
 
@@ -87,7 +87,7 @@ async def organization_budgets(connection: Connection, context: OrganizationCont
     """Return the budgets of the organization and their use."""
     stored = await budget_queries.read_organization_budget(connection, organization_id=context.organization_id)
     if stored is None:
-        return OrganizationBudgets(time_zone="UTC", day_cents=None, month_cents=None, budgets=[])
+        return OrganizationBudgets(time_zone=DEFAULT_ZONE, day_cents=None, month_cents=None, budgets=[])
     today = budget_day(stored.time_zone, context.studio.clock.now())
     uses = await organization_uses(connection, context.organization_id, stored, today)
     return OrganizationBudgets(
@@ -101,7 +101,11 @@ async def organization_budgets(connection: Connection, context: OrganizationCont
 async def change_budgets(connection: Connection, context: OrganizationContext, new: NewBudgets) -> OrganizationBudgets:
     """Set the budgets; raises InvalidInput naming the field."""
     context.require("admin")
-    settings = BudgetSettings(time_zone=new.time_zone, day_cents=new.day_cents, month_cents=new.month_cents)
+    zone = new.time_zone
+    if zone is None:
+        stored = await budget_queries.read_organization_budget(connection, organization_id=context.organization_id)
+        zone = DEFAULT_ZONE if stored is None else stored.time_zone
+    settings = BudgetSettings(time_zone=zone, day_cents=new.day_cents, month_cents=new.month_cents)
     now = context.studio.clock.now()
     try:
         await set_budgets(connection, context.organization_id, settings, actor=context.actor, now=now)

@@ -163,18 +163,21 @@ async def campaign_spending(connection: Connection, *, campaign_id: UUID) -> Spe
 
 
 _ORGANIZATION_SPENDING = """\
-select coalesce(sum(spent_cents) filter (where day = $1), 0) as day_spent_cents,
-  coalesce(sum(reserved_cents) filter (where day = $1), 0) as day_reserved_cents,
+select coalesce(sum(spent_cents) filter (where day >= $1), 0) as day_spent_cents,
+  coalesce(sum(reserved_cents) filter (where day >= $1), 0) as day_reserved_cents,
   coalesce(sum(spent_cents), 0) as month_spent_cents, coalesce(sum(reserved_cents), 0) as month_reserved_cents
 from spending
-where organization_id = $2 and day between $3 and $1;
+where organization_id = $2 and day >= $3;
 """
 
 
 async def organization_spending(
     connection: Connection, *, today: date, organization_id: UUID, month: date
 ) -> OrganizationSpending:
-    """Add up what the calls of an organization cost on a day and in its month."""
+    """Add up what the calls of an organization cost on a day and in its month.
+
+    A later day counts too: calls have one after the time zone was changed to one further west.
+    """
     return _organization_spending(
         required(
             await connection.fetchrow(_ORGANIZATION_SPENDING, today, organization_id, month), "organization_spending"

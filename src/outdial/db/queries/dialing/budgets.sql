@@ -40,12 +40,13 @@ from spending where campaign_id = :campaign_id;
 -- name: organization_spending
 -- returns: OrganizationSpending
 -- row: What the calls of an organization cost, claimed on a day and since the first day of its month.
--- Add up what the calls of an organization cost on a day and in its month.
-select coalesce(sum(spent_cents) filter (where day = :today), 0) as day_spent_cents,
-  coalesce(sum(reserved_cents) filter (where day = :today), 0) as day_reserved_cents,
+-- Add up what the calls of an organization cost on a day and in its month. A later day counts too: calls have one after
+-- the time zone was changed to one further west.
+select coalesce(sum(spent_cents) filter (where day >= :today), 0) as day_spent_cents,
+  coalesce(sum(reserved_cents) filter (where day >= :today), 0) as day_reserved_cents,
   coalesce(sum(spent_cents), 0) as month_spent_cents, coalesce(sum(reserved_cents), 0) as month_reserved_cents
 from spending
-where organization_id = :organization_id and day between :month and :today;
+where organization_id = :organization_id and day >= :month;
 
 -- name: recent_costs
 -- returns: list[AgentCost]
