@@ -1,6 +1,7 @@
 """Hands on what is under way: stop everything, hang up a call, skip and retry contacts, one by one and many at once."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
@@ -104,9 +105,12 @@ def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, dat
     assert acme.json("campaign", "skip", filled, ADA) == {"phone": ADA, "status": "skipped"}
     reasons = sql(database, "select phone, status_reason from campaign_contacts where status = 'skipped'")
     assert reasons == [(ADA, "skipped by the service: moved away")]
-    assert f"{ADA} will be called again." in acme("campaign", "retry", filled, ADA, "--at=2040-01-01T09:00Z")
-    due = sql(database, "select status, next_attempt_at::text from campaign_contacts where phone = $1", ADA)
-    assert due == [("pending", "2040-01-01 09:00:00+00")]
+    decades = acme.error("campaign", "retry", filled, ADA, "--at=2062-01-01T09:00Z")
+    assert "may be at most 366 days ahead" in decades
+    at = datetime.now(UTC) + timedelta(days=30)
+    assert f"{ADA} will be called again." in acme("campaign", "retry", filled, ADA, f"--at={at.isoformat()}")
+    due = sql(database, "select status, next_attempt_at from campaign_contacts where phone = $1", ADA)
+    assert due == [("pending", at)]
 
     sql(database, "update campaign_contacts set status = 'calling', call_count = 1 where phone = $1", GRACE)
     assert "in a call: wait until it has ended" in acme.error("campaign", "skip", filled, GRACE)
@@ -142,9 +146,12 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
     assert (newest["action"], newest["status"], oldest["status"]) == ("call_again", "queued", "completed")
     assert f"Cancelled {newest['id']}." in acme("campaign", "bulk", "cancel", filled, newest["id"])
     assert "the job is already cancelled" in acme.error("campaign", "bulk", "cancel", filled, newest["id"])
+    audited = sql(database, "select actor, details->>'job' from audit_log where action = 'cancel_bulk_job'")
+    assert audited == [("service", newest["id"])]
 
     for arguments, problem in (
         (("decide", "--reason=x"), "decision: name one"),
+        (("retry", "--reason=x", "--at=2062-01-01T09:00Z"), "call_at: may be at most 366 days ahead"),
         (("skip", "--reason= "), "reason: 1 to 1,000 characters"),
         (("skip", "--reason=x", "--phone=ada"), "--phone: pass the first digits"),
         (("decide", "--reason=x", "--decision=failed"), "only contacts that are review can be decided"),

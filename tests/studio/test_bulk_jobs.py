@@ -1,5 +1,7 @@
 """Bulk jobs in the studio: the button above the list, the form, and the page that shows how far a job is."""
 
+import json
+
 import asyncpg
 
 from tests.support.factories import create_campaign, create_campaign_contact
@@ -72,6 +74,7 @@ async def test_the_api_refuses_what_no_job_can_do(
     for body, status, words in (
         ({"action": "skip"}, 400, "reason"),
         ({"action": "skip", "reason": "x", "decision": "failed"}, 400, "only `decide` takes one"),
+        ({"action": "retry", "reason": "x", "call_at": "2062-01-01T09:00:00Z"}, 400, "at most 366 days ahead"),
         ({"action": "retry", "reason": "x"}, 409, "only contacts that are completed, failed, skipped can be called"),
         ({"action": "skip", "reason": "x", "filters": {"name": "Zoe"}}, 409, "No contact matches"),
         ({"action": "skip", "reason": "x", "filters": {"zip": "1"}}, 400, "zip"),
@@ -81,6 +84,13 @@ async def test_the_api_refuses_what_no_job_can_do(
     created = await client.post(api, json={"action": "skip", "reason": "x", "filters": {"name": "Ada"}})
     assert created.status_code == 201
     assert created.json()["filters"] == {"searched": ["name"]}
+    cancelled = [await client.post(f"{api}/{created.json()['id']}/cancel") for _ in range(2)]
+    assert [response.json()["status"] for response in cancelled] == ["cancelled", "cancelled"]
+    written = "select actor, subject_id, details from audit_log where action = 'cancel_bulk_job'"
+    audited = await connection.fetch(written)
+    assert [(row["actor"], row["subject_id"]) for row in audited] == [(str(own.users["operator"]), str(campaign.id))]
+    counts = {"job": created.json()["id"], "done": 0, "left_out": 0, "selected": 1}
+    assert json.loads(audited[0]["details"]) == counts
     other = f"/api/v1/organizations/{own.tenant.organization_id}/campaigns/{own.fresh.id}/bulk-jobs"
     assert (await client.get(f"{other}/{created.json()['id']}")).status_code == 404
     assert (await client.get(f"{api}/{created.json()['id']}/left-out")).json() == {"items": [], "next": None}

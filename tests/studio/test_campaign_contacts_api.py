@@ -467,6 +467,7 @@ async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_
     wrong = await operator.patch(url, json={"not_before": "soon"})
     skipped = await operator.delete(url, params={"reason": "moved away"})
     late = await operator.patch(url, json={"priority": 1})
+    decades = await operator.post(f"{url}/retry", json={"not_before": "2062-01-01T09:00:00Z"})
     again = await operator.post(f"{url}/retry")
 
     assert changed.json()["variables"] == {"plan": "gold"}
@@ -475,4 +476,5 @@ async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_
     assert (contact["status"], contact["status_reason"].endswith(": moved away")) == ("skipped", True)
     assert contact["status_reason"].startswith("skipped by ")
     assert (late.status_code, late.json()["status"]) == (409, "skipped")
+    assert (decades.status_code, decades.json()["fields"]["not_before"]) == (400, "may be at most 366 days ahead")
     assert again.json()["contact"]["status"] == "pending"

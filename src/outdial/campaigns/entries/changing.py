@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from outdial.campaigns.entries.items import check_wait
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
 from outdial.db.queries import audit, batches, reviews
 from outdial.db.queries.dialing import entries
@@ -118,7 +119,11 @@ async def call_entry_again(
     actor: Actor,
     now: datetime,
 ) -> EntryResult:
-    """Make a finished contact pending again, with all attempts left. Hours, lists and caps apply as before."""
+    """Make a finished contact pending again, with all attempts left. Hours, lists and caps apply as before.
+
+    Raises InvalidItem when `not_before` is too far ahead.
+    """
+    check_wait(not_before, now)
     contact = await _find(connection, campaign_id, campaign_contact_id, actor)
     if not isinstance(contact, reviews.ReviewedContact):
         return contact

@@ -24,7 +24,8 @@ from outdial.domain.phone import InvalidPhone, parse_phone
 ITEMS: Final = IntRange(1, 1000)
 """Contacts in one request."""
 LONGEST_WAIT: Final = timedelta(days=366)
-"""How far ahead a contact may wait for its first call."""
+"""How far ahead a contact may wait for its next call."""
+TOO_LATE: Final = f"may be at most {LONGEST_WAIT.days} days ahead"
 MOST_VARIABLES: Final = 200
 LONGEST_VARIABLE_NAME: Final = 200
 LONGEST_VARIABLE: Final = 10_000
@@ -120,9 +121,14 @@ def read_not_before(value: object, now: datetime) -> datetime | None:
     time = _time(value)
     if time is None:
         raise InvalidItem(Refusal.BAD_TIME, "not_before", "must be a time with a zone, such as 2026-12-01T09:00:00Z")
-    if time > now + LONGEST_WAIT:
-        raise InvalidItem(Refusal.BAD_TIME, "not_before", f"may be at most {LONGEST_WAIT.days} days ahead")
+    check_wait(time, now)
     return max(time, now)
+
+
+def check_wait(time: datetime | None, now: datetime) -> None:
+    """Raise InvalidItem when a contact would wait too long for its next call."""
+    if time is not None and time > now + LONGEST_WAIT:
+        raise InvalidItem(Refusal.BAD_TIME, "not_before", TOO_LATE)
 
 
 def read_priority(value: object) -> int | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from outdial.campaigns.drafts import Duplicated, duplicate_campaign
+from outdial.campaigns.entries.items import LONGEST_WAIT, TOO_LATE
 from outdial.campaigns.errors import InvalidBulkAction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run, record_campaign_action
 from outdial.campaigns.selection import ContactSelection
@@ -78,7 +79,7 @@ async def request_bulk_job(
 
     Raises InvalidBulkAction, and with `call_again` the errors of create_campaign.
     """
-    reason = _check(request)
+    reason = _check(request, now)
     campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -97,6 +98,32 @@ async def request_bulk_job(
             return result
         copy = result
     return await _store(connection, campaign, request, reason, copy, by, actor, now)
+
+
+async def cancel_bulk_job(
+    connection: Connection, *, organization_id: UUID, bulk_job_id: UUID, actor: Actor, now: datetime
+) -> bool:
+    """Cancel a job, with an entry in the audit log; what it has done stays. Returns whether it was unfinished."""
+    cancelled = await bulk_jobs.cancel_bulk_job(
+        connection, bulk_job_id=bulk_job_id, organization_id=organization_id, now=now
+    )
+    if cancelled is None:
+        return False
+    await record_campaign_action(
+        connection,
+        organization_id=organization_id,
+        campaign_id=cancelled.campaign_id,
+        actor=actor,
+        action="cancel_bulk_job",
+        details={
+            "job": bulk_job_id,
+            "done": cancelled.done,
+            "left_out": cancelled.left_out,
+            "selected": cancelled.selected,
+        },
+    )
+    await jobs.notify_jobs(connection, organization_id=organization_id)
+    return True
 
 
 async def count_by_status(
@@ -182,7 +209,7 @@ async def _store(
     return BulkRequested(job_id=job_id, selected=stored.selected, other_status=stored.other_status, copy_id=copy_id)
 
 
-def _check(request: BulkRequest) -> str:
+def _check(request: BulkRequest, now: datetime) -> str:
     """Return the reason without spaces around it; raises InvalidBulkAction."""
     if (request.decision is None) is (request.action is _A.DECIDE):
         problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
@@ -192,6 +219,8 @@ def _check(request: BulkRequest) -> str:
     may_call = request.action is _A.RETRY or request.decision is ReviewDecision.CALL_AGAIN
     if request.call_at is not None and not may_call:
         raise InvalidBulkAction("call_at", "only `retry` and the decision `call_again` take it")
+    if request.call_at is not None and request.call_at > now + LONGEST_WAIT:
+        raise InvalidBulkAction("call_at", TOO_LATE)
     reason = request.reason.strip()
     if not reason or len(reason) > LONGEST_DECISION_NOTE:
         raise InvalidBulkAction("reason", f"1 to {LONGEST_DECISION_NOTE:,} characters that say why, for the audit log")

@@ -11,6 +11,7 @@ from outdial.campaigns.operations.bulk_request import (
     BulkRequest,
     BulkRequested,
     BulkRequestResult,
+    cancel_bulk_job,
     request_bulk_job,
 )
 from outdial.campaigns.selection import ContactSelection, without_separators
@@ -19,7 +20,7 @@ from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import find_campaign, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_status, jobs
+from outdial.db.queries import campaign_status
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -187,11 +188,14 @@ def cancel(campaign: CampaignName, job: JobId) -> None:
     async def work(database: Database) -> str | None:
         async with database.as_service() as connection:
             found = await _job(connection, campaign, job)
-            cancelled = await bulk_jobs.cancel_bulk_job(
-                connection, bulk_job_id=job, organization_id=found.organization_id, now=clock.now()
+            cancelled = await cancel_bulk_job(
+                connection,
+                organization_id=found.organization_id,
+                bulk_job_id=job,
+                actor=Actor(),
+                now=clock.now(),
             )
-            await jobs.notify_jobs(connection, organization_id=found.organization_id)
-            return None if cancelled is not None else found.status
+            return None if cancelled else found.status
 
     if (status := as_service(work)) is not None:
         raise ActionRefused(f"the job is already {status}")

@@ -8,8 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.errors import CampaignsError, InvalidBulkAction
 from outdial.campaigns.lifecycle import Forbidden, NotFound
-from outdial.campaigns.operations.bulk_request import BulkRefused, BulkRequest, BulkRequested, request_bulk_job
-from outdial.db.queries import jobs
+from outdial.campaigns.operations.bulk_request import (
+    BulkRefused,
+    BulkRequest,
+    BulkRequested,
+    cancel_bulk_job,
+    request_bulk_job,
+)
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -186,15 +191,15 @@ async def cancel(
     found = await find(connection, context, campaign_id, bulk_job_id)
     if found.status is BulkJobStatus.CANCELLED:
         return found
-    cancelled = await bulk_jobs.cancel_bulk_job(
+    if not await cancel_bulk_job(
         connection,
-        bulk_job_id=bulk_job_id,
         organization_id=context.organization_id,
+        bulk_job_id=bulk_job_id,
+        actor=context.actor,
         now=context.studio.clock.now(),
-    )
-    if cancelled is None:
+    ):
+        found = await find(connection, context, campaign_id, bulk_job_id)
         raise ResourceConflict(f"The job is already {found.status}", status=found.status)
-    await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find(connection, context, campaign_id, bulk_job_id)
 
 

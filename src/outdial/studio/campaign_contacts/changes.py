@@ -181,7 +181,7 @@ async def call_again(
     campaign_contact_id: UUID,
     request: RetryRequest,
 ) -> ContactTimeline:
-    """Make a finished contact pending again; raises ResourceNotFound, or ResourceConflict with its status."""
+    """Make a finished contact pending again; raises InvalidItem, ResourceNotFound, ResourceConflict with a status."""
     await find_campaign(connection, context.organization_id, campaign_id)
     result = await call_entry_again(
         connection,

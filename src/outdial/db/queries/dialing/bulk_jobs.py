@@ -77,6 +77,19 @@ class LeftOutRow:
 
 _left_out_row = row_builder(LeftOutRow)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelledBulkJob:
+    """How far a bulk job was when it was cancelled."""
+
+    campaign_id: UUID
+    selected: int
+    done: int
+    left_out: int
+
+
+_cancelled_bulk_job = row_builder(CancelledBulkJob)
+
 _COUNT_SELECTED_BY_STATUS = """\
 select m.status, count(*)::integer as contacts
 from (
@@ -322,13 +335,13 @@ async def list_left_out(
 _CANCEL_BULK_JOB = """\
 update bulk_jobs set status = 'cancelled', finished_at = $1, updated_at = $1
 where id = $2 and organization_id = $3 and status in ('queued', 'running')
-returning id;
+returning campaign_id, selected, done, left_out;
 """
 
 
 async def cancel_bulk_job(
     connection: Connection, *, now: datetime, bulk_job_id: UUID, organization_id: UUID
-) -> UUID | None:
+) -> CancelledBulkJob | None:
     """Cancel a bulk job. Its run notices at the next portion."""
-    value: UUID | None = await connection.fetchval(_CANCEL_BULK_JOB, now, bulk_job_id, organization_id)
-    return value
+    record = await connection.fetchrow(_CANCEL_BULK_JOB, now, bulk_job_id, organization_id)
+    return None if record is None else _cancelled_bulk_job(record)

@@ -91,8 +91,9 @@ order by l.campaign_contact_id
 limit :limit;
 
 -- name: cancel_bulk_job
--- returns: UUID | None
+-- returns: CancelledBulkJob | None
+-- row: How far a bulk job was when it was cancelled.
 -- Cancel a bulk job. Its run notices at the next portion.
 update bulk_jobs set status = 'cancelled', finished_at = :now, updated_at = :now
 where id = :bulk_job_id and organization_id = :organization_id and status in ('queued', 'running')
-returning id;
+returning campaign_id, selected, done, left_out;
