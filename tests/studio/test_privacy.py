@@ -104,7 +104,7 @@ async def test_a_person_is_exported_and_then_erased(
         "opt_outs_at_provider": 1,
         "campaigns": 2,
         "calls": 2,
-        "test_calls": 1,
+        "test_calls": 2,
         "events": 4,
         "refused_rows": 1,
         "exports": 1,
@@ -114,6 +114,7 @@ async def test_a_person_is_exported_and_then_erased(
     assert known["calls"][0]["transcript"] == f"User: {SAID}"
     assert known["events"][0]["body"] == {"call": {"to_number": PHONE, "transcript": SAID}}
     assert known["campaigns"][0]["variables"] == {"horse": "Rocinante Quixote"}
+    assert [call["contact_id"] for call in known["test_calls"] if call["phone"] != PHONE] == [str(person.contact.id)]
     assert known["erasure_id"] is None
 
     erased = await erase(client, person, "(415) 555-0123")

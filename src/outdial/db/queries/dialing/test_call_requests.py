@@ -154,13 +154,15 @@ async def list_test_calls(
 _TEST_CALLS_OF_PHONE = """\
 select id,
   jsonb_strip_nulls(to_jsonb(t) - 'organization_id' - 'detail_ranks' - 'checks' - 'next_check_at')::text as data
-from test_calls t where organization_id = $1 and phone = $2
+from test_calls t
+where organization_id = $1 and (phone = $2 or contact_id in (
+  select k.id from contacts k where k.organization_id = $1 and k.phone = $2))
 order by requested_at, id;
 """
 
 
 async def test_calls_of_phone(connection: Connection, *, organization_id: UUID, phone: str) -> list[TestCallToPhone]:
-    """Read what is known about the test calls to a phone."""
+    """Read what is known about the test calls to a phone, and those with the variables of the contact who has it."""
     return [
         _test_call_to_phone(record) for record in await connection.fetch(_TEST_CALLS_OF_PHONE, organization_id, phone)
     ]

@@ -47,10 +47,12 @@ limit :limit;
 -- name: test_calls_of_phone
 -- returns: list[TestCallToPhone]
 -- row: A test call as JSON text.
--- Read what is known about the test calls to a phone.
+-- Read what is known about the test calls to a phone, and those with the variables of the contact who has it.
 select id,
   jsonb_strip_nulls(to_jsonb(t) - 'organization_id' - 'detail_ranks' - 'checks' - 'next_check_at')::text as data
-from test_calls t where organization_id = :organization_id and phone = :phone
+from test_calls t
+where organization_id = :organization_id and (phone = :phone or contact_id in (
+  select k.id from contacts k where k.organization_id = :organization_id and k.phone = :phone))
 order by requested_at, id;
 
 -- name: expire_test_calls
