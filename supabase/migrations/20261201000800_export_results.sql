@@ -44,5 +44,15 @@ $$;
 revoke all on function private.sweep_exports(uuid, timestamptz) from public;
 grant execute on function private.sweep_exports(uuid, timestamptz) to outdial_jobs;
 
--- What was searched for is removed with the file.
-grant update (filters) on public.exports to outdial_jobs;
+-- What was searched for may name a person: it goes when the export fails or is cancelled, or with the file.
+create function private.forget_search() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.filters := new.filters - array['search', 'phone', 'phone_ends', 'name', 'external_id'];
+  return new;
+end
+$$;
+revoke all on function private.forget_search() from public;
+create trigger exports_forget_search before update of status on public.exports
+  for each row when (new.status in ('failed', 'cancelled', 'expired')) execute function private.forget_search();

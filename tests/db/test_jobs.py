@@ -116,7 +116,7 @@ async def test_a_guarded_query_only_moves_from_the_states_it_names(
     table = "imports" if guard in ON_IMPORTS else "exports" if guard in ON_EXPORTS else "bulk_jobs"
     own: Mapping[str, Mapping[str, object]] = {
         "imports": {"campaign_id": campaign.id, "file_name": "a.csv", "bytes_stored": 1},
-        "exports": {"kind": "calls", "expires_at": NOW},
+        "exports": {"kind": "calls", "expires_at": NOW, "filters": '{"search": "Ann"}'},
         "bulk_jobs": {"campaign_id": campaign.id, "action": "skip", "reason": "wrong list", "selected": 1}
         | {"other_status": 0, "requested_by": "the service"},
     }
@@ -145,6 +145,9 @@ async def test_a_guarded_query_only_moves_from_the_states_it_names(
             moved[state] = after["status"]
 
     assert moved == dict(guard.moves)
+    searched = "select status from exports where filters ? 'search' and updated_at <> $1"
+    kept = {row["status"] for row in await connection.fetch(searched, LONG_AGO)}
+    assert kept <= {"running", "completed"}, "what was searched for may name a person"
 
 
 @pytest.mark.parametrize("status", ["running", "completed", "failed"])

@@ -192,7 +192,8 @@ async def test_a_run_presumed_dead_does_not_touch_the_file_of_its_successor(
 async def test_an_unexpected_error_finally_fails_the_export(
     worker: JobWorker, tenant: Tenant, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export_id = await store_export(connection, tenant.organization_id, "contacts")
+    filters = '{"name": "Ann", "time_zone": "UTC"}'
+    export_id = await store_export(connection, tenant.organization_id, "contacts", filters)
 
     async def broken(*_: object, **__: object) -> None:
         raise ValueError("+12125550100")
@@ -204,6 +205,7 @@ async def test_an_unexpected_error_finally_fails_the_export(
     row = await export_row(connection, export_id)
     assert (row.status, row.expires_at) == ("failed", None)
     assert row.error == "The export failed (ValueError): export again"
+    assert row.filters == '{"time_zone": "UTC"}', "what was searched for may name a person"
 
 
 async def test_only_expired_data_is_removed(database: Scratch, tenant: Tenant, connection: asyncpg.Connection) -> None:

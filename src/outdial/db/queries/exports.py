@@ -225,14 +225,13 @@ async def finish_export(
 
 
 _EXPIRE_EXPORT = """\
-update exports set status = 'expired', updated_at = $1,
-  filters = filters - array['search', 'phone', 'phone_ends', 'name', 'external_id']
+update exports set status = 'expired', updated_at = $1
 where id = $2 and status = 'completed' and expires_at <= $1;
 """
 
 
 async def expire_export(connection: Connection, *, now: datetime, export_id: UUID) -> int:
-    """Mark an export whose file is deleted. What was searched for may name a person, so it goes too."""
+    """Mark an export whose file is deleted."""
     return rows_touched(await connection.execute(_EXPIRE_EXPORT, now, export_id))
 
 

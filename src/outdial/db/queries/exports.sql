@@ -68,9 +68,8 @@ where id = :export_id and runs = :run and status = 'running'
 returning id;
 
 -- name: expire_export!
--- Mark an export whose file is deleted. What was searched for may name a person, so it goes too.
-update exports set status = 'expired', updated_at = :now,
-  filters = filters - array['search', 'phone', 'phone_ends', 'name', 'external_id']
+-- Mark an export whose file is deleted.
+update exports set status = 'expired', updated_at = :now
 where id = :export_id and status = 'completed' and expires_at <= :now;
 
 -- name: store_export_chunk!
