@@ -58,6 +58,8 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.consents.text": "quixote",
     "public.consents.url": "quixote",
     "public.exports.filters": "quixote",
+    "public.bulk_jobs.reason": "415-555-0123",
+    "public.organizations.stop_reason": "mina@quixote.example",
     "public.contacts.attributes": "quixote",
     "public.contacts.company": "quixote",
     "public.contacts.country": "us",
@@ -157,6 +159,7 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
     test_call_id = await _create_test_calls(connection, campaign, contact)
     upload_id = await _create_import(connection, campaign)
     export_id = await _create_copies(connection, tenant)
+    await _give_reasons(connection, campaign)
     await _create_permissions(connection, tenant)
     return SeededPerson(
         tenant=tenant,
@@ -167,6 +170,32 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
         test_call_id=test_call_id,
         upload_id=upload_id,
         export_id=export_id,
+    )
+
+
+async def _give_reasons(connection: Connection, campaign: Campaign) -> None:
+    """Give a reason of a bulk job, and of stopping all calls, that mentions the person."""
+    await insert(
+        connection,
+        "bulk_jobs",
+        id=uuid4(),
+        organization_id=campaign.tenant.organization_id,
+        campaign_id=campaign.id,
+        action="skip",
+        reason="the number 415-555-0123 complained",
+        status="completed",
+        selected=0,
+        other_status=0,
+        requested_by="the service",
+        created_at=NOW,
+        updated_at=NOW,
+        finished_at=NOW,
+    )
+    await connection.execute(
+        "update organizations set stopped_at = $2, stopped_by = 'the service', stop_reason = $3 where id = $1",
+        campaign.tenant.organization_id,
+        NOW,
+        f"{EMAIL} complained",
     )
 
 
