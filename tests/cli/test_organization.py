@@ -58,7 +58,7 @@ def test_an_unknown_organization_is_reported(acme: Outdial) -> None:
 def test_budgets_of_an_organization_are_set_and_shown(acme: Outdial) -> None:
     assert "No budgets" in acme("organization", "budget", "Acme")
     shown = acme("organization", "budget", "Acme", "--day-cents", "5000", "--zone", "America/New_York")
-    assert "day: 50.00, 0.00 spent" in shown
-    assert "month: 900.00" in acme("organization", "budget", "Acme", "--month-cents", "90000")
+    assert "day: $50.00, $0.00 spent" in shown
+    assert "month: $900.00" in acme("organization", "budget", "Acme", "--month-cents", "90000")
     assert "No budgets" in acme("organization", "budget", "Acme", "--no-budget")
     assert "not a time zone" in acme.error("organization", "budget", "Acme", "--zone", "Mars")

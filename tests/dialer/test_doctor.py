@@ -310,8 +310,8 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=DUE, hours=ALWAYS, budget=USED_UP),
             "budget",
-            "The campaign's budget of 5.00 has no room for another call of about 1.00 (4.20 spent); raise it to go on"
-            " calling",
+            "The campaign's budget of $5.00 has no room for another call of about $1.00 ($4.20 spent); raise it to go"
+            " on calling",
         ),
         (
             facts_of(places=DUE, is_stopped=True),

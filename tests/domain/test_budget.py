@@ -68,7 +68,7 @@ def test_the_budget_that_starts_again_last_is_the_reason() -> None:
     assert budget.used_up is uses[1]
     assert "raise it" in budget_sentence(budget, "")
     only_day = ClaimBudget(uses=uses[:1], estimate_cents=10, day=date(2026, 3, 10))
-    assert "for the day of 1.00" in budget_sentence(only_day, "tomorrow")
+    assert "for the day of $1.00" in budget_sentence(only_day, "tomorrow")
 
 
 @pytest.mark.parametrize(

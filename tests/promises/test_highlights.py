@@ -66,9 +66,9 @@ def test_each_part_of_the_demo_is_a_line() -> None:
     assert SHOWN.numbers(RUN) == {
         "calls by caller number": f"4 from {GOOD}; 3 from {SPAM}, 3 of them blocked, rests until 2026-03-11 17:00 UTC",
         "callbacks": "2 made, the latest 0.7 s after the time asked for",
-        "budget of the campaign": "60.00: 15.17 spent, 0.12 reserved for calls of unknown cost, 44.71 left",
-        "forecast after 90 calls": "279 to 336 more calls for 5.45 to 12.56, done in 20 to 27 s (p10 to p90)",
-        "what happened then": "300 more calls for 8.83, done in 24 s",
+        "budget of the campaign": "$60.00: $15.17 spent, $0.12 reserved for calls of unknown cost, $44.71 left",
+        "forecast after 90 calls": "279 to 336 more calls for $5.45 to $12.56, done in 20 to 27 s (p10 to p90)",
+        "what happened then": "300 more calls for $8.83, done in 24 s",
     }
 
 

@@ -71,7 +71,7 @@ PRIORITY: Final = CampaignLimit(
     range=IntRange(1, 9),
     default=5,
     label="Priority",
-    hint="Of campaigns on the same Retell account, the one with the higher number goes first",
+    hint="Each step gives the campaign twice the calls, compared with others on its Retell account",
     unit="priority",
 )
 SHARE: Final = CampaignLimit(

@@ -69,10 +69,10 @@ class Highlights:
             done = f"done in {first:.0f} to {last:.0f} s"
         shown[f"forecast after {made.calls_made} calls"] = (
             f"{forecast.calls.p10:.0f} to {forecast.calls.p90:.0f} more calls for"
-            f" {forecast.cost_cents.p10 / 100:.2f} to {forecast.cost_cents.p90 / 100:.2f}, {done} (p10 to p90)"
+            f" ${forecast.cost_cents.p10 / 100:.2f} to ${forecast.cost_cents.p90 / 100:.2f}, {done} (p10 to p90)"
         )
         shown["what happened then"] = (
-            f"{self.calls - made.calls_made} more calls for {(self.spent_cents - made.spent_cents) / 100:.2f},"
+            f"{self.calls - made.calls_made} more calls for ${(self.spent_cents - made.spent_cents) / 100:.2f},"
             f" done in {(self.finished_at - forecast.made_at).total_seconds():.0f} s"
         )
         return shown

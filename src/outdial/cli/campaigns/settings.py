@@ -56,7 +56,7 @@ _Voicemail = Annotated[
 _MaxAttempts = Annotated[int, typer.Option(help="Maximum attempts per contact.")]
 _BatchSize = Annotated[int, typer.Option(help="Calls per batch. Limits are re-checked between batches.")]
 _MaxConcurrency = Annotated[int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")]
-_Priority = Annotated[int, typer.Option(help="From 1 to 9. The campaign with the highest goes first on its account.")]
+_Priority = Annotated[int, typer.Option(help="From 1 to 9; each step doubles the campaign's weight.")]
 _Share = Annotated[int, typer.Option(help="Share of the account, compared with campaigns of the same priority.")]
 _Budget = Annotated[int | None, typer.Option(help="What all calls of the campaign may cost together, in cents.")]
 _KeepOpen = Annotated[bool, typer.Option("--keep-open/--no-keep-open", help="Wait for more contacts, do not complete.")]
@@ -144,7 +144,7 @@ def edit(
     max_attempts: Annotated[int | None, typer.Option(help="Maximum attempts per contact.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Calls per batch.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Maximum concurrent calls.")] = None,
-    priority: Annotated[int | None, typer.Option(help="From 1 to 9; the highest goes first.")] = None,
+    priority: Annotated[int | None, typer.Option(help="From 1 to 9; each step doubles the campaign's weight.")] = None,
     share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
     budget_cents: _Budget = None,
     no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove the budget of the campaign.")] = False,

@@ -1,8 +1,8 @@
 """Decides whether a requested test call may be placed now, and plans its request.
 
-Members who state that a phone is their own have asked for this call. Calling hours, lists and consent protect people
-from calls that they have not asked for, and do not apply to it. Any other phone is protected as that of a contact is,
-and the phone of a contact is left to campaigns, which know its place and count its calls.
+Members who state that a phone is their own have asked for this call. Calling hours, screening lists and consent protect
+people from calls that they have not asked for, and do not apply to it. Any other phone has a contact's protection, and
+the phone of a contact is left to campaigns, which know its place and count its calls.
 """
 
 from dataclasses import dataclass, replace

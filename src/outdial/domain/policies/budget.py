@@ -168,8 +168,8 @@ def budget_day(time_zone: str, now: datetime) -> BudgetDay:
 
 
 def amount(cents: Decimal | int) -> str:
-    """Return an amount for messages, in units with two places."""
-    return f"{cents / Decimal(100):,.2f}"
+    """Return an amount for messages, in dollars with two places."""
+    return f"${cents / Decimal(100):,.2f}"
 
 
 def read_amount(text: str) -> int | None:

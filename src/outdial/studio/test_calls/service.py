@@ -39,7 +39,7 @@ _HIGHEST_ROW: Final = 10_000_000
 class NewTestCall(BaseModel):
     """A phone to call now, and the row of the contact whose variables the agent gets, from 1: by default the first one.
 
-    With `is_own_phone`, you state that the phone is yours: calling hours, lists and consent do not apply to it.
+    With `is_own_phone`, you state that the phone is yours: hours, screening lists and consent do not apply to it.
     """
 
     model_config = ConfigDict(extra="forbid")
