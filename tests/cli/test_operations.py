@@ -138,8 +138,8 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
 
     shown = acme.json("campaign", "bulk", "show", filled, job["job_id"])
     assert (shown["status"], shown["done"], shown["left_out"]) == ("completed", 2, 1)
-    assert shown["contacts"] == [{"phone": GRACE, "reason": "was pending, is calling now, after 1 more call"}]
-    assert "was pending, is calling now" in acme("campaign", "bulk", "show", filled, job["job_id"])
+    assert shown["contacts"] == [{"phone": GRACE, "reason": "has changed from pending to calling, after 1 more call"}]
+    assert "has changed from pending to calling" in acme("campaign", "bulk", "show", filled, job["job_id"])
     started = acme("campaign", "bulk", "start", filled, "call_again", "--reason=new offer", "--campaign-name=Again")
     assert "Contacts: 2; matching contacts with another status: 1." in started
     newest, oldest = acme.json("campaign", "bulk", "list", filled)

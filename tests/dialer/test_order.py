@@ -95,7 +95,7 @@ async def test_each_attempt_is_made_in_its_part_of_the_day_of_the_contact(stage:
         evening.id: "evening",
         morning.id: None,
     }
-    assert explain_decision(decisions[evening.id])[-1].startswith("It was the evening, ")
+    assert explain_decision(decisions[evening.id])[-1] == "Part of the day for this attempt: evening."
 
 
 async def test_campaigns_share_lines_by_weight_and_the_one_that_is_behind_goes_first(stage: Stage) -> None:

@@ -191,9 +191,9 @@ async def test_contacts_that_have_changed_since_the_request_are_named_with_the_r
     row = await desk.row(job.job_id)
     assert (row.done, row.left_out, row.selected) == (1, 5, 6)
     assert await desk.left_out() == [
+        ("changed", "has changed from failed to completed, after 1 more call"),
+        ("changed", "has changed from failed to pending"),
         ("changed", "is failed again, after 2 more calls"),
-        ("changed", "was failed, is completed now, after 1 more call"),
-        ("changed", "was failed, is pending now"),
         ("do_not_call", "the number is on the do-not-call list"),
         ("removed", "has been removed from the campaign"),
     ]

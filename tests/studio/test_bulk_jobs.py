@@ -38,7 +38,7 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     for option in ("Call again in this campaign (60)", "Call again in a new campaign (60)", "campaign (1)"):
         assert option in form
     assert "Decide review" not in form
-    assert "Operators can change these contacts" in (await viewer.get(url)).text
+    assert "You need the Operator role to change these contacts" in (await viewer.get(url)).text
     unnamed = await operator.post_form(f"{base}/bulk-jobs", {"action": "retry", "reason": " ", "name": "Ada"})
     assert unnamed.status_code == 400
     assert "characters that say why" in unnamed.text

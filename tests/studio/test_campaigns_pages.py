@@ -209,7 +209,7 @@ async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_a
     }
     assert msgspec.json.decode(row["callback_policy"]) == {"enabled": False, "time_field": "when"}
     shown = main_of((await operator.get(f"{base}/{row['id']}")).text)
-    assert "Callbacks Do not call back: a member decides" in shown
+    assert "Callbacks Do not call back: if Retell reports" in shown
     assert "Attempt 1: evening, Attempt 2: morning" in shown
     assert "Leave a message on attempt last: “Hello {{name}} <b>”. Stop: the contact is completed" in shown
     assert "Budget $1,250.50" in shown

@@ -24,7 +24,7 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     assert "Not checked yet" in (await browser.get(page)).text
     assert (await client.post(api)).status_code == 202
     assert (await browser.post_form(page)).status_code == 303
-    assert "A dialer carries the check out within seconds" in (await browser.get(page)).text
+    assert "A dialer runs the check within seconds" in (await browser.get(page)).text
 
     await connection.execute(
         "update launch_checks set checked_at = $1, findings = $2",

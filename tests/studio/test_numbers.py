@@ -142,12 +142,12 @@ async def test_agents_are_offered_by_name_and_an_unknown_one_is_refused_once_a_l
     assert "Suspended at Retell" in (await browser.get(f"/o/{tenant.organization_id}/numbers")).text
 
     before = await connection.fetchval("select count(*) from campaigns")
-    for agent_id, problem in (("agent_x", "read its list again"), ("agent_old", "is suspended at Retell")):
+    for agent_id, problem in (("agent_x", "import its agents again"), ("agent_old", "is suspended at Retell")):
         refused = await client.post(f"{api}/campaigns", json=new | {"retell_agent_id": agent_id})
         assert refused.status_code == 400
         assert problem in refused.json()["fields"]["retell_agent_id"]
     shown = await browser.post_form(form, CAMPAIGN_FORM | {"retell_agent_id": "agent_x"})
-    assert (shown.status_code, "read its list again" in shown.text) == (400, True)
+    assert (shown.status_code, "import its agents again" in shown.text) == (400, True)
     assert await connection.fetchval("select count(*) from campaigns") == before
     created = await client.post(f"{api}/campaigns", json=new)
     assert created.status_code == 201

@@ -178,7 +178,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "bulk_job_portions": {"bulk_job_id": job_of(filled), "number": next(_numbers)}
         | {"ids": [entry.id], "statuses": ["pending"], "calls": [0]},
         "bulk_job_left_out": {"bulk_job_id": job_of(filled), "campaign_contact_id": uuid4()}
-        | {"kind": "changed", "reason": "was pending, is calling now"},
+        | {"kind": "changed", "reason": "has changed from pending to calling"},
         "erasures": {"id": erasure_of(filled) if actor == "webhook" else uuid4()}
         | {"phone_hash": uuid4().bytes * 2, "key_id": ERASURE_KEYS.hash(uuid4(), "").key_id}
         | {"requested_by": "service", "requested_at": NOW, "phone": new_phone()},

@@ -16,7 +16,7 @@ async def check_agent(connection: Connection, account_id: UUID, agent_id: str) -
     if known.is_read and not known.is_known:
         raise InvalidCampaign(
             "retell_agent_id",
-            f"the Retell workspace has no voice agent {agent_id}: choose one of its agents, or read its list again",
+            f"the Retell workspace has no voice agent {agent_id}: choose one of its agents, or import its agents again",
         )
     if known.is_suspended:
         raise InvalidCampaign(

@@ -224,7 +224,7 @@ def _check_amounts(new: CampaignSettings) -> None:
         raise InvalidCampaign("budget_cents", f"must be a whole number of cents {BUDGET_CENTS}, not {new.budget_cents}")
     longest = timedelta(days=LONGEST_REENTRY_DAYS)
     if new.reentry_after is not None and not timedelta() < new.reentry_after <= longest:
-        raise InvalidCampaign("reentry_after", f"must be a time such as 30d, at most {longest.days}d")
+        raise InvalidCampaign("reentry_after", f"must be a duration such as 30d, at most {longest.days}d")
 
 
 def _more_numbers(new: CampaignSettings, from_number: str) -> list[str]:

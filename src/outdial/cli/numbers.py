@@ -181,7 +181,7 @@ def list_agents(organization: Organization = None, as_json: AsJson = False) -> N
     columns = {
         "NAME": lambda row: row.name,
         "AGENT": lambda row: row.agent_id,
-        "STATE": lambda row: "suspended" if row.is_suspended else "in use",
+        "STATE": lambda row: "suspended" if row.is_suspended else "available",
         "WORKSPACE": lambda row: row.account_name,
         "READ": lambda row: row.seen_at,
     }

@@ -204,7 +204,8 @@ def _after_step(
                 status_reason = "campaign cancelled"
             callback_at, tries, late = None, 0, None
             if status is ContactStatus.PENDING and not uses_attempt and row.callback_try:
-                callback_at, tries, late = row.callback_at, row.callback_try - 1, f"a call of it failed: {outcome}"
+                callback_at, tries = row.callback_at, row.callback_try - 1
+                late = f"an earlier attempt at it failed: {outcome}"
             elif status is ContactStatus.PENDING and row.callback_try == 1 and callback_retry_at is not None:
                 at, callback_at, tries = callback_retry_at, callback_retry_at, 1
             return change(

@@ -51,5 +51,5 @@ def _late(contact: DueContact, start_at: datetime, now: datetime, waited_for: st
     if now <= contact.callback_at + ON_TIME:
         return "no call could start earlier within the limits of the account"
     if contact.last_outcome in _NOT_MADE:
-        return f"an earlier call of it was {contact.last_outcome}"
-    return NOT_CLAIMED if waited_for is None else f"the campaign waited for {waited_for.replace('_', ' ')}"
+        return f"an earlier attempt at it was {contact.last_outcome}"
+    return NOT_CLAIMED if waited_for is None else f"the campaign was waiting ({waited_for.replace('_', ' ')})"

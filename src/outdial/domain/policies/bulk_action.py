@@ -122,7 +122,7 @@ def _change(selected: SelectedContact, contact: PresentContact) -> str:
     called = f", after {new} more call{'s' if new > 1 else ''}" if new > 0 else ""
     if contact.status is selected.status:
         return f"is {contact.status} again{called}"
-    return f"was {selected.status}, is {contact.status} now{called}"
+    return f"has changed from {selected.status} to {contact.status}{called}"
 
 
 def _closed(which: str, target: BulkTarget | None) -> LeftOut | None:

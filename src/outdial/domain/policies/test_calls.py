@@ -37,7 +37,9 @@ LATEST: Final = timedelta(minutes=5)
 
 ALL_STOPPED: Final = "all calls of the organization are stopped: resume them first"
 ALREADY_LIVE: Final = "the phone is on another call: request it again when that has ended"
-ALL_NUMBERS_REST: Final = "every caller number of the campaign rests: wake one, or give the campaign another one"
+ALL_NUMBERS_REST: Final = (
+    "every caller number of the campaign rests: end the rest of one, or give the campaign another number"
+)
 HOOK_IS_NOT_ASKED: Final = (
     "the pre-dial hook of the organization is not asked about test calls: state that the phone is your own, if it is"
 )
@@ -58,7 +60,7 @@ def on_do_not_call_list(phone: str) -> str:
 
 def outside_hours(opens_at: datetime | None) -> str:
     """Return why the phone of someone else gets no test call now."""
-    when = "in this place no time is allowed" if opens_at is None else f"they open {opens_at:%Y-%m-%d at %H:%M UTC}"
+    when = "no time is allowed there" if opens_at is None else f"they open {opens_at:%Y-%m-%d at %H:%M UTC}"
     return f"outside the calling hours of the phone ({when}): wait, or state that the phone is your own, if it is"
 
 

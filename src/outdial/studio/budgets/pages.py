@@ -53,7 +53,7 @@ async def set_budgets_page(request: Request, context: CurrentOrganization, form:
     except InvalidInput as error:
         fields = {name.removesuffix("_cents"): reason for name, reason in error.fields.items()}
         return await _show(request, context, fields, typed)
-    return forms.redirect(request.url.path, "Budgets saved. The next claims keep to them.")
+    return forms.redirect(request.url.path, "Budgets saved. They apply to the next calls.")
 
 
 async def _show(

@@ -112,7 +112,7 @@ async def cancel(context: CurrentOrganization, campaign_id: UUID, bulk_job_id: U
             await bulk.cancel(connection, context, campaign_id, bulk_job_id)
     except ResourceConflict as conflict:
         return redirect(url, f"{conflict.message}.", "warn")
-    return redirect(url, "Job cancelled. What it has done stays.", "info")
+    return redirect(url, "Job cancelled. Contacts already changed stay changed.", "info")
 
 
 def action_in_words(action: BulkAction, decision: ReviewDecision | None) -> str:

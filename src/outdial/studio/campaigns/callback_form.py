@@ -12,7 +12,7 @@ from outdial.studio.web.forms import text
 ON, OFF = "on", "off"
 CHOICES: Final[Mapping[str, str]] = {
     ON: "Call the contact back at that time",
-    OFF: "Do not call back: a member decides where Retell reports the wish",
+    OFF: "Do not call back: if Retell reports a request, the contact goes to review",
 }
 
 

@@ -44,7 +44,7 @@ _AS_TYPED: Final = (
     "day_parts",
 )
 _LONGEST_VALUE: Final = 20
-_OPTIONAL: Final = {"reentry_after": "a time such as 12h or 30d", "budget": "an amount such as 250 or 99.50"}
+_OPTIONAL: Final = {"reentry_after": "a duration such as 12h or 30d", "budget": "an amount such as 250 or 99.50"}
 _DAYS: Final = {day: day.capitalize() for day in WEEKDAYS}
 _UTC: Final = ZoneInfo("UTC")
 Value = TypeVar("Value")

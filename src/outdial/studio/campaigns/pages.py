@@ -297,7 +297,7 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
         case "process-batch", _:
             message = "Processing the next batch."
         case "close", _:
-            message = "The campaign takes its last contacts and completes when they are finished."
+            message = "The campaign completes when its contacts are finished."
         case "start", CampaignStatus.SCHEDULED:
             message = "Campaign scheduled."
         case "pause", CampaignStatus.PAUSING:

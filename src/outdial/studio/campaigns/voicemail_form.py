@@ -10,7 +10,7 @@ from outdial.domain.policies.voicemail import LAST_ATTEMPT, AfterMessage, Voicem
 from outdial.studio.web.forms import text
 
 ACTIONS: Final[Mapping[str, str]] = {
-    VoicemailAction.AGENT_SETTING: "Do what the agent is set up for at Retell",
+    VoicemailAction.AGENT_SETTING: "Use the agent's setting at Retell",
     VoicemailAction.HANG_UP: "Hang up",
     VoicemailAction.LEAVE_MESSAGE: "Leave a message",
 }

@@ -34,7 +34,7 @@ async def check_now(request: Request, context: CurrentOrganization, campaign_id:
     context.require("operator")
     async with context.transaction() as connection:
         await checks.request_check(connection, context, campaign_id)
-    return redirect(request.url.path, "Launch check requested. Load this page again in a few seconds.")
+    return redirect(request.url.path, "Launch check requested. Reload the page in a few seconds.")
 
 
 @router.post("/forecast")

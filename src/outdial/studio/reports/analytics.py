@@ -49,7 +49,9 @@ class CallGroupTotals(CallTotals):
 
     value: str | None
     label: str
-    cost_per_answer_cents: Annotated[float | None, Field(description="Cost of all these calls by answered call")]
+    cost_per_answer_cents: Annotated[
+        float | None, Field(description="Cost of all these calls, divided by the answered ones")
+    ]
 
 
 class CallAnalytics(BaseModel):

@@ -38,4 +38,4 @@ async def call_now(request: Request, context: CurrentOrganization, campaign_id: 
             request, context, campaign_id, given, {"to": error.message}, status=error.status, headers=error.headers
         )
     url = f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check"
-    return redirect(url, f"Calling {requested.phone}. Load this page again to see how the call went.", "info")
+    return redirect(url, f"Calling {requested.phone}. Reload the page to see how the call went.", "info")

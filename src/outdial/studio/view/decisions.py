@@ -119,7 +119,7 @@ def explain_decision(decision: Mapping[str, Any]) -> list[str]:
     if (choice := NUMBER_CHOICES.get(str(decision.get("number_choice")))) is not None:
         lines.append(choice)
     if (part := decision.get("day_part")) is not None:
-        lines.append(f"It was the {part}, the part of the day that the campaign has for this attempt.")
+        lines.append(f"Part of the day for this attempt: {part}.")
     lines += _budget_lines(decision)
     hook = decision.get("pre_dial_hook")
     if isinstance(hook, Mapping) and (result := _HOOK_RESULTS.get(str(hook.get("result")))):
