@@ -25,10 +25,10 @@ clock = SystemClock()
 def budget(
     organization: Annotated[str, typer.Argument(help="Organization id or name.")],
     day_cents: Annotated[
-        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget of a day, in cents.")
+        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget per day, in cents.")
     ] = None,
     month_cents: Annotated[
-        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget of a month, in cents.")
+        int | None, typer.Option(min=0, max=BUDGET_CENTS.most, help="Budget per month, in cents.")
     ] = None,
     zone: Annotated[str | None, typer.Option(help="Time zone in which days begin, such as America/New_York.")] = None,
     no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove both budgets.")] = False,

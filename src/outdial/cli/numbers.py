@@ -20,7 +20,7 @@ from outdial.domain.limits import NUMBER_DAILY_CAP, WARM_UP_DAYS
 from outdial.domain.policies.number_pool import DAY, cap_of_day
 from outdial.stack.local import as_service
 
-app = typer.Typer(no_args_is_help=True, help="Caller numbers: how they fare, their daily caps, and when they rest.")
+app = typer.Typer(no_args_is_help=True, help="Caller numbers: their health, daily caps and rests.")
 agents_app = typer.Typer(no_args_is_help=True, help="Voice agents of the organization's Retell workspaces.")
 clock = SystemClock()
 
@@ -67,7 +67,7 @@ def add(
     nickname: Annotated[str | None, typer.Option(help="Name that your team knows the number by.")] = None,
     organization: Organization = None,
 ) -> None:
-    """Add a caller number by hand. Its Retell workspace is the organization's first one."""
+    """Add a caller number by hand. It belongs to the organization's first Retell workspace."""
     number = read_phone(phone)
 
     async def work(database: Database) -> UUID | None:
@@ -96,13 +96,13 @@ def limit(
     daily_cap: Annotated[
         int | None,
         typer.Option(
-            min=NUMBER_DAILY_CAP.least, max=NUMBER_DAILY_CAP.most, help="Most calls in 24 hours (default: any)."
+            min=NUMBER_DAILY_CAP.least, max=NUMBER_DAILY_CAP.most, help="Most calls in 24 hours (default: no cap)."
         ),
     ] = None,
     warm_up_days: Annotated[
         int,
         typer.Option(
-            min=WARM_UP_DAYS.least, max=WARM_UP_DAYS.most, help="Days in which the cap grows to its full height."
+            min=WARM_UP_DAYS.least, max=WARM_UP_DAYS.most, help="Days over which the cap grows to its full value."
         ),
     ] = 0,
     organization: Organization = None,

@@ -47,7 +47,7 @@ def start(
     status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
     search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Only contacts whose number starts like this.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Only the contact with this external ID.")] = None,
     at: Annotated[
         str | None, typer.Option(help="Earliest time to call again, such as 2026-12-01T09:00Z (default: now).")

@@ -26,7 +26,7 @@ def callbacks(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of callbacks.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List who is called back, when in their time, and why one is late. The next one comes first."""
+    """List callbacks, soonest first: who, when in the contact's time, and why one is late."""
 
     async def work(database: Database) -> list[queries.CallbackRow]:
         async with database.as_service() as connection:

@@ -148,7 +148,7 @@ def edit(
     share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
     budget_cents: _Budget = None,
     no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove the budget of the campaign.")] = False,
-    keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for contacts.")] = None,
+    keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for more.")] = None,
     reentry_after: _Reentry = None,
     schedule: _Schedule = None,
     var: _Variables = None,

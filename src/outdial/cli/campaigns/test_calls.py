@@ -39,7 +39,7 @@ def call_phone(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have the agent of a campaign call a phone now. A running dialer does it within seconds, at most 10 an hour.
+    """Have the agent of a campaign call a phone now. A running dialer places it within seconds. At most 10 an hour.
 
     The call uses no attempt of a contact, and it is in no count, cap or budget of the campaign.
     """

@@ -30,7 +30,7 @@ async def get_test_call(context: CurrentOrganization, campaign_id: UUID, test_ca
 async def request_test_call(
     context: CurrentOrganization, request: Request, campaign_id: UUID, new: NewTestCall, key: IdempotencyKey = None
 ) -> Response:
-    """Have the campaign's agent call a phone now. A dialer does it within seconds, at most 10 an hour."""
+    """Have the campaign's agent call a phone now. A dialer places it within seconds. At most 10 an hour."""
     context.require("operator")
     return await idempotent_response(
         context,
