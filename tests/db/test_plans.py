@@ -23,6 +23,7 @@ from outdial.db.queries import calls as call_queries
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
 from outdial.domain.location import KEYS_VERSION
+from outdial.domain.policies.callback_requests import ASKED_IN
 from tests.support import postgres
 from tests.support.factories import (
     NOW,
@@ -208,6 +209,7 @@ def of_campaign(filled: Filled) -> dict[str, object]:
         "organization_id": filled.tenant.organization_id,
         "provider_account_id": filled.tenant.provider_account_id,
         "caller_numbers": ["+14155550100", "+14155550101"],
+        "asked_in": ASKED_IN,
         "scopes": ["any", "sales"],
         "zone_keys": list(ZONES),
         "jurisdiction_keys": [""] * len(ZONES),

@@ -14,6 +14,7 @@ import pytest
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
 from outdial.db.queries.dialing import callbacks
+from outdial.domain.policies.callback_requests import ASKED_IN
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
 from tests.support.factories import NOW
@@ -146,7 +147,7 @@ CASES = [
     Case(
         "callbacks",
         callbacks.list_callbacks,
-        {"campaign_id": None, "after_at": None, "after_id": None},
+        {"campaign_id": None, "asked_in": ASKED_IN, "after_at": None, "after_id": None},
         "campaign_contacts_callbacks",
         5 * LIMIT,
     ),
