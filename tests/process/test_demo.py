@@ -61,7 +61,7 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings(in_memory: 
     # The burnt number rests after three calls, contacts are called back, and budget and forecast are those of the run.
     assert re.search(r"; 3 from \+13125550100, 3 of them blocked, rests until ", numbers["calls by caller number"])
     assert re.fullmatch(r"[1-3] made, the latest \d+\.\d s after the time asked for", numbers["callbacks"]), numbers
-    assert re.fullmatch(r"30\.00: \d+\.\d\d spent, .* left", numbers["budget of the campaign"]), numbers
+    assert re.fullmatch(r"\$30\.00: \$\d+\.\d\d spent, .* left", numbers["budget of the campaign"]), numbers
     forecast = next(value for name, value in numbers.items() if name.startswith("forecast after "))
     assert re.match(r"\d+ to \d+ more calls for ", forecast)
     assert re.match(r"\d+ more calls for ", numbers["what happened then"])
