@@ -149,7 +149,7 @@ def applicable(action: BulkAction, counts: Mapping[str, int]) -> int:
 def stored_filters(selection: ContactSelection) -> dict[str, object]:
     """Return a selection as jobs and the audit log keep it: of a search only the field.
 
-    Its term may name a contact, whom an erasure would not find there.
+    Its term may name a contact, and an erasure would not find the name there.
     """
     given: dict[str, object] = msgspec.to_builtins(selection)
     kept = {name: given[name] for name in ("status", "outcome") if name in given}

@@ -183,7 +183,7 @@ def show(
 
 @app.command()
 def cancel(campaign: CampaignName, job: JobId) -> None:
-    """Cancel a job. What it has done stays."""
+    """Cancel a job. Contacts already changed stay changed."""
 
     async def work(database: Database) -> str | None:
         async with database.as_service() as connection:

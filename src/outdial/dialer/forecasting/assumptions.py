@@ -17,7 +17,7 @@ FEWEST_OF_AN_ATTEMPT: Final = 50
 DEFAULTS_COUNT_AS: Final = 20
 """The defaults are known as badly as a history of so many calls: those of an organization may differ by that much."""
 USUAL_LIKENESS: Final = 0.01
-"""How much alike the calls of a day are assumed to be: 40 % answered calls are then 35 % or 45 % on many days."""
+"""How much alike the calls of a day are assumed to be: an answer rate of 40% is then 35% or 45% on many days."""
 USUAL_COUNTS_AS: Final = 4
 """The assumption counts as much as so many days of the history."""
 LEAST_LIKENESS: Final = 0.001

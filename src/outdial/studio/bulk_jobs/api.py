@@ -53,7 +53,7 @@ async def list_left_out_contacts(
 
 @router.post("/{bulk_job_id}/cancel")
 async def cancel_bulk_job(context: CurrentOrganization, campaign_id: UUID, bulk_job_id: UUID) -> BulkJobView:
-    """Cancel a bulk job. What it has done stays."""
+    """Cancel a bulk job. Contacts already changed stay changed."""
     context.require("operator")
     async with context.transaction() as connection:
         return await bulk.cancel(connection, context, campaign_id, bulk_job_id)

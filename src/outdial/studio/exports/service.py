@@ -132,7 +132,7 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         action="create_export",
         subject_type="export",
         subject_id=export_id,
-        # Without the terms of a search: they may name a contact, whom an erasure would not find in this entry.
+        # Without the terms of a search: an erasure would not find a name in this entry.
         details={
             "kind": new.kind,
             "format": new.format,
