@@ -39,13 +39,18 @@ async def maybe_organization(connection: Connection, reference: str | None) -> U
 
 
 async def find_campaign(connection: Connection, reference: str) -> UUID:
+    """Return the id of the campaign that `find_campaign_row` returns."""
+    return (await find_campaign_row(connection, reference)).id
+
+
+async def find_campaign_row(connection: Connection, reference: str) -> campaigns.FoundCampaign:
     """Return the campaign with this id or name, or the only one whose id starts with `reference`."""
     rows = await campaigns.find_campaigns(connection, given=reference)
     by_id = [row for row in rows if str(row.id) == reference.lower()]
     by_name = [row for row in rows if row.name == reference]
     found = by_id or by_name or (rows if len(reference) >= SHORTEST_PREFIX else [])
     if len(found) == 1:
-        return found[0].id
+        return found[0]
     if found:
         several = ", ".join(f"{row.name} ({row.id}, {row.status})" for row in found)
         raise AmbiguousName(f"{reference!r} matches several campaigns: {several}")

@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 from outdial.campaigns.results.columns import RESULT_PHONES
 from outdial.campaigns.results.read import ResultReader
 from outdial.campaigns.selection import ContactSelection
-from outdial.cli.finding import find_campaign
-from outdial.db.queries import campaign_status
-from outdial.db.rows import required
+from outdial.cli.finding import find_campaign_row
 from outdial.db.session import Database
 from outdial.jobs.tables import PIECE_BYTES, FileFormat, file_cells, open_table
 
@@ -32,8 +30,7 @@ async def write_results(
     try:
         with partial.open("wb") as target, ExitStack() as files:
             async with database.as_service() as connection:
-                found = await find_campaign(connection, campaign)
-                row = required(await campaign_status.campaign_status(connection, campaign_id=found))
+                row = await find_campaign_row(connection, campaign)
                 results = ResultReader(
                     connection,
                     organization_id=row.organization_id,

@@ -17,10 +17,9 @@ from outdial.campaigns.operations.bulk_request import (
 from outdial.campaigns.selection import ContactSelection, without_separators
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, read_zoned_time
+from outdial.cli.finding import find_campaign, find_campaign_row, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_status
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -107,7 +106,7 @@ def list_bulk_jobs(campaign: CampaignName, as_json: AsJson = False) -> None:
 
     async def work(database: Database) -> list[bulk_jobs.BulkJobRow]:
         async with database.as_service() as connection:
-            found = await _campaign(connection, campaign)
+            found = await find_campaign_row(connection, campaign)
             return await bulk_jobs.list_bulk_jobs(
                 connection,
                 campaign_id=found.id,
@@ -202,16 +201,8 @@ def cancel(campaign: CampaignName, job: JobId) -> None:
     console.print(f"Cancelled {job}.")
 
 
-async def _campaign(connection: Connection, campaign: str) -> campaign_status.CampaignState:
-    campaign_id = await find_campaign(connection, campaign)
-    found = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
-    if found is None:
-        raise UnknownName(f"unknown campaign {campaign!r}")
-    return found
-
-
 async def _job(connection: Connection, campaign: str, job: UUID) -> bulk_jobs.BulkJobRow:
-    found = await _campaign(connection, campaign)
+    found = await find_campaign_row(connection, campaign)
     row = await bulk_jobs.show_bulk_job(connection, bulk_job_id=job, organization_id=found.organization_id)
     if row is None or row.campaign_id != found.id:
         raise UnknownName(f"the campaign has no job {job}: outdial campaign bulk list shows all")

@@ -6,11 +6,12 @@ import typer
 
 from outdial.campaigns.callbacks import InvalidCallbackTime, Moved, MoveResult, NoOpenCallback, move_callback
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, read_numbers
+from outdial.cli.finding import find_campaign_row, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaigns, reviews
+from outdial.db.queries import reviews
 from outdial.db.queries.dialing import callbacks as queries
 from outdial.db.session import Database
 from outdial.domain.calling_hours import local_times
@@ -18,11 +19,10 @@ from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.stack.local import as_service
 
 clock = SystemClock()
-Campaign = Annotated[str, typer.Argument(help="Campaign id or name.")]
 
 
 def callbacks(
-    campaign: Campaign,
+    campaign: CampaignName,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of callbacks.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -30,14 +30,11 @@ def callbacks(
 
     async def work(database: Database) -> list[queries.CallbackRow]:
         async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            shown = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
-            if shown is None:
-                raise UnknownName(f"no campaign {campaign}")
+            found = await find_campaign_row(connection, campaign)
             return await queries.list_callbacks(
                 connection,
-                organization_id=shown.organization_id,
-                campaign_id=campaign_id,
+                organization_id=found.organization_id,
+                campaign_id=found.id,
                 after_at=None,
                 after_id=None,
                 asked_in=ASKED_IN,
@@ -80,7 +77,7 @@ def callbacks(
 
 
 def move(
-    campaign: Campaign,
+    campaign: CampaignName,
     phone: Annotated[str, typer.Argument(help="Phone of the contact, in E.164.")],
     time: Annotated[
         str, typer.Argument(help="New time: ISO 8601, in the contact's time without an offset, or `tomorrow at 3pm`.")
@@ -88,20 +85,17 @@ def move(
     as_json: AsJson = False,
 ) -> None:
     """Call a contact back at another time, within the next 60 days."""
-    good, _ = read_numbers([phone], None)
-    if not good:
-        raise InvalidArgument(f"{phone!r} is not a phone number in E.164, such as +14155550100")
+    number = read_phone(phone).e164
 
     async def work(database: Database) -> MoveResult:
         async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            shown = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
-            contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=good[0])
-            if contact_id is None or shown is None:
+            found = await find_campaign_row(connection, campaign)
+            contact_id = await reviews.find_campaign_contact(connection, campaign_id=found.id, phone=number)
+            if contact_id is None:
                 return NotFound()
             return await move_callback(
                 connection,
-                organization_id=shown.organization_id,
+                organization_id=found.organization_id,
                 campaign_contact_id=contact_id,
                 time=time,
                 actor=Actor(),
@@ -111,14 +105,14 @@ def move(
     result = as_service(work)
     match result:
         case Moved(at) if as_json:
-            print_json({"phone": good[0], "callback_at": at})
+            print_json({"phone": number, "callback_at": at})
         case Moved(at):
-            console.print(f"{good[0]} is called back at {at.isoformat()}.")
+            console.print(f"{number} is called back at {at.isoformat()}.")
         case InvalidCallbackTime(reason):
             raise InvalidArgument(f"{time!r}: {reason}")
         case NoOpenCallback(reason):
             raise ActionRefused(reason)
         case NotFound() | Forbidden():
-            raise UnknownName(f"the campaign has no contact {good[0]}")
+            raise UnknownName(f"the campaign has no contact {number}")
         case never:
             assert_never(never)

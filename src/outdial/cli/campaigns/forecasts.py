@@ -7,10 +7,9 @@ from rich.console import Console
 
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
-from outdial.cli.finding import find_campaign
+from outdial.cli.finding import find_campaign, find_campaign_row
 from outdial.cli.output import AsJson, cell, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaigns
 from outdial.db.session import Database
 from outdial.dialer.forecasting.forecast import CampaignForecast, ForecastGap
 from outdial.dialer.forecasting.record import (
@@ -95,11 +94,8 @@ def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
 
     async def work(database: Database) -> tuple[list[StoredForecast], str | None]:
         async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            row = await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None)
-            if row is None:
-                raise UnknownName(f"unknown campaign {campaign!r}")
-            found = await stored_forecasts(connection, campaign_id=campaign_id, organization_id=row.organization_id)
+            row = await find_campaign_row(connection, campaign)
+            found = await stored_forecasts(connection, campaign_id=row.id, organization_id=row.organization_id)
             return found, accuracy_sentence(await forecast_accuracy(connection, row.organization_id))
 
     found, past = as_service(work)

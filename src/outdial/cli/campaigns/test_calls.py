@@ -16,12 +16,10 @@ from outdial.campaigns.operations.test_calls import (
 )
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, read_phone
+from outdial.cli.finding import find_campaign_row, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_status
 from outdial.db.queries.dialing import test_call_requests as queries
-from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.stack.local import as_service
 
@@ -47,12 +45,11 @@ def call_phone(
 
     async def work(database: Database) -> RequestResult:
         async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            state = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+            found = await find_campaign_row(connection, campaign)
             return await request_test_call(
                 connection,
-                organization_id=required(state, "campaign").organization_id,
-                campaign_id=campaign_id,
+                organization_id=found.organization_id,
+                campaign_id=found.id,
                 wanted=WantedTestCall(phone=phone, row=row, is_own_phone=own_phone),
                 by="the service",
                 actor=Actor(),
@@ -85,12 +82,11 @@ def list_test_calls(
 
     async def work(database: Database) -> list[queries.TestCallRow]:
         async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            state = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
+            found = await find_campaign_row(connection, campaign)
             return await queries.list_test_calls(
                 connection,
-                organization_id=required(state, "campaign").organization_id,
-                campaign_id=campaign_id,
+                organization_id=found.organization_id,
+                campaign_id=found.id,
                 test_call_id=None,
                 limit=limit,
             )
