@@ -128,7 +128,8 @@ async def change_limits(
         actor=context.actor,
         now=context.studio.clock.now(),
     )
-    return await _find(connection, context, number_id)
+    [changed] = await list_health(connection, context, [number.phone])
+    return changed
 
 
 async def rest(connection: Connection, context: OrganizationContext, given: CallerPhone) -> CallerNumberHealth:
@@ -137,7 +138,8 @@ async def rest(connection: Connection, context: OrganizationContext, given: Call
     phone = await _known_phone(connection, context, given)
     now = context.studio.clock.now()
     await caller_numbers.rest_number(connection, context.organization_id, phone, actor=context.actor, now=now)
-    return await _find_phone(connection, context, phone)
+    [changed] = await list_health(connection, context, [phone])
+    return changed
 
 
 async def wake(connection: Connection, context: OrganizationContext, given: CallerPhone) -> CallerNumberHealth:
@@ -147,7 +149,8 @@ async def wake(connection: Connection, context: OrganizationContext, given: Call
     now = context.studio.clock.now()
     if not await caller_numbers.wake_number(connection, context.organization_id, phone, actor=context.actor, now=now):
         raise ResourceConflict(f"{phone} does not rest")
-    return await _find_phone(connection, context, phone)
+    [changed] = await list_health(connection, context, [phone])
+    return changed
 
 
 async def request_import(connection: Connection, context: OrganizationContext) -> list[NumberImport]:
@@ -206,16 +209,11 @@ async def _find(connection: Connection, context: OrganizationContext, number_id:
     raise ResourceNotFound("Number not found")
 
 
-async def _find_phone(connection: Connection, context: OrganizationContext, phone: str) -> CallerNumberHealth:
-    for number in await list_health(connection, context):
-        if number.phone == phone:
-            return number
-    raise ResourceNotFound(_NOT_ADDED)
-
-
 async def _known_phone(connection: Connection, context: OrganizationContext, given: CallerPhone) -> str:
     phone = parse_phone(given.phone, None)
     if isinstance(phone, InvalidPhone):
         reason = f"{phone.reason}; include the country code, such as +14155550100"
         raise InvalidInput("Invalid phone number", {"phone": reason})
-    return (await _find_phone(connection, context, phone.e164)).phone
+    if all(number.phone != phone.e164 for number in await list_health(connection, context)):
+        raise ResourceNotFound(_NOT_ADDED)
+    return phone.e164
