@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.service import BulkJobView, LeftOutContact, NewBulkJob
+from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
@@ -19,6 +20,7 @@ router = APIRouter(
 async def list_bulk_jobs(context: CurrentOrganization, campaign_id: UUID, page: PageQuery) -> Page[BulkJobView]:
     """List the bulk jobs of a campaign, newest first."""
     async with context.transaction() as connection:
+        await find_campaign(connection, context.organization_id, campaign_id)
         return await bulk.list_jobs(connection, context, campaign_id, page)
 
 
@@ -48,7 +50,8 @@ async def list_left_out_contacts(
 ) -> Page[LeftOutContact]:
     """List the contacts that a bulk job has left out, each with the reason."""
     async with context.transaction() as connection:
-        return await bulk.list_left_out(connection, context, campaign_id, bulk_job_id, page)
+        await bulk.find(connection, context, campaign_id, bulk_job_id)
+        return await bulk.list_left_out(connection, context, bulk_job_id, page)
 
 
 @router.post("/{bulk_job_id}/cancel")

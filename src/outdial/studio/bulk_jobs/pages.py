@@ -19,7 +19,7 @@ from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.forms import Form, redirect, text
-from outdial.studio.web.paging import PageRequest
+from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/bulk-jobs")
@@ -82,12 +82,11 @@ async def show_page(
     request: Request, context: CurrentOrganization, campaign_id: UUID, bulk_job_id: UUID
 ) -> HTMLResponse:
     """Show the progress of a job, then its result, with the contacts that it has left out."""
-    cursor = request.query_params.get("cursor") or None
+    page_request = PageRequest(request.query_params.get("cursor") or None, LIMIT)
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         job = await bulk.find(connection, context, campaign_id, bulk_job_id)
-        left_out = await bulk.list_left_out(connection, context, campaign_id, bulk_job_id, PageRequest(cursor, LIMIT))
-    url = request.url.path
+        left_out = await bulk.list_left_out(connection, context, bulk_job_id, page_request)
     return page(
         request,
         "bulk_jobs/show.html",
@@ -97,8 +96,7 @@ async def show_page(
         action=action_in_words(job.action, job.decision),
         filters=filters_in_words(job.filters),
         left_out=left_out.items,
-        next_url=f"{url}?cursor={left_out.next}" if left_out.next else None,
-        first_url=url if cursor else None,
+        **page_links(request.url.path, {}, page_request, left_out.next),
     )
 
 

@@ -141,8 +141,7 @@ async def find(
 async def list_jobs(
     connection: Connection, context: OrganizationContext, campaign_id: UUID, page: PageRequest
 ) -> Page[BulkJobView]:
-    """Return a page of a campaign's bulk jobs, newest first; raises ResourceNotFound."""
-    await find_campaign(connection, context.organization_id, campaign_id)
+    """Return a page of a campaign's bulk jobs, newest first."""
     after = page.key(tuple[CursorTime, UUID]) or (None, None)
     rows = await bulk_jobs.list_bulk_jobs(
         connection,
@@ -157,10 +156,9 @@ async def list_jobs(
 
 
 async def list_left_out(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID, page: PageRequest
+    connection: Connection, context: OrganizationContext, bulk_job_id: UUID, page: PageRequest
 ) -> Page[LeftOutContact]:
-    """Return a page of the contacts that a bulk job has left out; raises ResourceNotFound."""
-    await find(connection, context, campaign_id, bulk_job_id)
+    """Return a page of the contacts that a bulk job has left out."""
     key = page.key(tuple[UUID])
     rows = await bulk_jobs.list_left_out(
         connection,

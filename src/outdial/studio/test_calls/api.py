@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.test_calls import service as test_calls
 from outdial.studio.test_calls.service import CampaignTestCall, NewTestCall
 from outdial.studio.web.context import CurrentOrganization
@@ -16,6 +17,7 @@ router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_
 async def list_test_calls(context: CurrentOrganization, campaign_id: UUID) -> list[CampaignTestCall]:
     """List the latest 50 test calls of a campaign, newest first."""
     async with context.transaction() as connection:
+        await find_campaign(connection, context.organization_id, campaign_id)
         return await test_calls.list_test_calls(connection, context, campaign_id)
 
 

@@ -22,7 +22,6 @@ from outdial.domain.limits import LONGEST_PHONE_INPUT
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.policies.test_calls import StatusOfTestCall
 from outdial.studio.calls.service import safe_url
-from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import (
     InvalidInput,
@@ -88,8 +87,7 @@ class CampaignTestCall(BaseModel):
 async def list_test_calls(
     connection: Connection, context: OrganizationContext, campaign_id: UUID, limit: int = LIMIT
 ) -> list[CampaignTestCall]:
-    """Return the latest test calls of a campaign, newest first; raises ResourceNotFound."""
-    await find_campaign(connection, context.organization_id, campaign_id)
+    """Return the latest test calls of a campaign, newest first."""
     rows = await queries.list_test_calls(
         connection,
         organization_id=context.organization_id,
