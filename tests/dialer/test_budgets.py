@@ -3,7 +3,7 @@
 import random
 from decimal import Decimal
 
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.dialer.doctor import examine
 from outdial.domain.policies.budget import START_ESTIMATE_CENTS
 from tests.support.dialing import Stage
@@ -12,8 +12,7 @@ from tests.support.factories import NOW, Campaign, create_campaign, create_campa
 
 async def claim(stage: Stage, campaign: Campaign) -> list[object]:
     """Claim once, and return the ids of the claimed calls."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claimed = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return [call.id for call in claimed.calls]
 

@@ -12,7 +12,7 @@ import pytest
 
 from outdial.db.queries import batches, due_contacts
 from outdial.dialer.admission import WaitReason
-from outdial.dialer.claim import _WAITING_FOR, Claimed, Claimer
+from outdial.dialer.claim import _WAITING_FOR, Claimed
 from outdial.domain.contact import FORBIDDEN_BY
 from outdial.domain.rule_parsing import parse_rule, rule_document
 from outdial.domain.rules import RuleBook
@@ -44,8 +44,7 @@ def _under_rules(stage: Stage) -> None:
 
 async def claim(stage: Stage, campaign: Campaign) -> Claimed:
     """Claim once for the campaign."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claimed = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return claimed
 
@@ -296,7 +295,7 @@ async def test_the_decision_names_the_rules_and_the_pack_and_the_organization_ke
 
 
 async def test_a_copy_is_written_once_for_each_rule_and_again_after_a_claim_that_failed(stage: Stage) -> None:
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
+    claimer = stage.claimer()
     campaign = await create_sales(stage)
     for _ in range(2):
         await create_campaign_contact(stage.look, campaign, **NEW_YORK)

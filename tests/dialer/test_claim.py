@@ -12,7 +12,7 @@ import pytest
 
 from outdial.db.queries import campaign_status
 from outdial.db.session import Database
-from outdial.dialer.claim import LOCKED_ELSEWHERE, Claim, Claimed, Claimer, Completed, NotClaimable
+from outdial.dialer.claim import LOCKED_ELSEWHERE, Claim, Claimed, Completed, NotClaimable
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import (
@@ -34,8 +34,7 @@ LIVE = ["placing", "placed", "ongoing", "unknown"]
 
 async def claim(stage: Stage, campaign: Campaign, database: Database | None = None) -> Claim:
     """Claim once for the campaign."""
-    claimer = Claimer(database or stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    return await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    return await stage.claimer(database).claim(campaign.tenant.organization_id, campaign.id)
 
 
 async def count(stage: Stage, campaign: Campaign) -> int:
@@ -523,7 +522,6 @@ async def test_a_claim_counts_live_calls_under_the_lock_of_the_account(stage: St
     tenant = await create_tenant(stage.look, concurrency_limit=1)
     campaign, other = await create_campaign(stage.look, tenant), await create_campaign(stage.look, tenant)
     await fill(stage, campaign, 1)
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     holder = await asyncpg.connect(stage.scratch.dsn)
     try:
         async with holder.transaction():
@@ -532,7 +530,7 @@ async def test_a_claim_counts_live_calls_under_the_lock_of_the_account(stage: St
             await holder.execute("select from provider_accounts where id = $1 for no key update", account_id)
             await create_calling(holder, other)
             claiming = asyncio.create_task(
-                claimer.claim(tenant.organization_id, campaign.id, lock_wait=timedelta(seconds=60))
+                stage.claimer().claim(tenant.organization_id, campaign.id, lock_wait=timedelta(seconds=60))
             )
             waiting = asyncio.create_task(until_one_waits(stage.look))
             await asyncio.wait({claiming, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -16,7 +16,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import settlements
 from outdial.db.queries.compliance import pre_dial_hooks
 from outdial.db.session import Database
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.dialer.clearance import ABANDONED, FIRST_PAUSE, HOOK_REMOVED, LONGEST_PAUSE
 from outdial.dialer.doctor import examine
 from outdial.dialer.place import Placer
@@ -290,8 +290,7 @@ async def test_a_pause_while_the_hook_is_asked_lets_nothing_leave(stage: Stage, 
 
 
 async def claim(stage: Stage, campaign: Campaign) -> Claimed:
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claimed = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return claimed
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outdial.db.queries import batches
 from outdial.dialer.admission import LimitFacts, Wait, admit_account
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.domain.pacing import Pace, after_slots
 from outdial.domain.policies.turns import TurnState, next_turn, weight_of
 from outdial.studio.view.decisions import explain_decision
@@ -21,8 +21,7 @@ from tests.support.factories import NOW, Campaign, create_campaign, create_campa
 
 async def claimed(stage: Stage, campaign: Campaign) -> list[UUID]:
     """Claim once and return the campaign contacts in the order of their calls."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claim = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     return [(await stage.row("calls", call.id))["campaign_contact_id"] for call in claim.calls]
 

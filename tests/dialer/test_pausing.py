@@ -10,7 +10,7 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
 from outdial.db.queries import campaign_status
 from outdial.db.session import Database
-from outdial.dialer.claim import DEADLINE_MARGIN, Claimed, Claimer
+from outdial.dialer.claim import DEADLINE_MARGIN, Claimed
 from outdial.dialer.place import CallResponse, PlacementResponse
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import Settler
@@ -102,8 +102,7 @@ async def test_a_request_whose_answer_was_lost_holds_no_pause_up_and_is_not_repe
 
 async def test_a_pause_waits_for_a_dead_dialers_request_until_its_deadline_and_no_longer(stage: Stage) -> None:
     campaign, dialer = await running(stage, 1), stage.dialer()
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claim = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     assert await act(stage, "pause", campaign) == Changed(CampaignStatus.PAUSING)
     stage.clock.set(claim.calls[0].deadline - timedelta(milliseconds=1))
@@ -120,9 +119,8 @@ async def test_a_pause_that_comes_during_a_claim_waits_for_it_and_sees_its_calls
     for _ in range(10):
         await stage.look.execute("delete from organizations")
         campaign = await running(stage, 5)
-        claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
         claim, paused = await asyncio.gather(
-            claimer.claim(campaign.tenant.organization_id, campaign.id), act(stage, "pause", campaign)
+            stage.claimer().claim(campaign.tenant.organization_id, campaign.id), act(stage, "pause", campaign)
         )
         claimed = isinstance(claim, Claimed) and bool(claim.calls)
         assert paused == Changed(CampaignStatus.PAUSING if claimed else CampaignStatus.PAUSED)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from outdial.db.queries import settlements
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.dialer.rescue import MAX_CONCURRENT_CHECKS
 from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
@@ -205,9 +205,7 @@ async def test_a_call_that_nobody_could_ask_about_for_a_day_goes_to_review(stage
 async def test_a_call_of_a_dead_dialer_is_rescued_after_its_deadline(stage: Stage) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))
     await create_campaign_contact(stage.look, campaign)
-    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
-        campaign.tenant.organization_id, campaign.id
-    )
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     await rescue(stage, timedelta(seconds=24))
     assert [row["status"] for row in await stage.rows("calls")] == ["placing"]

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from outdial.db.queries import calling_rules, launch
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.domain.ids import new_id
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
@@ -27,8 +27,7 @@ TODAY = NOW.date()
 
 async def claim(stage: Stage, campaign: Campaign) -> int:
     """Claim once and return how many calls came of it."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claimed = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return len(claimed.calls)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.dialer.place import CallResponse, Placer, TooLate
 from outdial.dialer.plan import PlannedCall
 from outdial.dialer.settle import BREAKER, CAPACITY_REFUSALS, ClaimTally, Settler
@@ -45,9 +45,7 @@ async def claimed(stage: Stage, size: int = 1, **columns: Any) -> tuple[Campaign
     campaign = await create_campaign(stage.look, await create_tenant(stage.look), batch_size=20, **columns)
     for _ in range(size):
         await create_campaign_contact(stage.look, campaign)
-    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
-        campaign.tenant.organization_id, campaign.id
-    )
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     assert len(claim.calls) == size
     return campaign, claim.calls
@@ -325,9 +323,7 @@ async def test_a_claim_that_meets_capacity_in_several_groups_halves_the_rate_onc
 
 async def refused_again(stage: Stage, campaign: Campaign) -> dict[str, Any]:
     """Claim the due contacts, let one phone be refused and the others placed, and return the contact of that phone."""
-    claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
-        campaign.tenant.organization_id, campaign.id
-    )
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     [unlucky] = [call for call in claim.calls if call.phone == UNLUCKY]
     await settle(
@@ -528,9 +524,7 @@ async def test_settling_and_webhooks_of_the_same_calls_at_once_lose_nothing(stag
         people = [await create_contact(stage.look, campaign.tenant.organization_id) for _ in range(10)]
         for contact in people:
             await create_campaign_contact(stage.look, campaign, contact)
-        claim = await Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules).claim(
-            campaign.tenant.organization_id, campaign.id
-        )
+        claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
         assert isinstance(claim, Claimed)
         answers = [CallResponse(call, CallPlaced(f"r{number}_{call.id.hex}", None)) for call in claim.calls]
         events = [life_of_call(f"r{number}_{call.id.hex}", call.id)["call_started"] for call in claim.calls]

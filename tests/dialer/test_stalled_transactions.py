@@ -21,7 +21,7 @@ from outdial.db.session import (
     Database,
     SessionTimeouts,
 )
-from outdial.dialer.claim import AccountBlocked, Claimer
+from outdial.dialer.claim import AccountBlocked
 from outdial.domain.campaign import CampaignStatus
 from outdial.inbox.applier import LOCKED_DELAY
 from outdial.inbox.receive import StoredEvent
@@ -110,9 +110,8 @@ async def test_postgres_ends_a_session_that_stands_still_and_frees_its_locks(sta
 
 async def test_a_claim_gives_up_on_an_account_that_another_transaction_holds(stage: Stage) -> None:
     [campaign] = await running(stage, 1, "default")
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
     async with held(stage, LOCK_ACCOUNT, campaign.tenant.provider_account_id), asyncio.timeout(SOON_S):
-        assert await claimer.claim(campaign.tenant.organization_id, campaign.id) == AccountBlocked()
+        assert await stage.claimer().claim(campaign.tenant.organization_id, campaign.id) == AccountBlocked()
 
 
 async def test_a_claim_that_gives_up_does_not_end_the_failures_of_its_campaign(stage: Stage) -> None:

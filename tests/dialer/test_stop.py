@@ -10,7 +10,7 @@ import pytest
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
 from outdial.db.session import Connection, Database
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.dialer.place import Placer
 from outdial.dialer.settle import Settler
 from outdial.domain.ids import new_id
@@ -104,8 +104,7 @@ async def test_a_stop_waits_for_requests_in_flight_and_nothing_leaves_after_it(s
 async def test_a_claimed_call_that_waits_for_its_start_is_not_sent_after_a_stop(stage: Stage) -> None:
     tenant = await create_tenant(stage.look)
     campaign = await running(stage, tenant, 3)
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claim = await claimer.claim(tenant.organization_id, campaign.id)
+    claim = await stage.claimer().claim(tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     assert claim.calls
     assert (await stop(stage, tenant)).status is StopStatus.STOPPING

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 from retell.types import CallCreatePhoneCallParams
 
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.domain.policies.voicemail import HangUpOnVoicemail, LeaveMessage, parse_voicemail_policy, voicemail_order
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant
@@ -45,8 +45,7 @@ def test_the_message_is_for_its_attempt_and_once_for_each_contact(
 
 async def call(stage: Stage, campaign: Campaign, reason: str, number: int) -> dict[str, Any]:
     """Claim the one contact, end its call, and return the body of the request."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claim = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claim = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claim, Claimed)
     [planned] = claim.calls
     await stage.send(*life_of_call(f"call_{number}", planned.id, reason).values())

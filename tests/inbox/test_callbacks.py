@@ -7,7 +7,7 @@ from uuid import UUID
 
 from outdial.db.queries.dialing.callbacks import list_callbacks
 from outdial.dialer.callbacks.late import LateCallbacks
-from outdial.dialer.claim import Claimed, Claimer
+from outdial.dialer.claim import Claimed
 from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.inbox.contact_steps import NO_ANALYSIS
 from tests.support.dialing import Stage, event_body
@@ -34,8 +34,7 @@ async def hear(stage: Stage, call_id: UUID, reason: str, *, analysis: dict[str, 
 
 async def claim(stage: Stage, campaign: Campaign) -> list[UUID]:
     """Claim once; return the ids of the calls."""
-    claimer = Claimer(stage.dialing, stage.provider, stage.clock, stage.settings, rules=stage.rules)
-    claimed = await claimer.claim(campaign.tenant.organization_id, campaign.id)
+    claimed = await stage.claimer().claim(campaign.tenant.organization_id, campaign.id)
     assert isinstance(claimed, Claimed)
     return [call.id for call in claimed.calls]
 

@@ -13,6 +13,7 @@ import asyncpg
 
 from outdial.clock import VirtualClock
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.dialer.claim import Claimer
 from outdial.dialer.worker import Dialer
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
 from outdial.domain.place import Place
@@ -154,6 +155,10 @@ class Stage:
     def dialer(self) -> Dialer:
         """Return a dialer that calls through the simulator."""
         return Dialer(self.dialing, self.provider, self.clock, self.settings, rules=self.rules, hook=self.hook)
+
+    def claimer(self, database: Database | None = None) -> Claimer:
+        """Return a claimer, by default on the connections of the dialer."""
+        return Claimer(database or self.dialing, self.provider, self.clock, self.settings, rules=self.rules)
 
     async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""
