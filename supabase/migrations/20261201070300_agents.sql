@@ -6,7 +6,7 @@ create table public.agents (
   organization_id uuid not null references public.organizations (id) on delete cascade,
   name text not null,
   is_suspended boolean not null default false,
-  -- When a list had the agent last. Older than the newest list: the workspace has it no more.
+  -- When a list had the agent last.
   seen_at timestamptz not null,
   primary key (provider_account_id, agent_id),
   foreign key (organization_id, provider_account_id) references public.provider_accounts (organization_id, id)
@@ -16,9 +16,8 @@ create index agents_organization on public.agents (organization_id, name);
 
 alter table public.number_imports
   -- How many agents the newest list has. Null until one was read.
-  add column agents_listed integer check (agents_listed >= 0),
-  add column agents_read_at timestamptz;
-grant update (agents_listed, agents_read_at) on public.number_imports to outdial_dialer;
+  add column agents_listed integer check (agents_listed >= 0);
+grant update (agents_listed) on public.number_imports to outdial_dialer;
 
 revoke all on public.agents from anon, authenticated, service_role;
 grant select, insert, update, delete on public.agents to service_role;

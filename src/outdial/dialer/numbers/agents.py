@@ -47,4 +47,4 @@ async def store_agents(
         now=now,
     )
     await queries.forget_unlisted_agents(connection, provider_account_id=account_id, now=now)
-    await queries.note_agents_read(connection, provider_account_id=account_id, agents=len(agents), now=now)
+    await queries.note_agents_read(connection, provider_account_id=account_id, agents=len(agents))

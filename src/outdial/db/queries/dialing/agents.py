@@ -107,11 +107,10 @@ async def forget_unlisted_agents(connection: Connection, *, provider_account_id:
 
 
 _NOTE_AGENTS_READ = """\
-update number_imports set agents_listed = $1, agents_read_at = $2
-where provider_account_id = $3;
+update number_imports set agents_listed = $1 where provider_account_id = $2;
 """
 
 
-async def note_agents_read(connection: Connection, *, agents: int, now: datetime, provider_account_id: UUID) -> int:
+async def note_agents_read(connection: Connection, *, agents: int, provider_account_id: UUID) -> int:
     """Note how many agents an account has."""
-    return rows_touched(await connection.execute(_NOTE_AGENTS_READ, agents, now, provider_account_id))
+    return rows_touched(await connection.execute(_NOTE_AGENTS_READ, agents, provider_account_id))

@@ -35,5 +35,4 @@ delete from agents where provider_account_id = :provider_account_id and seen_at 
 
 -- name: note_agents_read!
 -- Note how many agents an account has.
-update number_imports set agents_listed = :agents, agents_read_at = :now
-where provider_account_id = :provider_account_id;
+update number_imports set agents_listed = :agents where provider_account_id = :provider_account_id;
