@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from outdial.domain.calling_hours import zones_of
-from outdial.domain.openings import MINUTES_OF_DAY, LocalSchedule, Window, Windows, next_opening
+from outdial.domain.openings import MINUTES_OF_DAY, LocalSchedule, Window, Windows, all_open, next_opening
 from outdial.domain.rules import EffectiveWindow
 
 LONGEST_PART_WAIT: Final = timedelta(days=8)
@@ -59,9 +59,7 @@ def part_of_call(parts: Sequence[DayPart], attempts: int, zone_key: str, moment:
     part = part_of_attempt(parts, attempts)
     if part is None:
         return None
-    window = PART_WINDOWS[part]
-    minutes = (local.hour * 60 + local.minute for local in (moment.astimezone(zone) for zone in zones_of(zone_key)))
-    return part if all(window.start_minute <= minute < window.end_minute for minute in minutes) else None
+    return part if all_open(_schedules(part, zone_key), moment) else None
 
 
 def part_opens_at(window: EffectiveWindow, part: DayPart, now: datetime, since: datetime) -> datetime | None:
@@ -70,10 +68,11 @@ def part_opens_at(window: EffectiveWindow, part: DayPart, now: datetime, since: 
     `since` is when its attempt was first due. None if the campaign's hours and the law leave nothing of the part within
     LONGEST_PART_WAIT from then on: the contact is called at any time.
     """
-    schedules = [
-        *window.schedules,
-        *(LocalSchedule(zone, PartSchedule(part)) for zone in zones_of(window.place.zone_key)),
-    ]
+    schedules = [*window.schedules, *_schedules(part, window.place.zone_key)]
     moment = window.judged_at(now)
     opening = next_opening(schedules, moment, window.judged_at(since + LONGEST_PART_WAIT))
     return None if opening is None else now + (opening - moment)
+
+
+def _schedules(part: DayPart, zone_key: str) -> list[LocalSchedule]:
+    return [LocalSchedule(zone, PartSchedule(part)) for zone in zones_of(zone_key)]
