@@ -164,10 +164,7 @@ def decide(
     outcome = after.outcome
     # Not the column `outcome`: a call in review has one before the provider reports the reason.
     is_new = outcome is not None and outcome != before.outcome
-    # A member who decided about the contact knew of this call: later reports about it change the call only.
-    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
-    is_undecided = is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}
-    is_due = is_undecided and (is_new or row.decides_at is not None)
+    is_due = _decides_contact(row) and (is_new or row.decides_at is not None)
     decides_at = hold_until(row, after, now=now, retry_speed=retry_speed) if is_due else None
     changes.calls.append(CallChange(row, after, decides_at))
     if before.status in LIVE and after.status not in LIVE:
@@ -198,9 +195,7 @@ async def decide_overdue(
     changes = BatchChanges()
     for row in held:
         state = _state_of(row, reader)
-        if row.call_count != row.attempt_number or row.decided_calls >= row.attempt_number or state.outcome is None:
-            continue
-        if row.contact_status in OPEN | {ContactStatus.REVIEW}:
+        if state.outcome is not None and _decides_contact(row):
             change = contact_change(row, state.outcome, state.details, corrected=None, now=now, retry_speed=retry_speed)
             changes.contacts.append(without_analysis(change) if state.details.analysis is None else change)
             changes.campaigns.add(row.campaign_id)
@@ -208,6 +203,13 @@ async def decide_overdue(
     accounts = {row.provider_account_id for row in held}
     await _write_contacts(connection, changes, accounts, now)
     return len(held)
+
+
+def _decides_contact(row: call_queries.ReportedCall) -> bool:
+    """Return whether the contact's next step depends on this call: its newest one, about which no one has decided."""
+    # A member who decided about the contact knew of this call: later reports about it change the call only.
+    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
+    return is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}
 
 
 def _state_of(row: call_queries.ReportedCall, reader: EventReader) -> CallState:
