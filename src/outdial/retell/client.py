@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Self, assert_never
+from typing import Any, Final, Generic, Self, TypeVar, assert_never
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -48,6 +48,7 @@ _REFUSALS: Final = {
 _DO_NOT_CALL: Final = re.compile(r"do[ _-]?not[ _-]?call|\bdnc\b", re.IGNORECASE)
 _AMBIGUOUS: Final = frozenset({408, 409})
 _MISSING: Final = frozenset({404, 422})
+Item = TypeVar("Item")
 
 
 class _Listing(msgspec.Struct):
@@ -55,22 +56,14 @@ class _Listing(msgspec.Struct):
     has_more: bool = False
 
 
-class _ContactListing(msgspec.Struct):
-    items: list[ContactPayload]
+class _Page(msgspec.Struct, Generic[Item]):
+    items: list[Item]
     has_more: bool = False
     pagination_key: str | None = None
 
-
-class _NumberListing(msgspec.Struct):
-    items: list[PhoneNumberPayload]
-    has_more: bool = False
-    pagination_key: str | None = None
-
-
-class _AgentListing(msgspec.Struct):
-    items: list[AgentPayload]
-    has_more: bool = False
-    pagination_key: str | None = None
+    @property
+    def next_key(self) -> str | None:
+        return self.pagination_key if self.has_more else None
 
 
 class _Concurrency(msgspec.Struct):
@@ -287,15 +280,12 @@ class RetellClient:
         response = await self._request("POST", "/list-contacts", msgspec.json.encode(body))
         if isinstance(response, ProviderUnavailable):
             return response
-        try:
-            listing = msgspec.json.decode(response.body, type=_ContactListing)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return ProviderUnavailable("the response is not a list of contacts", response.status)
-        if any(contact.do_not_call is not do_not_call for contact in listing.items):
+        page = _page_in(response, _Page[ContactPayload], "contacts")
+        if isinstance(page, ProviderUnavailable):
+            return page
+        if any(contact.do_not_call is not do_not_call for contact in page.items):
             return ProviderUnavailable("the list contains contacts with another do_not_call flag", response.status)
-        if listing.has_more and not listing.pagination_key:
-            return ProviderUnavailable("the list has more contacts, but no key for them", response.status)
-        return ContactsListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+        return ContactsListed(tuple(page.items), page.next_key)
 
     async def list_phone_numbers(
         self, *, pagination_key: str | None = None, limit: int = 100
@@ -306,13 +296,10 @@ class RetellClient:
         response = await self._request("GET", f"/v2/list-phone-numbers?{urlencode(query | key)}")
         if isinstance(response, ProviderUnavailable):
             return response
-        try:
-            listing = msgspec.json.decode(response.body, type=_NumberListing)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return ProviderUnavailable("the response is not a list of phone numbers", response.status)
-        if listing.has_more and not listing.pagination_key:
-            return ProviderUnavailable("the list has more phone numbers, but no key for them", response.status)
-        return PhoneNumbersListed(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+        page = _page_in(response, _Page[PhoneNumberPayload], "phone numbers")
+        if isinstance(page, ProviderUnavailable):
+            return page
+        return PhoneNumbersListed(tuple(page.items), page.next_key)
 
     async def list_agents(
         self, *, pagination_key: str | None = None, limit: int = 100
@@ -325,15 +312,12 @@ class RetellClient:
         response = await self._request("POST", f"/v2/list-agents?{urlencode(query | key)}", body)
         if isinstance(response, ProviderUnavailable):
             return response
-        try:
-            listing = msgspec.json.decode(response.body, type=_AgentListing)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return ProviderUnavailable("the response is not a list of agents", response.status)
-        if any(agent.channel not in (None, "voice") for agent in listing.items):
+        page = _page_in(response, _Page[AgentPayload], "agents")
+        if isinstance(page, ProviderUnavailable):
+            return page
+        if any(agent.channel not in (None, "voice") for agent in page.items):
             return ProviderUnavailable("the list contains agents of another channel", response.status)
-        if listing.has_more and not listing.pagination_key:
-            return ProviderUnavailable("the list has more agents, but no key for them", response.status)
-        return AgentPage(tuple(listing.items), listing.pagination_key if listing.has_more else None)
+        return AgentPage(tuple(page.items), page.next_key)
 
     async def read(self, path: str) -> bytes | ProviderUnavailable:
         """GET a resource of the workspace and return its body."""
@@ -358,6 +342,16 @@ def _contact_in(response: RetellResponse, phone: str) -> ContactRetrieved | Prov
     if contact.phone_number != phone:
         return ProviderUnavailable("the response is not the requested contact", response.status)
     return ContactRetrieved(contact)
+
+
+def _page_in(response: RetellResponse, kind: type[_Page[Item]], what: str) -> _Page[Item] | ProviderUnavailable:
+    try:
+        page = msgspec.json.decode(response.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ProviderUnavailable(f"the response is not a list of {what}", response.status)
+    if page.has_more and not page.pagination_key:
+        return ProviderUnavailable(f"the list has more {what}, but no key for them", response.status)
+    return page
 
 
 def id_label(*, is_test: bool) -> str:
