@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from outdial.domain.call import CallReport, DisconnectionReason
 from outdial.domain.policies.voicemail import VoicemailOrder
+
+Listed = TypeVar("Listed")
 
 
 class RefusalKind(StrEnum):
@@ -110,14 +112,6 @@ class ListedNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class NumbersListed:
-    """A page of the numbers of an account, and what selects the next page; None after the last one."""
-
-    numbers: tuple[ListedNumber, ...]
-    next_page: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ListedAgent:
     """A voice agent of the account, with the name that the workspace knows it by."""
 
@@ -127,10 +121,10 @@ class ListedAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentsListed:
-    """A page of the voice agents of an account, and what selects the next page; None after the last one."""
+class ListedPage(Generic[Listed]):
+    """A page of numbers or agents of an account, and what selects the next page; None after the last one."""
 
-    agents: tuple[ListedAgent, ...]
+    items: tuple[Listed, ...]
     next_page: str | None
 
 
@@ -372,10 +366,10 @@ class CallerNumberDirectory(Protocol):
         """Whether an API key is configured for this account."""
         ...
 
-    async def list_numbers(self, credential: str, page: str | None) -> NumbersListed | ProviderUnavailable:
+    async def list_numbers(self, credential: str, page: str | None) -> ListedPage[ListedNumber] | ProviderUnavailable:
         """Return a page of the account's numbers, the first one for None."""
         ...
 
-    async def list_agents(self, credential: str, page: str | None) -> AgentsListed | ProviderUnavailable:
+    async def list_agents(self, credential: str, page: str | None) -> ListedPage[ListedAgent] | ProviderUnavailable:
         """Return a page of the account's voice agents, the first one for None."""
         ...

@@ -8,7 +8,6 @@ from uuid import UUID
 from outdial.provider import (
     AccountConcurrency,
     AgentFound,
-    AgentsListed,
     AssetMissing,
     BeforeSending,
     CallDeleted,
@@ -24,7 +23,7 @@ from outdial.provider import (
     KeyRefused,
     ListedAgent,
     ListedNumber,
-    NumbersListed,
+    ListedPage,
     OptOutsListed,
     OptOutStored,
     ProviderUnavailable,
@@ -192,7 +191,7 @@ class RetellProvider:
             return listed
         return OptOutsListed(tuple(contact.phone_number for contact in listed.contacts), listed.next_key)
 
-    async def list_numbers(self, credential: str, page: str | None) -> NumbersListed | ProviderUnavailable:
+    async def list_numbers(self, credential: str, page: str | None) -> ListedPage[ListedNumber] | ProviderUnavailable:
         """GET /v2/list-phone-numbers."""
         client = self._clients.get(credential)
         if client is None:
@@ -201,9 +200,9 @@ class RetellProvider:
         if isinstance(listed, ProviderUnavailable):
             return listed
         numbers = (ListedNumber(each.phone_number, each.nickname, each.agent_id) for each in listed.numbers)
-        return NumbersListed(tuple(numbers), listed.next_key)
+        return ListedPage(tuple(numbers), listed.next_key)
 
-    async def list_agents(self, credential: str, page: str | None) -> AgentsListed | ProviderUnavailable:
+    async def list_agents(self, credential: str, page: str | None) -> ListedPage[ListedAgent] | ProviderUnavailable:
         """POST /v2/list-agents."""
         client = self._clients.get(credential)
         if client is None:
@@ -215,7 +214,7 @@ class RetellProvider:
             ListedAgent(each.agent_id, each.agent_name or each.agent_id, bool(each.is_suspended))
             for each in listed.agents
         )
-        return AgentsListed(tuple(agents), listed.next_key)
+        return ListedPage(tuple(agents), listed.next_key)
 
 
 def _opt_out_after(

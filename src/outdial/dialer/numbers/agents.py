@@ -1,36 +1,25 @@
 """Reads the agents that a provider lists for an account, together with its numbers."""
 
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final
 from uuid import UUID
 
 from outdial.db.queries.dialing import agents as queries
 from outdial.db.session import Connection
-from outdial.provider import AgentsListed, CallerNumberDirectory, ListedAgent, ProviderUnavailable
+from outdial.dialer.numbers.listing import read_pages
+from outdial.provider import CallerNumberDirectory, ListedAgent, ProviderUnavailable
 
 MAX_AGENTS: Final = 10_000
 
 
 async def read_agents(provider: CallerNumberDirectory, credential: str) -> list[ListedAgent] | ProviderUnavailable:
     """Return all voice agents of an account, each once."""
-    agents: dict[str, ListedAgent] = {}
-    page: str | None = None
-    pages: set[str] = set()
-    while True:
-        match await provider.list_agents(credential, page):
-            case ProviderUnavailable() as unavailable:
-                return unavailable
-            case AgentsListed(agents=found, next_page=page):
-                agents |= {agent.agent_id: agent for agent in found}
-            case never:
-                assert_never(never)
-        if page is None:
-            return list(agents.values())
-        if page in pages:
-            return ProviderUnavailable("the list of agents repeats a page")
-        if len(agents) > MAX_AGENTS:
-            return ProviderUnavailable(f"the account has more than {MAX_AGENTS:,} agents")
-        pages.add(page)
+    return await read_pages(
+        lambda page: provider.list_agents(credential, page),
+        lambda agent: agent.agent_id,
+        most=MAX_AGENTS,
+        what="agents",
+    )
 
 
 async def store_agents(

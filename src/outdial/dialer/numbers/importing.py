@@ -1,16 +1,17 @@
 """Imports the numbers and agents that a provider lists for an account, when a member asks for it."""
 
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 from uuid import UUID
 
 from outdial.clock import Clock
 from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Database
 from outdial.dialer.numbers.agents import read_agents, store_agents
+from outdial.dialer.numbers.listing import read_pages
 from outdial.domain.phone import InvalidPhone, parse_phone, phone_of
 from outdial.log import log
-from outdial.provider import CallerNumberDirectory, ListedNumber, NumbersListed, ProviderUnavailable
+from outdial.provider import CallerNumberDirectory, ListedNumber, ProviderUnavailable
 
 EVERY: Final = timedelta(seconds=5)
 RETRY_AFTER: Final = timedelta(minutes=1)
@@ -79,24 +80,14 @@ async def read_numbers(provider: CallerNumberDirectory, credential: str) -> list
     """Return all numbers of an account, each once, without those that are not in E.164, such as SIP users."""
     if not provider.has_account(credential):
         return ProviderUnavailable(f"this dialer has no API key for the account {credential}")
-    numbers: dict[str, ListedNumber] = {}
-    page: str | None = None
-    pages: set[str] = set()
-    while True:
-        match await provider.list_numbers(credential, page):
-            case ProviderUnavailable() as unavailable:
-                return unavailable
-            case NumbersListed(numbers=found, next_page=page):
-                for number in found:
-                    phone = parse_phone(number.phone, None)
-                    if not isinstance(phone, InvalidPhone) and phone.e164 == number.phone:
-                        numbers[number.phone] = number
-            case never:
-                assert_never(never)
-        if page is None:
-            return list(numbers.values())
-        if page in pages:
-            return ProviderUnavailable("the list of numbers repeats a page")
-        pages.add(page)
-        if len(numbers) > MAX_NUMBERS:
-            return ProviderUnavailable(f"the account has more than {MAX_NUMBERS:,} numbers")
+    return await read_pages(
+        lambda page: provider.list_numbers(credential, page),
+        lambda number: number.phone if _is_e164(number.phone) else None,
+        most=MAX_NUMBERS,
+        what="numbers",
+    )
+
+
+def _is_e164(text: str) -> bool:
+    phone = parse_phone(text, None)
+    return not isinstance(phone, InvalidPhone) and phone.e164 == text
