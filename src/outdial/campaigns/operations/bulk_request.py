@@ -45,6 +45,11 @@ class BulkRequest:
     call_at: datetime | None = None
     campaign_name: str | None = None
 
+    @property
+    def calls_here(self) -> bool:
+        """Whether the contacts are called again in this campaign."""
+        return self.action is _A.RETRY or self.decision is ReviewDecision.CALL_AGAIN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequested:
@@ -83,8 +88,7 @@ async def request_bulk_job(
     campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
-    calls_here = request.action is _A.RETRY or request.decision is ReviewDecision.CALL_AGAIN
-    if calls_here and campaign.status not in OPEN_TO_IMPORT:
+    if request.calls_here and campaign.status not in OPEN_TO_IMPORT:
         return BulkRefused(
             f"the campaign is {campaign.status} and places no more calls: call the contacts again in a new campaign"
         )
@@ -216,8 +220,7 @@ def _check(request: BulkRequest, now: datetime) -> str:
         raise InvalidBulkAction("decision", problem)
     if request.campaign_name is not None and request.action is not _A.CALL_AGAIN:
         raise InvalidBulkAction("campaign_name", "only `call_again` makes a new campaign")
-    may_call = request.action is _A.RETRY or request.decision is ReviewDecision.CALL_AGAIN
-    if request.call_at is not None and not may_call:
+    if request.call_at is not None and not request.calls_here:
         raise InvalidBulkAction("call_at", "only `retry` and the decision `call_again` take it")
     if request.call_at is not None and request.call_at > now + LONGEST_WAIT:
         raise InvalidBulkAction("call_at", TOO_LATE)
@@ -228,7 +231,8 @@ def _check(request: BulkRequest, now: datetime) -> str:
 
 
 def _refusal(action: BulkAction, counts: Mapping[str, int]) -> BulkRefused | None:
-    selected, others = applicable(action, counts), sum(counts.values()) - applicable(action, counts)
+    selected = applicable(action, counts)
+    others = sum(counts.values()) - selected
     if selected + others > BULK_CONTACTS.most:
         return BulkRefused(f"more than {BULK_CONTACTS.most:,} contacts match: narrow the filter")
     if selected:
