@@ -1,19 +1,21 @@
 """The errors of campaigns: one tree, whose messages say what to do.
 
 CampaignsError
-├── InvalidCampaign
-├── InvalidBudget
+├── InvalidField
+│   ├── InvalidCampaign
+│   ├── InvalidBudget
+│   ├── InvalidScreeningList
+│   ├── InvalidSwitch
+│   └── InvalidBulkAction
 ├── CredentialTaken
 ├── NoProviderAccount
 ├── AmbiguousAccount
 ├── CampaignNotFound
 ├── CampaignClosed
 ├── InvalidItem
-├── InvalidScreeningList
 ├── UnusableFile
 ├── UnknownRegion
 ├── RuleIdTaken
-├── InvalidSwitch
 ├── ErasureKeyMissing
 ├── TooManyColumns
 └── InvalidRetention
@@ -29,20 +31,21 @@ class CampaignsError(Exception):
     """The base of all errors of campaigns."""
 
 
-class InvalidCampaign(CampaignsError):
+class InvalidField(CampaignsError):
+    """A field cannot be used as given; `reason` says why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class InvalidCampaign(InvalidField):
     """A setting of a campaign is not valid."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
 
-
-class InvalidBudget(CampaignsError):
+class InvalidBudget(InvalidField):
     """A budget of an organization is not valid."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
 
 
 class CredentialTaken(CampaignsError):
@@ -95,13 +98,8 @@ class InvalidItem(CampaignsError):
         self.field = field or None
 
 
-class InvalidScreeningList(CampaignsError):
-    """A screening list cannot be uploaded as described: the field and the reason."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+class InvalidScreeningList(InvalidField):
+    """A screening list cannot be uploaded as described."""
 
 
 class UnusableFile(CampaignsError):
@@ -119,12 +117,8 @@ class RuleIdTaken(CampaignsError):
         super().__init__(f"{rule_id} exists already; give the new rule another id, and switch the old one off")
 
 
-class InvalidSwitch(CampaignsError):
+class InvalidSwitch(InvalidField):
     """A calling rule cannot be switched off or on like this."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
 
 
 class ErasureKeyMissing(CampaignsError):
@@ -150,10 +144,5 @@ class InvalidRetention(CampaignsError):
         self.problems = problems
 
 
-class InvalidBulkAction(CampaignsError):
-    """An action on many contacts cannot be requested like this: the field and the reason."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+class InvalidBulkAction(InvalidField):
+    """An action on many contacts cannot be requested like this."""

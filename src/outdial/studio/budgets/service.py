@@ -110,7 +110,7 @@ async def change_budgets(connection: Connection, context: OrganizationContext, n
     try:
         await set_budgets(connection, context.organization_id, settings, actor=context.actor, now=now)
     except InvalidBudget as error:
-        reason = sentence_case(str(error).removeprefix(f"{error.field}: "))
+        reason = sentence_case(error.reason)
         raise InvalidInput(f"Invalid budget: {reason}", {error.field: reason}) from error
     return await organization_budgets(connection, context)
 

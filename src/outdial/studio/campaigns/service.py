@@ -322,8 +322,7 @@ async def campaign_progress(
 def as_studio_error(error: Exception) -> InvalidInput | ResourceConflict:
     """Convert a rejection by `campaigns` into the studio's error."""
     match error:
-        case errors.InvalidCampaign(field=field):
-            reason = str(error).removeprefix(f"{field}: ")
+        case errors.InvalidCampaign(field=field, reason=reason):
             return InvalidInput(f"Invalid {field.replace('_', ' ')}: {reason}", {field: sentence_case(reason)})
         case errors.AmbiguousAccount():
             return InvalidInput(sentence_case(str(error)), {"provider_account_id": sentence_case(str(error))})

@@ -247,8 +247,7 @@ async def switch_rule(
     except InvalidSwitch as error:
         if error.field == "rule_id":
             raise ResourceNotFound("Rule not found") from error
-        text = sentence_case(str(error).removeprefix(f"{error.field}: "))
-        raise InvalidInput(f"Invalid {error}", {error.field: text}) from error
+        raise InvalidInput(f"Invalid {error}", {error.field: sentence_case(error.reason)}) from error
 
 
 async def _load(connection: Connection, context: OrganizationContext) -> _StoredRules:
