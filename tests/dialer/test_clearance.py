@@ -15,7 +15,6 @@ from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import settlements
 from outdial.db.queries.compliance import pre_dial_hooks
-from outdial.db.session import Database
 from outdial.dialer.claim import Claimed
 from outdial.dialer.clearance import ABANDONED, FIRST_PAUSE, HOOK_REMOVED, LONGEST_PAUSE
 from outdial.dialer.doctor import examine
@@ -267,8 +266,7 @@ async def test_a_hook_costs_no_starts_of_the_account(stage: Stage, hook: HookSer
 
 
 async def pause(stage: Stage, campaign: Campaign) -> None:
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         await lifecycle.pause(connection, campaign.id, Actor(), stage.clock.now())
 
 

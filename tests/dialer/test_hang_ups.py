@@ -5,7 +5,6 @@ from uuid import UUID
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.hang_up import HangingUp, NotLive, hang_up
-from outdial.db.session import Database
 from outdial.dialer.hang_ups.task import HangUps
 from outdial.domain.ids import new_id
 from tests.support.dialing import Stage
@@ -14,8 +13,7 @@ from tests.support.factories import Tenant, create_campaign, create_campaign_con
 
 async def ask(stage: Stage, tenant: Tenant, call_id: UUID) -> HangingUp | NotLive | NotFound | Forbidden:
     """Hang up a call as a holder of the service key does."""
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         return await hang_up(
             connection,
             organization_id=tenant.organization_id,

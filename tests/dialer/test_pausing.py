@@ -9,7 +9,6 @@ import pytest
 from outdial.campaigns import lifecycle
 from outdial.campaigns.lifecycle import Actor, Changed
 from outdial.db.queries import campaign_status
-from outdial.db.session import Database
 from outdial.dialer.claim import DEADLINE_MARGIN, Claimed
 from outdial.dialer.place import CallResponse, PlacementResponse
 from outdial.dialer.plan import PlannedCall
@@ -32,8 +31,7 @@ from tests.support.factories import (
 async def act(stage: Stage, action: str, campaign: Campaign, **arguments: bool) -> object:
     """Change the campaign as a holder of the service key does."""
     change = {"pause": lifecycle.pause, "resume": lifecycle.resume, "cancel": lifecycle.cancel}[action]
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         return await change(connection, campaign.id, Actor(), stage.clock.now(), **arguments)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
-from outdial.db.session import Connection, Database
+from outdial.db.session import Connection
 from outdial.dialer.claim import Claimed
 from outdial.dialer.place import Placer
 from outdial.dialer.settle import Settler
@@ -23,8 +23,7 @@ Work = Callable[[Connection], Awaitable[StopState | NotFound | Forbidden]]
 
 async def as_service(stage: Stage, work: Work) -> StopState:
     """Do `work` as a holder of the service key."""
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         state = await work(connection)
     assert isinstance(state, StopState)
     return state
@@ -168,7 +167,6 @@ async def test_no_request_leaves_after_an_organization_reads_stopped_with_any_sc
 
 
 async def test_an_unknown_organization_is_not_stopped(stage: Stage) -> None:
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         result = await read_stop(connection, new_id(stage.clock.now()), stage.clock.now())
     assert result == NotFound()

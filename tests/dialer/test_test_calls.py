@@ -18,7 +18,6 @@ from outdial.campaigns.operations.test_calls import (
     WantedTestCall,
     request_test_call,
 )
-from outdial.db.session import Database
 from outdial.dialer.test_calls.task import CallTester
 from outdial.domain.policies.test_calls import IS_CONTACT
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -48,8 +47,7 @@ async def prepare(stage: Stage, **columns: object) -> Campaign:
 
 async def request(stage: Stage, campaign: Campaign, phone: str = PHONE, **wanted: object) -> RequestResult:
     """Request a test call as a holder of the service key does."""
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         return await request_test_call(
             connection,
             organization_id=campaign.tenant.organization_id,
@@ -233,8 +231,7 @@ async def test_what_forbids_it_is_said_before_or_when_it_would_be_sent(stage: St
 
 async def stop(stage: Stage, campaign: Campaign) -> None:
     """Stop all calls of the organization."""
-    dsn = stage.scratch.dsn_for("outdial_api")
-    async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+    async with stage.as_service() as connection:
         await stop_all_calls(
             connection,
             organization_id=campaign.tenant.organization_id,

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from outdial.clock import VirtualClock
-from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Connection, Database, assert_no_transaction
 from outdial.dialer.claim import Claimer
 from outdial.dialer.worker import Dialer
 from outdial.domain.calling_hours import ALWAYS_OPEN, parse_calling_hours
@@ -159,6 +159,13 @@ class Stage:
     def claimer(self, database: Database | None = None) -> Claimer:
         """Return a claimer, by default on the connections of the dialer."""
         return Claimer(database or self.dialing, self.provider, self.clock, self.settings, rules=self.rules)
+
+    @asynccontextmanager
+    async def as_service(self) -> AsyncIterator[Connection]:
+        """Open a transaction as a holder of the service key does."""
+        dsn = self.scratch.dsn_for("outdial_api")
+        async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
+            yield connection
 
     async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""
