@@ -1,37 +1,22 @@
 """The demo's report says what became of callbacks, caller numbers, the budget and the forecast."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from outdial.db.queries.evidence import AccountLimits, NumberRest
 from outdial.dialer.forecasting.forecast import CampaignForecast, Percentiles
 from outdial.domain.policies.budget import BudgetScope, BudgetUse
-from outdial.promises.checks import ProviderCall, RunEvidence
+from outdial.promises.checks import RunEvidence
 from outdial.promises.highlights import ForecastOfRest, Highlights
+from tests.promises.test_checks import START, provider_call
 
-START = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 GOOD, SPAM = "+12125550100", "+13125550100"
-
-
-def provider_call(number: int, caller: str, reason: str) -> ProviderCall:
-    return ProviderCall(
-        call_id=f"call_{number}",
-        from_number=caller,
-        to_number=f"+1212555010{number}",
-        created_ms=1000 * number,
-        ended_ms=1000 * number + 900,
-        disconnection_reason=reason,
-        transcript=None,
-        analysis=None,
-    )
-
-
 RUN = RunEvidence(
     requests=[],
     provider_calls=[
-        *(provider_call(number, GOOD, "user_hangup") for number in range(4)),
-        *(provider_call(number, SPAM, "marked_as_spam") for number in range(4, 7)),
+        *(provider_call(number, from_number=GOOD) for number in range(4)),
+        *(provider_call(number, from_number=SPAM, disconnection_reason="marked_as_spam") for number in range(4, 7)),
     ],
     calls=[],
     contacts=[],

@@ -2,21 +2,8 @@
 
 import pytest
 
-from outdial.promises.checks import LedgerRequest
 from outdial.promises.stopping import ObservedStop, check_stops
-
-
-def request(arrived_ms: int) -> LedgerRequest:
-    return LedgerRequest(
-        arrived_ms=arrived_ms,
-        result="accepted",
-        reason=None,
-        answered=True,
-        call_id="call_1",
-        to_number="+12125550123",
-        idempotency_key="1",
-        metadata_call_id="1",
-    )
+from tests.promises.test_checks import request
 
 
 @pytest.mark.parametrize(
@@ -31,6 +18,7 @@ def request(arrived_ms: int) -> LedgerRequest:
 def test_a_request_that_arrives_while_calls_read_stopped_breaks_the_promise(
     stop: ObservedStop, breach: str | None
 ) -> None:
-    check = check_stops([stop], [request(900), request(1500), request(1999), request(3000)])
+    requests = [request(number, arrived_ms=at) for number, at in enumerate((900, 1500, 1999, 3000))]
+    check = check_stops([stop], requests)
 
     assert (check.promise, list(check.breaches)) == (15, [] if breach is None else [breach])
