@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ import pytest
 from tests.support.postgres import scratch_directory
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def in_memory() -> Iterator[dict[str, str]]:
-    """The environment of a benchmark whose server writes to memory: nothing is measured here."""
-    with scratch_directory() as directory:
-        yield {**os.environ, "TMPDIR": str(directory)}
 
 
 @pytest.mark.parametrize("command", [["benchmarks.import_contacts"], ["benchmarks", "import_contacts"]])
@@ -45,11 +37,11 @@ def test_a_terminated_benchmark_removes_its_directories(command: list[str]) -> N
             running.kill()
 
 
-def test_the_studio_benchmark_requests_every_page_at_every_size(in_memory: dict[str, str]) -> None:
+def test_the_studio_benchmark_requests_every_page_at_every_size(in_memory: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.studio", "--json", "--sizes", "30", "300", "--requests", "1"],
         cwd=ROOT,
-        env=in_memory,
+        env={**os.environ, "TMPDIR": str(in_memory)},
         capture_output=True,
         check=False,
         text=True,
@@ -64,12 +56,12 @@ def test_the_studio_benchmark_requests_every_page_at_every_size(in_memory: dict[
     assert all(row["time_against_30"] > 0 for row in told["ratios"])
 
 
-def test_the_fault_benchmark_counts_the_requests_of_the_other_account(in_memory: dict[str, str]) -> None:
+def test_the_fault_benchmark_counts_the_requests_of_the_other_account(in_memory: Path) -> None:
     faults = ["31 account locked", "33 response hangs"]
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.faults", "--json", "--seconds", "2", "--no-recovery", "--faults", *faults],
         cwd=ROOT,
-        env=in_memory,
+        env={**os.environ, "TMPDIR": str(in_memory)},
         capture_output=True,
         check=False,
         text=True,

@@ -4,22 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import scratch_directory
 from tests.support.processes import inherited
 
 # Generous, because other tests may use the CPU.
 PATIENCE_S = 400
-
-
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
-    with scratch_directory() as directory:
-        yield directory
 
 
 @pytest.mark.timeout(PATIENCE_S + 20)
@@ -31,7 +23,6 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings(in_memory: 
         "RETELL_BASE_URL": "http://127.0.0.1:1",
         "SUPABASE_DB_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
         "OUTDIAL_HOME": "/nonexistent/outdial",
-        # The directory of the demo, with its server: in memory where there is room.
         "TMPDIR": str(in_memory),
     }
     done = subprocess.run(
