@@ -13,10 +13,10 @@ from outdial.db.queries.dialing import agents as agent_queries
 from outdial.db.queries.dialing import caller_numbers as number_queries
 from outdial.db.session import Connection
 from outdial.domain import limits
-from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.policies.number_pool import DAY, REST_SENTENCES, RestReason, cap_of_day
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import full_phone
 
 _NOT_ADDED: Final = "the organization has not added this number; add it first, or import the numbers of the workspace"
 
@@ -210,10 +210,7 @@ async def _find(connection: Connection, context: OrganizationContext, number_id:
 
 
 async def _known_phone(connection: Connection, context: OrganizationContext, given: CallerPhone) -> str:
-    phone = parse_phone(given.phone, None)
-    if isinstance(phone, InvalidPhone):
-        reason = f"{phone.reason}; include the country code, such as +14155550100"
-        raise InvalidInput("Invalid phone number", {"phone": reason})
-    if all(number.phone != phone.e164 for number in await list_health(connection, context)):
+    phone = full_phone("phone", given.phone)
+    if all(number.phone != phone for number in await list_health(connection, context)):
         raise ResourceNotFound(_NOT_ADDED)
-    return phone.e164
+    return phone

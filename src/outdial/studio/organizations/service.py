@@ -12,10 +12,10 @@ from outdial.db.queries import organizations
 from outdial.db.session import Connection
 from outdial.domain import limits
 from outdial.domain.ids import new_id
-from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext, StudioCaller
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import full_phone
 from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
 
 MAX_MEMBERSHIPS: Final = 1000
@@ -192,10 +192,7 @@ async def list_numbers(connection: Connection, context: OrganizationContext) -> 
 async def add_number(connection: Connection, context: OrganizationContext, new: NewPhoneNumber) -> CallerNumber:
     """Add a caller number; raises InvalidInput or ResourceConflict."""
     context.require("admin")
-    phone = parse_phone(new.phone, None)
-    if isinstance(phone, InvalidPhone):
-        reason = f"{phone.reason}; include the country code, such as +14155550100"
-        raise InvalidInput("Invalid phone number", {"phone": reason})
+    phone = full_phone("phone", new.phone)
     account_id = new.provider_account_id
     if account_id is None:
         accounts = await list_accounts(connection, context)
@@ -209,7 +206,7 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
             id=number_id,
             organization_id=context.organization_id,
             provider_account_id=account_id,
-            phone=phone.e164,
+            phone=phone,
             nickname=_none_if_blank(new.nickname),
             retell_agent_id=_none_if_blank(new.retell_agent_id),
             country=None,
@@ -218,7 +215,7 @@ async def add_number(connection: Connection, context: OrganizationContext, new: 
     except asyncpg.ForeignKeyViolationError:
         raise InvalidInput("Unknown Retell workspace", {"provider_account_id": _CHOOSE_WORKSPACE}) from None
     if added is None:
-        raise ResourceConflict(f"{phone.e164} has already been added")
+        raise ResourceConflict(f"{phone} has already been added")
     await record_audit(
         connection, context=context, action="add_number", subject_type="phone_number", subject_id=number_id
     )

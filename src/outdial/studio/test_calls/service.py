@@ -19,7 +19,6 @@ from outdial.campaigns.operations.test_calls import (
 from outdial.db.queries.dialing import test_call_requests as queries
 from outdial.db.session import Connection
 from outdial.domain.limits import LONGEST_PHONE_INPUT
-from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.policies.test_calls import StatusOfTestCall
 from outdial.studio.calls.service import safe_url
 from outdial.studio.web.context import OrganizationContext
@@ -30,6 +29,7 @@ from outdial.studio.web.errors import (
     ResourceNotFound,
     TooManyRequests,
 )
+from outdial.studio.web.filters import full_phone
 
 LIMIT: Final = 50
 _HIGHEST_ROW: Final = 10_000_000
@@ -121,16 +121,13 @@ async def create_test_call(
 
     Raises InvalidInput, PermissionDenied, ResourceNotFound, ResourceConflict and TooManyRequests. Each says what to do.
     """
-    phone = parse_phone(new.to, None)
-    if isinstance(phone, InvalidPhone):
-        reason = f"{phone.reason}; include the country code, such as +14155550100"
-        raise InvalidInput("Invalid phone number", {"to": reason})
+    phone = full_phone("to", new.to)
     now = context.studio.clock.now()
     result = await request_test_call(
         connection,
         organization_id=context.organization_id,
         campaign_id=campaign_id,
-        wanted=WantedTestCall(phone=phone.e164, row=new.row, is_own_phone=new.is_own_phone),
+        wanted=WantedTestCall(phone=phone, row=new.row, is_own_phone=new.is_own_phone),
         by=context.caller.email or "the service",
         actor=context.actor,
         now=now,

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from outdial.campaigns.selection import MAX_PHONE_DIGITS, without_separators
 from outdial.domain.calling_hours import is_zone_name
+from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.errors import InvalidInput
 
 ZONE_COOKIE: Final = "outdial_zone"
@@ -125,6 +126,15 @@ def phone_digits(field: str, value: str | None) -> str | None:
         reason = f"up to {MAX_PHONE_DIGITS} digits, such as +1 212 or 0134"
         raise InvalidInput("This is not part of a phone number", {field: reason})
     return digits
+
+
+def full_phone(field: str, text: str) -> str:
+    """Return a phone number in E.164; raises InvalidInput, also for one without its country code."""
+    phone = parse_phone(text, None)
+    if isinstance(phone, InvalidPhone):
+        reason = f"{phone.reason}; include the country code, such as +14155550100"
+        raise InvalidInput("Invalid phone number", {field: reason})
+    return phone.e164
 
 
 def search_text(field: str, value: str | None) -> str | None:
