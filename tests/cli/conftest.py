@@ -1,5 +1,6 @@
 """The command line run in this process, against a database of its own."""
 
+import asyncio
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -51,6 +53,19 @@ class Outdial:
         assert len(lines) == 1, result.stderr
         assert lines[0].startswith("Error: ")
         return lines[0].removeprefix("Error: ")
+
+
+def sql(database: Scratch, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Run a statement, and return its rows."""
+
+    async def run() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(database.dsn)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 @pytest.fixture

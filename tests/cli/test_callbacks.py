@@ -1,35 +1,29 @@
 """Callbacks from the command line: listed in the contact's time, and moved; bad times are refused with what to do."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import asyncpg
 import pytest
 
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.cli.test_campaign import import_two
 from tests.support.postgres import Scratch
 
 
-async def ask_for_callback(database: Scratch, phone: str, at: datetime) -> None:
+def ask_for_callback(database: Scratch, phone: str, at: datetime) -> None:
     """Let a contact wait for a callback."""
-    connection = await asyncpg.connect(database.dsn)
-    await connection.execute(
+    sql(
+        database,
         "update campaign_contacts set callback_at = $2, next_attempt_at = $2, callbacks = 1, rank = 0, usual_rank = 5,"
         " zone_key = 'America/New_York' where phone = $1",
         phone,
         at,
     )
-    await connection.close()
 
 
-async def stored(database: Scratch) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(database.dsn)
-    try:
-        return await connection.fetch("select callback_at, next_attempt_at from campaign_contacts order by phone")
-    finally:
-        await connection.close()
+def stored(database: Scratch) -> list[tuple[Any, ...]]:
+    return sql(database, "select callback_at, next_attempt_at from campaign_contacts order by phone")
 
 
 @pytest.mark.usefixtures("campaign")
@@ -37,7 +31,7 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
     import_two(acme, "Spring", tmp_path)
     assert "No callbacks" in acme.run("campaign", "callbacks", "Spring").stderr
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
-    asyncio.run(ask_for_callback(database, "+12125550123", at))
+    ask_for_callback(database, "+12125550123", at)
 
     [listed] = acme.json("campaign", "callbacks", "Spring")
     assert (listed["phone"], listed["name"], listed["number"], listed["late"]) == ("+12125550123", "Ada", 1, None)
@@ -47,12 +41,12 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
     assert "America/New_York" in acme("campaign", "callbacks", "Spring", env={"COLUMNS": "200"})
 
     moved = acme.json("campaign", "move-callback", "Spring", "+1 212 555 0123", "in 3 hours")
-    [row, _] = asyncio.run(stored(database))
-    assert row["callback_at"] == row["next_attempt_at"] == datetime.fromisoformat(moved["callback_at"])
-    assert timedelta(hours=2) < row["callback_at"] - datetime.now(UTC) <= timedelta(hours=3)
+    [(callback_at, next_attempt_at), _] = stored(database)
+    assert callback_at == next_attempt_at == datetime.fromisoformat(moved["callback_at"])
+    assert timedelta(hours=2) < callback_at - datetime.now(UTC) <= timedelta(hours=3)
     assert "is called back at" in acme("campaign", "move-callback", "Spring", "+12125550123", "tomorrow at 3pm")
 
-    [before, _] = asyncio.run(stored(database))
+    [before, _] = stored(database)
     for time, words in (
         ("2001-01-01T10:00", "that time has passed"),
         ("in 9 weeks", "more than 60 days away"),
@@ -65,4 +59,4 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
     assert "waits for no callback" in acme.error("campaign", "move-callback", "Spring", "+12125550124", "in 1 hour")
     assert "no contact" in acme.error("campaign", "move-callback", "Spring", "+12125559999", "in 1 hour")
     assert "E.164" in acme.error("campaign", "move-callback", "Spring", "12", "in 1 hour")
-    assert asyncio.run(stored(database))[0] == before
+    assert stored(database)[0] == before

@@ -1,12 +1,9 @@
 """The do-not-call list from the command line."""
 
-import asyncio
 from pathlib import Path
 
-import asyncpg
-
 from outdial.domain.location import KEYS_VERSION
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.support.postgres import Scratch
 
 
@@ -52,16 +49,12 @@ def test_numbers_are_required(acme: Outdial) -> None:
 
 def test_contacts_whose_place_is_not_computed_are_counted(acme: Outdial, database: Scratch) -> None:
     assert "are known" in acme("contacts", "places")
-
-    async def store_as_an_older_version() -> None:
-        connection = await asyncpg.connect(database.dsn)
-        await connection.execute(
-            "insert into contacts (organization_id, phone, zone_key, zone_source)"
-            " select id, '+14235550142', 'America/New_York', 'number' from organizations"
-        )
-        await connection.close()
-
-    asyncio.run(store_as_an_older_version())
+    # As an older version does.
+    sql(
+        database,
+        "insert into contacts (organization_id, phone, zone_key, zone_source)"
+        " select id, '+14235550142', 'America/New_York', 'number' from organizations",
+    )
     assert acme.json("contacts", "places") == {"waiting": 1, "keys_version": KEYS_VERSION}
     assert "1 contacts wait" in acme("contacts", "places")
     assert acme.json("dialer", "--once", env={"RETELL_API_KEY": "key"})["located"] == 1

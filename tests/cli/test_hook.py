@@ -1,10 +1,6 @@
 """`outdial hook`: sets, shows and removes the pre-dial hook, and never prints its secret."""
 
-import asyncio
-
-import asyncpg
-
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.support.hooks import SECRET
 from tests.support.postgres import Scratch
 
@@ -18,17 +14,9 @@ def test_a_hook_is_set_shown_and_removed(acme: Outdial, database: Scratch) -> No
     assert acme.run("hook", "remove").exit_code == 1
     done = acme("hook", "set", URL, env=GIVEN)
     assert URL in done
-
-    async def stored() -> tuple[str, str, list[str]]:
-        connection = await asyncpg.connect(database.dsn)
-        try:
-            row = await connection.fetchrow("select url, secret from pre_dial_hooks")
-            audited = await connection.fetch("select action, details::text from audit_log order by id")
-            return row["url"], row["secret"], [f"{each[0]} {each[1]}" for each in audited]
-        finally:
-            await connection.close()
-
-    url, secret, audited = asyncio.run(stored())
+    [(url, secret)] = sql(database, "select url, secret from pre_dial_hooks")
+    entries = sql(database, "select action, details::text from audit_log order by id")
+    audited = [f"{action} {details}" for action, details in entries]
     assert (url, secret) == (URL, SECRET)
     assert audited[-1].startswith("set_pre_dial_hook ")
     shown = acme("hook", "show") + str(acme.json("hook", "show")) + "".join(audited) + done

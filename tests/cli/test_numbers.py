@@ -1,10 +1,6 @@
 """Caller numbers, agents and test calls from the command line."""
 
-import asyncio
-
-import asyncpg
-
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.support.postgres import Scratch
 
 
@@ -29,17 +25,12 @@ def test_numbers_are_added_limited_rested_and_woken(acme: Outdial) -> None:
 def test_an_unknown_agent_is_refused_once_the_agents_were_read(acme: Outdial, database: Scratch) -> None:
     assert "No agents yet" in acme.run("agents", "list").stderr
     assert "Requested the agents of 1 workspace" in acme("agents", "sync")
-
-    async def read() -> None:
-        connection = await asyncpg.connect(database.dsn)
-        await connection.execute("update number_imports set agents_listed = 1")
-        await connection.execute(
-            "insert into agents (provider_account_id, organization_id, agent_id, name, seen_at)"
-            " select provider_account_id, organization_id, 'agent_sales', 'Sales', now() from number_imports"
-        )
-        await connection.close()
-
-    asyncio.run(read())
+    sql(database, "update number_imports set agents_listed = 1")
+    sql(
+        database,
+        "insert into agents (provider_account_id, organization_id, agent_id, name, seen_at)"
+        " select provider_account_id, organization_id, 'agent_sales', 'Sales', now() from number_imports",
+    )
     assert [row["name"] for row in acme.json("agents", "list")] == ["Sales"]
     create = ("campaign", "create", "--name=Spring", "--from=+14155550100")
     refused = acme.error(*create, "--agent=agent_typo")

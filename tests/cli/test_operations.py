@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from outdial.clock import SystemClock
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.support.factories import Campaign, Tenant, create_calling, create_campaign_contact, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -37,19 +37,6 @@ async def campaign_in(connection: asyncpg.Connection) -> Campaign:
     row = await connection.fetchrow("select id, organization_id, provider_account_id from campaigns")
     assert row is not None
     return Campaign(row["id"], Tenant(row["organization_id"], row["provider_account_id"], "default"))
-
-
-def sql(database: Scratch, statement: str, *values: object) -> list[tuple[object, ...]]:
-    """Run a statement, and return its rows."""
-
-    async def run() -> list[tuple[object, ...]]:
-        connection = await asyncpg.connect(database.dsn)
-        try:
-            return [tuple(row) for row in await connection.fetch(statement, *values)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 def run_jobs(database: Scratch) -> None:

@@ -1,12 +1,10 @@
 """`outdial rules`: the rules that count, and why a number may be called at a time or not."""
 
-import asyncio
 import json
 
-import asyncpg
 import pytest
 
-from tests.cli.conftest import Outdial
+from tests.cli.conftest import Outdial, sql
 from tests.support.postgres import Scratch
 
 FLORIDA = "+12392000123"
@@ -109,19 +107,12 @@ def test_a_campaign_adds_its_hours_and_purpose_and_what_is_known_of_the_number(
     question = ("rules", "explain", FLORIDA, "--at=2026-12-01T02:30Z", "--campaign=Spring")
     before = acme.json(*question)
     acme("contacts", "dnc", "add", FLORIDA)
-
-    async def place() -> None:
-        connection = await asyncpg.connect(database.dsn)
-        try:
-            await connection.execute(
-                "insert into contacts (organization_id, phone, zone_key, zone_source, jurisdiction_key)"
-                " select id, $1, 'America/Los_Angeles', 'contact', 'US-OR' from organizations",
-                FLORIDA,
-            )
-        finally:
-            await connection.close()
-
-    asyncio.run(place())
+    sql(
+        database,
+        "insert into contacts (organization_id, phone, zone_key, zone_source, jurisdiction_key)"
+        " select id, $1, 'America/Los_Angeles', 'contact', 'US-OR' from organizations",
+        FLORIDA,
+    )
     after = acme.json(*question)
 
     closed = [gate["name"] for gate in before["gates"] if not gate["is_open"]]
