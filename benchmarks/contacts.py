@@ -14,13 +14,13 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
-import psutil
 import uvloop
 
 from benchmarks.dial.campaign import KEY, MEASURED, activate, seed
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
 from benchmarks.studio.campaign import settings
+from benchmarks.webhook.cpu import cpu_seconds
 from outdial.auth.keys import LOCAL_SECRET_KEY
 from outdial.db.embedded import EmbeddedPostgres
 
@@ -107,14 +107,14 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         for number in range(_WARM_UPS):
             await _add(client, address, number, 1)
         numbers = [_WARM_UPS + number * items for number in range(requests)]
-        began, served, dialed = time.perf_counter(), _cpu_s(serving), _cpu_s(dialing)
+        began, served, dialed = time.perf_counter(), cpu_seconds(serving), cpu_seconds(dialing)
         if rate:
             responses = await _at_rate(client, address, numbers, items, rate)
         else:
             responses = [await _add(client, address, number, items) for number in numbers]
-        seconds, served = time.perf_counter() - began, _cpu_s(serving) - served
+        seconds, served = time.perf_counter() - began, cpu_seconds(serving) - served
         dials = await _dials(observer, _WARM_UPS + requests * items)
-        dialed = _cpu_s(dialing) - dialed
+        dialed = cpu_seconds(dialing) - dialed
     return Measured(
         items=items,
         asked_per_s=rate,
@@ -125,11 +125,6 @@ async def _run(database: Clone, *, items: int, requests: int, rate: float) -> Me
         studio_cpu_s=served,
         dialer_cpu_s=dialed,
     )
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 async def _at_rate(

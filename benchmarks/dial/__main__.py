@@ -22,6 +22,7 @@ from benchmarks.dial.campaign import KEY, MEASURED, WARM_UP_CONTACTS, WARM_UPS, 
 from benchmarks.dial.dialer import TimedClaim
 from benchmarks.report import report
 from benchmarks.stack import Clone, clone, make_template, postgres, process
+from benchmarks.webhook.cpu import cpu_seconds
 from outdial.db.embedded import EmbeddedPostgres
 
 LIMIT_S = 120.0
@@ -171,8 +172,7 @@ def _cpu_s() -> tuple[float, float, float]:
     machine, ours = psutil.cpu_times(), 0.0
     for process_ in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
-            times = process_.cpu_times()
-            ours += times.user + times.system
+            ours += cpu_seconds(process_)
     return sum(machine), sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), ours
 
 

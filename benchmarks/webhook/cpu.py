@@ -25,13 +25,13 @@ class Cpu:
         ours = postgres = below = 0.0
         for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
-                seconds = _seconds(process)
+                seconds = cpu_seconds(process)
                 ours += seconds
                 postgres += seconds if process.name() == "postgres" else 0.0
         idle = machine.idle + getattr(machine, "iowait", 0.0)
         with suppress(psutil.NoSuchProcess):
-            below = sum(_seconds(child) for child in server.children(recursive=True))
-        return cls(passed, passed - idle, ours, _seconds(server) + below, postgres)
+            below = sum(cpu_seconds(child) for child in server.children(recursive=True))
+        return cls(passed, passed - idle, ours, cpu_seconds(server) + below, postgres)
 
     def __sub__(self, earlier: "Cpu") -> "Cpu":
         return Cpu(
@@ -48,6 +48,7 @@ class Cpu:
         return max(0.0, self.used - self.ours) / self.passed if self.passed else 0.0
 
 
-def _seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU seconds that a process has used so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
