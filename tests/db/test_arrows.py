@@ -395,7 +395,12 @@ ON_CALLS = [
         settlements.begin_resend,
         "dialer",
         stays("unknown"),
-        lambda s: {"call_id": s.id, "start_at": LATER, "deadline": LATER + timedelta(seconds=35)},
+        lambda s: {
+            "call_id": s.id,
+            "start_at": LATER,
+            "deadline": LATER + timedelta(seconds=35),
+            "on_time": timedelta(minutes=1),
+        },
         "calling",
         CALL,
     ),

@@ -390,7 +390,10 @@ async def test_the_database_repeats_no_request_without_a_clearance(stage: Stage,
     now = stage.clock.now() + timedelta(minutes=1)
     await stage.change("calls", call.id, status="unknown", request_deadline=None)
     async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
-        assert await settlements.begin_resend(connection, call_id=call.id, start_at=now, deadline=now, now=now) is None
+        begun = await settlements.begin_resend(
+            connection, call_id=call.id, start_at=now, deadline=now, on_time=timedelta(minutes=1), now=now
+        )
+        assert begun is None
 
 
 async def insert_as_dialer(stage: Stage, campaign: Campaign, **columns: object) -> None:

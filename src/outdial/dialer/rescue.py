@@ -16,6 +16,7 @@ from outdial.clock import Clock
 from outdial.db.queries import accounts, campaign_status, events, settlements
 from outdial.db.queries.dialing import stops
 from outdial.db.session import Database
+from outdial.dialer.callbacks.planning import ON_TIME
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.clearance import ClearanceGate
 from outdial.dialer.numbers.pool import may_repeat
@@ -168,7 +169,7 @@ class Rescuer:
                 return None
             deadline = slots[0] + self._settings.request_timeout + DEADLINE_MARGIN
             begun = await settlements.begin_resend(
-                connection, call_id=call.id, start_at=slots[0], deadline=deadline, now=now
+                connection, call_id=call.id, start_at=slots[0], deadline=deadline, on_time=ON_TIME, now=now
             )
             if begun is None:
                 return None

@@ -377,10 +377,10 @@ async def repeat_facts(connection: Connection, *, call_id: UUID) -> RepeatFacts:
 _BEGIN_RESEND = """\
 update calls c
 set requested_at = $1, request_deadline = $2, next_check_at = $2, requests = c.requests + 1,
-  callback_late = coalesce(c.callback_late, case when $1 > c.callback_of + interval '1 minute'
+  callback_late = coalesce(c.callback_late, case when $1 > c.callback_of + $3::interval
     then 'an earlier request of it had no result' end),
-  updated_at = $3
-where c.id = $4 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $3)
+  updated_at = $4
+where c.id = $5 and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= $4)
   and not exists (select from do_not_call d where d.organization_id = c.organization_id and d.phone = c.phone
     and d.purpose in ('any', (select m.purpose from campaigns m where m.id = c.campaign_id)))
   and (c.cleared_at is not null or not c.needs_clearance
@@ -390,14 +390,14 @@ returning c.id;
 
 
 async def begin_resend(
-    connection: Connection, *, start_at: datetime, deadline: datetime, now: datetime, call_id: UUID
+    connection: Connection, *, start_at: datetime, deadline: datetime, on_time: timedelta, now: datetime, call_id: UUID
 ) -> UUID | None:
     """Begin to send the same request with the same key again.
 
     No one else does until `deadline`. Where the organization has a pre-dial hook, only a call that it has allowed is
     requested again. Caps count the call from its new start. A callback that is late by now says why.
     """
-    value: UUID | None = await connection.fetchval(_BEGIN_RESEND, start_at, deadline, now, call_id)
+    value: UUID | None = await connection.fetchval(_BEGIN_RESEND, start_at, deadline, on_time, now, call_id)
     return value
 
 

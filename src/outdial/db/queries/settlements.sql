@@ -172,7 +172,7 @@ where t.id = :call_id;
 -- that is late by now says why.
 update calls c
 set requested_at = :start_at, request_deadline = :deadline, next_check_at = :deadline, requests = c.requests + 1,
-  callback_late = coalesce(c.callback_late, case when :start_at > c.callback_of + interval '1 minute'
+  callback_late = coalesce(c.callback_late, case when :start_at > c.callback_of + :on_time::interval
     then 'an earlier request of it had no result' end),
   updated_at = :now
 where c.id = :call_id and c.status = 'unknown' and (c.request_deadline is null or c.request_deadline <= :now)
