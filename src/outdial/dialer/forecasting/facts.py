@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.outcomes import Outcome
 from outdial.domain.pacing import Pace
 from outdial.domain.place import Place
+from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.domain.policies.callbacks import parse_callback_policy
 from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.retry import RetryPolicy, parse_retry_policy
@@ -185,9 +187,12 @@ async def _budget(
 
 
 async def _past_calls(connection: Connection, organization_id: UUID, agent_id: str) -> CallAssumptions:
-    rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=agent_id, limit=HISTORY)
+    past_calls = partial(
+        forecasts.past_calls, connection, organization_id=organization_id, asked_in=ASKED_IN, limit=HISTORY
+    )
+    rows = await past_calls(agent_id=agent_id)
     if len(rows) < FEWEST_OF_AN_AGENT:
-        rows = await forecasts.past_calls(connection, organization_id=organization_id, agent_id=None, limit=HISTORY)
+        rows = await past_calls(agent_id=None)
     return assume_calls(
         [
             DatedCall(

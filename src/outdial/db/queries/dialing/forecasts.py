@@ -217,7 +217,7 @@ _PAST_CALLS = """\
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
   coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
   (c.requested_at at time zone 'UTC')::date as day,
-  case when c.outcome in ('answered', 'transferred', 'callback_requested') then extract(epoch from coalesce(
+  case when c.outcome = any ($1::text[]) then extract(epoch from coalesce(
     (select n.callback_of from calls n
      where n.organization_id = m.organization_id and n.phone = c.phone and n.campaign_id = m.id and n.callback_try = 1
        and n.attempt_number = c.attempt_number + 1 limit 1),
@@ -232,17 +232,17 @@ cross join lateral (
   where c.campaign_id = m.id and c.status = 'ended' and c.outcome is not null and c.ended_at >= c.requested_at
     and (c.cost_cents is not null or c.started_at is null)
   order by c.created_at desc, c.id desc
-  limit $1
+  limit $2
 ) c
-where m.organization_id = $2 and m.started_at is not null
-  and ($3::text is null or m.retell_agent_id = $3)
+where m.organization_id = $3 and m.started_at is not null
+  and ($4::text is null or m.retell_agent_id = $4)
 order by c.created_at desc, c.id desc
-limit $1;
+limit $2;
 """
 
 
 async def past_calls(
-    connection: Connection, *, limit: int, organization_id: UUID, agent_id: str | None
+    connection: Connection, *, asked_in: Sequence[str], limit: int, organization_id: UUID, agent_id: str | None
 ) -> list[PastCallRow]:
     """List the newest ended calls of an organization with an agent, or with any agent.
 
@@ -250,7 +250,10 @@ async def past_calls(
     same time, and their ids order them.
     """
     await connection.execute(CUSTOM_PLAN)
-    return [_past_call_row(record) for record in await connection.fetch(_PAST_CALLS, limit, organization_id, agent_id)]
+    return [
+        _past_call_row(record)
+        for record in await connection.fetch(_PAST_CALLS, asked_in, limit, organization_id, agent_id)
+    ]
 
 
 _CAMPAIGN_SPENDING = """\

@@ -60,7 +60,7 @@ order by n.position;
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
   coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
   (c.requested_at at time zone 'UTC')::date as day,
-  case when c.outcome in ('answered', 'transferred', 'callback_requested') then extract(epoch from coalesce(
+  case when c.outcome = any (:asked_in::text[]) then extract(epoch from coalesce(
     (select n.callback_of from calls n
      where n.organization_id = m.organization_id and n.phone = c.phone and n.campaign_id = m.id and n.callback_try = 1
        and n.attempt_number = c.attempt_number + 1 limit 1),
