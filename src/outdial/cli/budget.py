@@ -13,7 +13,7 @@ from outdial.cli.output import AsJson, cell, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.queries.dialing import budgets
 from outdial.db.session import Connection, Database
-from outdial.dialer.budgets.limits import organization_uses
+from outdial.dialer.budgets.limits import DEFAULT_ZONE, organization_uses
 from outdial.domain.limits import BUDGET_CENTS
 from outdial.domain.policies.budget import amount, budget_day
 from outdial.stack.local import as_service
@@ -48,7 +48,7 @@ def budget(
                 stored = await budgets.read_organization_budget(connection, organization_id=organization_id)
                 kept = None if no_budget else stored
                 new = BudgetSettings(
-                    time_zone=zone or (stored.time_zone if stored else "UTC"),
+                    time_zone=zone or (stored.time_zone if stored else DEFAULT_ZONE),
                     day_cents=day_cents if day_cents is not None else (kept.day_cents if kept else None),
                     month_cents=month_cents if month_cents is not None else (kept.month_cents if kept else None),
                 )
@@ -84,7 +84,7 @@ async def _read(connection: Connection, organization_id: UUID) -> dict[str, obje
         for use in uses
     ]
     return {
-        "time_zone": stored.time_zone if stored else "UTC",
+        "time_zone": stored.time_zone if stored else DEFAULT_ZONE,
         "budgets": [use.amounts() for use in uses],
         "unknown_costs": [
             {
