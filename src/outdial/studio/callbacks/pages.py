@@ -10,7 +10,7 @@ from outdial.studio.callbacks import service as callbacks
 from outdial.studio.callbacks.service import Callback, CallbackTime
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
-from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.forms import Form, redirect, short_text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -28,7 +28,7 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
 async def move(request: Request, campaign_contact_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Move a callback to the time of the form."""
     context.require("operator")
-    typed = text(form, "time")[:100].replace("\0", "")
+    typed = short_text(form, "time", 100)
     try:
         if not typed:
             raise InvalidInput("The callback was not moved", {"time": "enter a time, such as tomorrow at 3pm"})

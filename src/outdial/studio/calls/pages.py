@@ -21,7 +21,7 @@ from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text, viewer_zone
-from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.forms import Form, redirect, short_text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -148,7 +148,7 @@ async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) 
     """Hang up a live call."""
     context.require("operator")
     async with context.transaction() as connection:
-        await hang_up_call(connection, context, call_id, text(form, "reason").replace("\0", "")[:LONGEST_DECISION_NOTE])
+        await hang_up_call(connection, context, call_id, short_text(form, "reason", LONGEST_DECISION_NOTE))
     return redirect(f"/o/{context.organization_id}/calls/{call_id}", "The call is being hung up.")
 
 

@@ -17,7 +17,7 @@ from outdial.studio.campaign_contacts.service import ContactTimeline, show_conta
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
-from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.forms import Form, redirect, short_text, text
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/contacts")
 
@@ -73,7 +73,7 @@ async def skip_contact_page(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, form: Form
 ) -> Response:
     """Skip a pending contact."""
-    reason = text(form, "reason").replace("\0", "")[:LONGEST_DECISION_NOTE]
+    reason = short_text(form, "reason", LONGEST_DECISION_NOTE)
     return await _carry_out(
         request,
         context,

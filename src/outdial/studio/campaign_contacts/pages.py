@@ -26,7 +26,7 @@ from outdial.studio.campaign_contacts.service import (
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
-from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -98,7 +98,7 @@ async def decide_page(
             zone = ZoneInfo(timeline.contact.zone_key.split("|")[0])
             call_at = datetime.fromisoformat(written).replace(tzinfo=zone)
         decided = ReviewRequest(
-            decision=decision, note=text(form, "note").replace("\0", "")[:LONGEST_DECISION_NOTE], call_at=call_at
+            decision=decision, note=short_text(form, "note", LONGEST_DECISION_NOTE), call_at=call_at
         )
     except (ValueError, ZoneInfoNotFoundError):
         error = InvalidInput("Check the time", {"call_at": "use a date and a time, such as 2026-12-24 15:30"})

@@ -17,7 +17,7 @@ from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import parse_day, viewer_zone
-from outdial.studio.web.forms import Form, redirect, text
+from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -120,7 +120,7 @@ async def revoke_consent(context: CurrentOrganization, contact_id: UUID, consent
     """Revoke a consent of a contact."""
     context.require("operator")
     url = f"/o/{context.organization_id}/contacts/{contact_id}"
-    reason = text(form, "reason", "revoked by a member")[:LONGEST_REVOCATION].replace("\0", "")
+    reason = short_text(form, "reason", LONGEST_REVOCATION, "revoked by a member")
     try:
         async with context.transaction() as connection:
             await consents.revoke_consent(connection, context, contact_id, consent_id, reason)

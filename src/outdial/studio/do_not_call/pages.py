@@ -14,7 +14,7 @@ from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockedPhone, Blo
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
-from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
+from outdial.studio.web.forms import Form, limited_form, redirect, region_of, short_text, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -86,7 +86,7 @@ async def add_file(
                 content=content,
                 default_region=region_of(form),
                 purpose=_purpose_of(form),
-                reason=text(form, "reason")[:500].replace("\0", ""),
+                reason=short_text(form, "reason", 500),
             )
     except InvalidInput as error:
         return await _list(request, context, error=error, file_form=form)

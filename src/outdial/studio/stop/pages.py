@@ -42,4 +42,4 @@ async def resume_all_calls_page(context: CurrentOrganization, form: Form) -> Res
 
 
 def _reason(form: Form) -> ReasonGiven:
-    return ReasonGiven(reason=forms.text(form, "reason")[:LONGEST_DECISION_NOTE].replace("\0", ""))
+    return ReasonGiven(reason=forms.short_text(form, "reason", LONGEST_DECISION_NOTE))

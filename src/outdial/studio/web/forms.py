@@ -146,6 +146,11 @@ def text(form: FormData, name: str, default: str = "") -> str:
     return default if value is None or isinstance(value, UploadFile) else value.strip() or default
 
 
+def short_text(form: FormData, name: str, longest: int, default: str = "") -> str:
+    """Return a form field like `text`, without NUL characters, which Postgres rejects, and cut at `longest`."""
+    return text(form, name, default).replace("\0", "")[:longest]
+
+
 def region_of(values: Mapping[str, Any]) -> str | None:
     """Return the country code in the field `region`, None when empty; raises InvalidInput."""
     region = str(values.get("region") or "").strip().upper()
