@@ -37,6 +37,7 @@ from tests.support.factories import (
     create_campaign_contact,
     create_member,
     create_tenant,
+    create_test_call,
     insert,
 )
 from tests.support.postgres import Scratch
@@ -96,22 +97,8 @@ async def bulk_job_in(connection: Connection, tenant: Tenant, status: str) -> Su
 
 
 async def call_of_test_in(connection: Connection, tenant: Tenant, status: str) -> Subject:
-    campaign, id_ = await create_campaign(connection, tenant), new_id(NOW)
-    await insert(
-        connection,
-        "test_calls",
-        id=id_,
-        organization_id=tenant.organization_id,
-        campaign_id=campaign.id,
-        provider_account_id=tenant.provider_account_id,
-        phone="+14155550142",
-        is_own_phone=True,
-        status=status,
-        requested_by="service",
-        requested_at=NOW,
-        sent_at=NOW,
-    )
-    return Subject("test_calls", id_, tenant, campaign)
+    campaign = await create_campaign(connection, tenant)
+    return Subject("test_calls", await create_test_call(connection, campaign, status=status), tenant, campaign)
 
 
 async def screening_list_in(connection: Connection, tenant: Tenant, status: str) -> Subject:

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -22,6 +22,7 @@ from tests.support.factories import (
     create_campaign,
     create_campaign_contact,
     create_tenant,
+    create_test_call,
     insert,
 )
 from tests.support.postgres import Scratch
@@ -220,40 +221,28 @@ async def test_the_words_of_a_contact_who_asked_for_a_callback_go_with_the_trans
 
 
 async def test_a_test_call_loses_its_words_and_then_its_phone(stage: Stage, campaign: Campaign) -> None:
-    ids = uuid4(), uuid4()
-    for id_, at in zip(ids, (OLD, NOW), strict=True):
-        await insert(
-            stage.look,
-            "test_calls",
-            id=id_,
-            organization_id=campaign.tenant.organization_id,
-            campaign_id=campaign.id,
-            provider_account_id=campaign.tenant.provider_account_id,
-            phone="+14155550142",
-            is_own_phone=True,
-            status="ended",
-            requested_by="service",
-            requested_at=at,
-            sent_at=at,
-            retell_call_id=f"call_{id_.hex}",
-            request='{"to_number": "+14155550142"}',
-            transcript="User: Hello.",
-            recording_url="https://recordings.example/1.wav",
+    words = {"transcript": "User: Hello.", "recording_url": "https://recordings.example/1.wav"}
+    called = words | {"status": "ended", "request": '{"to_number": "+14155550142"}'}
+    old_id, young_id = [
+        await create_test_call(
+            stage.look, campaign, requested_at=at, sent_at=at, retell_call_id=f"call_{at.date()}", **called
         )
+        for at in (OLD, NOW)
+    ]
     await keep(stage, transcript_days=30, event_days=30)
     assert await clear(stage) == 1
-    old = await stage.row("test_calls", ids[0])
+    old = await stage.row("test_calls", old_id)
     assert (old["transcript"], old["phone"]) == (None, "+14155550142")
     assert old["recording_url"] is not None
 
     await keep(stage, recording_days=30, call_days=31)
     assert await clear(stage) == 1
     # What an event that is applied again says is not kept.
-    late = {"call_id": old["retell_call_id"], "metadata": {"test_call_id": str(ids[0])}, "transcript": "User: Hello."}
+    late = {"call_id": old["retell_call_id"], "metadata": {"test_call_id": str(old_id)}, "transcript": "User: Hello."}
     await stage.send(
         json.dumps({"event": "call_ended", "call": late | {"disconnection_reason": "user_hangup"}}).encode()
     )
-    old, young = [await stage.row("test_calls", id_) for id_ in ids]
+    old, young = [await stage.row("test_calls", id_) for id_ in (old_id, young_id)]
     assert (old["phone"], old["request"], old["transcript"], old["recording_url"]) == ("erased", "{}", None, None)
     assert (young["phone"], young["transcript"]) == ("+14155550142", "User: Hello.")
     assert await clear(stage) == 0

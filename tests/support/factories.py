@@ -228,6 +228,25 @@ async def create_calling(
     return entry, await create_call(connection, entry, **call)
 
 
+async def create_test_call(connection: Connection, campaign: Campaign, **columns: object) -> UUID:
+    """Create a test call of the campaign to the requester's own phone, by default sent now. Return its id."""
+    id_ = new_id(NOW)
+    defaults = {
+        "id": id_,
+        "organization_id": campaign.tenant.organization_id,
+        "campaign_id": campaign.id,
+        "provider_account_id": campaign.tenant.provider_account_id,
+        "phone": "+14155550142",
+        "is_own_phone": True,
+        "status": "sent",
+        "requested_by": "service",
+        "requested_at": NOW,
+        "sent_at": NOW,
+    }
+    await insert(connection, "test_calls", **(defaults | columns))
+    return id_
+
+
 async def fill_campaign(
     connection: Connection,
     campaign: Campaign,

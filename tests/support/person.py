@@ -18,6 +18,7 @@ from tests.support.factories import (
     create_campaign_contact,
     create_contact,
     create_tenant,
+    create_test_call,
     insert,
 )
 
@@ -232,28 +233,10 @@ async def _create_test_calls(connection: Connection, campaign: Campaign, contact
     said = {"transcript": f"User: {SAID}", "analysis": json.dumps({"call_summary": SAID})}
     links = {"recording_url": "https://recordings.example/quixote", "public_log_url": "https://logs.example/quixote"}
     request = json.dumps({"to_number": PHONE, "retell_llm_dynamic_variables": {"name": NAME}})
-    ids = uuid4(), uuid4()
-    for id_, phone, contact_id in ((ids[0], PHONE, None), (ids[1], "+12125550177", contact.id)):
-        await insert(
-            connection,
-            "test_calls",
-            id=id_,
-            organization_id=campaign.tenant.organization_id,
-            campaign_id=campaign.id,
-            provider_account_id=campaign.tenant.provider_account_id,
-            phone=phone,
-            is_own_phone=True,
-            contact_id=contact_id,
-            status="ended",
-            reason=f"Retell has no call to {PHONE}",
-            requested_by="ada@example.com",
-            requested_at=NOW,
-            request=request,
-            sent_at=NOW,
-            **said,
-            **links,
-        )
-    return ids[0]
+    seen = {"status": "ended", "reason": f"Retell has no call to {PHONE}", "requested_by": "ada@example.com"}
+    columns = seen | said | links | {"request": request}
+    await create_test_call(connection, campaign, phone="+12125550177", contact_id=contact.id, **columns)
+    return await create_test_call(connection, campaign, phone=PHONE, **columns)
 
 
 async def _create_events(connection: Connection, tenant: Tenant, call_id: UUID, retell_call_id: str) -> None:
