@@ -486,6 +486,8 @@ async def test_the_request_carries_the_key_the_metadata_and_the_nearest_variable
                 "plan": "b",
                 "current_date": "2026-03-10",
                 "current_day": "Tuesday",
+                "is_callback": "false",
+                "last_call_summary": "",
             },
         }
     )

@@ -108,7 +108,7 @@ class History:
         claimed_at, parts, attempts = row["claimed_at"], row["day_parts"], row["attempts_before"]
         waits_since = max((sent_at for sent_at in earlier if sent_at < claimed_at), default=row["entered_at"])
         earlier.append(now)
-        is_callback = "is_callback" in request["retell_llm_dynamic_variables"]
+        is_callback = request["retell_llm_dynamic_variables"]["is_callback"] == "true"
         if not parts or is_callback or row["jurisdiction_key"] == "US-ME":
             return
         part, zone_key = parts[attempts % len(parts)], row["zone_key"]

@@ -26,7 +26,7 @@ from outdial.dialer.admission import (
     WaitReason,
     admit_contact,
 )
-from outdial.dialer.callbacks.planning import callback_variables
+from outdial.dialer.callbacks.planning import NO_SUMMARY, callback_variables
 from outdial.dialer.screening import Screening
 from outdial.domain.calling_hours import local_times
 from outdial.domain.campaign import CampaignStatus
@@ -325,13 +325,15 @@ class VariablesOfContact(Protocol):
 def dynamic_variables(
     campaign: CampaignVariables, contact: VariablesOfContact, at: datetime, callback: Mapping[str, str | None]
 ) -> dict[str, str]:
-    """Return the agent variables: the campaign's, overridden by the contact's, the local day, and what a callback is.
+    """Return the agent variables: the campaign's, overridden by the contact's, the local day, and those of `callback`.
 
-    Retell takes text only, so a number becomes its text and a null is left out.
+    Retell takes text only, so a number becomes its text and a null is left out. A contact may come with a
+    `last_call_summary` of another system, which a callback with a summary replaces.
     """
     fields = {name: getattr(contact, name) for name in AGENT_VARIABLES}
     local = datetime.fromisoformat(next(iter(local_times(contact.zone_key, at).values())))
     layers: list[Mapping[str, Any]] = [
+        NO_SUMMARY,
         _object(campaign.dynamic_variables),
         fields,
         _object(contact.attributes),

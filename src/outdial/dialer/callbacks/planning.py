@@ -1,7 +1,8 @@
-"""What a claim makes of a contact that asked to be called back."""
+"""What a claim makes of a contact that asked to be called back, and of the others."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, TypedDict
 
 from outdial.db.queries.due_contacts import DueContact
@@ -9,6 +10,9 @@ from outdial.db.queries.due_contacts import DueContact
 ON_TIME: Final = timedelta(minutes=1)
 """A callback that starts later than this after the time asked for is late, and the reason is stored with its call."""
 NOT_CLAIMED: Final = "the campaign was paused, or no dialer claimed it in time"
+NO_SUMMARY: Final[Mapping[str, str]] = MappingProxyType({"last_call_summary": ""})
+"""A variable of a prompt that a call does not send is read aloud with its braces."""
+NO_CALLBACK: Final[Mapping[str, str | None]] = MappingProxyType({"is_callback": "false"})
 _NOT_MADE: Final = frozenset({"refused", "released"})
 
 
@@ -21,9 +25,9 @@ class CallbackColumns(TypedDict):
 
 
 def callback_variables(contact: DueContact) -> Mapping[str, str | None]:
-    """Return the agent variables of a callback: that it is one, and the summary of the call before."""
+    """Return the agent variables that say whether this is a callback, and what was said in the call before."""
     if contact.callback_at is None:
-        return {}
+        return NO_CALLBACK
     return {"is_callback": "true", "last_call_summary": contact.last_call_summary}
 
 

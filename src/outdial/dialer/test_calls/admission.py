@@ -13,6 +13,7 @@ import msgspec
 from outdial.db.queries.dialing.test_calls import TestCallFacts
 from outdial.db.session import Connection
 from outdial.dialer.admission import campaign_hours, may_ring
+from outdial.dialer.callbacks.planning import NO_CALLBACK
 from outdial.dialer.organization_rules import organization_rules
 from outdial.dialer.plan import dynamic_variables
 from outdial.dialer.screening import screening_lists, screening_of
@@ -89,7 +90,7 @@ def planned_request(facts: TestCallFacts, from_number: str, at: datetime) -> Cal
     On voicemail, the agent does what it does in the attempt that leaves a message.
     """
     contact = facts if facts.zone_key else replace(facts, zone_key=_place(facts.to_number).zone_key)
-    variables = dynamic_variables(facts, contact, at, {})
+    variables = dynamic_variables(facts, contact, at, NO_CALLBACK)
     policy = parse_voicemail_policy(msgspec.json.decode(facts.voicemail_policy))
     return CallRequest(
         call_id=facts.id,
