@@ -12,6 +12,7 @@ from outdial.domain.policies.budget import BudgetScope, BudgetUse
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
 from outdial.promises.demo import DemoReport
 from outdial.promises.highlights import Highlights
+from outdial.promises.promise import Promise
 
 NOTHING = RunEvidence(
     requests=[],
@@ -32,7 +33,7 @@ HIGHLIGHTS = Highlights(
 
 
 def check(promise: int, examined: str, *breaches: str) -> PromiseCheck:
-    return PromiseCheck(promise=promise, promised="text", examined=examined, breaches=breaches)
+    return PromiseCheck(promise=Promise(promise), examined=examined, breaches=breaches)
 
 
 def report(*checks: PromiseCheck) -> DemoReport:

@@ -1,4 +1,4 @@
-"""Promise 18: p10 and p90 of forecasts are what they are called, and what happened is stored as the provider says."""
+"""Promise.FORECASTS: p10 and p90 are what they are called, and what happened is stored as the provider says."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

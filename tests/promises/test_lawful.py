@@ -1,4 +1,4 @@
-"""Promise 12: a call outside the law's hours is found, by the clocks of every zone and by what its decision names."""
+"""Promise.LAW: a call outside the law's hours is found, by the clocks of every zone and by what its decision names."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Promise 17: a claim that a budget had no room for is found, and no claim is blamed for what it could not know."""
+"""Promise.BUDGETS: a claim without room in a budget is found, and no claim is blamed for what it could not know."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

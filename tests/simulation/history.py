@@ -20,6 +20,7 @@ from outdial.domain.policies.day_parts import LONGEST_PART_WAIT
 from outdial.promises.called_back import check_callbacks
 from outdial.promises.checks import DAY_MS, ProviderCall, RunEvidence, peak_in_window, wish_of
 from outdial.promises.law import written_law
+from outdial.promises.promise import Promise
 from outdial.retell.dispositions import outcome_of
 from outdial.retell.simulator import SimulatedWorkspace
 from outdial.retell.simulator.objects import describe
@@ -41,9 +42,9 @@ class History:
     own_phones: OwnPhones | None = None
     callbacks: str = ""
 
-    def note(self, promise: int, what: str) -> None:
+    def note(self, promise: Promise, what: str) -> None:
         """Note that a promise is broken."""
-        self.broken.append(f"promise {promise}: {what}")
+        self.broken.append(f"promise {promise}, {promise.short}: {what}")
 
     async def on_create(self, body: bytes, now: datetime) -> str:
         """Check a create-call request at the moment it leaves; return its key."""
@@ -58,27 +59,35 @@ class History:
     async def _on_call(self, request: Mapping[str, Any], key: str, now: datetime) -> None:
         self.outstanding[key] += 1
         if self.outstanding[key] > 1:
-            self.note(1, f"two requests of call {key} are under way at once")
+            self.note(Promise.ONE_REQUEST, f"two requests of call {key} are under way at once")
         if request["metadata"]["call_id"] != key:
-            self.note(1, f"the key {key} is not the call id {request['metadata']['call_id']}")
+            self.note(Promise.ONE_REQUEST, f"the key {key} is not the call id {request['metadata']['call_id']}")
         async with self.one_at_a_time:
             row = await self.observer.fetchrow(_AT_REQUEST, key, now - timedelta(hours=24), now)
             off = await self.observer.fetch("select distinct rule_id from rule_switches where is_off")
         if row is None:
-            self.note(1, f"a request left for {key}, which has no committed row")
+            self.note(Promise.ONE_REQUEST, f"a request left for {key}, which has no committed row")
             return
         if row["call_status"] not in ("placing", "unknown"):
-            self.note(1, f"a request left for call {key}, which is {row['call_status']}")
+            self.note(Promise.ONE_REQUEST, f"a request left for call {key}, which is {row['call_status']}")
         if row["campaign_status"] in ("paused", "cancelled", "completed", "draft", "scheduled"):
-            self.note(4, f"a request left for a campaign that is {row['campaign_status']}")
+            self.note(Promise.NO_CALL_WHILE_PAUSED, f"a request left for a campaign that is {row['campaign_status']}")
         if row["blocked"]:
-            self.note(8, f"{request['to_number']} was on the do-not-call list before it was claimed")
+            self.note(
+                Promise.HOURS_AND_CAPS, f"{request['to_number']} was on the do-not-call list before it was claimed"
+            )
         if row["calls_of_the_day"] > row["daily_call_cap"]:
-            self.note(8, f"call {row['calls_of_the_day']} in 24 hours to {request['to_number']}")
+            self.note(Promise.HOURS_AND_CAPS, f"call {row['calls_of_the_day']} in 24 hours to {request['to_number']}")
         if row["from_burnt"]:
-            self.note(14, f"a call was claimed from {row['from_number']} after three blocked calls in a row")
+            self.note(
+                Promise.BLOCKED_NUMBERS,
+                f"a call was claimed from {row['from_number']} after three blocked calls in a row",
+            )
         if row["attempts"] >= row["max_attempts"]:
-            self.note(8, f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}")
+            self.note(
+                Promise.HOURS_AND_CAPS,
+                f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}",
+            )
         self._check_hours(row["zone_key"], now)
         self._check_part(request, row, now)
         self._check_law(row, frozenset(switch["rule_id"] for switch in off), now)
@@ -86,7 +95,8 @@ class History:
     async def _on_test_call(self, own_phones: OwnPhones, request: Mapping[str, Any]) -> None:
         async with self.one_at_a_time:
             problems = await own_phones.on_create(request)
-        self.broken += [f"promise 1: {problem}" for problem in problems]
+        for problem in problems:
+            self.note(Promise.ONE_REQUEST, problem)
 
     def on_answer(self, key: str) -> None:
         """Note that a request has come home, one way or another."""
@@ -96,7 +106,7 @@ class History:
         for zone in zone_key.split("|"):
             local = now.astimezone(ZoneInfo(zone))
             if not 9 <= local.hour < 20 or local.weekday() >= 5:
-                self.note(8, f"a request left at {local:%A %H:%M:%S} in {zone}")
+                self.note(Promise.HOURS_AND_CAPS, f"a request left at {local:%A %H:%M:%S} in {zone}")
 
     def _check_part(self, request: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> None:
         """Check that the call was claimed in the part of the day of its attempt, unless its contact has waited long.
@@ -114,25 +124,28 @@ class History:
         part, zone_key = parts[attempts % len(parts)], row["zone_key"]
         hours = {claimed_at.astimezone(ZoneInfo(zone)).hour for zone in zone_key.split("|")}
         if claimed_at - waits_since <= LONGEST_PART_WAIT and not hours <= set(PART_HOURS[part]):
-            self.note(21, f"attempt {attempts + 1} is for the {part}, claimed at {claimed_at:%a %H:%M} in {zone_key}")
+            self.note(
+                Promise.DAY_PARTS,
+                f"attempt {attempts + 1} is for the {part}, claimed at {claimed_at:%a %H:%M} in {zone_key}",
+            )
 
     def _check_law(self, row: Mapping[str, Any], switched_off: frozenset[str], now: datetime) -> None:
         zones = row["zone_key"].split("|")
         law = written_law().in_place(row["jurisdiction_key"].split("|"), row["purpose"]).without(switched_off)
         for breach in law.breaches(now, zones):
-            self.note(12, f"a request left against the law: {breach}")
+            self.note(Promise.LAW, f"a request left against the law: {breach}")
         for rule in law.in_force(now, zones):
             if (cap := rule.get("cap")) is not None:
                 unit = {"h": timedelta(hours=1), "d": timedelta(days=1)}[cap["period"][-1]]
                 since = now - int(cap["period"][:-1]) * unit
                 calls = sum(called_at > since for called_at in row["called_at"])
                 if calls > cap["count"]:
-                    self.note(12, f"call {calls} in {cap['period']} under {rule['id']}")
+                    self.note(Promise.LAW, f"call {calls} in {cap['period']} under {rule['id']}")
 
     async def at_rest(self) -> None:
         """Check what must hold between any two steps."""
         for row in await self.observer.fetch(_FALSELY_COMPLETED):
-            self.note(5, f"campaign {row['id']} is {row['status']} with {row['open']} open contacts")
+            self.note(Promise.COMPLETED, f"campaign {row['id']} is {row['status']} with {row['open']} open contacts")
 
     async def at_the_end(self, workspaces: Mapping[str, SimulatedWorkspace]) -> None:
         """Check the whole run against the simulators' ledgers, after every loose end was given time to be tied up."""
@@ -142,9 +155,9 @@ class History:
             self._check_messages(workspace)
             await self._check_calls(credential, workspace)
         for problem in await self.own_phones.at_the_end(workspaces) if self.own_phones else ():
-            self.note(6, problem)
+            self.note(Promise.EVENTS, problem)
         for row in await self.observer.fetch(_OPEN_ENDS):
-            self.note(10, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
+            self.note(Promise.BAD_ROWS, f"{row['what']} {row['id']} is left {row['status']}: {row['why']}")
         await self._check_attempts()
         await self._check_callbacks(workspaces)
 
@@ -152,23 +165,25 @@ class History:
         accepted = Counter(e.idempotency_key for e in workspace.ledger.read(result="accepted"))
         for key, times in accepted.items():
             if times > 1:
-                self.note(1, f"Retell was asked for {times} calls with the key {key}")
+                self.note(Promise.ONE_REQUEST, f"Retell was asked for {times} calls with the key {key}")
         limits = [e for e in workspace.ledger.read(result="refused") if e.reason in ("concurrency", "calls_per_second")]
         if limits:
-            self.note(7, f"{len(limits)} requests went over a limit, first: {limits[0]}")
+            self.note(Promise.ACCOUNT_LIMITS, f"{len(limits)} requests went over a limit, first: {limits[0]}")
         if workspace.peak_live > workspace.config.concurrency_limit:
-            self.note(7, f"{workspace.peak_live} calls lived at once")
+            self.note(Promise.ACCOUNT_LIMITS, f"{workspace.peak_live} calls lived at once")
         for number in workspace.config.spam_numbers:
             made = sorted(call.created_ms for call in workspace.calls.values() if call.request.from_number == number)
             if peak_in_window(made, DAY_MS) > 3:
-                self.note(14, f"{len(made)} calls from {number}, of which networks block each: {made}")
+                self.note(
+                    Promise.BLOCKED_NUMBERS, f"{len(made)} calls from {number}, of which networks block each: {made}"
+                )
         spans: dict[str, list[tuple[int, int]]] = {}
         for call in workspace.calls.values():
             spans.setdefault(call.request.to_number, []).append((call.created_ms, call.end_ms or 2**62))
         for phone, calls in spans.items():
             calls.sort()
             if any(later[0] < earlier[1] for earlier, later in pairwise(calls)):
-                self.note(3, f"two calls to {phone} overlapped: {calls}")
+                self.note(Promise.ONE_LIVE_CALL, f"two calls to {phone} overlapped: {calls}")
 
     def _check_messages(self, workspace: SimulatedWorkspace) -> None:
         messages = Counter(
@@ -178,7 +193,9 @@ class History:
         )
         for (campaign_id, phone), left in messages.items():
             if left > 1:
-                self.note(20, f"{left} voicemail messages were left for {phone} in campaign {campaign_id}")
+                self.note(
+                    Promise.VOICEMAIL, f"{left} voicemail messages were left for {phone} in campaign {campaign_id}"
+                )
 
     async def _check_calls(self, credential: str, workspace: SimulatedWorkspace) -> None:
         rows = {r["retell_call_id"]: r for r in await self.observer.fetch(_CALLS, credential)}
@@ -187,11 +204,13 @@ class History:
                 continue
             row: Mapping[str, Any] | None = rows.get(call_id)
             if row is None:
-                self.note(6, f"Retell made {call_id} for {call.request.idempotency_key}, and no row knows it")
+                self.note(
+                    Promise.EVENTS, f"Retell made {call_id} for {call.request.idempotency_key}, and no row knows it"
+                )
             elif row["status"] != "ended" or row["disconnection_reason"] != call.reason or not row["analyzed"]:
-                self.note(6, f"{call_id} ended with {call.reason} at Retell, here it is {dict(row)}")
+                self.note(Promise.EVENTS, f"{call_id} ended with {call.reason} at Retell, here it is {dict(row)}")
         for call_id in rows.keys() - workspace.calls.keys():
-            self.note(6, f"{call_id} is in the database and not at Retell")
+            self.note(Promise.EVENTS, f"{call_id} is in the database and not at Retell")
 
     async def _check_attempts(self) -> None:
         charged: Counter[Any] = Counter()
@@ -208,7 +227,10 @@ class History:
         for row in await self.observer.fetch("select id, attempts, status from campaign_contacts"):
             most, least = charged[row["id"]], charged[row["id"]] - free[row["id"]]
             if not least <= row["attempts"] <= most:
-                self.note(11, f"contact {row['id']} ({row['status']}) has {row['attempts']}, not {least} to {most}")
+                self.note(
+                    Promise.FREE_FAULTS,
+                    f"contact {row['id']} ({row['status']}) has {row['attempts']}, not {least} to {most}",
+                )
 
     async def _check_callbacks(self, workspaces: Mapping[str, SimulatedWorkspace]) -> None:
         described = [(describe(call), call) for workspace in workspaces.values() for call in workspace.calls.values()]
@@ -236,14 +258,14 @@ class History:
         check = check_callbacks(run)
         self.callbacks = check.examined
         for breach in check.breaches:
-            self.note(13, breach)
+            self.note(Promise.CALLBACKS, breach)
         paused = {
             row["subject_id"]
             for row in await self.observer.fetch("select subject_id from audit_log where action = 'pause_campaign'")
         }
         for call in run.calls:
             if call.callback_late == NOT_CLAIMED and str(call.campaign_id) not in paused:
-                self.note(13, f"callback {call.id} was late, and nothing held it back")
+                self.note(Promise.CALLBACKS, f"callback {call.id} was late, and nothing held it back")
 
 
 _AT_REQUEST = """

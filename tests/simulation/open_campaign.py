@@ -10,6 +10,7 @@ from outdial.campaigns.entries.adding import ItemStatus, add_contacts
 from outdial.campaigns.errors import CampaignClosed
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.session import Database
+from outdial.promises.promise import Promise
 from tests.simulation.history import History
 from tests.support.factories import Tenant, create_campaign
 
@@ -39,7 +40,7 @@ class OpenCampaign:
             return
         status = await self.history.observer.fetchval("select status from campaigns where id = $1", self.id)
         if status == "completed":
-            self.history.note(19, "an open campaign completed before it was closed")
+            self.history.note(Promise.OPEN_CAMPAIGNS, "an open campaign completed before it was closed")
         if healed or not self.additions_left or status in ("cancelling", "cancelled"):
             self.is_closed = True
             async with self.api.as_service() as connection:
@@ -78,7 +79,9 @@ class OpenCampaign:
         for phone, at in self.added:
             requests = self.history.requested.get((str(self.id), phone), ())
             if not any(sent_at >= at for sent_at in requests) and status.get(phone) not in ("skipped", "cancelled"):
-                self.history.note(19, f"{phone}, added {at:%d %H:%M}, was not called and is {status.get(phone)}")
+                self.history.note(
+                    Promise.OPEN_CAMPAIGNS, f"{phone}, added {at:%d %H:%M}, was not called and is {status.get(phone)}"
+                )
 
 
 async def open_campaign(

@@ -21,6 +21,7 @@ from outdial.domain.location import KEYS_VERSION
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.held_contacts import HeldContacts
 from outdial.inbox.receive import WebhookReceiver
+from outdial.promises.promise import Promise
 from outdial.provider import BeforeSending
 from outdial.retell.client import RetellClient
 from outdial.retell.events import RetellEventReader
@@ -161,9 +162,9 @@ class Run:
             await self._step()
         await self.history.at_the_end(self.workspaces)
         for breach in self.stops.broken:
-            self.history.note(15, breach)
+            self.history.note(Promise.STOP, breach)
         for breach in await self.budgets.breaches(self.history.observer, self.workspaces):
-            self.history.note(17, breach)
+            self.history.note(Promise.BUDGETS, breach)
         for campaign in self.open_campaigns:
             await campaign.at_the_end()
 

@@ -20,7 +20,7 @@ def print_report(report: DemoReport, seconds: float) -> None:
     columns = {
         "": lambda check: Text("holds", "green") if check.holds else Text("BROKEN", "bold red"),
         "PROMISE": lambda check: check.promise,
-        "TEXT": lambda check: check.promised,
+        "TEXT": lambda check: check.promise.short,
         "EXAMINED": lambda check: check.examined,
     }
     print_rows(columns, report.checks, empty="")

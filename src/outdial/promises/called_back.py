@@ -10,6 +10,7 @@ from uuid import UUID
 from outdial.db.queries.evidence import CallEvidence, ContactEvidence
 from outdial.domain.outcomes import RetryClass
 from outdial.promises.checks import CHARGED, JITTER_MS, PromiseCheck, ProviderCall, RunEvidence, wish_of
+from outdial.promises.promise import Promise
 from outdial.retell.dispositions import outcome_of
 
 ON_TIME_MS: Final = 60_000
@@ -48,7 +49,7 @@ class RecordedCall:
 
 
 def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
-    """Check promise 13: each callback starts within a minute of the time asked for, or says why it is late.
+    """Check Promise.CALLBACKS: each callback starts within a minute of the time asked for, or says why it is late.
 
     The witness of who asked, when they asked for, and when they were called is the provider's record alone. It knows
     times that count from the end of the call, such as `in 20 minutes`.
@@ -64,8 +65,7 @@ def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
     for contact in evidence.contacts:
         counts.breaches += _breaches(contact, by_contact[contact.id], counts)
     return PromiseCheck(
-        promise=13,
-        promised="a contact who asks to be called back is called within a minute of that time, at most twice",
+        promise=Promise.CALLBACKS,
         examined=(
             f"{counts.asked} wishes to be called back: {counts.on_time} calls on time, {counts.reported} late with the"
             f" reason, {counts.others} left to members or ended otherwise"

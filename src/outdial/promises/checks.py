@@ -22,6 +22,7 @@ from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.phone import mask
 from outdial.domain.policies.number_pool import BLOCKED_IN_A_ROW
+from outdial.promises.promise import Promise
 from outdial.retell.dispositions import outcome_of
 
 # Two requests may reach the provider this much closer together than they were sent.
@@ -92,10 +93,9 @@ class RunEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseCheck:
-    """The result for one promise: its number in the design, its text, what was examined, and each breach."""
+    """The result for one promise: what was examined, and each breach."""
 
-    promise: int
-    promised: str
+    promise: Promise
     examined: str
     breaches: Sequence[str]
 
@@ -114,41 +114,35 @@ class ResolvedCalls:
 
 
 def audit(evidence: RunEvidence) -> list[PromiseCheck]:
-    """Check promises 1, 3, 5, 6, 7 and 14, in that order."""
+    """Check the promises that the records of calls decide, in the order of their numbers."""
     return [
         PromiseCheck(
-            promise=1,
-            promised="one call per attempt, however often it is requested",
+            promise=Promise.ONE_REQUEST,
             examined=f"{len(evidence.requests)} requests for {len(evidence.calls)} calls",
             breaches=list(_duplicate_requests(evidence)),
         ),
         PromiseCheck(
-            promise=3,
-            promised="never two calls to one phone at the same time",
+            promise=Promise.ONE_LIVE_CALL,
             examined=f"{len({call.to_number for call in evidence.provider_calls})} phones",
             breaches=list(_overlapping(evidence.provider_calls)),
         ),
         PromiseCheck(
-            promise=5,
-            promised="a completed campaign has no open contact",
+            promise=Promise.COMPLETED,
             examined=f"{len(evidence.contacts)} contacts",
             breaches=list(_open_or_miscounted(evidence)),
         ),
         PromiseCheck(
-            promise=6,
-            promised="every call ends with the provider's outcome",
+            promise=Promise.EVENTS,
             examined=f"{len(evidence.provider_calls)} calls with transcript and analysis",
             breaches=list(_mismatches(evidence)),
         ),
         PromiseCheck(
-            promise=7,
-            promised="never above the limits of the account",
+            promise=Promise.ACCOUNT_LIMITS,
             examined=_limits_text(evidence),
             breaches=list(_over_limits(evidence)),
         ),
         PromiseCheck(
-            promise=14,
-            promised="no fourth blocked call in a row from one number",
+            promise=Promise.BLOCKED_NUMBERS,
             examined=f"{sum(map(is_blocked, evidence.provider_calls))} blocked calls; rests of caller numbers:"
             f" {len(evidence.rests)}",
             breaches=list(_from_burnt(evidence)),

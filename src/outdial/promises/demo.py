@@ -35,6 +35,7 @@ from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.promises.highlights import Highlights, forecast_of_rest, gather_highlights
 from outdial.promises.law import written_law
 from outdial.promises.lawful import LawEvidence, check_law, gather_law_evidence, law_numbers
+from outdial.promises.promise import Promise
 from outdial.promises.spending import check_budgets, gather_budgets
 from outdial.promises.stopping import check_stops, stopping_once
 from outdial.rules.pack import shipped_rules
@@ -140,7 +141,9 @@ class DemoReport:
         """Return the report as JSON-serializable values."""
         return {
             "numbers": self.numbers(),
-            "checks": [{**asdict(check), "holds": check.holds} for check in self.checks],
+            "checks": [
+                {**asdict(check), "promised": check.promise.short, "holds": check.holds} for check in self.checks
+            ],
             "holds": all(check.holds for check in self.checks),
         }
 
@@ -383,8 +386,7 @@ async def _report(
     report = imported.report
     expected = {"added": file.good, "refused_rows": file.refused}
     import_check = PromiseCheck(
-        promise=10,
-        promised="bad rows are reported and do not stop good ones",
+        promise=Promise.BAD_ROWS,
         examined=f"{report['rows']} rows, {report['refused_rows']} refused",
         breaches=[f"{name} is {report[name]}, not {n}" for name, n in expected.items() if report[name] != n],
     )

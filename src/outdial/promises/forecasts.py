@@ -1,4 +1,4 @@
-"""Checks promise 18: p10 and p90 of forecasts are what they are called.
+"""Checks Promise.FORECASTS: p10 and p90 of forecasts are what they are called.
 
 The provider is the witness of what happened: when the last call of a campaign ended, and what its calls cost.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from outdial.dialer.forecasting.record import StoredForecast
 from outdial.promises.checks import PromiseCheck
+from outdial.promises.promise import Promise
 
 SHARE: Final = 0.8
 """So many of the campaigns should end, and cost, between p10 and p90."""
@@ -42,8 +43,7 @@ def check_forecasts(outcomes: Sequence[ForecastOutcome]) -> PromiseCheck:
         if _at_most(held, total) < REFUTED_BELOW
     ]
     return PromiseCheck(
-        promise=18,
-        promised="of 100 campaigns, 80 end and cost within p10 and p90 of their forecasts",
+        promise=Promise.FORECASTS,
         examined=f"{ends} of {total} ended within, {costs} of {total} cost within",
         breaches=breaches,
     )

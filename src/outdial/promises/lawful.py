@@ -1,4 +1,4 @@
-"""Checks promise 12 after a run: no call outside the law's hours, by the rule packs and the clocks of the contacts."""
+"""Checks Promise.LAW after a run: no call outside the law's hours, by the rule packs and the clocks of the contacts."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from outdial.db.queries.evidence import CallPlace, ContactPlace
 from outdial.db.session import Database
 from outdial.promises.checks import LedgerRequest, PromiseCheck
 from outdial.promises.law import PROHIBITED, Law, LawOfPlace
+from outdial.promises.promise import Promise
 
 _DATES = ("in_force_from", "in_force_to", "checked_on")
 
@@ -72,13 +73,12 @@ async def gather_law_evidence(
 
 
 def check_law(evidence: LawEvidence, law: Law) -> PromiseCheck:
-    """Check promise 12: each call at its planned start and when its request arrived, and the rules of its decision."""
+    """Check Promise.LAW: each call at its planned start and when its request arrived, and the rules of its decision."""
     closed = _closed_at_the_start(evidence, law)
     places = len({call.jurisdiction_key for call in evidence.calls})
     kept = sum(closed.kept.values())
     return PromiseCheck(
-        promise=12,
-        promised="no call outside the law's hours",
+        promise=Promise.LAW,
         examined=f"{len(evidence.calls)} calls in {places} states and countries; {closed.waited} contacts waited until"
         f" the law opened, {kept} were not called",
         breaches=list(_breaches(evidence, law)),

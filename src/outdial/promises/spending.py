@@ -1,4 +1,4 @@
-"""Checks promise 17 after a run: overspend never exceeds what was in flight when a budget was reached.
+"""Checks Promise.BUDGETS after a run: overspend never exceeds what was in flight when a budget was reached.
 
 The provider is the witness: what each call cost, and when that could be known here and surely was.
 """
@@ -15,6 +15,7 @@ from outdial.db.queries import evidence
 from outdial.db.queries.evidence import BudgetEvidence, ClaimEvidence
 from outdial.db.session import Database
 from outdial.promises.checks import PromiseCheck
+from outdial.promises.promise import Promise
 
 CLAIM_WAITS: Final = timedelta(seconds=5)
 """A claim may learn costs that were sent this long after its time: it waits for locks before it reads them."""
@@ -69,10 +70,9 @@ async def gather_budgets(database: Database, costs: Iterable[Mapping[str, Any]])
 
 
 def check_budgets(budgets: Sequence[BudgetedCalls]) -> PromiseCheck:
-    """Check promise 17 for each budget: what was known and in flight left room for each call when it was claimed."""
+    """Check Promise.BUDGETS: what was known and in flight left room for each call when it was claimed."""
     return PromiseCheck(
-        promise=17,
-        promised="overspend never exceeds what was in flight when a budget was reached",
+        promise=Promise.BUDGETS,
         examined="; ".join(f"{each.name}: {_spent(each):.2f} of {each.limit_cents / 100:.2f} spent" for each in budgets)
         or "no budgets",
         breaches=[breach for each in budgets for breach in overspending(each)],

@@ -14,6 +14,7 @@ from outdial.db.session import Database
 from outdial.process import wait_for_event
 from outdial.promises.checks import LedgerRequest, PromiseCheck
 from outdial.promises.evidence import SimulatorClient
+from outdial.promises.promise import Promise
 
 AFTER_REQUESTS: Final = 10
 """Create-call requests before the stop, so that calls are under way."""
@@ -85,12 +86,11 @@ async def _stop(
 
 
 def check_stops(stops: Sequence[ObservedStop], requests: Sequence[LedgerRequest]) -> PromiseCheck:
-    """Check promise 15 with the provider's own record of requests as the witness."""
+    """Check Promise.STOP with the provider's own record of requests as the witness."""
     held = sum(stop.resumed_ms - stop.read_ms for stop in stops if stop.read_ms is not None)
     times = "once" if len(stops) == 1 else f"{len(stops)} times"
     return PromiseCheck(
-        promise=15,
-        promised="no create-call request leaves after all calls read stopped",
+        promise=Promise.STOP,
         examined=f"all calls stopped {times}, and read stopped for {held / 1000:.1f} s",
         breaches=list(_requests_during(stops, requests)),
     )
