@@ -20,6 +20,7 @@ from outdial.domain.limits import (
     IntRange,
 )
 from tests.support.factories import (
+    CLAIM_DECISION,
     NOW,
     Campaign,
     CampaignContact,
@@ -91,7 +92,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         attempt_numbers=[1],
         phones=[entry.contact.phone],
         requests=["{}"],
-        decisions=['{"rule_ids": []}'],
+        decisions=[CLAIM_DECISION],
         start_ats=[NOW],
         deadlines=[NOW + timedelta(seconds=35)],
         message_thens=[None],

@@ -244,6 +244,7 @@ EXECUTE = {
     "private.check_clearance()": set[str](),
     "private.check_call_of_dialer()": set[str](),
     "private.check_repetition()": set[str](),
+    "private.check_moved_start()": set[str](),
     "private.queue_opt_outs()": set[str](),
     "private.withdraw_opt_outs()": set[str](),
     "private.queue_known_opt_outs()": set[str](),

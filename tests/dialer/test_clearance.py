@@ -26,6 +26,7 @@ from outdial.pre_dial.client import HookClient
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
 from tests.support.factories import (
+    CLAIM_DECISION,
     NOW,
     Campaign,
     create_call,
@@ -402,16 +403,14 @@ async def insert_as_dialer(stage: Stage, campaign: Campaign, **columns: object) 
         await create_call(connection, entry, **columns)
 
 
-async def test_a_dialer_that_knows_no_rules_or_no_hook_places_no_call(stage: Stage, hook: HookServer) -> None:
+async def test_a_dialer_that_knows_no_hook_places_no_call(stage: Stage, hook: HookServer) -> None:
     free = await create_campaign(stage.look, await create_tenant(stage.look, credential="other"))
-    campaign, rules = await hooked(stage, hook, size=0), '{"rule_ids": []}'
+    campaign = await hooked(stage, hook, size=0)
 
-    with pytest.raises(asyncpg.CheckViolationError, match="names no calling rules; restart this dialer"):
-        await insert_as_dialer(stage, free, decision='{"calling_hours": "open"}')
     with pytest.raises(asyncpg.CheckViolationError, match="so its calls need clearance"):
-        await insert_as_dialer(stage, campaign, decision=rules)
-    await insert_as_dialer(stage, free, decision=rules)
-    await insert_as_dialer(stage, campaign, decision=rules, needs_clearance=True)
+        await insert_as_dialer(stage, campaign, decision=CLAIM_DECISION)
+    await insert_as_dialer(stage, free, decision=CLAIM_DECISION)
+    await insert_as_dialer(stage, campaign, decision=CLAIM_DECISION, needs_clearance=True)
 
 
 async def test_the_database_refuses_a_repetition_that_an_older_dialer_would_make(

@@ -14,6 +14,9 @@ from outdial.domain.location import KEYS_VERSION
 NOW = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
 ALL_DAY = '{"every_day": [["00:00", "24:00"]]}'
 
+CLAIM_DECISION = '{"rule_ids": [], "number_choice": "only_number", "budget": {}}'
+"""What the database requires of the decision of a call that a dialer inserts."""
+
 ERASURE_SECRETS = ("a key of tests that is long enough: 0123456789",)
 ERASURE_KEYS = ErasureKeys(ERASURE_SECRETS)
 

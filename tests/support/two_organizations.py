@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from outdial.db.session import Connection, Database, Role
 from tests.support.factories import (
+    CLAIM_DECISION,
     ERASURE_KEYS,
     NOW,
     Campaign,
@@ -110,7 +111,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "contact_id": entry.contact.id,
         "phone": entry.contact.phone,
     }
-    request = {"attempt_number": 2, "request": "{}", "decision": '{"rule_ids": []}', "requested_at": NOW}
+    request = {"attempt_number": 2, "request": "{}", "decision": CLAIM_DECISION, "requested_at": NOW}
     event = {"credential": tenant.credential, "retell_call_id": uuid4().hex, "event": "call_ended", "body": b"{}"}
     rows: dict[str, dict[str, object]] = {
         "organizations": {"id": uuid4(), "name": "New"},
