@@ -136,7 +136,7 @@ async def create_campaign(page: Page) -> None:
 async def import_contacts(page: Page, directory: Path) -> None:
     file = directory / "people.csv"
     file.write_text(FILE + BAD_ROW)
-    await page.get_by_label("CSV or Excel file").set_input_files(file)
+    await page.get_by_label("CSV, Excel or JSON lines file").set_input_files(file)
     await page.get_by_role("button", name="Upload and preview").click()
     # The column of the phones has a name that nobody can guess.
     await page.get_by_label("Phone").select_option(label="Handy")

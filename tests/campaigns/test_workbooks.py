@@ -14,6 +14,7 @@ import xlsxwriter
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing import workbooks
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.file_rows import open_rows
 from outdial.campaigns.importing.workbooks import as_csv
 
 PHONE = "+14155550101"
@@ -94,13 +95,16 @@ async def test_a_csv_file_is_left_as_it_is(tmp_path: Path) -> None:
         assert file.read() == b"phone\n1\n"
 
 
-async def test_a_pipe_is_read_as_it_is() -> None:
+@pytest.mark.parametrize("is_workbook", [False, True])
+async def test_a_pipe_is_read_like_a_file(tmp_path: Path, is_workbook: bool) -> None:
+    content = f"phone\n{PHONE}\n".encode()
+    if is_workbook:
+        content = workbook(tmp_path / "a.xlsx", with_rows(["phone"], [PHONE])).read_bytes()
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as target:
-        target.write(b"phone\n1\n")
-    with os.fdopen(reading, "rb") as file:
-        assert await as_csv(file) is file
-        assert file.read() == b"phone\n1\n"
+        target.write(content)
+    with os.fdopen(reading, "rb") as file, await as_csv(file) as converted:
+        assert list(open_rows(converted)) == [Row(2, [PHONE])]
 
 
 @pytest.mark.parametrize("damage", ["cut", "no_sheet", "empty", "another"])

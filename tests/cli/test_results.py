@@ -38,7 +38,7 @@ def test_results_are_written_in_the_format_of_the_name_and_imported_again(
     sheet = CalamineWorkbook.from_path(tmp_path / "r.xlsx").get_sheet_by_index(0).to_python()
     assert [row[0] for row in sheet] == ["phone", *(row["phone"] for row in rows)]
 
-    for name in ("r.csv", "r.xlsx"):
+    for name in ("r.csv", "r.xlsx", "r.jsonl"):
         again = acme.json("campaign", "import", filled, str(tmp_path / name))
         assert (again["added"], again["already_there"], again["refused_rows"]) == (0, 2, 0)
         assert again["variables"] == ["country", "region", "postal_code", "Account Tier", "plan"]

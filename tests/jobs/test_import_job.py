@@ -1,6 +1,7 @@
 """Imports: added contacts, refused rows, and what an interrupted run leaves to the next one."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -97,6 +98,25 @@ async def test_a_file_in_many_chunks_is_read_as_one(
     row = await import_row(connection, import_id)
     assert row.chunks == 4
     assert (row.status, row.added, row.refused, row.bytes_read) == ("completed", 400, 0, len(content))
+
+
+async def test_json_lines_in_many_chunks_are_read_for_their_keys_and_then_for_their_rows(
+    database: Scratch, connection: asyncpg.Connection, campaign: Campaign
+) -> None:
+    lines = [{"phone": f"+1212{2_000_000 + number}", "note": "é" * 1_000} for number in range(300)] + [{"late": "key"}]
+    content = "\n".join([json.dumps(line, ensure_ascii=False) for line in lines]).encode()
+    import_id = await store_import(connection, campaign, content)
+
+    async with working(database) as worker:
+        await worker.run_once()
+
+    row = await import_row(connection, import_id)
+    assert row.chunks == 3
+    assert (row.status, row.added, row.refused, row.bytes_read) == ("completed", 300, 1, len(content))
+    assert (
+        await imports.import_header(connection, import_id=import_id, organization_id=campaign.tenant.organization_id)
+        == '["phone", "note", "late"]'
+    )
 
 
 async def test_the_audit_log_names_the_user_of_the_import(

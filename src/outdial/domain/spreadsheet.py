@@ -19,6 +19,11 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def protect_apostrophe(text: str) -> str:
+    """Return plain `text` as a cell that `unescape_formula` restores."""
+    return f"'{text}" if unescape_formula(text) != text else text
+
+
 def unescape_formula(text: str) -> str:
     """Return `text` without the apostrophe of `escape_formula`."""
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text

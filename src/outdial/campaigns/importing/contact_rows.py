@@ -10,7 +10,8 @@ from phonenumbers import SUPPORTED_REGIONS
 from outdial.campaigns.errors import UnknownRegion
 from outdial.campaigns.importing.columns import Columns, cell_text
 from outdial.campaigns.importing.consent_columns import read_consent
-from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.csv_rows import Row
+from outdial.campaigns.importing.file_rows import FileRows
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
@@ -186,7 +187,7 @@ def _region_of_row(columns: Columns, cells: Sequence[str]) -> str | None:
     return country if country in SUPPORTED_REGIONS else None
 
 
-def read_chunks(rows: CsvRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:
+def read_chunks(rows: FileRows, reader: ContactReader, first_lines: FirstLines, chunk_rows: int) -> Iterator[Chunk]:
     """Yield chunks of at most `chunk_rows` rows, fewer if rows are long. Each phone is in `contacts` only once."""
     remaining = iter(rows)
     while True:

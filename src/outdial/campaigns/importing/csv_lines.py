@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from outdial.campaigns.errors import UnusableFile
-from outdial.campaigns.importing.file_kinds import why_not_csv
+from outdial.campaigns.importing.file_kinds import is_json_lines, why_not_csv
 
 _BLOCK_BYTES = 64 * 1024
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -17,11 +17,12 @@ class TextLines:
 
     Windows-1252 is detected per line: a line that is not UTF-8 is read as Windows-1252, and a notice gives the first
     one. A line that is neither keeps a lone surrogate. A line of more than `longest` characters may be cut, but to a
-    length that is still too long. Raises UnusableFile for workbooks, pictures and other files that are not text.
+    length that is still too long. Raises UnusableFile for workbooks, pictures and other files that are not text;
+    `is_json` says that the file is expected to be JSON lines.
     """
 
-    def __init__(self, file: BinaryIO, longest: int) -> None:
-        self._file, self._longest = file, longest
+    def __init__(self, file: BinaryIO, longest: int, *, is_json: bool = False) -> None:
+        self._file, self._longest, self._is_json = file, longest, is_json
         self._utf_16 = False
         self.bytes_read = 0
         self.notices: list[str] = []
@@ -42,7 +43,7 @@ class TextLines:
 
     def _split(self) -> Iterator[str]:
         block = self._read()
-        if reason := why_not_csv(block):
+        if not (self._is_json and is_json_lines(block)) and (reason := why_not_csv(block)):
             raise UnusableFile(reason)
         self._utf_16 = block.startswith(_UTF_16)
         name, errors = ("utf-16", "surrogatepass") if self._utf_16 else ("utf-8-sig", "surrogateescape")

@@ -14,8 +14,10 @@ from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 LONGEST_ROW = 64 * 1024
 """Maximum characters of a row, including quotes and line ends."""
 
+EXCERPT = 80
+"""Characters of a refused row that are shown."""
+
 _DELIMITERS = ",;\t|"
-_EXCERPT = 80
 # The line that Excel writes before the header in locales whose list separator is not a comma.
 _DIRECTIVE = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
@@ -123,9 +125,9 @@ class CsvRows:
             self.blank += 1
 
     def _refuse(self, line: int, kind: Refusal, reason: str, cells: Sequence[str]) -> RefusedRow:
-        excerpt = self._feed.taken[0].strip()[:_EXCERPT]
-        whole = [_storable(cell.rstrip("\r\n")) for cell in cells]
-        return RefusedRow(line, _storable(excerpt), kind, reason, cells=whole)
+        excerpt = self._feed.taken[0].strip()[:EXCERPT]
+        whole = [storable(cell.rstrip("\r\n")) for cell in cells]
+        return RefusedRow(line, storable(excerpt), kind, reason, cells=whole)
 
 
 class _TooLong(Exception):
@@ -171,7 +173,7 @@ def _broken(error: Exception, several_lines: bool) -> tuple[Refusal, str]:
     return Refusal.TOO_LONG, f"is longer than {LONGEST_ROW:,} characters"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return `text` with `?` for bytes that could not be decoded."""
     return text.encode(errors="replace").decode()
 

@@ -1,4 +1,4 @@
-"""Imports a CSV file of contacts into a campaign. It streams the file, so memory does not grow with its size."""
+"""Imports a file of contacts into a campaign. It streams the file, so memory does not grow with its size."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.columns import Columns, find_columns
 from outdial.campaigns.importing.contact_rows import Chunk, ContactReader, read_chunks
 from outdial.campaigns.importing.contact_store import ContactStore, OnAdded, Stored, Transaction, erased_row
-from outdial.campaigns.importing.csv_rows import CsvRows
+from outdial.campaigns.importing.file_rows import FileRows, open_rows
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
@@ -78,13 +78,13 @@ async def import_contacts(
     on_added: OnAdded | None = None,
     chunk_rows: int = 2_000,
 ) -> ImportReport:
-    """Add the contacts of a CSV `file` to a campaign, one chunk per transaction, and report on every row.
+    """Add the contacts of a CSV or JSON lines `file` to a campaign, a chunk per transaction, and report on every row.
 
     `transaction` opens a transaction with the rights of `actor`, and the audit log gets one entry for `actor`. Numbers
     without a country code belong to `default_region` (ISO 3166, such as US). `mapping` gives the column of a field,
-    such as {"phone": "Handy"}. An import with an `import_id` can be undone. The file is read once from its current
-    position, in a thread while the previous chunk is stored; it needs no seeking and is not closed. `on_header` is
-    called once, before anything is stored, with the names of all columns. `on_refused` and `on_progress` are called
+    such as {"phone": "Handy"}. An import with an `import_id` can be undone. The file is read from its
+    current position, in a thread while the previous chunk is stored; it must be seekable and is not closed. `on_header`
+    is called once, before anything is stored, with the names of all columns. `on_refused` and `on_progress` are called
     after each chunk. `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import
     ends.
 
@@ -93,7 +93,7 @@ async def import_contacts(
     ErasureKeyMissing before anything is stored. Raises CampaignClosed also later, if the campaign is cancelled in the
     meantime; contacts added so far stay.
     """
-    rows = await asyncio.to_thread(CsvRows, file)
+    rows = await asyncio.to_thread(open_rows, file)
     columns = find_columns(rows.header, mapping)
     store = ContactStore(
         transaction, campaign_id, clock, erasure_keys=erasure_keys, import_id=import_id, on_added=on_added
@@ -188,7 +188,7 @@ class _Tally:
     def counts(self) -> dict[str, object]:
         return {"added": self._added, "already_there": self._already_there, "refused": self._refused.total()}
 
-    def report(self, rows: CsvRows, columns: Columns) -> ImportReport:
+    def report(self, rows: FileRows, columns: Columns) -> ImportReport:
         return ImportReport(
             added=self._added,
             already_there=self._already_there,

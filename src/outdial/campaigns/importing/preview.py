@@ -11,7 +11,8 @@ from typing import Final
 from outdial.campaigns.errors import UnknownRegion, UnusableFile
 from outdial.campaigns.importing.columns import HEADERS, find_columns
 from outdial.campaigns.importing.contact_rows import ContactReader, NewContact
-from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.csv_rows import Row
+from outdial.campaigns.importing.file_rows import open_rows
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 
 MOST_ROWS: Final = 1_000
@@ -53,7 +54,7 @@ def preview(
     """
     header: Sequence[str] = ()
     try:
-        rows = CsvRows(io.BytesIO(beginning))
+        rows = open_rows(io.BytesIO(beginning))
         header = [name.strip() for name in rows.header]
         columns = find_columns(rows.header, mapping).keep_names(names_in_use)
         reader = ContactReader(columns, default_region, now)

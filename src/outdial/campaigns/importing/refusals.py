@@ -17,7 +17,7 @@ def unescape_cell(cell: str) -> str:
     A file of refused rows holds these cells, escaped again. An import reads them as it read the first file.
     """
     # A line break at the end may be what was escaped, so it is trimmed afterwards.
-    return unescape_formula(cell.lstrip()).strip()
+    return unescape_formula(cell).strip()
 
 
 class Refusal(StrEnum):

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
-from outdial.domain.spreadsheet import unescape_formula
+from outdial.domain.spreadsheet import protect_apostrophe
 
 MEMORY_BYTES: Final = 2 << 30
 CPU_S: Final = 120
@@ -86,9 +86,7 @@ def cell_text(cell: Cell) -> str:
     """Return a cell as its text in a CSV file."""
     match cell:
         case str():
-            text = " ".join(cell.splitlines()) if "\n" in cell or "\r" in cell else cell
-            # An import takes a leading apostrophe away where an export would have added it.
-            return f"'{text}" if unescape_formula(text) != text else text
+            return protect_apostrophe(" ".join(cell.splitlines()) if "\n" in cell or "\r" in cell else cell)
         case bool():
             return "true" if cell else "false"
         case float() if cell.is_integer() and abs(cell) < 2**53:

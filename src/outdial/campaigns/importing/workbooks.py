@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
@@ -25,11 +26,19 @@ def is_workbook(beginning: bytes) -> bool:
 async def as_csv(file: BinaryIO) -> BinaryIO:
     """Return `file` at its beginning, or the first visible sheet as a temporary CSV file if it is an XLSX workbook.
 
-    Row n of the sheet is line n of the CSV file; line breaks within a cell become spaces. A pipe is returned as it is:
-    a workbook needs a file. Raises UnusableFile.
+    Row n of the sheet is line n of the CSV file; line breaks within a cell become spaces. Of a pipe, a temporary copy
+    is read, because workbooks and JSON lines are read more than once. Raises UnusableFile.
     """
     if not file.seekable():
-        return file
+        copy = await asyncio.to_thread(_copy, file)
+        try:
+            converted = await as_csv(copy)
+        except BaseException:
+            copy.close()
+            raise
+        if converted is not copy:
+            copy.close()
+        return converted
     file.seek(0)
     beginning = file.read(len(_ZIP))
     size = file.seek(0, 2)
@@ -49,6 +58,12 @@ async def as_csv(file: BinaryIO) -> BinaryIO:
         raise
     target.seek(0)
     return target
+
+
+def _copy(source: BinaryIO) -> BinaryIO:
+    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115  # the caller closes it
+    shutil.copyfileobj(source, copy)
+    return copy
 
 
 async def _convert(source: BinaryIO, target: BinaryIO) -> None:

@@ -86,7 +86,9 @@ app.add_typer(bulk.app, name="bulk")
 @app.command("import")
 def import_(
     campaign: CampaignName,
-    file: Annotated[Path, typer.Argument(help="CSV or XLSX file with a header row. The agent can use every column.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV or XLSX file with a header row, or JSON lines. Every column is a variable.")
+    ],
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")] = None,
     map_: Annotated[
         list[str] | None,
@@ -95,7 +97,7 @@ def import_(
     refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import contacts from a CSV file, or the first sheet of an XLSX workbook, into a campaign.
+    """Import contacts from a CSV file, the first sheet of an XLSX workbook, or JSON lines into a campaign.
 
     Valid rows are imported; each refused row is reported with its line and the reason. Importing a file again changes
     nothing. The exit status is 1 when no row is valid.

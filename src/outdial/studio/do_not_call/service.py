@@ -13,7 +13,8 @@ from outdial.campaigns.erasure import without_erased
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
-from outdial.campaigns.importing.csv_rows import CsvRows, Row
+from outdial.campaigns.importing.csv_rows import Row
+from outdial.campaigns.importing.file_rows import open_rows
 from outdial.db.queries import do_not_call
 from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Connection
@@ -235,7 +236,7 @@ def _read_list(numbers: Sequence[str], region: str | None) -> Iterator[_ReadNumb
 def _read_file(content: bytes, region: str | None) -> Iterator[_ReadNumber]:
     """Yield each number of a file: from its phone column, or from the first column when none is named so."""
     try:
-        rows = CsvRows(io.BytesIO(content))
+        rows = open_rows(io.BytesIO(content))
     except UnusableFile as error:
         raise InvalidInput(f"The file cannot be used: {error}", {"file": str(error)}) from None
     try:

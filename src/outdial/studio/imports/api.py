@@ -69,7 +69,7 @@ async def upload_import_file(
         ),
     ] = None,
 ) -> Import:
-    """Upload the CSV or XLSX file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
+    """Upload the CSV, XLSX or JSON lines file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
 
     The first visible sheet of a workbook is stored as CSV: `size` is then that of the CSV file, and a line is a row.
 

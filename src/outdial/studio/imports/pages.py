@@ -67,7 +67,7 @@ async def upload(context: CurrentOrganization, form: Uploaded) -> Response:
     file = form.get("file")
     name = (file.filename or "").strip() if isinstance(file, UploadFile) else ""
     if not isinstance(file, UploadFile) or not name:
-        raise InvalidInput("No file selected: go back and select a CSV or XLSX file", {"file": "select a file"})
+        raise InvalidInput("No file selected: select a CSV, XLSX or JSON lines file", {"file": "select a file"})
     try:
         campaign_id = UUID(text(form, "campaign_id"))
     except ValueError:

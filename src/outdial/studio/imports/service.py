@@ -210,7 +210,7 @@ async def receive_file(
     except ClientDisconnect:
         raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None
     if offset == 0:
-        raise InvalidInput("The file is empty", {"file": "select a CSV or XLSX file with a header row"})
+        raise InvalidInput("The file is empty", {"file": "select a CSV or XLSX file with a header row, or JSON lines"})
     is_complete = total is None or offset >= total
     if is_complete:
         await convert_workbook(context, import_id, offset)
