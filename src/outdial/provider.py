@@ -269,6 +269,10 @@ class VoiceProvider(Protocol):
         """Return the request body of `create_call`. The same request always gives the same bytes."""
         ...
 
+    def fills_variable(self, name: str) -> bool:
+        """Whether the provider gives a variable of this name a value during the call."""
+        ...
+
     def read_request(self, body: bytes) -> RequestKeys | None:
         """Return what identifies the call in a body of `encode_request`, or None when it cannot be read."""
         ...
@@ -320,6 +324,10 @@ class WorkspaceDirectory(Protocol):
 
     def has_account(self, credential: str) -> bool:
         """Whether an API key is configured for this account."""
+        ...
+
+    def fills_variable(self, name: str) -> bool:
+        """Whether the provider gives a variable of this name a value during the call."""
         ...
 
     async def check_key(self, credential: str) -> KeyAccepted | KeyRefused | ProviderUnavailable:

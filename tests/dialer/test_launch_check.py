@@ -99,6 +99,7 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
         ("problem", f"The number {FROM} may not call contacts in Britain (UK) (1): allow the country at Retell")
     ]
     assert found["webhooks"][0][0] == "warning"
+    assert "voicemail" not in found
     assert found["variables"] == [
         ("problem", "The prompt uses {{name}}, which is empty for 1 of 3 contacts"),
         (
@@ -124,12 +125,34 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
         next_try_at=NOW,
         **event,
     )
+    message = "{{name}}, {{plan}}, {{offer}}, {{last_call_summary}}: {{current_time_Europe/Berlin}} {{user_number}}"
+    policy = {"action": "leave_message", "message": message, "on_attempt": 4}
+    await stage.change("campaigns", campaign.id, voicemail_policy=msgspec.json.encode(policy).decode())
+    assert (await findings_of(stage, campaign))["voicemail"] == [
+        ("warning", "The voicemail message uses {{name}}, which is empty for 1 of 3 contacts"),
+        (
+            "problem",
+            "The voicemail message uses {{offer}}, which no contact has: import a column offer, or give the campaign a"
+            " variable of this name",
+        ),
+        ("warning", "The voicemail message uses {{plan}}, which is empty for 1 of 3 contacts"),
+        (
+            "problem",
+            "The voicemail message is never left: a contact gets at most 3 attempts, so attempt 4 would never leave the"
+            " message. Choose a lower number, or the last attempt",
+        ),
+    ]
     await stage.change(
-        "campaigns", campaign.id, dynamic_variables='{"caller": "Acme", "offer": "x", "phone": "1", "plan": "y"}'
+        "campaigns",
+        campaign.id,
+        dynamic_variables='{"caller": "Acme", "offer": "x", "phone": "1", "plan": "y"}',
+        max_attempts=4,
     )
     await stage.look.execute("update contacts set name = 'Cy'")
 
     found = await findings_of(stage, campaign)
+
+    assert found["voicemail"] == [("ok", "Every contact has the variables of the voicemail message: name")]
 
     assert found["webhooks"] == [("ok", "Webhooks arrive; the last one on 2026-03-10 at 17:00 UTC")]
     assert found["variables"] == [("ok", "Every contact has the variables of the prompt: name")]

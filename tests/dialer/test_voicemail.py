@@ -8,39 +8,10 @@ from pydantic import TypeAdapter
 from retell.types import CallCreatePhoneCallParams
 
 from outdial.dialer.claim import Claimed
-from outdial.domain.policies.voicemail import HangUpOnVoicemail, LeaveMessage, parse_voicemail_policy, voicemail_order
 from tests.support.dialing import Stage, life_of_call
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant
 
 MESSAGE = {"action": "leave_message", "message": "Hello {{ name }}, {{offer}} from {{unknown}}"}
-
-
-@pytest.mark.parametrize(
-    ("policy", "attempts", "has_message", "expected"),
-    [
-        ({}, 0, False, None),
-        ({"action": "hang_up"}, 0, False, HangUpOnVoicemail()),
-        (MESSAGE, 0, False, "Hello Ada, {{name}} from {{unknown}}"),
-        (MESSAGE, 0, True, HangUpOnVoicemail()),
-        (MESSAGE, 1, False, HangUpOnVoicemail()),
-        (MESSAGE | {"on_attempt": 2}, 0, False, HangUpOnVoicemail()),
-        (MESSAGE | {"on_attempt": 2}, 1, False, "Hello Ada, {{name}} from {{unknown}}"),
-        (MESSAGE | {"on_attempt": "last"}, 1, False, HangUpOnVoicemail()),
-        (MESSAGE | {"on_attempt": "last"}, 2, False, "Hello Ada, {{name}} from {{unknown}}"),
-    ],
-)
-def test_the_message_is_for_its_attempt_and_once_for_each_contact(
-    policy: dict[str, object], attempts: int, has_message: bool, expected: object
-) -> None:
-    order = voicemail_order(
-        parse_voicemail_policy(policy),
-        attempts=attempts,
-        max_attempts=3,
-        has_message=has_message,
-        # A value is never read as a variable again.
-        variables={"name": "Ada", "offer": "{{name}}"},
-    )
-    assert (order.text if isinstance(order, LeaveMessage) else order) == expected
 
 
 async def call(stage: Stage, campaign: Campaign, reason: str, number: int) -> dict[str, Any]:

@@ -413,3 +413,13 @@ async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_ti
     assert changed == {"id", "name", "scheduled_at"}
     assert (copy["status"], copy["scheduled_at"]) == ("draft", None)
     assert await connection.fetchval("select count(*) from audit_log where details ? 'copy_of'") == 2
+
+    # An attempt that never leaves the message is refused, but an old campaign that has it can be copied and renamed.
+    late = settings["voicemail_policy"] | {"on_attempt": 9}
+    refused = await operator.patch(f"{base}/{copy['id']}", json={"voicemail_policy": late})
+    assert (refused.status_code, "attempt 9 would never" in refused.text) == (400, True)
+    await connection.execute("update campaigns set voicemail_policy = $1 where id = $2", json.dumps(late), copy["id"])
+    assert (await operator.post(f"{base}/{copy['id']}/duplicate")).status_code == 201
+    assert (await operator.patch(f"{base}/{copy['id']}", json={"name": "Old"})).status_code == 200
+    refused = await operator.patch(f"{base}/{copy['id']}", json={"max_attempts": 2})
+    assert (refused.status_code, "at most 2 attempts" in refused.text) == (400, True)

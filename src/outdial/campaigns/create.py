@@ -17,6 +17,7 @@ from outdial.db.queries import accounts as account_queries
 from outdial.db.queries import campaigns, organizations
 from outdial.db.session import Connection, encode_json
 from outdial.domain.calling_hours import parse_calling_hours
+from outdial.domain.errors import InvalidVoicemailPolicy
 from outdial.domain.ids import new_id
 from outdial.domain.limits import (
     BATCH_SIZE,
@@ -33,7 +34,7 @@ from outdial.domain.limits import (
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.domain.policies.callbacks import parse_callback_policy
 from outdial.domain.policies.day_parts import DayPart
-from outdial.domain.policies.voicemail import parse_voicemail_policy
+from outdial.domain.policies.voicemail import LAST_ATTEMPT, parse_voicemail_policy, unreachable_attempt
 from outdial.domain.purpose import ListKind, Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 
@@ -147,9 +148,17 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
     return organization_id
 
 
-async def create_campaign(connection: Connection, new: CampaignSettings, now: datetime) -> UUID:
-    """Create a draft; raises InvalidCampaign naming the field, or the DomainError of hours or a policy."""
+async def create_campaign(
+    connection: Connection, new: CampaignSettings, now: datetime, *, is_copy: bool = False
+) -> UUID:
+    """Create a draft; raises InvalidCampaign naming the field, or the DomainError of hours or a policy.
+
+    A copy may keep a voicemail message that no attempt leaves: its original can be too old to be edited, and the launch
+    check reports it.
+    """
     columns = check_settings(new)
+    if not is_copy:
+        check_message_attempt(new)
     account_id = new.provider_account_id
     if account_id is None:
         accounts = await account_queries.list_accounts(connection, organization_id=new.organization_id)
@@ -213,6 +222,14 @@ def check_settings(new: CampaignSettings) -> SettingsColumns:
         "priority": new.priority,
         "share": new.share,
     }
+
+
+def check_message_attempt(new: CampaignSettings) -> None:
+    """Raise InvalidVoicemailPolicy if the attempt that leaves the voicemail message never happens."""
+    policy, retry = parse_voicemail_policy(new.voicemail_policy), parse_retry_policy(new.retry_policy)
+    reason = unreachable_attempt(policy, retry, new.max_attempts)
+    if reason is not None:
+        raise InvalidVoicemailPolicy(f"on_attempt: {reason}; use a lower number, or {LAST_ATTEMPT!r}")
 
 
 def _check_amounts(new: CampaignSettings) -> None:

@@ -69,7 +69,7 @@ async def duplicate_campaign(
         return Forbidden()
     copied_name = (name or f"Copy of {row.name}"[:LONGEST_NAME]).strip()
     copy = replace(stored_settings(row), name=copied_name, scheduled_at=None)
-    copy_id = await create_campaign(connection, copy, now)
+    copy_id = await create_campaign(connection, copy, now, is_copy=True)
     await record_campaign_action(
         connection,
         organization_id=row.organization_id,

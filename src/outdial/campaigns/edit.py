@@ -10,7 +10,13 @@ import msgspec
 
 from outdial.campaigns.agents import check_agent
 from outdial.campaigns.caller_numbers import check_numbers
-from outdial.campaigns.create import JSON_COLUMNS, CampaignSettings, SettingsColumns, check_settings
+from outdial.campaigns.create import (
+    JSON_COLUMNS,
+    CampaignSettings,
+    SettingsColumns,
+    check_message_attempt,
+    check_settings,
+)
 from outdial.campaigns.errors import InvalidCampaign
 from outdial.campaigns.lifecycle import Actor, Conflict, record_campaign_action
 from outdial.db.queries import batches, campaign_status, campaigns
@@ -61,6 +67,8 @@ async def edit_campaign(
         await check_numbers(
             connection, new.organization_id, row.provider_account_id, columns["from_number"], columns["more_numbers"]
         )
+    if {"voicemail_policy", "retry_policy", "max_attempts"} & changes.keys():
+        check_message_attempt(new)
     if "retell_agent_id" in changes:
         await check_agent(connection, row.provider_account_id, columns["retell_agent_id"])
     fixed = [name for name in FIXED_WHILE_RUNNING if name in changes]

@@ -390,7 +390,7 @@ class Claimer:
                 lock.account,
                 contact,
                 from_number=numbers[contact.id].phone,
-                encode_request=self._provider.encode_request,
+                provider=self._provider,
                 window=lock.hours.at(place_of(contact)),
                 start_at=start_at,
                 deadline=start_at + self._settings.request_timeout + DEADLINE_MARGIN,

@@ -1,6 +1,6 @@
 """Plans the calls of a claim before anything is written: the contacts to call, their requests, their decisions."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -44,12 +44,14 @@ from outdial.domain.policies.voicemail import (
     AfterMessage,
     LeaveMessage,
     VoicemailPolicy,
+    last_voicemail_attempt,
     parse_voicemail_policy,
     voicemail_order,
 )
+from outdial.domain.retry import parse_retry_policy
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
 from outdial.pre_dial.client import TIMEOUT_S
-from outdial.provider import CallRequest
+from outdial.provider import CallRequest, VoiceProvider
 
 ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"
 HOOK_TIME: Final = timedelta(seconds=TIMEOUT_S) + timedelta(milliseconds=250)
@@ -259,7 +261,7 @@ def plan_call(
     contact: DueContact,
     *,
     from_number: str,
-    encode_request: Callable[[CallRequest], bytes],
+    provider: VoiceProvider,
     window: EffectiveWindow,
     start_at: datetime,
     deadline: datetime,
@@ -272,9 +274,10 @@ def plan_call(
     on_voicemail = voicemail_order(
         _voicemail_policy(campaign.voicemail_policy),
         attempts=contact.attempts,
-        max_attempts=campaign.max_attempts,
+        last_attempt=_last_voicemail_attempt(campaign.retry_policy, campaign.max_attempts),
         has_message=contact.has_message,
         variables=variables,
+        is_filled_later=provider.fills_variable,
     )
     request = CallRequest(
         call_id=call_id,
@@ -296,7 +299,7 @@ def plan_call(
         start_at=start_at,
         deadline=deadline,
         spacing=spacing,
-        body=encode_request(request),
+        body=provider.encode_request(request),
         window=window,
         limits_at=limits_at,
         needs_clearance=needs_clearance,
@@ -409,6 +412,11 @@ def pack_date_text(rules: RuleBook) -> str | None:
 @lru_cache(maxsize=1024)
 def _voicemail_policy(raw: str) -> VoicemailPolicy:
     return parse_voicemail_policy(msgspec.json.decode(raw))
+
+
+@lru_cache(maxsize=1024)
+def _last_voicemail_attempt(retry_policy: str, max_attempts: int) -> int:
+    return last_voicemail_attempt(parse_retry_policy(msgspec.json.decode(retry_policy)), max_attempts)
 
 
 @lru_cache(maxsize=1024)

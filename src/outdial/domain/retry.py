@@ -47,6 +47,20 @@ class RetryPolicy:
     fault_delay_max: timedelta
     max_faults: int
 
+    def last_attempt(self, outcome: Outcome, max_attempts: int) -> int:
+        """Return the attempt after which no other one follows this outcome; `max_attempts` is the campaign's cap.
+
+        Attempts with other outcomes may be more: one that ends with this outcome then is the last one too.
+        """
+        rule = self.rules.get(outcome)
+        if rule is None:
+            return 1
+        return max_attempts if rule.max_attempts is None else min(max_attempts, rule.max_attempts)
+
+    def most_attempts(self, max_attempts: int) -> int:
+        """Return how many attempts a contact can have, with whatever outcomes."""
+        return max((self.last_attempt(outcome, max_attempts) for outcome in self.rules), default=1)
+
     def faster(self, speed: float) -> "RetryPolicy":
         """Return the policy with every delay divided by `speed`, for simulated calls in simulated time."""
         rules = {
@@ -188,9 +202,7 @@ def _after_attempt(
     rule = policy.rules.get(outcome)
     if rule is None:
         return Fail(f"{outcome}, and the retry policy has no rule for it")
-    if rule.max_attempts is not None:
-        cap = min(cap, rule.max_attempts)
-    if made >= cap:
+    if made >= policy.last_attempt(outcome, cap):
         return Fail(f"{outcome} after {made} attempt{'' if made == 1 else 's'}")
     delay = rule.delays[min(made, len(rule.delays)) - 1]
     return RetryAt(ended_at + delay * stretch, charged=True)

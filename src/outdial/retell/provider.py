@@ -67,6 +67,10 @@ class RetellProvider:
             is_test=request.is_test,
         )
 
+    def fills_variable(self, name: str) -> bool:
+        """Whether Retell fills a variable of this name."""
+        return workspace_assets.fills_variable(name)
+
     def read_request(self, body: bytes) -> RequestKeys | None:
         """Read the idempotency key and the number in a body of create-phone-call."""
         return read_call_body(body)

@@ -17,7 +17,7 @@ from outdial.provider import (
 from outdial.retell.client import RetellClient
 
 _VARIABLE: Final = re.compile(rb"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,99})\s*\}\}")
-_OF_RETELL: Final = re.compile(r"current_(time|hour|calendar|agent|state|date)\w*|previous_agent_state")
+_OF_RETELL: Final = re.compile(r"current_(time|hour|calendar|agent|state|date)[\w/+-]*|previous_agent_state")
 _SYSTEM: Final = frozenset(
     {
         "agent_number", "call_id", "call_type", "chat_id", "direction", "user_number", "session_duration",
@@ -52,6 +52,11 @@ class _Prompt(msgspec.Struct):
     default_dynamic_variables: dict[str, Any] | None = None
 
 
+def fills_variable(name: str) -> bool:
+    """Whether Retell fills a variable of this name itself, such as `user_number` or `current_time_Europe/Berlin`."""
+    return name in _SYSTEM or _OF_RETELL.fullmatch(name) is not None
+
+
 async def check_key(client: RetellClient) -> KeyAccepted | KeyRefused | ProviderUnavailable:
     """GET /get-api-key-info."""
     body = await client.read("/get-api-key-info")
@@ -81,7 +86,7 @@ async def find_agent(client: RetellClient, agent_id: str) -> AgentFound | AssetM
     defaults = _decoded(prompt, _Prompt)
     given = set() if isinstance(defaults, ProviderUnavailable) else set(defaults.default_dynamic_variables or {})
     named = {found.decode() for found in _VARIABLE.findall(prompt)}
-    return AgentFound(name, frozenset(each for each in named - given - _SYSTEM if _OF_RETELL.fullmatch(each) is None))
+    return AgentFound(name, frozenset(each for each in named - given if not fills_variable(each)))
 
 
 async def find_number(client: RetellClient, phone: str) -> WorkspaceNumber | AssetMissing | ProviderUnavailable:

@@ -89,7 +89,7 @@ select id, organization_id, provider_account_id, status, waiting_for, retell_age
   coalesce(next_batch_size, batch_size) as batch_size, max_concurrency as campaign_limit,
   calling_hours::text as calling_hours,
   max_attempts, dynamic_variables::text as dynamic_variables, purpose, consent_required, lists_required,
-  day_parts, voicemail_policy::text as voicemail_policy, keep_open, budget_cents,
+  day_parts, voicemail_policy::text as voicemail_policy, retry_policy::text as retry_policy, keep_open, budget_cents,
   budget_alerted_at
 from campaigns
 where id = :campaign_id and status = 'active'

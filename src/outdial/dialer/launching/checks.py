@@ -1,4 +1,4 @@
-"""The launch check: key, agent, caller numbers and webhooks of a campaign, and the variables that its contacts lack."""
+"""The launch check: key, agent, caller numbers, webhooks and voicemail of a campaign, and what its contacts lack."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +14,13 @@ from outdial.db.queries.dialing import launch_checks
 from outdial.db.session import Connection
 from outdial.domain.geography.countries import country_name
 from outdial.domain.place import UNKNOWN_COUNTRY
+from outdial.domain.policies.voicemail import (
+    VoicemailPolicy,
+    message_variables,
+    parse_voicemail_policy,
+    unreachable_attempt,
+)
+from outdial.domain.retry import parse_retry_policy
 from outdial.provider import (
     AgentFound,
     AssetMissing,
@@ -43,6 +50,7 @@ class CheckedPart(StrEnum):
     NUMBER = "number"
     WEBHOOKS = "webhooks"
     VARIABLES = "variables"
+    VOICEMAIL = "voicemail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +81,13 @@ async def check_launch(
     for phone in (subject.from_number, *subject.more_numbers):
         findings.append(_number_finding(phone, await directory.find_number(subject.credential, phone), countries))
     findings.append(_webhook_finding(subject))
-    if isinstance(agent, AgentFound):
-        async with transaction() as connection:
-            findings += await _variable_findings(connection, subject, agent)
-    return findings
+    async with transaction() as connection:
+        if isinstance(agent, AgentFound):
+            prompt = agent.variables or frozenset()
+            findings += await _variable_findings(connection, subject, CheckedPart.VARIABLES, prompt)
+        message = frozenset(name for name in _message_names(subject) if not directory.fills_variable(name))
+        findings += await _variable_findings(connection, subject, CheckedPart.VOICEMAIL, message)
+    return findings + _attempt_finding(subject)
 
 
 def _key_finding(key: KeyAccepted | KeyRefused | ProviderUnavailable) -> CheckFinding:
@@ -152,26 +163,48 @@ def _countries(rows: Sequence[launch_checks.PendingJurisdiction]) -> Counter[str
 
 
 async def _variable_findings(
-    connection: Connection, subject: launch_checks.CheckSubject, agent: AgentFound
+    connection: Connection, subject: launch_checks.CheckSubject, part: CheckedPart, used: frozenset[str]
 ) -> list[CheckFinding]:
-    """Name the variables of the prompt that contacts lack, and how many contacts that are."""
+    """Name the variables of the prompt or the voicemail message that contacts lack, and how many contacts that are."""
     given: dict[str, Any] = msgspec.json.decode(subject.dynamic_variables)
-    names = sorted((agent.variables or frozenset()) - given.keys() - FILLED_BY_OUTDIAL)
+    names = sorted(used - given.keys() - FILLED_BY_OUTDIAL)
     if not names:
         return []
+    where = "voicemail message" if part is CheckedPart.VOICEMAIL else "prompt"
     rows = await launch_checks.count_empty_variables(connection, campaign_id=subject.id, names=names)
     lacking = [row for row in rows if row.without]
     if not lacking:
-        text = f"Every contact has the variables of the prompt: {', '.join(names)}"
-        return [CheckFinding(code=CheckedPart.VARIABLES, level=FindingLevel.OK, text=text)]
+        text = f"Every contact has the variables of the {where}: {', '.join(names)}"
+        return [CheckFinding(code=part, level=FindingLevel.OK, text=text)]
     return [
         CheckFinding(
-            code=CheckedPart.VARIABLES,
-            level=FindingLevel.PROBLEM,
-            text=f"The prompt uses {{{{{row.name}}}}}, which " + _lack(row),
+            code=part,
+            # The message has nothing in place of such a variable. The agent reads the braces of its prompt aloud.
+            level=FindingLevel.WARNING
+            if part is CheckedPart.VOICEMAIL and row.without < row.contacts
+            else FindingLevel.PROBLEM,
+            text=f"The {where} uses {{{{{row.name}}}}}, which " + _lack(row),
         )
         for row in lacking
     ]
+
+
+def _voicemail_policy(subject: launch_checks.CheckSubject) -> VoicemailPolicy:
+    return parse_voicemail_policy(msgspec.json.decode(subject.voicemail_policy))
+
+
+def _message_names(subject: launch_checks.CheckSubject) -> frozenset[str]:
+    return message_variables(_voicemail_policy(subject))
+
+
+def _attempt_finding(subject: launch_checks.CheckSubject) -> list[CheckFinding]:
+    """Report a message that no attempt leaves: campaigns may be older than the check of their settings."""
+    retry = parse_retry_policy(msgspec.json.decode(subject.retry_policy))
+    reason = unreachable_attempt(_voicemail_policy(subject), retry, subject.max_attempts)
+    if reason is None:
+        return []
+    text = f"The voicemail message is never left: {reason}. Choose a lower number, or the last attempt"
+    return [CheckFinding(code=CheckedPart.VOICEMAIL, level=FindingLevel.PROBLEM, text=text)]
 
 
 def _lack(row: launch_checks.EmptyVariable) -> str:

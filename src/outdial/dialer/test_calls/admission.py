@@ -5,6 +5,7 @@ people from calls that they have not asked for, and do not apply to it. Any othe
 the phone of a contact is left to campaigns, which know its place and count its calls.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -84,7 +85,9 @@ async def _protection(
     return None
 
 
-def planned_request(facts: TestCallFacts, from_number: str, at: datetime) -> CallRequest:
+def planned_request(
+    facts: TestCallFacts, from_number: str, at: datetime, fills_variable: Callable[[str], bool]
+) -> CallRequest:
     """Return the request of a test call: that of the campaign's next call to its contact, to another phone.
 
     On voicemail, the agent does what it does in the attempt that leaves a message.
@@ -102,9 +105,10 @@ def planned_request(facts: TestCallFacts, from_number: str, at: datetime) -> Cal
         on_voicemail=voicemail_order(
             policy,
             attempts=(policy.on_attempt or facts.max_attempts) - 1,
-            max_attempts=facts.max_attempts,
+            last_attempt=facts.max_attempts,
             has_message=False,
             variables=variables,
+            is_filled_later=fills_variable,
         ),
         is_test=True,
     )

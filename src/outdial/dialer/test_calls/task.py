@@ -119,7 +119,8 @@ class CallTester:
                 await queries.postpone_test_call(connection, id=facts.id, next_check_at=now + NEXT_TRY)
                 return None
             start_at, deadline = starts[0], starts[0] + self._settings.request_timeout + DEADLINE_MARGIN
-            body = self._provider.encode_request(planned_request(facts, from_number, start_at))
+            request = planned_request(facts, from_number, start_at, self._provider.fills_variable)
+            body = self._provider.encode_request(request)
             await queries.send_test_call(
                 connection,
                 id=facts.id,

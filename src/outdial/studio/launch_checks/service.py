@@ -15,7 +15,7 @@ from outdial.studio.web.context import OrganizationContext
 
 
 class LaunchFinding(BaseModel):
-    """One finding. `code` is key, agent, number, webhooks or variables; `level` is ok, warning or problem."""
+    """One finding. `code` is key, agent, number, webhooks, variables or voicemail; `level` is ok, warning, problem."""
 
     code: str
     level: str

@@ -16,7 +16,7 @@ from outdial.db.session import Connection
 class CheckSubject:
     """A campaign with the credential of its account.
 
-    Variables are JSON text. `last_event_at` is that of the account's newest webhook event.
+    Variables and policies are JSON text. `last_event_at` is that of the account's newest webhook event.
     """
 
     id: UUID
@@ -26,6 +26,9 @@ class CheckSubject:
     more_numbers: list[str]
     dynamic_variables: str
     credential: str
+    max_attempts: int
+    retry_policy: str
+    voicemail_policy: str
     last_event_at: datetime | None
 
 
@@ -80,7 +83,8 @@ _due_launch_check = row_builder(DueLaunchCheck)
 
 _CHECK_SUBJECT = """\
 select m.id, m.organization_id, m.retell_agent_id, m.from_number, m.more_numbers,
-  m.dynamic_variables::text as dynamic_variables, a.credential,
+  m.dynamic_variables::text as dynamic_variables, a.credential, m.max_attempts,
+  m.retry_policy::text as retry_policy, m.voicemail_policy::text as voicemail_policy,
   (select e.received_at from webhook_events e where e.organization_id = m.organization_id
     and e.credential = a.credential and e.source = 'webhook' order by e.id desc limit 1) as last_event_at
 from campaigns m

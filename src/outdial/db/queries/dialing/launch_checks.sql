@@ -2,12 +2,13 @@
 
 -- name: check_subject
 -- returns: CheckSubject | None
--- row: A campaign with the credential of its account. Variables are JSON text. `last_event_at` is that of the account's
+-- row: A campaign with the credential of its account. Variables and policies are JSON text. `last_event_at` is that of the account's
 -- row: newest webhook event.
 -- null: last_event_at
 -- Read what the launch check of a campaign is about.
 select m.id, m.organization_id, m.retell_agent_id, m.from_number, m.more_numbers,
-  m.dynamic_variables::text as dynamic_variables, a.credential,
+  m.dynamic_variables::text as dynamic_variables, a.credential, m.max_attempts,
+  m.retry_policy::text as retry_policy, m.voicemail_policy::text as voicemail_policy,
   (select e.received_at from webhook_events e where e.organization_id = m.organization_id
     and e.credential = a.credential and e.source = 'webhook' order by e.id desc limit 1) as last_event_at
 from campaigns m
