@@ -14,7 +14,7 @@ import pytest
 
 from outdial.db.queries import accounts, batches, due_contacts, reviews, settlements
 from outdial.db.queries import campaign_status as campaign_status_queries
-from outdial.db.queries.dialing import day_parts
+from outdial.db.queries.dialing import callbacks, day_parts
 from outdial.db.session import Connection, Database
 from outdial.domain import call
 from outdial.domain.call import CALL, CallStatus
@@ -325,6 +325,13 @@ ON_CONTACTS = [
         machine=CONTACT,
     ),
     Guard(due_contacts.cancel_pending_contacts, "dialer", {"pending": "cancelled"}, one, machine=CONTACT),
+    Guard(
+        callbacks.review_late_requests,
+        "webhook",
+        {"completed": "review", **stays("review")},
+        lambda s: {"ids": [s.id], "reasons": ["r"]},
+        machine=CONTACT,
+    ),
     *(
         Guard(
             reviews.decide_review,

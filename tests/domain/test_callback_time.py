@@ -103,7 +103,7 @@ def request(
 
 
 def test_a_callback_is_asked_for_by_the_outcome_or_by_a_named_field() -> None:
-    in_two_hours = CallBackAt(ENDED + timedelta(hours=2))
+    in_two_hours = CallBackAt(ENDED + timedelta(hours=2), "in 2 hours")
     assert request(Outcome.CALLBACK_REQUESTED, callback_at="in 2 hours") == in_two_hours
     assert request(callback_at="in 2 hours") == in_two_hours
     assert request(callback_at="in 2 hours", callback_requested=True) == in_two_hours

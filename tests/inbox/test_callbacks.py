@@ -10,7 +10,7 @@ from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed
 from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.inbox.contact_steps import NO_ANALYSIS
-from tests.support.dialing import Stage, event_body
+from tests.support.dialing import Stage, epoch_ms, event_body
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -108,9 +108,6 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     assert (await stage.row("campaign_contacts", answered.id))["status_reason"] == NO_ANALYSIS
     await hear(stage, third, "user_hangup", analysis={})
     assert (await stage.row("campaign_contacts", late.id))["status"] == "completed"
-    # An analysis that comes later than that no longer changes the contact.
-    await hear(stage, first, "user_hangup", analysis={"callback_at": "in 2 hours"})
-    assert (await stage.row("campaign_contacts", answered.id))["status"] == "completed"
 
 
 async def test_an_analysis_before_the_end_or_twice_or_during_a_pause_makes_one_callback(stage: Stage) -> None:
@@ -131,6 +128,76 @@ async def test_an_analysis_before_the_end_or_twice_or_during_a_pause_makes_one_c
         assert (contact["status"], contact["callbacks"], contact["attempts"]) == ("pending", 1, 0)
         assert contact["callback_at"] == NOW + timedelta(hours=2)
     assert await stage.held_contacts().run_once() == 0
+
+
+WORDS = "the contact asked for a callback: 'in 2 hours', that is 2026-03-10T15:00 in America/New_York"
+
+
+async def analyze(stage: Stage, call_id: UUID, reason: str = "user_hangup", **fields: Any) -> None:
+    """Receive the analysis of a call that has ended."""
+    body = {"call_summary": "Wants to talk later.", "custom_analysis_data": fields}
+    call = {"end_timestamp": epoch_ms(NOW), "disconnection_reason": reason, "call_analysis": body}
+    await stage.send(event_body("call_analyzed", f"call_{call_id.hex}", call_id, **call))
+
+
+async def test_a_request_in_an_analysis_that_comes_too_late_goes_to_review_with_the_words(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    cancelled = await create_campaign(stage.look, campaign.tenant)
+    kinds = ("asked", "in review", "content", "decided", "called since", "blocked", "unreadable", "cancelled")
+    contacts, calls = {}, {}
+    for kind in kinds:
+        contacts[kind], calls[kind] = await create_calling(stage.look, cancelled if kind == "cancelled" else campaign)
+        await hear(stage, calls[kind], "user_requested_callback" if kind == "in review" else "user_hangup")
+    await stage.change("campaigns", cancelled.id, status="cancelling")
+    stage.clock.set(NOW + HOLD)
+    assert await stage.held_contacts().run_once() == len(kinds)
+    await stage.change(
+        "campaign_contacts", contacts["decided"].id, decided_calls=1, status_reason="marked as completed"
+    )
+    await stage.change("campaign_contacts", contacts["called since"].id, call_count=2)
+    await stage.look.execute(
+        "insert into do_not_call (organization_id, phone, source, created_at) values ($1, $2, 'manual', $3)",
+        campaign.tenant.organization_id,
+        (await stage.row("campaign_contacts", contacts["blocked"].id))["phone"],
+        NOW,
+    )
+    await stage.change("campaigns", campaign.id, status="completed")
+
+    for kind, call_id in calls.items():
+        time = {"content": "", "unreadable": "after lunch"}.get(kind, "in 2 hours")
+        reason = "user_requested_callback" if kind == "in review" else "user_hangup"
+        for _ in range(2):
+            await analyze(stage, call_id, reason, callback_at=time)
+    rows = {kind: await stage.row("campaign_contacts", entry.id) for kind, entry in contacts.items()}
+    late = "; the analysis came late: decide when to call again"
+    assert {kind: (row["status"], row["status_reason"], row["attempts"]) for kind, row in rows.items()} == {
+        "asked": ("review", WORDS + late, 0),
+        "in review": ("review", WORDS + late, 0),
+        "content": ("completed", None, 1),
+        "decided": ("completed", "marked as completed", 1),
+        "called since": ("completed", NO_ANALYSIS, 1),
+        "blocked": ("completed", "asked for a callback, but is on the do-not-call list", 1),
+        "unreadable": (
+            "review",
+            "the contact asked for a callback: 'after lunch'; no time can be read from it: decide when to call again",
+            0,
+        ),
+        "cancelled": ("completed", NO_ANALYSIS, 1),
+    }
+    assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
+
+
+async def test_a_contact_that_is_decided_at_once_says_so_until_the_analysis_comes(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    # Retell placed a call that Outdial had given up on: its contact is pending, and is not called meanwhile.
+    entry, call_id = await create_calling(stage.look, campaign)
+    await stage.change("campaign_contacts", entry.id, status="pending", next_attempt_at=NOW)
+    await hear(stage, call_id, "user_hangup")
+    contact = await stage.row("campaign_contacts", entry.id)
+    assert (contact["status"], contact["status_reason"]) == ("completed", NO_ANALYSIS)
+    await analyze(stage, call_id, callback_requested="yes")
+    contact = await stage.row("campaign_contacts", entry.id)
+    assert (contact["status"], contact["attempts"]) == ("review", 0)
 
 
 async def test_a_cancelled_campaign_does_not_wait_for_analyses(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from outdial.inbox.contact_steps import NO_ANALYSIS
 from outdial.promises.called_back import check_callbacks
 from outdial.promises.checks import PromiseCheck, audit
 from tests.promises.test_checks import START, call, contact, good_run, provider_call
@@ -66,8 +67,12 @@ def test_each_breach_is_found(later: list[dict[str, Any]], breach: str) -> None:
     assert breach in "; ".join(checked(*later).breaches)
 
 
-def test_a_contact_whose_analysis_came_too_late_or_who_is_in_review_is_no_breach() -> None:
-    assert checked(reason="the analysis of the call did not come within 10 minutes").breaches == []
+def test_a_contact_whose_analysis_never_came_or_who_is_in_review_is_no_breach() -> None:
+    run = good_run()
+    there, here = [provider_call(0, analysis=WISH)], [call(0, analysis=None)]
+    unheard = replace(run, provider_calls=there, calls=here, contacts=[contact(0, status_reason=NO_ANALYSIS)])
+    assert check_callbacks(unheard).breaches == []
+    assert "is completed without it" in "; ".join(checked(reason=NO_ANALYSIS).breaches)
     check = checked(status="review")
     assert (check.breaches, "1 left to members" in check.examined) == ([], True)
 

@@ -25,13 +25,14 @@ _S = ContactStatus
 # had given up on. Only the contact's newest call moves it along them, and never back to dialing, because the campaign
 # may have completed since. Only a member's decision moves a contact from review back to pending. A finished contact is
 # pending again when it is added or called again, and one that a setting of its campaign skipped when that setting
-# changes. None of that happens after the campaign has completed.
+# changes. None of that happens after the campaign has completed. A completed contact goes to review when a late
+# analysis has a request to be called back: review is no open status.
 CONTACT: Final = Machine(
     "contact",
     {
         _S.PENDING: (_S.CALLING, _S.SKIPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED, _S.REVIEW),
         _S.CALLING: (_S.PENDING, _S.COMPLETED, _S.FAILED, _S.REVIEW, _S.CANCELLED, _S.SKIPPED),
-        _S.COMPLETED: (_S.PENDING,),
+        _S.COMPLETED: (_S.PENDING, _S.REVIEW),
         _S.FAILED: (_S.PENDING,),
         _S.REVIEW: (_S.COMPLETED, _S.FAILED, _S.PENDING),
         _S.SKIPPED: (_S.PENDING,),

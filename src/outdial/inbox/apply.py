@@ -16,10 +16,11 @@ from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallReport, CallState, CallStatus, merge
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.outcomes import RetryClass
-from outdial.inbox.contact_steps import ContactChange, contact_change, hold_until, without_analysis
+from outdial.inbox.contact_steps import CANCELLED, NO_ANALYSIS, ContactChange, contact_change, hold_until, late_request
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
 from outdial.inbox.stored_details import stored_details
 from outdial.inbox.test_call_reports import apply_to_test_calls
+from outdial.log import log
 from outdial.provider import EventReader
 
 
@@ -40,12 +41,22 @@ class DoNotCallPhone:
     phone: str
 
 
+@dataclass(frozen=True, slots=True)
+class LateAnalysis:
+    """An analysis that came after its call had decided about the contact; `request` is a callback asked for in it."""
+
+    campaign_contact_id: UUID
+    call_id: UUID
+    request: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class BatchChanges:
     """Everything that a batch writes. `accounts` maps provider accounts to pause to the reason."""
 
     calls: list[CallChange] = field(default_factory=list)
     contacts: list[ContactChange] = field(default_factory=list)
+    late_analyses: list[LateAnalysis] = field(default_factory=list)
     do_not_call: list[DoNotCallPhone] = field(default_factory=list)
     campaigns: set[UUID] = field(default_factory=set)
     accounts: dict[UUID, str] = field(default_factory=dict)
@@ -181,6 +192,9 @@ def decide(
             contact_change(row, outcome, after.details, corrected=corrected, now=now, retry_speed=retry_speed)
         )
         changes.campaigns.add(row.campaign_id)
+    elif outcome is not None and after.details.analysis != before.details.analysis and _has_decided_contact(row):
+        request = late_request(row, outcome, after.details, now=now, retry_speed=retry_speed)
+        changes.late_analyses.append(LateAnalysis(row.campaign_contact_id, row.id, request))
 
 
 async def decide_overdue(
@@ -197,7 +211,7 @@ async def decide_overdue(
         state = _state_of(row, reader)
         if state.outcome is not None and _decides_contact(row):
             change = contact_change(row, state.outcome, state.details, corrected=None, now=now, retry_speed=retry_speed)
-            changes.contacts.append(without_analysis(change) if state.details.analysis is None else change)
+            changes.contacts.append(change)
             changes.campaigns.add(row.campaign_id)
     await callbacks.end_holds(connection, ids=[row.id for row in held], now=now)
     accounts = {row.provider_account_id for row in held}
@@ -207,9 +221,18 @@ async def decide_overdue(
 
 def _decides_contact(row: call_queries.ReportedCall) -> bool:
     """Return whether the contact's next step depends on this call: its newest one, about which no one has decided."""
+    return _is_newest(row) and row.contact_status in OPEN | {ContactStatus.REVIEW}
+
+
+def _has_decided_contact(row: call_queries.ReportedCall) -> bool:
+    """Return whether this call has completed its contact, or sent it to review, in a campaign that is not cancelled."""
+    is_decided = row.contact_status in (ContactStatus.COMPLETED, ContactStatus.REVIEW) and row.decides_at is None
+    return _is_newest(row) and is_decided and not row.is_erased and row.campaign_status not in CANCELLED
+
+
+def _is_newest(row: call_queries.ReportedCall) -> bool:
     # A member who decided about the contact knew of this call: later reports about it change the call only.
-    is_newest = row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
-    return is_newest and row.contact_status in OPEN | {ContactStatus.REVIEW}
+    return row.call_count == row.attempt_number and row.decided_calls < row.attempt_number
 
 
 def _state_of(row: call_queries.ReportedCall, reader: EventReader) -> CallState:
@@ -249,6 +272,25 @@ async def _write(connection: Connection, changes: BatchChanges, now: datetime, c
         decides_ats=[change.decides_at for change in changes.calls],
     )
     await _write_contacts(connection, changes, {change.row.provider_account_id for change in changes.calls}, now)
+    await _write_late_analyses(connection, changes.late_analyses, now)
+
+
+async def _write_late_analyses(connection: Connection, late: Sequence[LateAnalysis], now: datetime) -> None:
+    """Send contacts who asked for a callback to review. For others, the analysis has come and says nothing of it."""
+    requests = {each.campaign_contact_id: each for each in late if each.request is not None}
+    if content := [each.campaign_contact_id for each in late if each.request is None]:
+        await callbacks.note_analysis(connection, ids=content, reason=NO_ANALYSIS, now=now)
+    if requests:
+        reasons = [each.request or "" for each in requests.values()]
+        in_review = await callbacks.review_late_requests(connection, ids=list(requests), reasons=reasons, now=now)
+        for campaign_contact_id in in_review:
+            call_id = str(requests[campaign_contact_id].call_id)
+            log(
+                "inbox.late_callback_request",
+                level="warning",
+                campaign_contact_id=str(campaign_contact_id),
+                call_id=call_id,
+            )
 
 
 async def _write_contacts(connection: Connection, changes: BatchChanges, accounts: set[UUID], now: datetime) -> None:

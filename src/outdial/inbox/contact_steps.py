@@ -10,10 +10,12 @@ import msgspec
 
 from outdial.db.queries.calls import ReportedCall
 from outdial.domain.call import CallDetails, CallState
+from outdial.domain.calling_hours import local_times
 from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import InvalidCallbackPolicy, InvalidRetryPolicy
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.policies.callback_requests import (
+    ASKED,
     HOLD,
     RETRY_AFTER,
     CallBackAt,
@@ -35,8 +37,9 @@ from outdial.domain.retry import (
     parse_retry_policy,
 )
 
-NO_ANALYSIS: Final = "the analysis of the call did not come within 10 minutes"
-_CANCELLED = ("cancelling", "cancelled")
+NO_ANALYSIS: Final = "completed before the analysis of the call came"
+"""The status_reason of a contact: a request to be called back may still be in the analysis."""
+CANCELLED: Final = ("cancelling", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ def hold_until(row: ReportedCall, state: CallState, *, now: datetime, retry_spee
     outcome = state.outcome
     if outcome is None or state.details.analysis is not None or row.is_erased:
         return None
-    if row.contact_status != ContactStatus.CALLING or row.campaign_status in _CANCELLED:
+    if row.contact_status != ContactStatus.CALLING or row.campaign_status in CANCELLED:
         return None
     if not may_ask(_callback_policy(row.callback_policy), outcome):
         return None
@@ -85,17 +88,12 @@ def contact_change(
     if corrected is not None:
         row = _undone(row, corrected)
     ended_at = min(details.ended_at or now, now)
-    request = read_request(
-        _callback_policy(row.callback_policy),
-        outcome,
-        details.analysis,
-        callbacks=row.callbacks,
-        zone_key=row.zone_key,
-        ended_at=ended_at,
-    )
-    match request:
-        case CallBackAt(at):
-            return _callback(row, outcome, ended_at + (at - ended_at) / retry_speed)
+    match _request(row, outcome, details, ended_at):
+        case CallBackAt(at, words):
+            at = ended_at + (at - ended_at) / retry_speed
+            if row.contact_status == ContactStatus.REVIEW:
+                return _after_step(row, outcome, Review(_late(words, at, row.zone_key)))
+            return _callback(row, outcome, at)
         case UnclearCallback(reason):
             return _after_step(row, outcome, Review(reason))
         case None:
@@ -110,16 +108,50 @@ def contact_change(
                 seed=row.id.bytes,
             )
             change = _after_step(row, outcome, step, callback_retry_at=now + RETRY_AFTER / retry_speed)
-            return _with_message(change, row, outcome, now)
+            change = _with_message(change, row, outcome, now)
+            is_early = details.analysis is None and may_ask(_callback_policy(row.callback_policy), outcome)
+            if is_early and change.status is ContactStatus.COMPLETED and change.reason is None:
+                return replace(change, reason=NO_ANALYSIS)
+            return change
         case never:
             assert_never(never)
 
 
-def without_analysis(change: ContactChange) -> ContactChange:
-    """Note that the contact was decided before the analysis came: a wish to be called back may be in it."""
-    if change.status is ContactStatus.COMPLETED and change.reason is None:
-        return replace(change, reason=NO_ANALYSIS)
-    return change
+def late_request(
+    row: ReportedCall, outcome: Outcome, details: CallDetails, *, now: datetime, retry_speed: float
+) -> str | None:
+    """Return the reason for a review, if the contact asked for a callback in a call that has decided about it already.
+
+    Only a member brings such a contact back, because its campaign may have completed since.
+    """
+    ended_at = min(details.ended_at or now, now)
+    match _request(row, outcome, details, ended_at):
+        case CallBackAt(at, words):
+            return _late(words, ended_at + (at - ended_at) / retry_speed, row.zone_key)
+        case UnclearCallback(reason):
+            return reason
+        case None:
+            return None
+        case never:
+            assert_never(never)
+
+
+def _request(
+    row: ReportedCall, outcome: Outcome, details: CallDetails, ended_at: datetime
+) -> CallBackAt | UnclearCallback | None:
+    return read_request(
+        _callback_policy(row.callback_policy),
+        outcome,
+        details.analysis,
+        callbacks=row.callbacks,
+        zone_key=row.zone_key,
+        ended_at=ended_at,
+    )
+
+
+def _late(words: str, at: datetime, zone_key: str) -> str:
+    zone, local = next(iter(local_times(zone_key, at).items()))
+    return f"{ASKED}: {words!r}, that is {local[:16]} in {zone}; the analysis came late: decide when to call again"
 
 
 def _with_message(change: ContactChange, row: ReportedCall, outcome: Outcome, now: datetime) -> ContactChange:
@@ -153,10 +185,7 @@ def _undone(row: ReportedCall, corrected: Outcome) -> ReportedCall:
 def _callback(row: ReportedCall, outcome: Outcome, at: datetime) -> ContactChange:
     """Return the contact that waits for its callback. The call in which it asked for one charges no attempt."""
     status, reason = ContactStatus.PENDING, None
-    if row.contact_status == ContactStatus.REVIEW:
-        late = "asked for a callback after review began; decide when to call again"
-        return _after_step(row, outcome, Review(late))
-    if row.campaign_status in _CANCELLED:
+    if row.campaign_status in CANCELLED:
         status, reason = ContactStatus.CANCELLED, "campaign cancelled"
     return ContactChange(
         id=row.campaign_contact_id,
@@ -199,7 +228,7 @@ def _after_step(
             if row.contact_status == ContactStatus.REVIEW:
                 status = ContactStatus.FAILED
                 status_reason = "ended after review began; not called again"
-            elif row.campaign_status in _CANCELLED:
+            elif row.campaign_status in CANCELLED:
                 status = ContactStatus.CANCELLED
                 status_reason = "campaign cancelled"
             callback_at, tries, late = None, 0, None

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from outdial.db.queries.evidence import CallEvidence, ContactEvidence
 from outdial.domain.outcomes import RetryClass
+from outdial.inbox.contact_steps import NO_ANALYSIS
 from outdial.promises.checks import CHARGED, JITTER_MS, PromiseCheck, ProviderCall, RunEvidence, wish_of
 from outdial.promises.promise import Promise
 from outdial.retell.dispositions import outcome_of
@@ -35,9 +36,13 @@ class CallbackAudit:
 
 @dataclass(frozen=True, slots=True)
 class CallbackWish:
-    """A contact asked to be called back, at `due_ms` in the provider's time; None for a time that is not checked."""
+    """A contact asked to be called back, at `due_ms` in the provider's time; None for a time that is not checked.
+
+    `is_known` is whether we have the analysis in which they asked.
+    """
 
     due_ms: int | None
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +100,25 @@ def _breaches(contact: ContactEvidence, calls: Sequence[RecordedCall], counts: C
             tries += reason in CHARGED
         if (words := wish_of(call.there.analysis)) is not None and call.there.ended_ms is not None:
             counts.asked += 1
-            wish, tries, is_begun = CallbackWish(_due_ms(words, call.there.ended_ms)), 0, False
+            wish = CallbackWish(_due_ms(words, call.there.ended_ms), wish_of(call.here.analysis) is not None)
+            tries, is_begun = 0, False
         elif reason is RetryClass.DONE or tries == MOST_TRIES:
             wish = None
     if callbacks > MOST_CALLBACKS:
         yield f"contact {contact.id} was called back {callbacks} times"
     if wish is not None and not is_begun:
-        yield from _not_called_back(contact, callbacks, counts)
+        yield from _not_called_back(contact, wish, callbacks, counts)
 
 
-def _not_called_back(contact: ContactEvidence, callbacks: int, counts: CallbackAudit) -> Iterator[str]:
+def _not_called_back(
+    contact: ContactEvidence, wish: CallbackWish, callbacks: int, counts: CallbackAudit
+) -> Iterator[str]:
     counts.others += 1
     # A cancelled campaign does not wait for the analyses of its last calls.
     if contact.campaign_id in counts.cancelled:
         return
-    if callbacks < MOST_CALLBACKS and contact.status == "completed" and contact.status_reason is None:
+    is_excused = contact.status_reason is not None and not (wish.is_known and contact.status_reason == NO_ANALYSIS)
+    if callbacks < MOST_CALLBACKS and contact.status == "completed" and not is_excused:
         yield f"contact {contact.id} asked to be called back and is completed without it"
 
 

@@ -20,6 +20,8 @@ ASKED_IN: Final = tuple(
     outcome for outcome in Outcome if outcome.retry_class is RetryClass.DONE or outcome is Outcome.CALLBACK_REQUESTED
 )
 """Outcomes of calls in which a contact can ask for a callback."""
+ASKED: Final = "the contact asked for a callback"
+"""The start of the status_reason of a contact in review that asked for a callback. The database looks for it too."""
 _LONGEST_QUOTE: Final = 100
 _YES: Final = frozenset({"true", "yes", "1"})
 _EMPTY: Final = frozenset({"", "none", "null", "n/a", "unknown", "not specified"})
@@ -27,9 +29,10 @@ _EMPTY: Final = frozenset({"", "none", "null", "n/a", "unknown", "not specified"
 
 @dataclass(frozen=True, slots=True)
 class CallBackAt:
-    """The contact asked to be called at this time."""
+    """The contact asked to be called at this time, in these words."""
 
     at: datetime
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,12 @@ def read_request(
     if not is_wanted and (not words or has_asked):
         return None
     if not words:
-        return UnclearCallback("the contact asked for a callback; decide when to call again")
-    quoted = f"the contact asked for a callback: {words[:_LONGEST_QUOTE]!r}"
+        return UnclearCallback(f"{ASKED}; decide when to call again")
+    quoted = f"{ASKED}: {words[:_LONGEST_QUOTE]!r}"
     if callbacks >= MAX_CALLBACKS:
         return UnclearCallback(f"{quoted}, after {MAX_CALLBACKS} callbacks; decide when to call again")
     try:
-        return CallBackAt(read_callback_time(words, zone_key=zone_key, ended_at=ended_at))
+        return CallBackAt(read_callback_time(words, zone_key=zone_key, ended_at=ended_at), words[:_LONGEST_QUOTE])
     except UnreadableTime as error:
         return UnclearCallback(f"{quoted}; {error}: decide when to call again")
 

@@ -196,3 +196,46 @@ async def note_waiting_callbacks(
     return rows_touched(
         await connection.execute(_NOTE_WAITING_CALLBACKS, now, zone_keys, jurisdiction_keys, reasons, campaign_id)
     )
+
+
+_REVIEW_LATE_REQUESTS = """\
+with asked as (
+  select cc.id, u.reason, cc.status = 'completed' and exists (select from do_not_call d
+    where d.organization_id = cc.organization_id and d.phone = cc.phone and d.purpose in ('any', m.purpose)) as blocked
+  from unnest($1::uuid[], $2::text[]) as u (id, reason)
+  join campaign_contacts cc on cc.id = u.id
+  join campaigns m on m.id = cc.campaign_id
+), changed as (
+  update campaign_contacts cc
+  set status = case when a.blocked then cc.status else 'review' end,
+    status_reason = case when a.blocked then 'asked for a callback, but is on the do-not-call list' else a.reason end,
+    attempts = greatest(cc.attempts - (cc.status = 'completed' and not a.blocked)::integer, 0), updated_at = $3
+  from asked a
+  where cc.id = a.id and cc.status in ('completed', 'review')
+  returning cc.id, cc.status
+)
+select id from changed where status = 'review';
+"""
+
+
+async def review_late_requests(
+    connection: Connection, *, ids: Sequence[UUID], reasons: Sequence[str], now: datetime
+) -> list[UUID]:
+    """Send contacts to review who asked for a callback in a call that has completed them or sent them there.
+
+    Returns those in review. One whose phone must not be called stays completed. Needs lock_reported_calls. The call in
+    which a contact asks for a callback uses no attempt.
+    """
+    return [record[0] for record in await connection.fetch(_REVIEW_LATE_REQUESTS, ids, reasons, now)]
+
+
+_NOTE_ANALYSIS = """\
+update campaign_contacts
+set status_reason = null, updated_at = $1
+where id = any ($2::uuid[]) and status = 'completed' and status_reason = $3;
+"""
+
+
+async def note_analysis(connection: Connection, *, now: datetime, ids: Sequence[UUID], reason: str) -> int:
+    """The analysis of the calls of these completed contacts has come, after all. Needs lock_reported_calls."""
+    return rows_touched(await connection.execute(_NOTE_ANALYSIS, now, ids, reason))

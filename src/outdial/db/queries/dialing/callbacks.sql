@@ -63,3 +63,31 @@ from unnest(:zone_keys::text[], :jurisdiction_keys::text[], :reasons::text[]) as
 where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
   and cc.jurisdiction_key = p.jurisdiction_key and cc.rank = 0 and cc.next_attempt_at <= :now
   and cc.status_reason is null;
+
+-- name: review_late_requests
+-- returns: list[UUID]
+-- Send contacts to review who asked for a callback in a call that has completed them or sent them there. Returns those
+-- in review. One whose phone must not be called stays completed. Needs lock_reported_calls.
+with asked as (
+  select cc.id, u.reason, cc.status = 'completed' and exists (select from do_not_call d
+    where d.organization_id = cc.organization_id and d.phone = cc.phone and d.purpose in ('any', m.purpose)) as blocked
+  from unnest(:ids::uuid[], :reasons::text[]) as u (id, reason)
+  join campaign_contacts cc on cc.id = u.id
+  join campaigns m on m.id = cc.campaign_id
+), changed as (
+  update campaign_contacts cc
+  set status = case when a.blocked then cc.status else 'review' end,
+    status_reason = case when a.blocked then 'asked for a callback, but is on the do-not-call list' else a.reason end,
+    -- The call in which a contact asks for a callback uses no attempt.
+    attempts = greatest(cc.attempts - (cc.status = 'completed' and not a.blocked)::integer, 0), updated_at = :now
+  from asked a
+  where cc.id = a.id and cc.status in ('completed', 'review')
+  returning cc.id, cc.status
+)
+select id from changed where status = 'review';
+
+-- name: note_analysis!
+-- The analysis of the calls of these completed contacts has come, after all. Needs lock_reported_calls.
+update campaign_contacts
+set status_reason = null, updated_at = :now
+where id = any (:ids::uuid[]) and status = 'completed' and status_reason = :reason;
