@@ -40,6 +40,7 @@ from tests.support.factories import (
     create_campaign_contact,
     create_member,
     create_tenant,
+    create_user,
     fill_campaign,
     insert,
 )
@@ -72,7 +73,7 @@ class Desk:
                 connection,
                 campaign_id=self.campaign.id,
                 request=request,
-                by="ann@example.com",
+                by="the service",  # The database names the caller.
                 actor=Actor(user),
                 now=NOW,
             )
@@ -110,7 +111,8 @@ async def desk(
     monkeypatch.setattr(bulk_request, "PORTION_SIZE", 3)
     tenant = await create_tenant(connection)
     campaign = await create_campaign(connection, tenant, max_attempts=2)
-    operator = await create_member(connection, tenant.organization_id, "operator")
+    ann = await create_user(connection, email="ann@example.com")
+    operator = await create_member(connection, tenant.organization_id, user_id=ann)
     async with (
         await Database.connect(database.dsn_for("outdial_api"), application_name="tests:api") as api,
         working(database) as worker,
@@ -170,6 +172,14 @@ async def test_each_action_changes_the_selected_contacts_and_is_audited_once(des
 async def test_contacts_that_have_changed_since_the_request_are_named_with_the_reason(desk: Desk) -> None:
     entries = [await create_campaign_contact(desk.look, desk.campaign, status="failed", call_count=1) for _ in range(6)]
     job = await desk.requested(RETRY)
+    other = await create_campaign(desk.look, desk.campaign.tenant)
+    foreign = await create_campaign_contact(desk.look, other, status="failed", call_count=1)
+    await desk.look.execute("update bulk_jobs set selected = selected + 1")
+    await desk.look.execute(
+        "update bulk_job_portions set ids = ids || $1::uuid, statuses = array_append(statuses, 'failed'),"
+        " calls = calls || 1 where number = 1",
+        foreign.id,
+    )
     changes: list[dict[str, Any]] = [
         {},
         {"status": "pending"},
@@ -189,20 +199,23 @@ async def test_contacts_that_have_changed_since_the_request_are_named_with_the_r
     await desk.worker.run_once()
 
     row = await desk.row(job.job_id)
-    assert (row.done, row.left_out, row.selected) == (1, 5, 6)
+    assert (row.done, row.left_out, row.selected) == (1, 6, 7)
     assert await desk.left_out() == [
         ("changed", "has changed from failed to completed, after 1 more call"),
         ("changed", "has changed from failed to pending"),
         ("changed", "is failed again, after 2 more calls"),
         ("do_not_call", "the number is on the do-not-call list"),
         ("removed", "has been removed from the campaign"),
+        ("removed", "has been removed from the campaign"),
     ]
+    status = "select status from campaign_contacts where id = $1"
+    assert await desk.look.fetchval(status, foreign.id) == "failed", "it is in another campaign"
     organization_id = desk.campaign.tenant.organization_id
     named = await bulk_jobs.list_left_out(
         desk.look, bulk_job_id=job.job_id, organization_id=organization_id, after_id=None, limit=10
     )
     phones = [None if entry is entries[4] else entry.contact.phone for entry in entries[1:]]
-    assert [each.phone for each in named] == phones
+    assert [each.phone for each in named] == [*phones, foreign.contact.phone]
 
 
 async def test_a_run_after_a_dead_one_goes_on_where_it_stopped_and_does_nothing_twice(

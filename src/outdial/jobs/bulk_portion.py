@@ -48,7 +48,8 @@ async def work_on_portion(connection: Connection, run: bulk_work.BulkJobRun, now
     action = BulkAction(run.action)
     target_id = run.copy_id if action is BulkAction.CALL_AGAIN else run.campaign_id
     target = None if target_id is None else await bulk_work.lock_target_campaign(connection, campaign_id=target_id)
-    present = {row.id: row for row in await bulk_work.lock_portion_contacts(connection, ids=portion.ids)}
+    rows = await bulk_work.lock_portion_contacts(connection, ids=portion.ids, campaign_id=run.campaign_id)
+    present = {row.id: row for row in rows}
     reasons = _reasons(run, portion, present, target)
     wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
     changed = await _act(connection, run, wanted, now) if wanted else set()

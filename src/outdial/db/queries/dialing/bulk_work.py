@@ -124,15 +124,17 @@ select cc.id, cc.contact_id, cc.status, cc.call_count, cc.attempts, k.erased_at 
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
-where cc.id = any ($1::uuid[])
+where cc.id = any ($1::uuid[]) and cc.campaign_id = $2
 order by cc.id
 for update of cc;
 """
 
 
-async def lock_portion_contacts(connection: Connection, *, ids: Sequence[UUID]) -> list[PortionContact]:
-    """Lock the contacts of a portion, in the order of their ids."""
-    return [_portion_contact(record) for record in await connection.fetch(_LOCK_PORTION_CONTACTS, ids)]
+async def lock_portion_contacts(
+    connection: Connection, *, ids: Sequence[UUID], campaign_id: UUID
+) -> list[PortionContact]:
+    """Lock the contacts of a portion that are in the campaign of its job, in the order of their ids."""
+    return [_portion_contact(record) for record in await connection.fetch(_LOCK_PORTION_CONTACTS, ids, campaign_id)]
 
 
 _DECIDE_REVIEWS = """\

@@ -1,0 +1,125 @@
+"""No member names another one: in no column that callers may write, and in no argument of a function."""
+
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from outdial.db.session import Connection
+from tests.support.factories import NOW, new_phone
+from tests.support.two_organizations import TwoOrganizations, acting, job_of, new_row
+
+NAMES = "(_by|actor|caller|author|member|user|user_id)$"
+ACTOR = "owner"
+
+# How each function that takes a name is called: with $1 for the organization, $2 for the name, and ids of the world.
+FUNCTIONS = {
+    "stop_organization": "private.stop_organization($1, $2, 'wrong prompt', now())",
+    "request_test_call": "private.request_test_call($1, '{new}', '{campaign}', '{phone}', true, null, 1, $2, 9, now())",
+    "decide_review": "private.decide_review($1, '{entry}', 'completed', null, $2, 'decided', now(), now())",
+    "erase_phone": "private.erase_phone($1, '{new}', '{phone}', sha256('a'), '12345678', $2, now())",
+    "record_audit": "private.record_audit($1, $2, 'start_campaign', 'campaign', 'named', '{{}}')",
+}
+STORED = {
+    "stop_organization": "select stopped_by from organizations where id = $1",
+    "request_test_call": "select requested_by from test_calls where organization_id = $1 order by requested_at desc",
+    "decide_review": "select decided_by from campaign_contacts where organization_id = $1 and decision is not null",
+    "erase_phone": "select requested_by from erasures where organization_id = $1 order by requested_at desc",
+    "record_audit": "select actor from audit_log where organization_id = $1 and subject_id = 'named'",
+}
+
+
+@pytest.fixture
+def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
+    return two_organizations
+
+
+async def own_names(connection: Connection, user_id: UUID) -> set[str]:
+    email = await connection.fetchval("select email from auth.users where id = $1", user_id)
+    return {str(user_id), email}
+
+
+async def test_no_column_that_callers_write_names_another_member(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    columns = await connection.fetch(
+        "select table_name::text as table, column_name::text as column, data_type from information_schema.columns"
+        " where table_schema = 'public' and column_name ~ $1 and has_column_privilege('authenticated',"
+        " 'public.' || table_name, column_name, 'insert')",
+        NAMES,
+    )
+    changeable = await connection.fetch(
+        "select table_name::text, column_name::text from information_schema.columns where table_schema = 'public'"
+        " and column_name ~ $1"
+        " and has_column_privilege('authenticated', 'public.' || table_name, column_name, 'update')",
+        NAMES,
+    )
+    assert {("bulk_jobs", "requested_by"), ("rule_switches", "actor")} <= {(row[0], row[1]) for row in columns}
+    assert changeable == []
+    mine, theirs = world.own.users[ACTOR], world.own.users["admin"]
+    allowed = await own_names(connection, mine)
+    forged = {}
+    for table, column, kind in columns:
+        row = new_row(table, world.own, actor=ACTOR, user_id=mine) | {column: theirs if kind == "uuid" else str(theirs)}
+        names, places = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        try:
+            async with acting(world, ACTOR) as caller:
+                name = await caller.fetchval(
+                    f"insert into {table} ({names}) values ({places}) returning {column}",  # noqa: S608
+                    *row.values(),
+                )
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+        if str(name) not in allowed:
+            forged[f"{table}.{column}"] = name
+    assert forged == {}
+
+
+async def test_no_function_that_callers_execute_names_another_member(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    taking = await connection.fetch(
+        "select p.proname::text from pg_proc p"
+        " where p.pronamespace in ('private'::regnamespace, 'public'::regnamespace)"
+        " and has_function_privilege('authenticated', p.oid, 'execute')"
+        " and exists (select from unnest(p.proargnames) a where a ~ $1)",
+        f"^p.*{NAMES}",
+    )
+    assert {row[0] for row in taking} == set(FUNCTIONS)
+    entry, mine, theirs = world.own.spare_entry, world.own.users[ACTOR], world.own.users["admin"]
+    await connection.execute("update calls set status = 'ended'")
+    await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)
+    ids = {"campaign": entry.campaign.id, "entry": entry.id, "new": uuid4(), "phone": new_phone()}
+    allowed, found = await own_names(connection, mine), {}
+    for name, call in FUNCTIONS.items():
+        async with acting(world, ACTOR) as caller:
+            await caller.fetch(f"select from {call.format(**ids)}", world.own.tenant.organization_id, str(theirs))
+        found[name] = await connection.fetchval(STORED[name], world.own.tenant.organization_id)
+    assert {name: stored for name, stored in found.items() if stored not in allowed} == {}
+
+
+async def test_a_bulk_job_past_the_studio_is_recorded_and_only_its_requester_adds_portions(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    mine = world.own.users["operator"]
+    job = new_row("bulk_jobs", world.own, actor="operator", user_id=mine)
+    portion = new_row("bulk_job_portions", world.own, actor="operator") | {"bulk_job_id": job["id"]}
+
+    async def add(actor: str, table: str, row: dict[str, object]) -> None:
+        names, places = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        async with acting(world, actor) as caller:
+            await caller.execute(f"insert into {table} ({names}) values ({places})", *row.values())  # noqa: S608
+
+    await add("operator", "bulk_jobs", job)
+    entry = await connection.fetchrow("select * from audit_log order by id desc limit 1")
+    assert entry is not None
+    assert (entry["actor"], entry["action"]) == (str(mine), "change_bulk_job_directly")
+    assert (entry["subject_type"], entry["subject_id"]) == ("campaign", str(job["campaign_id"]))
+
+    await add("operator", "bulk_job_portions", portion)
+    for actor, id in (("admin", job["id"]), ("operator", job_of(world.own))):
+        with pytest.raises(asyncpg.CheckViolationError, match="only to a bulk job of your own that is queued"):
+            await add(actor, "bulk_job_portions", portion | {"bulk_job_id": id, "number": 7})
+    await connection.execute("update bulk_jobs set status = 'running', updated_at = $1", NOW)
+    with pytest.raises(asyncpg.CheckViolationError, match="that is queued"):
+        await add("operator", "bulk_job_portions", portion | {"number": 8})
