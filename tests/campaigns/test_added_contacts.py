@@ -16,8 +16,8 @@ from outdial.campaigns.entries.changing import (
     EntryChanges,
     EntryConflict,
     EntryResult,
-    call_entry_again,
     change_entry,
+    retry_entry,
     skip_entry,
 )
 from outdial.campaigns.entries.items import ItemReader
@@ -250,7 +250,7 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     asked: list[tuple[Any, dict[str, Any]]] = [
         (change_entry, {"changes": changes}),
         (skip_entry, skipping),
-        (call_entry_again, {"not_before": None}),
+        (retry_entry, {"not_before": None}),
     ]
     for change, more in asked:
         assert await act(api, change, viewer, campaign, entry.id, **more) == Forbidden()
@@ -267,7 +267,7 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     )
     again = await act(api, skip_entry, None, campaign, entry.id, **skipping)
     assert again == EntryChanged(ContactStatus.SKIPPED, changed=False)
-    assert await act(api, call_entry_again, operator, campaign, entry.id, not_before=None) == EntryChanged(
+    assert await act(api, retry_entry, operator, campaign, entry.id, not_before=None) == EntryChanged(
         ContactStatus.PENDING
     )
     actions = await connection.fetch("select actor, action from audit_log order by id")
@@ -281,7 +281,7 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     [
         (change_entry, {"changes": EntryChanges(rank=1)}, {"pending"}),
         (skip_entry, {"by": "me", "reason": None}, {"pending", "skipped"}),
-        (call_entry_again, {"not_before": NOW}, {"pending", "completed", "failed", "skipped"}),
+        (retry_entry, {"not_before": NOW}, {"pending", "completed", "failed", "skipped"}),
     ],
 )
 async def test_a_change_that_the_status_of_the_contact_does_not_allow_is_refused(
@@ -305,7 +305,7 @@ async def test_a_completed_campaign_calls_no_contact_again(api: Database, connec
     campaign = await create_campaign(connection, await create_tenant(connection), status="completed")
     entry = await create_campaign_contact(connection, campaign, status="failed")
 
-    refused = await act(api, call_entry_again, None, campaign, entry.id, not_before=None)
+    refused = await act(api, retry_entry, None, campaign, entry.id, not_before=None)
 
     assert isinstance(refused, EntryConflict)
     assert "add the contact to another campaign" in refused.reason

@@ -16,7 +16,7 @@ def test_numbers_are_added_limited_rested_and_woken(acme: Outdial) -> None:
     assert "rests until" in acme("numbers", "rest", "+14155550100")
     [row] = acme.json("numbers", "list")
     assert (row["phone"], row["daily_cap"], row["rest_reason"]) == ("+14155550100", 100, "by_member")
-    assert "may call again" in acme("numbers", "wake", "+14155550100")
+    assert "no longer rests" in acme("numbers", "wake", "+14155550100")
     assert "does not rest" in acme.error("numbers", "wake", "+14155550100")
     assert "has no daily cap" in acme("numbers", "limit", "+14155550100")
     assert "Requested the numbers of 1 workspace" in acme("numbers", "import")

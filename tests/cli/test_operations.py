@@ -95,7 +95,7 @@ def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, dat
     decades = acme.error("campaign", "retry", filled, ADA, "--at=2062-01-01T09:00Z")
     assert "may be at most 366 days ahead" in decades
     at = datetime.now(UTC) + timedelta(days=30)
-    assert f"{ADA} will be called again." in acme("campaign", "retry", filled, ADA, f"--at={at.isoformat()}")
+    assert f"{ADA} is pending again." in acme("campaign", "retry", filled, ADA, f"--at={at.isoformat()}")
     due = sql(database, "select status, next_attempt_at from campaign_contacts where phone = $1", ADA)
     assert due == [("pending", at)]
 
@@ -107,11 +107,11 @@ def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, dat
 
 
 def test_contacts_are_called_again_in_a_campaign_of_their_own(acme: Outdial, filled: str, database: Scratch) -> None:
-    assert "no contact with a final status matches" in acme.error("campaign", "call-again", filled)
+    assert "no contact with a final status matches" in acme.error("campaign", "new-campaign", filled)
     acme("campaign", "skip", filled, ADA)
-    created = acme.json("campaign", "call-again", filled, "--status=skipped", "--name=Second try")
+    created = acme.json("campaign", "new-campaign", filled, "--status=skipped", "--name=Second try")
     assert (created["name"], created["added"], created["left_out"]) == ("Second try", 1, 0)
-    assert "Contacts: 1; left out: 2." in acme("campaign", "call-again", filled)
+    assert "Contacts: 1; left out: 2." in acme("campaign", "new-campaign", filled)
     added = "select status, phone from campaign_contacts where campaign_id = $1"
     assert sql(database, added, created["campaign_id"]) == [("pending", ADA)]
 
@@ -127,10 +127,10 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
     assert (shown["status"], shown["done"], shown["left_out"]) == ("completed", 2, 1)
     assert shown["contacts"] == [{"phone": GRACE, "reason": "has changed from pending to calling, after 1 more call"}]
     assert "has changed from pending to calling" in acme("campaign", "bulk", "show", filled, job["job_id"])
-    started = acme("campaign", "bulk", "start", filled, "call_again", "--reason=new offer", "--campaign-name=Again")
+    started = acme("campaign", "bulk", "start", filled, "new_campaign", "--reason=new offer", "--campaign-name=Again")
     assert "Contacts: 2; matching contacts with another status: 1." in started
     newest, oldest = acme.json("campaign", "bulk", "list", filled)
-    assert (newest["action"], newest["status"], oldest["status"]) == ("call_again", "queued", "completed")
+    assert (newest["action"], newest["status"], oldest["status"]) == ("new_campaign", "queued", "completed")
     assert f"Cancelled {newest['id']}." in acme("campaign", "bulk", "cancel", filled, newest["id"])
     assert "the job is already cancelled" in acme.error("campaign", "bulk", "cancel", filled, newest["id"])
     audited = sql(database, "select actor, details->>'job' from audit_log where action = 'cancel_bulk_job'")

@@ -177,7 +177,7 @@ EXECUTE = {
         "service_role",
         "outdial_jobs",
     },
-    f"private.call_contacts_again(uuid,uuid[],{_TIME},text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
+    f"private.retry_contacts(uuid,uuid[],{_TIME},text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
     f"private.decide_reviews(uuid,uuid[],text,text,text,text,{_TIME},{_TIME})": {"outdial_jobs"},
     f"private.skip_contacts_by_hand(uuid,uuid[],text,{_TIME})": {"authenticated", "service_role", "outdial_jobs"},
     f"private.change_pending_contact(uuid,uuid,{_TIME},smallint,text,{_TIME})": {"authenticated", "service_role"},

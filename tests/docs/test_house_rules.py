@@ -45,8 +45,11 @@ MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:work|tmp|root|home/\w+|opt/pypi)(?:/|\b)|pypi\.org|pythonhosted\.org|registry\.npmjs\.org"
 )
 
-# Words that an earlier version of the prose used in place of "log", "report", "a user" or "with this status".
-OLD_WORDS = re.compile(r"\b(whoever|somebody|stands so|(is|are|was|were) told|tells of|says so)\b", re.IGNORECASE)
+# Words that an earlier version of the prose used in place of "log", "report", "a user" or "with this status", and names
+# that a test call and a new campaign from contacts had as well: "call again" is the decision about one in review.
+OLD_WORDS = re.compile(
+    r"\b(whoever|somebody|stands so|(is|are|was|were) told|tells of|says so|call me now|call-again)\b", re.IGNORECASE
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -32,9 +32,9 @@ COMPLETED = BulkTarget(status=CampaignStatus.COMPLETED, max_attempts=3)
         (_A.RETRY, None, (_S.FAILED, 2), (_S.FAILED, 2), COMPLETED, _K.CAMPAIGN_CLOSED, "places no more calls"),
         (_A.DECIDE, FAILED, (_S.REVIEW, 2), (_S.REVIEW, 2), COMPLETED, None, ""),
         (_A.DECIDE, CALL_AGAIN, (_S.REVIEW, 2), (_S.REVIEW, 2), ACTIVE, None, ""),
-        (_A.DECIDE, CALL_AGAIN, (_S.REVIEW, 2), (_S.REVIEW, 2), COMPLETED, _K.CAMPAIGN_CLOSED, "call the contact"),
-        (_A.CALL_AGAIN, None, (_S.FAILED, 2), (_S.FAILED, 2), ACTIVE, None, ""),
-        (_A.CALL_AGAIN, None, (_S.FAILED, 2), (_S.FAILED, 2), None, _K.CAMPAIGN_CLOSED, "has been deleted"),
+        (_A.DECIDE, CALL_AGAIN, (_S.REVIEW, 2), (_S.REVIEW, 2), COMPLETED, _K.CAMPAIGN_CLOSED, "add the contact"),
+        (_A.NEW_CAMPAIGN, None, (_S.FAILED, 2), (_S.FAILED, 2), ACTIVE, None, ""),
+        (_A.NEW_CAMPAIGN, None, (_S.FAILED, 2), (_S.FAILED, 2), None, _K.CAMPAIGN_CLOSED, "has been deleted"),
     ],
 )  # fmt: skip
 def test_a_contact_that_has_changed_is_left_out_with_the_reason(
@@ -65,7 +65,7 @@ def test_a_contact_that_has_changed_is_left_out_with_the_reason(
         (_A.DECIDE, FAILED, True, 3, False, None),
         (_A.SKIP, None, True, 0, False, None),
         (_A.SKIP, None, False, 0, True, _K.ERASED),
-        (_A.CALL_AGAIN, None, False, 0, True, _K.ERASED),
+        (_A.NEW_CAMPAIGN, None, False, 0, True, _K.ERASED),
     ],
 )
 def test_no_contact_is_called_again_that_may_not_be_called(

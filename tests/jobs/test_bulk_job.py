@@ -47,7 +47,7 @@ from tests.support.factories import (
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 
-SKIP, RETRY, DECIDE, CALL_AGAIN = BulkAction.SKIP, BulkAction.RETRY, BulkAction.DECIDE, BulkAction.CALL_AGAIN
+SKIP, RETRY, DECIDE, NEW_CAMPAIGN = BulkAction.SKIP, BulkAction.RETRY, BulkAction.DECIDE, BulkAction.NEW_CAMPAIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ async def test_each_action_changes_the_selected_contacts_and_is_audited_once(des
     decided = await desk.requested(DECIDE, decision=ReviewDecision.NEVER_CALL)
     await desk.worker.run_once()
     assert await desk.counts() == {"skipped": 4, "failed": 6, "completed": 1}
-    again = await desk.requested(CALL_AGAIN, selection=ContactSelection(status="skipped"), campaign_name="Second try")
+    again = await desk.requested(NEW_CAMPAIGN, selection=ContactSelection(status="skipped"), campaign_name="Second try")
     await desk.worker.run_once()
     retried = await desk.requested(RETRY, selection=ContactSelection(status="failed"), call_at=NOW + timedelta(days=1))
     await desk.worker.run_once()
@@ -162,7 +162,7 @@ async def test_each_action_changes_the_selected_contacts_and_is_audited_once(des
         "select action, actor, details from audit_log where action like 'bulk%' order by id"
     )
     assert [(row["action"], row["actor"]) for row in entries] == [
-        (f"bulk_{action}", str(desk.operator)) for action in ("skip", "decide", "call_again", "retry")
+        (f"bulk_{action}", str(desk.operator)) for action in ("skip", "decide", "new_campaign", "retry")
     ]
     details = msgspec.json.decode(entries[0]["details"])
     assert (details["reason"], details["filters"], details["selected"]) == ("wrong list", {"outcome": "no_answer"}, 4)
@@ -326,7 +326,7 @@ async def test_a_request_that_cannot_be_carried_out_stores_nothing(desk: Desk) -
     assert await desk.request(SKIP) == BulkRefused(
         "1 contact matches, but only contacts that are pending can be skipped: change the filter"
     )
-    nothing = await desk.request(CALL_AGAIN, selection=ContactSelection(name="Zoe"))
+    nothing = await desk.request(NEW_CAMPAIGN, selection=ContactSelection(name="Zoe"))
     assert nothing == BulkRefused("no contact matches: change the filter")
     for given, field in (
         ({"action": SKIP, "reason": "  "}, "reason"),

@@ -98,7 +98,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/campaigns/{{campaign_id}}/forecasts": Rule("operator", 201),
     f"GET {API}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
     f"GET {API}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}": Rule("viewer"),
-    f"POST {API}/campaigns/{{campaign_id}}/call-again": Rule("operator", 409, sends={"external_id": "nobody"}),
+    f"POST {API}/campaigns/{{campaign_id}}/new-campaign": Rule("operator", 409, sends={"external_id": "nobody"}),
     f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs": Rule("viewer"),
     f"POST {API}/campaigns/{{campaign_id}}/bulk-jobs": Rule("operator", 201, sends=SKIP, uses=PAUSED),
     f"GET {API}/campaigns/{{campaign_id}}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", uses=BULK),

@@ -35,7 +35,7 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     url = f"{base}/bulk-jobs?outcome=no_answer&name=Ada"
     form = (await operator.get(url)).text
     assert "61 contacts match: last outcome no answer, name starts with “Ada”." in form
-    for option in ("Call again in this campaign (60)", "Call again in a new campaign (60)", "campaign (1)"):
+    for option in ("Retry in this campaign (60)", "New campaign from these contacts (60)", "campaign (1)"):
         assert option in form
     assert "Decide review" not in form
     assert "You need the Operator role to change these contacts" in (await viewer.get(url)).text
@@ -59,7 +59,7 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     assert phone in shown
     assert "new offer" in shown
     assert "name starts with …" in shown, "the term of a search is not kept"
-    assert "Call again in this campaign" in (await viewer.get(f"{base}/bulk-jobs")).text
+    assert "Retry in this campaign" in (await viewer.get(f"{base}/bulk-jobs")).text
 
 
 async def test_the_api_refuses_what_no_job_can_do(
@@ -75,7 +75,7 @@ async def test_the_api_refuses_what_no_job_can_do(
         ({"action": "skip"}, 400, "reason"),
         ({"action": "skip", "reason": "x", "decision": "failed"}, 400, "only `decide` takes one"),
         ({"action": "retry", "reason": "x", "call_at": "2062-01-01T09:00:00Z"}, 400, "at most 366 days ahead"),
-        ({"action": "retry", "reason": "x"}, 409, "only contacts that are completed, failed, skipped can be called"),
+        ({"action": "retry", "reason": "x"}, 409, "only contacts that are completed, failed, skipped can be retried"),
         ({"action": "skip", "reason": "x", "filters": {"name": "Zoe"}}, 409, "No contact matches"),
         ({"action": "skip", "reason": "x", "filters": {"zip": "1"}}, 400, "zip"),
     ):

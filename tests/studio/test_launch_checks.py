@@ -59,7 +59,7 @@ async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said
     client, browser = await studio_app.client_of(operator), await studio_app.browser_of(operator)
     path = f"{tenant.organization_id}/campaigns/{campaign.id}"
     api, page, form = f"/api/v1/organizations/{path}/test-calls", f"/o/{path}/launch-check", f"/o/{path}/test-calls"
-    assert "Call me now" in (await browser.get(f"/o/{path}")).text
+    assert "Test call" in (await browser.get(f"/o/{path}")).text
 
     for fields, problem in (
         ({"to": "415"}, "include the country code, such as +14155550100"),

@@ -155,7 +155,7 @@ def wake(phone: PhoneArgument, organization: Organization = None) -> None:
 
     if not as_service(work):
         raise ActionRefused(f"{e164} does not rest")
-    console.print(f"{e164} may call again.")
+    console.print(f"{e164} no longer rests.")
 
 
 @app.command("import")

@@ -10,7 +10,7 @@ from outdial.campaigns.entries.changing import skip_reason
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.review import DECIDED_REASONS
 from outdial.db.queries import batches
-from outdial.db.queries.dialing import again, bulk_work, entries
+from outdial.db.queries.dialing import bulk_work, entries, new_campaign
 from outdial.db.rows import required
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
@@ -46,14 +46,14 @@ async def work_on_portion(connection: Connection, run: bulk_work.BulkJobRun, now
     if portion is None:
         return None
     action = BulkAction(run.action)
-    target_id = run.copy_id if action is BulkAction.CALL_AGAIN else run.campaign_id
+    target_id = run.copy_id if action is BulkAction.NEW_CAMPAIGN else run.campaign_id
     target = None if target_id is None else await bulk_work.lock_target_campaign(connection, campaign_id=target_id)
     rows = await bulk_work.lock_portion_contacts(connection, ids=portion.ids, campaign_id=run.campaign_id)
     present = {row.id: row for row in rows}
     reasons = _reasons(run, portion, present, target)
     wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
     changed = await _act(connection, run, wanted, now) if wanted else set()
-    missed = ALREADY_THERE if action is BulkAction.CALL_AGAIN else JUST_CHANGED
+    missed = ALREADY_THERE if action is BulkAction.NEW_CAMPAIGN else JUST_CHANGED
     reasons |= {id: missed for id in wanted if id not in changed}
     if reasons:
         await bulk_work.store_left_out(
@@ -114,7 +114,7 @@ async def _act(
                 now=now,
             )
         case BulkAction.RETRY:
-            changed = await entries.call_contacts_again(
+            changed = await entries.retry_contacts(
                 connection,
                 organization_id=run.organization_id,
                 ids=ids,
@@ -135,8 +135,8 @@ async def _act(
                 call_at=call_at,
                 now=now,
             )
-        case BulkAction.CALL_AGAIN:
-            added = await again.copy_contacts(
+        case BulkAction.NEW_CAMPAIGN:
+            added = await new_campaign.copy_contacts(
                 connection,
                 copy_id=required(run.copy_id),
                 campaign_id=run.campaign_id,

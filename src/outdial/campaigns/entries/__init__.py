@@ -1,1 +1,1 @@
-"""Contacts of a campaign that programs add, change, skip and call again one by one."""
+"""Contacts of a campaign that programs add, change, skip and retry one by one."""

@@ -110,7 +110,7 @@ def skip_reason(by: str, reason: str | None) -> str:
     return f"skipped by {by}" + (f": {reason}" if reason else "")
 
 
-async def call_entry_again(
+async def retry_entry(
     connection: Connection,
     *,
     campaign_id: UUID,
@@ -136,7 +136,7 @@ async def call_entry_again(
         return EntryConflict(_S(contact.status), reason)
     if contact.do_not_call:
         return EntryConflict(_S(contact.status), "the number is on the do-not-call list")
-    again = await entries.call_contacts_again(
+    again = await entries.retry_contacts(
         connection,
         organization_id=contact.organization_id,
         ids=[contact.id],
@@ -150,7 +150,7 @@ async def call_entry_again(
             connection,
             campaign_id,
             campaign_contact_id,
-            f"only contacts that are {finished} can be called again; this one is {{}}",
+            f"only contacts that are {finished} can be retried; this one is {{}}",
         )
     await _record(connection, contact, campaign_id, actor, "retry_contact", {"not_before": not_before}, now)
     return EntryChanged(_S.PENDING)

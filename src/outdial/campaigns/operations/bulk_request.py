@@ -35,7 +35,7 @@ _A = BulkAction
 class BulkRequest:
     """An action on the selected contacts. `call_at` is the earliest time of their next call, None for now.
 
-    `decision` goes with `decide`, `campaign_name` with `call_again`: the default name is "Copy of ...".
+    `decision` goes with `decide`, `campaign_name` with `new_campaign`: the default name is "Copy of ...".
     """
 
     action: BulkAction
@@ -82,7 +82,7 @@ async def request_bulk_job(
 ) -> BulkRequestResult:
     """Store which contacts match now, and queue the job that acts on them. `by` names the actor to other members.
 
-    Raises InvalidBulkAction, and with `call_again` the errors of create_campaign.
+    Raises InvalidBulkAction, and with `new_campaign` the errors of create_campaign.
     """
     reason = _check(request, now)
     campaign = await find_campaign_to_run(connection, campaign_id, actor)
@@ -96,7 +96,7 @@ async def request_bulk_job(
     if (refusal := _refusal(request.action, counts)) is not None:
         return refusal
     copy: Duplicated | None = None
-    if request.action is _A.CALL_AGAIN:
+    if request.action is _A.NEW_CAMPAIGN:
         result = await duplicate_campaign(connection, campaign_id, actor, now, request.campaign_name)
         if not isinstance(result, Duplicated):
             return result
@@ -218,8 +218,8 @@ def _check(request: BulkRequest, now: datetime) -> str:
     if (request.decision is None) is (request.action is _A.DECIDE):
         problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
         raise InvalidBulkAction("decision", problem)
-    if request.campaign_name is not None and request.action is not _A.CALL_AGAIN:
-        raise InvalidBulkAction("campaign_name", "only `call_again` makes a new campaign")
+    if request.campaign_name is not None and request.action is not _A.NEW_CAMPAIGN:
+        raise InvalidBulkAction("campaign_name", "only `new_campaign` makes a new campaign")
     if request.call_at is not None and not request.calls_here:
         raise InvalidBulkAction("call_at", "only `retry` and the decision `call_again` take it")
     if request.call_at is not None and request.call_at > now + LONGEST_WAIT:

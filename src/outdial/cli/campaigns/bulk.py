@@ -49,17 +49,17 @@ def start(
     phone: Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Only the contact with this external ID.")] = None,
     at: Annotated[
-        str | None, typer.Option(help="Earliest time to call again, such as 2026-12-01T09:00Z (default: now).")
+        str | None, typer.Option(help="Earliest time of the next call, such as 2026-12-01T09:00Z (default: now).")
     ] = None,
     campaign_name: Annotated[
-        str | None, typer.Option(help='With call_again: name of the new draft (default: "Copy of ...").')
+        str | None, typer.Option(help='With new_campaign: name of the new draft (default: "Copy of ...").')
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a job for the contacts that match now.
 
-    It leaves out each contact that has changed by then, with the reason. `retry` calls finished contacts again in this
-    campaign, `call_again` adds them to a new draft, `skip` skips pending ones, and `decide` decides those in review.
+    It leaves out each contact that has changed by then, with the reason. `retry` calls finished contacts once more,
+    `new_campaign` adds them to a new draft, `skip` skips pending ones, and `decide` decides those in review.
     """
     digits = None if phone is None else without_separators(phone)
     if digits is not None and not (digits.isascii() and digits.isdigit()):

@@ -18,7 +18,6 @@ from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, un
 from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns import bulk, callbacks
-from outdial.cli.campaigns.call_again import call_again
 from outdial.cli.campaigns.contacts import (
     add_contact,
     add_contacts_command,
@@ -36,6 +35,7 @@ from outdial.cli.campaigns.forecasts import (
 from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
+from outdial.cli.campaigns.new_campaign import new_campaign
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
 from outdial.cli.campaigns.test_calls import call_phone, list_test_calls
@@ -69,7 +69,7 @@ app.command()(callbacks.callbacks)
 app.command("move-callback")(callbacks.move)
 app.command()(edit)
 app.command()(hang_up)
-app.command()(call_again)
+app.command()(new_campaign)
 app.command()(forecast)
 app.command()(forecasts)
 app.command("test-call")(call_phone)

@@ -15,8 +15,8 @@ from outdial.campaigns.entries.changing import (
     EntryChanges,
     EntryConflict,
     EntryResult,
-    call_entry_again,
     change_entry,
+    retry_entry,
     skip_entry,
 )
 from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priority, read_variables
@@ -196,7 +196,7 @@ def retry_contact(
     number, not_before = read_phone(phone).e164, read_zoned_time("--at", at)
 
     async def retry(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
-        return await call_entry_again(
+        return await retry_entry(
             connection,
             campaign_id=campaign_id,
             campaign_contact_id=contact_id,
@@ -205,7 +205,7 @@ def retry_contact(
             now=clock.now(),
         )
 
-    _change_one(campaign, number, retry, f"{number} will be called again.", as_json=as_json)
+    _change_one(campaign, number, retry, f"{number} is pending again.", as_json=as_json)
 
 
 def _change_one(

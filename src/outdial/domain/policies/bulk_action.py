@@ -15,12 +15,12 @@ class BulkAction(StrEnum):
     """What a member does with all contacts that match a filter."""
 
     RETRY = "retry"
-    """Call finished contacts again, in this campaign, with all attempts left."""
+    """Call finished contacts once more in this campaign, with all attempts left."""
     SKIP = "skip"
     """Skip pending contacts."""
     DECIDE = "decide"
     """Decide about contacts in review."""
-    CALL_AGAIN = "call_again"
+    NEW_CAMPAIGN = "new_campaign"
     """Add finished contacts to a campaign of their own."""
 
 
@@ -28,15 +28,15 @@ APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
     BulkAction.RETRY: MAY_COME_AGAIN,
     BulkAction.SKIP: (_S.PENDING,),
     BulkAction.DECIDE: (_S.REVIEW,),
-    BulkAction.CALL_AGAIN: (*MAY_COME_AGAIN, _S.CANCELLED),
+    BulkAction.NEW_CAMPAIGN: (*MAY_COME_AGAIN, _S.CANCELLED),
 }
 """The statuses that a contact must have when the job is requested."""
 
 IN_WORDS: Final[Mapping[BulkAction, str]] = {
-    BulkAction.RETRY: "called again",
+    BulkAction.RETRY: "retried",
     BulkAction.SKIP: "skipped",
     BulkAction.DECIDE: "decided",
-    BulkAction.CALL_AGAIN: "added to the new campaign",
+    BulkAction.NEW_CAMPAIGN: "added to the new campaign",
 }
 
 
@@ -81,7 +81,7 @@ class PresentContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkTarget:
-    """The campaign that would call the contacts: their own, or the new one of `call_again`."""
+    """The campaign that would call the contacts: their own, or the new one of `new_campaign`."""
 
     status: CampaignStatus
     max_attempts: int
@@ -109,7 +109,7 @@ def left_out(
             return None
         case BulkAction.DECIDE if decision is not ReviewDecision.CALL_AGAIN:
             return None
-        case BulkAction.CALL_AGAIN:
+        case BulkAction.NEW_CAMPAIGN:
             return _closed("the new campaign", target)
         case BulkAction.RETRY | BulkAction.DECIDE:
             return _closed("the campaign", target) or _may_not_be_called(action, contact, target)
@@ -129,7 +129,7 @@ def _closed(which: str, target: BulkTarget | None) -> LeftOut | None:
     if target is not None and target.status in OPEN_TO_IMPORT:
         return None
     status = "has been deleted" if target is None else f"is {target.status} and places no more calls"
-    return LeftOut(LeftOutKind.CAMPAIGN_CLOSED, f"{which} {status}: call the contact again in another one")
+    return LeftOut(LeftOutKind.CAMPAIGN_CLOSED, f"{which} {status}: add the contact to another one")
 
 
 def _may_not_be_called(action: BulkAction, contact: PresentContact, target: BulkTarget | None) -> LeftOut | None:

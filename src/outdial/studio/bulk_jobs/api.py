@@ -28,7 +28,7 @@ async def list_bulk_jobs(context: CurrentOrganization, campaign_id: UUID, page: 
 async def create_bulk_job(
     context: CurrentOrganization, campaign_id: UUID, request: Request, new: NewBulkJob, key: IdempotencyKey = None
 ) -> Response:
-    """Act on all contacts that match the filters now: retry, skip, decide, or call again in a new campaign.
+    """Act on all contacts that match the filters now: retry, skip, decide, or make a new campaign from them.
 
     A job does it in the background. It leaves out each contact that has changed by then, and names it with the reason.
     Returns 409 when the action applies to no matching contact.

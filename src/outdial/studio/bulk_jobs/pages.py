@@ -13,7 +13,7 @@ from outdial.domain.contact import ReviewDecision
 from outdial.domain.policies.bulk_action import BulkAction
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.service import NewBulkJob
-from outdial.studio.campaign_contacts.again import SelectedContacts
+from outdial.studio.campaign_contacts.new_campaign import SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.context import CurrentOrganization
@@ -29,8 +29,8 @@ _EARLIER: Final = 10
 _D = ReviewDecision
 # The value of an option: an action, with the decision after a colon.
 ACTIONS: Final[Mapping[str, str]] = {
-    "retry": "Call again in this campaign",
-    "call_again": "Call again in a new campaign",
+    "retry": "Retry in this campaign",
+    "new_campaign": "New campaign from these contacts",
     "skip": "Skip: do not call in this campaign",
     f"decide:{_D.COMPLETED}": "Decide review: completed",
     f"decide:{_D.FAILED}": "Decide review: failed",
@@ -63,7 +63,7 @@ async def start(request: Request, context: CurrentOrganization, campaign_id: UUI
                 "action": action,
                 "decision": decision or None,
                 "reason": text(form, "reason").replace("\0", ""),
-                "campaign_name": text(form, "campaign_name") or None if action == BulkAction.CALL_AGAIN else None,
+                "campaign_name": text(form, "campaign_name") or None if action == BulkAction.NEW_CAMPAIGN else None,
                 "filters": _filters(form),
             }
         )

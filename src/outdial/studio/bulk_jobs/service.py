@@ -22,7 +22,7 @@ from outdial.domain.errors import DomainError
 from outdial.domain.jobs import BulkJobStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.bulk_action import BulkAction
-from outdial.studio.campaign_contacts.again import CampaignNameGiven, SelectedContacts
+from outdial.studio.campaign_contacts.new_campaign import CampaignNameGiven, SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_object
@@ -36,7 +36,7 @@ class NewBulkJob(BaseModel):
     """An action on all contacts that match `filters`.
 
     `decide` takes a `decision`. `retry`, and the decision `call_again`, take `call_at`: the earliest time of the next
-    call, default now. `call_again` takes the name of its new campaign.
+    call, default now. `new_campaign` takes the name of the campaign.
     """
 
     model_config = ConfigDict(extra="forbid")

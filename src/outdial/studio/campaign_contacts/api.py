@@ -5,8 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from outdial.studio.campaign_contacts import again, changes
-from outdial.studio.campaign_contacts.again import CallAgainRequest, CalledAgainCampaign
+from outdial.studio.campaign_contacts import changes, new_campaign
 from outdial.studio.campaign_contacts.changes import (
     CampaignContactChanges,
     ContactsAdded,
@@ -14,6 +13,7 @@ from outdial.studio.campaign_contacts.changes import (
     Reason,
     RetryRequest,
 )
+from outdial.studio.campaign_contacts.new_campaign import CampaignOfContacts, NewCampaignRequest
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
     CampaignContact,
@@ -134,21 +134,19 @@ async def retry_campaign_contact(
     """
     context.require("operator")
     async with context.transaction() as connection:
-        return await changes.call_again(
-            connection, context, campaign_id, campaign_contact_id, request or RetryRequest()
-        )
+        return await changes.retry(connection, context, campaign_id, campaign_contact_id, request or RetryRequest())
 
 
 @router.post(
-    "/organizations/{organization_id}/campaigns/{campaign_id}/call-again",
+    "/organizations/{organization_id}/campaigns/{campaign_id}/new-campaign",
     status_code=201,
-    response_model=CalledAgainCampaign,
+    response_model=CampaignOfContacts,
 )
-async def call_contacts_again(
+async def create_campaign_from_contacts(
     campaign_id: UUID,
     context: CurrentOrganization,
     request: Request,
-    selected: CallAgainRequest,
+    selected: NewCampaignRequest,
     key: IdempotencyKey = None,
 ) -> Response:
     """Create a draft with the settings of a campaign and its selected contacts, to call them again.
@@ -157,5 +155,5 @@ async def call_contacts_again(
     """
     context.require("operator")
     return await idempotent_response(
-        context, request, key, lambda c: again.call_again(c, context, campaign_id, selected)
+        context, request, key, lambda c: new_campaign.create_from_contacts(c, context, campaign_id, selected)
     )

@@ -90,8 +90,8 @@ async def retry_contact_page(
     return await _carry_out(
         request,
         context,
-        lambda connection: changes.call_again(connection, context, campaign_id, campaign_contact_id, RetryRequest()),
-        "The contact will be called again.",
+        lambda connection: changes.retry(connection, context, campaign_id, campaign_contact_id, RetryRequest()),
+        "The contact is pending again.",
     )
 
 

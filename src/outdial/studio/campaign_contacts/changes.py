@@ -1,4 +1,4 @@
-"""Contacts that programs and members add to a campaign, change, skip and call again."""
+"""Contacts that programs and members add to a campaign, change, skip and retry."""
 
 from datetime import datetime
 from typing import Annotated, Any, Required, assert_never
@@ -13,8 +13,8 @@ from outdial.campaigns.entries.changing import (
     EntryChanges,
     EntryConflict,
     EntryResult,
-    call_entry_again,
     change_entry,
+    retry_entry,
     skip_entry,
 )
 from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priority, read_variables
@@ -97,7 +97,7 @@ class CampaignContactChanges(BaseModel):
 
 
 class RetryRequest(BaseModel):
-    """When to call again, at the earliest. Default: now."""
+    """The earliest time of the next call. Default: now."""
 
     model_config = ConfigDict(extra="forbid")
     not_before: StorableTime | None = None
@@ -174,7 +174,7 @@ async def skip(
     return await _timeline(connection, context, campaign_id, campaign_contact_id, result)
 
 
-async def call_again(
+async def retry(
     connection: Connection,
     context: OrganizationContext,
     campaign_id: UUID,
@@ -183,7 +183,7 @@ async def call_again(
 ) -> ContactTimeline:
     """Make a finished contact pending again; raises InvalidItem, ResourceNotFound, ResourceConflict with a status."""
     await find_campaign(connection, context.organization_id, campaign_id)
-    result = await call_entry_again(
+    result = await retry_entry(
         connection,
         campaign_id=campaign_id,
         campaign_contact_id=campaign_contact_id,

@@ -141,7 +141,7 @@ async def _show(
         errors=error.fields if isinstance(error, InvalidInput) else {},
         entries=timeline_entries(timeline),
         now=now,
-        call_again_place=place_name(timeline.contact.zone_key.split("|")[0]),
+        contact_place=place_name(timeline.contact.zone_key.split("|")[0]),
         clocks=local_clocks(timeline.contact.zone_key, now),
     )
 

@@ -67,7 +67,7 @@ async def wake_number_page(context: CurrentOrganization, form: Form) -> Response
             woken = await numbers.wake(connection, context, CallerPhone(phone=text(form, "phone")))
     except ResourceConflict as error:
         return redirect(_url(context), error.message, "warn")
-    return redirect(_url(context), f"{woken.phone} may call again.")
+    return redirect(_url(context), f"{woken.phone} no longer rests.")
 
 
 async def _show(

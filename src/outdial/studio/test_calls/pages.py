@@ -16,7 +16,9 @@ router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/test-cal
 
 
 @router.post("")
-async def call_now(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+async def request_test_call_page(
+    request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form
+) -> Response:
     """Request a test call; show the page of the launch check with what is wrong."""
     context.require("operator")
     given = {name: text(form, name) for name in ("to", "row", "is_own_phone")}

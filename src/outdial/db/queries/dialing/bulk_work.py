@@ -112,7 +112,7 @@ select id, status, max_attempts from campaigns where id = $1 for no key update;
 
 
 async def lock_target_campaign(connection: Connection, *, campaign_id: UUID) -> TargetCampaign | None:
-    """Lock a campaign against completion, as call_contacts_again does."""
+    """Lock a campaign against completion, as retry_contacts does."""
     record = await connection.fetchrow(_LOCK_TARGET_CAMPAIGN, campaign_id)
     return None if record is None else _target_campaign(record)
 

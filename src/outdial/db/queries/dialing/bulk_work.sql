@@ -25,7 +25,7 @@ returning p.number, p.ids, p.statuses, p.calls;
 -- name: lock_target_campaign
 -- returns: TargetCampaign | None
 -- row: The campaign that a portion changes.
--- Lock a campaign against completion, as call_contacts_again does.
+-- Lock a campaign against completion, as retry_contacts does.
 select id, status, max_attempts from campaigns where id = :campaign_id for no key update;
 
 -- name: lock_portion_contacts

@@ -1,4 +1,4 @@
--- Contacts of a campaign that are added, changed, skipped and called again one by one.
+-- Contacts of a campaign that are added, changed, skipped and retried one by one.
 
 -- name: reenter_contacts
 -- returns: list[ReenteredContact]
@@ -19,10 +19,10 @@ select cc.id, k.phone, cc.status
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.phone = any (:phones::text[]);
 
--- name: call_contacts_again
+-- name: retry_contacts
 -- returns: list[UUID]
 -- Make finished contacts pending again, with all attempts left. Returns those that are pending now.
-select private.call_contacts_again(:organization_id, :ids::uuid[], :call_at, :reason, :now) as id;
+select private.retry_contacts(:organization_id, :ids::uuid[], :call_at, :reason, :now) as id;
 
 -- name: skip_contacts_by_hand
 -- returns: list[UUID]

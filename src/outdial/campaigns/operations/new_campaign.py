@@ -1,4 +1,4 @@
-"""Makes a new campaign for contacts to call again, so that the first one stays completed."""
+"""Makes a new campaign from contacts of another one, so that the first one stays completed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,17 +9,17 @@ from outdial.campaigns.drafts import Duplicated, duplicate_campaign
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, record_campaign_action
 from outdial.campaigns.selection import ContactSelection
 from outdial.db.queries import campaign_status
-from outdial.db.queries.dialing import again
+from outdial.db.queries.dialing import new_campaign
 from outdial.db.session import Connection
 from outdial.domain.ids import new_id
 from outdial.domain.limits import IntRange
 
-CONTACTS_AGAIN: Final = IntRange(1, 100_000)
+COPIED: Final = IntRange(1, 100_000)
 """Contacts that one request takes: it copies them within its timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalledAgain:
+class ContactsCopied:
     """A draft has the settings of the campaign and `added` contacts.
 
     `left_out` counts the selected contacts with which the campaign is not done: they would be called twice.
@@ -38,7 +38,7 @@ class NothingToCall:
     reason: str
 
 
-async def call_again(
+async def copy_to_new_campaign(
     connection: Connection,
     *,
     campaign_id: UUID,
@@ -46,7 +46,7 @@ async def call_again(
     name: str | None,
     actor: Actor,
     now: datetime,
-) -> CalledAgain | NothingToCall | NotFound | Forbidden:
+) -> ContactsCopied | NothingToCall | NotFound | Forbidden:
     """Create a draft with the settings of a campaign, and with those of the selected contacts that have a final status.
 
     The default name is "Copy of ...". Lists, caps and hours are checked at each call, as for every campaign. Raises the
@@ -55,22 +55,22 @@ async def call_again(
     campaign = await campaign_status.campaign_status(connection, campaign_id=campaign_id)
     if campaign is None:
         return NotFound()
-    selected = await again.contacts_to_call_again(
+    selected = await new_campaign.contacts_to_copy(
         connection,
         organization_id=campaign.organization_id,
         campaign_id=campaign_id,
-        limit=CONTACTS_AGAIN.most + 1,
+        limit=COPIED.most + 1,
         **selection.parameters(),
     )
-    if len(selected) > CONTACTS_AGAIN.most:
-        return NothingToCall(f"more than {CONTACTS_AGAIN.most:,} contacts match: narrow the selection")
+    if len(selected) > COPIED.most:
+        return NothingToCall(f"more than {COPIED.most:,} contacts match: narrow the selection")
     final = [contact.id for contact in selected if contact.is_final]
     if not final:
         return NothingToCall("no contact with a final status matches: change the selection")
     copy = await duplicate_campaign(connection, campaign_id, actor, now, name)
     if not isinstance(copy, Duplicated):
         return copy
-    added = await again.copy_contacts(
+    added = await new_campaign.copy_contacts(
         connection,
         copy_id=copy.campaign_id,
         campaign_id=campaign_id,
@@ -84,7 +84,7 @@ async def call_again(
         organization_id=campaign.organization_id,
         campaign_id=copy.campaign_id,
         actor=actor,
-        action="call_again",
+        action="new_campaign",
         details={"contacts_of": campaign_id, **counts},
     )
-    return CalledAgain(campaign_id=copy.campaign_id, name=copy.name, **counts)
+    return ContactsCopied(campaign_id=copy.campaign_id, name=copy.name, **counts)

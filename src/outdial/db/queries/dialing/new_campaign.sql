@@ -1,7 +1,7 @@
--- Contacts that a new campaign calls again.
+-- Contacts of a campaign that a new campaign calls.
 
--- name: contacts_to_call_again
--- returns: list[ContactToCallAgain]
+-- name: contacts_to_copy
+-- returns: list[ContactToCopy]
 -- row: A selected contact, and whether the campaign is done with it.
 -- null: :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text, :digits
 -- plan: custom

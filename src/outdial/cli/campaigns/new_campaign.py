@@ -1,12 +1,11 @@
-"""`outdial campaign call-again`: a new campaign for contacts to call again."""
+"""`outdial campaign new-campaign`: a new campaign from contacts of another one."""
 
 from typing import Annotated, assert_never
 
 import typer
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.campaigns.operations.call_again import CalledAgain, NothingToCall
-from outdial.campaigns.operations.call_again import call_again as copy_contacts
+from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
 from outdial.campaigns.selection import ContactSelection
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
@@ -21,7 +20,7 @@ from outdial.stack.local import as_service
 clock = SystemClock()
 
 
-def call_again(
+def new_campaign(
     campaign: CampaignName,
     status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
@@ -29,15 +28,15 @@ def call_again(
     name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a draft with the settings of a campaign and its selected contacts, to call them again.
+    """Create a draft with the settings of a campaign and its selected contacts.
 
     The campaign itself does not change. Contacts without a final status are left out and counted.
     """
     selection = ContactSelection(status=status, outcome=outcome, search=search or None)
 
-    async def work(database: Database) -> CalledAgain | NothingToCall | NotFound | Forbidden:
+    async def work(database: Database) -> ContactsCopied | NothingToCall | NotFound | Forbidden:
         async with database.as_service() as connection:
-            return await copy_contacts(
+            return await copy_to_new_campaign(
                 connection,
                 campaign_id=await find_campaign(connection, campaign),
                 selection=selection,
@@ -48,9 +47,9 @@ def call_again(
 
     result = as_service(work)
     match result:
-        case CalledAgain() if as_json:
+        case ContactsCopied() if as_json:
             print_json(result)
-        case CalledAgain(campaign_id=campaign_id, added=added, left_out=left_out):
+        case ContactsCopied(campaign_id=campaign_id, added=added, left_out=left_out):
             console.print(f"Created campaign {campaign_id} as a draft. Contacts: {added:,}; left out: {left_out:,}.")
         case NothingToCall(reason):
             raise ActionRefused(reason)

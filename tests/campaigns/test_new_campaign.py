@@ -1,9 +1,9 @@
-"""Contacts that are called again get a campaign of their own, and the first one stays as it is."""
+"""A new campaign calls contacts of another one, and the first one stays as it is."""
 
 import asyncpg
 
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.operations.call_again import CalledAgain, NothingToCall, call_again
+from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
 from outdial.campaigns.selection import ContactSelection
 from outdial.db.session import Database
 from tests.support.factories import NOW, create_campaign, create_campaign_contact, create_tenant
@@ -23,7 +23,9 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
     dsn = database.dsn_for("outdial_api")
     async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as service:
         again = [
-            await call_again(service, campaign_id=campaign.id, selection=selection, name=name, actor=Actor(), now=NOW)
+            await copy_to_new_campaign(
+                service, campaign_id=campaign.id, selection=selection, name=name, actor=Actor(), now=NOW
+            )
             for selection, name in (
                 (ContactSelection(status="failed"), "Second try"),
                 (ContactSelection(outcome="no_answer"), None),
@@ -33,8 +35,8 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
         ]
 
     first, second, pending, none = again
-    assert isinstance(first, CalledAgain)
-    assert isinstance(second, CalledAgain)
+    assert isinstance(first, ContactsCopied)
+    assert isinstance(second, ContactsCopied)
     assert (first.name, first.added, first.left_out) == ("Second try", 2, 0)
     assert (second.added, second.left_out) == (4, 1)
     assert isinstance(pending, NothingToCall)
@@ -53,7 +55,7 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
         ("skipped", 1),
     ]
     audited = await connection.fetch(
-        "select details ->> 'added' from audit_log where action = 'call_again' order by id"
+        "select details ->> 'added' from audit_log where action = 'new_campaign' order by id"
     )
     assert [row[0] for row in audited] == ["2", "4"]
     assert await connection.fetchval("select count(*) from campaigns") == 3

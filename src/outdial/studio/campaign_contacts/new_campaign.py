@@ -1,4 +1,4 @@
-"""Calls contacts of a campaign again in a new campaign."""
+"""Makes a new campaign from contacts of another one."""
 
 from typing import Annotated, assert_never
 from uuid import UUID
@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.lifecycle import Forbidden, NotFound
-from outdial.campaigns.operations.call_again import CalledAgain, NothingToCall
-from outdial.campaigns.operations.call_again import call_again as copy_contacts
+from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
 from outdial.campaigns.selection import ContactSelection
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus
@@ -44,13 +43,13 @@ class SelectedContacts(BaseModel):
         return check_filters(ContactFilters(**given)).selection()
 
 
-class CallAgainRequest(SelectedContacts):
-    """Which contacts to call again, by the filters of the list, and the name of the new campaign."""
+class NewCampaignRequest(SelectedContacts):
+    """Which contacts the new campaign calls, by the filters of the list, and its name."""
 
     campaign_name: CampaignNameGiven = None
 
 
-class CalledAgainCampaign(BaseModel):
+class CampaignOfContacts(BaseModel):
     """The new draft. `left_out` counts selected contacts that the first campaign is not done with."""
 
     campaign_id: UUID
@@ -59,16 +58,16 @@ class CalledAgainCampaign(BaseModel):
     left_out: int
 
 
-async def call_again(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, request: CallAgainRequest
-) -> CalledAgainCampaign:
+async def create_from_contacts(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, request: NewCampaignRequest
+) -> CampaignOfContacts:
     """Create a draft with the selected contacts that have a final status.
 
     Raises InvalidInput, ResourceNotFound, or ResourceConflict when no contact is selected, or too many are.
     """
     await find_campaign(connection, context.organization_id, campaign_id)
     try:
-        result = await copy_contacts(
+        result = await copy_to_new_campaign(
             connection,
             campaign_id=campaign_id,
             selection=request.selection(),
@@ -79,8 +78,8 @@ async def call_again(
     except (CampaignsError, DomainError) as error:
         raise InvalidInput(sentence_case(str(error)), {}) from error
     match result:
-        case CalledAgain():
-            return CalledAgainCampaign.model_validate(result, from_attributes=True)
+        case ContactsCopied():
+            return CampaignOfContacts.model_validate(result, from_attributes=True)
         case NothingToCall(reason):
             raise ResourceConflict(sentence_case(reason))
         case NotFound():
