@@ -1,7 +1,10 @@
 """Test calls: requested by a member, sent at most once by a dialer, ended by events, and part of no campaign."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,15 +21,20 @@ from outdial.campaigns.operations.test_calls import (
     WantedTestCall,
     request_test_call,
 )
+from outdial.dialer.claim import AccountBlocked, Claimed
 from outdial.dialer.test_calls.task import CallTester
-from outdial.domain.policies.test_calls import IS_CONTACT
+from outdial.domain.policies.test_calls import ALL_STOPPED, ALREADY_LIVE, IS_CONTACT, MISSED_START
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage
 from tests.support.factories import (
+    NOW,
     Campaign,
+    CampaignContact,
+    create_call,
     create_campaign,
     create_campaign_contact,
     create_contact,
+    create_provider_account,
     create_tenant,
     insert,
 )
@@ -254,3 +262,78 @@ async def test_an_organization_requests_ten_within_an_hour_however_many_ask_at_o
     await asyncio.gather(make_task(stage).run_once(), make_task(stage).run_once())
     statuses = [row["status"] for row in await stage.rows("test_calls")]
     assert statuses.count("sent") == len(stage.asked()) == 1
+
+
+async def test_a_planned_test_call_leaves_neither_after_a_stop_nor_late(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign, sleep_until = await prepare(stage), stage.clock.sleep_until
+
+    async def planned_while(happens: Callable[[], Awaitable[object]]) -> dict[str, Any]:
+        """Return a test call that is planned while something `happens`."""
+        test_id = await requested(stage, campaign, is_own_phone=True)
+
+        async def wait_for_start(start_at: datetime) -> None:
+            await sleep_until(start_at)
+            await happens()
+
+        monkeypatch.setattr(stage.clock, "sleep_until", wait_for_start)
+        await make_task(stage).run_once()
+        return await stage.row("test_calls", test_id)
+
+    late = await planned_while(lambda: sleep_until(stage.clock.now() + timedelta(seconds=2)))
+    assert (late["status"], late["reason"]) == ("refused", MISSED_START)
+    stopped = await planned_while(lambda: stop(stage, campaign))
+    assert (stopped["status"], stopped["reason"], stopped["request_deadline"]) == ("refused", ALL_STOPPED, None)
+    assert stage.asked() == []
+
+
+async def beside(stage: Stage, campaign: Campaign) -> CampaignContact:
+    """Create a campaign of the same organization on another account, with a contact that has PHONE."""
+    account_id = await create_provider_account(stage.look, campaign.tenant.organization_id, credential="second")
+    stage.clients["second"] = stage.clients["default"]
+    other = await create_campaign(stage.look, replace(campaign.tenant, provider_account_id=account_id))
+    contact = await create_contact(stage.look, campaign.tenant.organization_id, phone=PHONE)
+    return await create_campaign_contact(stage.look, other, contact)
+
+
+async def test_it_waits_for_a_claim_of_another_account_and_sees_its_call(stage: Stage) -> None:
+    campaign, task = await prepare(stage), make_task(stage)
+    entry = await beside(stage, campaign)
+    test_id = await requested(stage, campaign, is_own_phone=True)
+    async with stage.look.transaction():
+        account_id = entry.campaign.tenant.provider_account_id
+        await stage.look.execute("select from provider_accounts where id = $1 for no key update", account_id)
+        await task.run_once()
+        assert (await stage.row("test_calls", test_id))["status"] == "requested"
+        # A call that was released and is still checked may ring as well.
+        await create_call(stage.look, entry, status="released", next_check_at=NOW + timedelta(hours=1))
+    await task.run_once()
+    row = await stage.row("test_calls", test_id)
+    assert (row["status"], row["reason"]) == ("refused", ALREADY_LIVE)
+    assert stage.asked() == []
+
+
+async def test_a_claim_of_another_account_waits_for_it_and_leaves_its_phone_alone(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    other = (await beside(stage, campaign)).campaign
+    test_id = await requested(stage, campaign, is_own_phone=True)
+    await stage.look.execute("""
+        create function hold() returns trigger language plpgsql as
+        $$ begin while not pg_try_advisory_xact_lock(1) loop perform pg_sleep(0.01); end loop; return new; end $$;
+        create trigger hold before update of status on test_calls for each row execute function hold();
+        select pg_advisory_lock(1)
+    """)
+    sending = asyncio.create_task(make_task(stage).run_once())
+    async with asyncio.timeout(5):
+        while await stage.look.fetch("select from provider_accounts for no key update skip locked"):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    wait = timedelta(milliseconds=20)
+    blocked = await stage.claimer().claim(other.tenant.organization_id, other.id, lock_wait=wait)
+    assert isinstance(blocked, AccountBlocked)
+    await stage.look.execute("select pg_advisory_unlock(1)")
+    await sending
+    assert (await stage.row("test_calls", test_id))["status"] == "sent"
+    claim = await stage.claimer().claim(other.tenant.organization_id, other.id)
+    assert isinstance(claim, Claimed)
+    assert claim.calls == []

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.operations.test_calls import WantedTestCall, request_test_call
@@ -36,6 +37,7 @@ class OwnPhones:
     requested: int = 0
     is_open: bool = False
     sent: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +73,11 @@ class OwnPhones:
                 now=self.clock.now(),
             )
         self.requested, self.is_open = self.requested + 1, True
+
+    def on_leaving(self, body: bytes, *, was_stopped: bool) -> None:
+        """Note a test call whose request leaves although all calls had been stopped before it took its start."""
+        if was_stopped and (key := msgspec.json.decode(body)["metadata"].get("test_call_id")) is not None:
+            self.broken.append(f"test call {key} left after all calls had been stopped")
 
     async def on_create(self, request: Mapping[str, Any]) -> list[str]:
         """Return what is wrong with a request for a test call that leaves now."""

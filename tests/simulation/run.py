@@ -86,6 +86,7 @@ class WatchedTransport:
 
     def __init__(self, run: "Run", workspace: SimulatedWorkspace, key: str) -> None:
         self._run, self._inner = run, SimulatorTransport(workspace, run.clock.now, key)
+        self._workspace = workspace
 
     async def send(
         self,
@@ -101,9 +102,11 @@ class WatchedTransport:
             return RetellResponse(200, b'{"items": [], "has_more": false}')
         if body is None or "create-phone-call" not in path:
             return await self._inner.send(method, path, body, timeout_s)
+        was_stopped = self._run.stops.is_stopped(self._workspace)
         try:
             if before_sending is not None:
                 await before_sending()
+            self._run.own_phones.on_leaving(body, was_stopped=was_stopped)
             return await self._create(method, path, body, timeout_s)
         finally:
             self._run.clock.end_turn()
@@ -161,7 +164,7 @@ class Run:
         while self.steps < MOST_STEPS and not await self._at_rest():
             await self._step()
         await self.history.at_the_end(self.workspaces)
-        for breach in self.stops.broken:
+        for breach in self.stops.broken + self.own_phones.broken:
             self.history.note(Promise.STOP, breach)
         for breach in await self.budgets.breaches(self.history.observer, self.workspaces):
             self.history.note(Promise.BUDGETS, breach)

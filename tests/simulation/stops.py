@@ -34,6 +34,10 @@ class CallStops:
         # Of its own, so that the rest of a seed's run does not depend on it.
         self.chance = random.Random(self.seed * 2000)
 
+    def is_stopped(self, workspace: SimulatedWorkspace) -> bool:
+        """Return whether the stop of a workspace's organization is committed."""
+        return any(self.workspaces[organization_id] is workspace for organization_id in self.stopped)
+
     async def meanwhile(self) -> None:
         """Stop all calls now and then while a request is under way, and look whether they read stopped."""
         if self.chance.random() < 0.02:
@@ -60,7 +64,6 @@ class CallStops:
         if self.made >= MOST or organization_id in self.stopped:
             return
         self.made += 1
-        self.stopped.add(organization_id)
         async with self.api.as_service() as connection:
             state = await stop_all_calls(
                 connection,
@@ -70,6 +73,7 @@ class CallStops:
                 actor=Actor(),
                 now=self.clock.now(),
             )
+        self.stopped.add(organization_id)
         self._compare(organization_id, state)
 
     async def _look(self, organization_id: UUID) -> None:

@@ -183,6 +183,23 @@ async def lock_account(connection: Connection, *, provider_account_id: UUID) -> 
     return _locked_account(required(await connection.fetchrow(_LOCK_ACCOUNT, provider_account_id), "lock_account"))
 
 
+_LOCK_ACCOUNTS = """\
+select id, credential, least(concurrency_limit, coalesce(provider_limit, concurrency_limit)) as concurrency_limit,
+  reserved_inbound, calls_per_second, rate_factor, next_start_at, backoff_until
+from provider_accounts
+where organization_id = $1
+order by id
+for no key update;
+"""
+
+
+async def lock_accounts(connection: Connection, *, organization_id: UUID) -> list[LockedAccount]:
+    """Lock all accounts of an organization in the order of their ids, as a stop of all calls does: what is counted
+    over the organization then waits for the claims of each account.
+    """
+    return [_locked_account(record) for record in await connection.fetch(_LOCK_ACCOUNTS, organization_id)]
+
+
 _COUNT_LIVE = """\
 select live.of_account + (select count(*) from test_calls t where t.provider_account_id = $1 and t.status = 'sent')
     as account_live, live.of_campaign as campaign_live,

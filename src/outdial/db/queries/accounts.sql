@@ -40,6 +40,18 @@ from provider_accounts
 where id = :provider_account_id
 for no key update;
 
+-- name: lock_accounts
+-- returns: list[LockedAccount]
+-- null: backoff_until
+-- Lock all accounts of an organization in the order of their ids, as a stop of all calls does: what is counted over the
+-- organization then waits for the claims of each account.
+select id, credential, least(concurrency_limit, coalesce(provider_limit, concurrency_limit)) as concurrency_limit,
+  reserved_inbound, calls_per_second, rate_factor, next_start_at, backoff_until
+from provider_accounts
+where organization_id = :organization_id
+order by id
+for no key update;
+
 -- name: count_live
 -- returns: LiveCounts
 -- row: Live calls of an account and a campaign, campaigns that share the slots, the daily cap per phone, the

@@ -8,15 +8,16 @@ from typing import Final, assert_never
 from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries import accounts, events
+from outdial.db.queries.dialing import stops
 from outdial.db.queries.dialing import test_calls as queries
 from outdial.db.session import Database, LockNotAvailable
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.plan import pace_of
 from outdial.dialer.rescue import ANALYSIS_CHECKS, CANCELLED_RELEASE, MISSING_CHECKS
-from outdial.dialer.starts import LOCK_WAIT, store_pace
+from outdial.dialer.starts import LOCK_WAIT, MAX_SLACK, store_pace
 from outdial.dialer.test_calls.admission import RefusedTest, admit_test_call, planned_request
 from outdial.domain.pacing import after_slots, recovered, start_slots
-from outdial.domain.policies.test_calls import END_UNKNOWN, NO_SUCH_CALL, NOT_SENT_IN_TIME
+from outdial.domain.policies.test_calls import ALL_STOPPED, END_UNKNOWN, MISSED_START, NO_SUCH_CALL
 from outdial.domain.rules import RuleBook
 from outdial.log import log
 from outdial.provider import (
@@ -51,8 +52,8 @@ class PlannedTest:
     deadline: datetime
 
 
-class TooLateToSend(Exception):
-    """The request of a test call would outlive its deadline: it does not leave."""
+class MustNotLeave(Exception):
+    """The request of a test call does not leave: it is late, its phone was erased, or all calls were stopped."""
 
 
 class CallTester:
@@ -92,7 +93,7 @@ class CallTester:
             await self._check(due)
 
     async def _claim(self, due: queries.DueTestCall) -> PlannedTest | None:
-        """Mark a requested test call as sent, with a start time under the lock of its account.
+        """Mark a requested test call as sent, with a start time under the locks of its organization's accounts.
 
         Returns None where there is nothing to send: it is refused, waits for a line, or was sent before.
         """
@@ -101,8 +102,10 @@ class CallTester:
             facts = await queries.claim_facts(connection, id=due.test_call_id, now=now)
             if facts is None:
                 return None
-            account = await accounts.lock_account(connection, provider_account_id=facts.provider_account_id)
-            # Stopping all calls takes the lock of the account: read what forbids the call after it.
+            # A call of any account may ring the phone, and stopping all calls takes these locks: read what forbids the
+            # call after them.
+            locked = await accounts.lock_accounts(connection, organization_id=facts.organization_id)
+            [account] = [each for each in locked if each.id == facts.provider_account_id]
             facts = await queries.claim_facts(connection, id=due.test_call_id, now=now)
             if facts is None:
                 return None
@@ -137,16 +140,25 @@ class CallTester:
 
         async def reach_start() -> None:
             await self._clock.sleep_until(planned.start_at)
-            if self._clock.now() + self._settings.request_timeout > planned.deadline:
-                raise TooLateToSend
+            async with self._database.for_organization(organization_id) as connection:
+                leaves = await queries.leave_test_call(
+                    connection,
+                    id=test_call_id,
+                    now=self._clock.now(),
+                    request_timeout=self._settings.request_timeout,
+                    latest_start=planned.start_at + MAX_SLACK,
+                )
+            # The transaction may have taken long: nothing leaves so late that it outlives the deadline.
+            if leaves is None or self._clock.now() + self._settings.request_timeout > planned.deadline:
+                raise MustNotLeave
 
-        test_call_id = planned.due.test_call_id
+        test_call_id, organization_id = planned.due.test_call_id, planned.due.organization_id
         try:
             response = await self._provider.create_call(planned.credential, planned.body, before_sending=reach_start)
-        except TooLateToSend:
+        except MustNotLeave:
             response = None
         now = self._clock.now()
-        async with self._database.for_organization(planned.due.organization_id) as connection:
+        async with self._database.for_organization(organization_id) as connection:
             match response:
                 case CallPlaced(provider_call_id):
                     await queries.adopt_test_call(
@@ -162,7 +174,10 @@ class CallTester:
                         connection, id=test_call_id, next_check_at=now + self._settings.rescue_after
                     )
                 case None:
-                    await queries.refuse_test_call(connection, id=test_call_id, reason=NOT_SENT_IN_TIME)
+                    is_stopped = await stops.is_stopped(connection, organization_id=organization_id)
+                    await queries.refuse_test_call(
+                        connection, id=test_call_id, reason=ALL_STOPPED if is_stopped else MISSED_START
+                    )
                 case never:
                     assert_never(never)
 

@@ -49,6 +49,7 @@ IS_CONTACT: Final = (
 NOT_SENT_IN_TIME: Final = (
     "no dialer with a free line sent it within 5 minutes: check the dialers, then request it again"
 )
+MISSED_START: Final = "the dialer did not send it at its start: request it again"
 NO_SUCH_CALL: Final = "the response to its request was lost, and Retell has no such call: request another one"
 END_UNKNOWN: Final = "Retell no longer knows the call: its end is not known"
 

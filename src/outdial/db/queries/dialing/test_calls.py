@@ -133,6 +133,8 @@ select t.id, t.organization_id, t.campaign_id, t.provider_account_id, t.phone as
     and d.purpose in ('any', m.purpose)) as do_not_call,
   exists (select from calls c where c.organization_id = t.organization_id and c.phone = t.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown'))
+  or exists (select from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.status in ('released', 'review') and c.next_check_at is not null)
   or exists (select from test_calls l where l.organization_id = t.organization_id and l.phone = t.phone
     and l.status = 'sent') as live,
   exists (select from contacts s where s.organization_id = t.organization_id and s.phone = t.phone) as is_contact,
@@ -179,6 +181,28 @@ async def send_test_call(
     again.
     """
     value: UUID | None = await connection.fetchval(_SEND_TEST_CALL, request, from_number, start_at, deadline, id)
+    return value
+
+
+_LEAVE_TEST_CALL = """\
+update test_calls t set sent_at = $1
+from organizations o
+where t.id = $2 and t.status = 'sent' and t.retell_call_id is null and t.erased_at is null
+  and $1::timestamptz <= t.request_deadline - $3::interval and $1 <= $4
+  and o.id = t.organization_id and o.stopped_at is null
+returning t.id;
+"""
+
+
+async def leave_test_call(
+    connection: Connection, *, now: datetime, id: UUID, request_timeout: timedelta, latest_start: datetime
+) -> UUID | None:
+    """Store that the request of a test call leaves now.
+
+    It does not when all calls have been stopped meanwhile, its phone has been erased, it has missed its start, or it
+    would outlive its deadline.
+    """
+    value: UUID | None = await connection.fetchval(_LEAVE_TEST_CALL, now, id, request_timeout, latest_start)
     return value
 
 

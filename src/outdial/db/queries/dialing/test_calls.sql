@@ -26,6 +26,8 @@ select t.id, t.organization_id, t.campaign_id, t.provider_account_id, t.phone as
     and d.purpose in ('any', m.purpose)) as do_not_call,
   exists (select from calls c where c.organization_id = t.organization_id and c.phone = t.phone
     and c.status in ('placing', 'placed', 'ongoing', 'unknown'))
+  or exists (select from calls c where c.organization_id = t.organization_id and c.phone = t.phone
+    and c.status in ('released', 'review') and c.next_check_at is not null)
   or exists (select from test_calls l where l.organization_id = t.organization_id and l.phone = t.phone
     and l.status = 'sent') as live,
   exists (select from contacts s where s.organization_id = t.organization_id and s.phone = t.phone) as is_contact,
@@ -56,6 +58,17 @@ set status = 'sent', request = :request::text::jsonb, from_number = :from_number
   request_deadline = :deadline, next_check_at = :deadline
 where id = :id and status = 'requested'
 returning id;
+
+-- name: leave_test_call
+-- returns: UUID | None
+-- Store that the request of a test call leaves now. It does not when all calls have been stopped meanwhile, its phone has
+-- been erased, it has missed its start, or it would outlive its deadline.
+update test_calls t set sent_at = :now
+from organizations o
+where t.id = :id and t.status = 'sent' and t.retell_call_id is null and t.erased_at is null
+  and :now::timestamptz <= t.request_deadline - :request_timeout::interval and :now <= :latest_start
+  and o.id = t.organization_id and o.stopped_at is null
+returning t.id;
 
 -- name: postpone_test_call!
 -- Look at a requested test call again later, because no line or start is free.
