@@ -1,5 +1,6 @@
 """Before a campaign starts, each contact that it will not call is counted once, by its first reason."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 
 from outdial.db.session import Database
 from outdial.dialer.launch import LaunchSummary, launch_summary
+from outdial.domain.contact import ContactStatus
 from outdial.domain.ids import new_id
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.rules.pack import shipped_rules
@@ -111,8 +113,20 @@ async def test_each_contact_is_counted_once_by_its_first_reason(
 
     assert (summary.contacts, summary.uncalled) == (9, 7)
     assert summary.sentence() == (
-        "7 of 9 contacts will not be called: 3 without consent, 2 on the do-not-call list,"
-        " 1 on a list of litigators, 1 on a national list"
+        "10 contacts: 2 can be called, 3 without consent, 2 on the do-not-call list,"
+        " 1 on a list of litigators, 1 on a national list, 1 completed"
+    )
+    assert (summary.callable_count, sum(summary.callable_contacts.values())) == (2, 2)
+    assert summary.by_status == {"pending": 9, "completed": 1}
+
+
+def test_every_status_has_its_words_and_all_contacts_are_in_the_sentence() -> None:
+    others = {status: number for number, status in enumerate(ContactStatus, start=1) if status != "pending"}
+    empty = LaunchSummary(contacts=0, groups=[], missing=[])
+    assert empty.sentence() == "No contacts yet"
+    assert replace(empty, contacts=1).sentence() == "1 contact: 1 can be called"
+    assert replace(empty, others=others).sentence() == (
+        "27 contacts: 2 being called, 3 completed, 4 failed, 5 in review, 6 skipped, 7 cancelled"
     )
 
 

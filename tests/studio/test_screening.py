@@ -108,9 +108,12 @@ async def test_a_campaign_says_before_it_starts_what_it_will_not_call(
 
     report = (await (await client_for(viewer)).get(f"/api/v1/{url}/launch-report")).json()
 
-    sentence = "2 of 2 contacts will not be called: 2 without written consent"
+    sentence = "2 contacts: 0 can be called once numbers are screened, 2 without written consent"
     assert (report["contacts"], report["uncalled"], report["sentence"]) == (2, 2, sentence)
     assert report["reasons"] == [{"code": "no_consent", "text": "without written consent", "contacts": 2}]
+    assert (report["callable"], report["by_status"]) == (0, {"pending": 2})
+    check = (await (await client_for(viewer)).get(f"/api/v1/{url}/launch-check")).json()
+    assert check["contacts"] == report
     [missing] = report["missing_lists"]
     assert missing.startswith("Upload a national list with a registry date of ")
     browser = await browser_for(viewer)

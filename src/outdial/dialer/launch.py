@@ -1,4 +1,4 @@
-"""Counts the contacts that a campaign will not call, before it starts: each once, by its first reason."""
+"""Counts the contacts of a campaign before it starts: by status, and by the first reason not to call them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from outdial.dialer.admission import (
 )
 from outdial.dialer.doctor import countries_without_rules, read_rules
 from outdial.dialer.screening import Screening, screening_lists, screening_of
+from outdial.domain.contact import ContactStatus
 from outdial.domain.explaining.rule_sentences import name_jurisdictions
 from outdial.domain.permission.consent import accepted_bases, scopes_of
 from outdial.domain.permission.screening import LIFTED_BY_CONSENT, MissingList, missing_lists
@@ -29,12 +30,22 @@ from outdial.domain.place import Place
 from outdial.domain.purpose import ListKind, RequiredConsent, is_stronger
 from outdial.domain.rules import RuleBook
 
+_S = ContactStatus
 _Reason: TypeAlias = tuple[SkipReason | WaitReason, str]
 _KIND_TEXT: Final[Mapping[ListKind, str]] = {
     ListKind.NATIONAL: "on a national list",
     ListKind.STATE: "on a state list",
     ListKind.LITIGATOR: "on a list of litigators",
     ListKind.REASSIGNED: "on a list of reassigned numbers",
+}
+
+_STATUS_TEXT: Final[Mapping[ContactStatus, str]] = {
+    _S.CALLING: "being called",
+    _S.COMPLETED: "completed",
+    _S.FAILED: "failed",
+    _S.REVIEW: "in review",
+    _S.SKIPPED: "skipped",
+    _S.CANCELLED: "cancelled",
 }
 
 
@@ -51,6 +62,7 @@ class UncalledGroup:
 class LaunchSummary:
     """How many pending contacts a campaign has, and which of them it will not call, the largest group first.
 
+    `others` counts the contacts that are not pending by status.
     `missing` are screening lists without which the campaign calls no one yet. `duties` are sentences about consent and
     lists that calling rules ask for and the campaign does not require: they keep no contact from being called.
     `callable_contacts` are the others by place.
@@ -61,6 +73,18 @@ class LaunchSummary:
     missing: Sequence[MissingList]
     duties: Sequence[str] = ()
     callable_contacts: Mapping[Place, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def by_status(self) -> dict[str, int]:
+        """All contacts of the campaign by status, without the statuses that none has."""
+        counts = {_S.PENDING: self.contacts} | {_S(status): count for status, count in self.others.items()}
+        return {status: counts[status] for status in _S if counts.get(status)}
+
+    @property
+    def callable_count(self) -> int:
+        """How many pending contacts no rule and no list excludes."""
+        return self.contacts - self.uncalled
 
     @property
     def uncalled(self) -> int:
@@ -68,11 +92,15 @@ class LaunchSummary:
         return sum(group.contacts for group in self.groups)
 
     def sentence(self) -> str:
-        """Return the summary as a sentence without a period, such as "3 of 10 contacts will not be called: ..."."""
-        if not self.groups:
-            return f"No exclusions found among {self.contacts:,} contacts"
-        reasons = ", ".join(f"{group.contacts:,} {group.text}" for group in self.groups)
-        return f"{self.uncalled:,} of {self.contacts:,} contacts will not be called: {reasons}"
+        """Return the summary without a period, such as "10 contacts: 7 can be called, 3 on the do-not-call list"."""
+        statuses = self.by_status
+        if not statuses:
+            return "No contacts yet"
+        callable_ = "can be called once numbers are screened" if self.missing else "can be called"
+        parts = [(self.callable_count, callable_)] if self.contacts else []
+        parts += [(group.contacts, group.text) for group in self.groups]
+        parts += [(count, _STATUS_TEXT[_S(status)]) for status, count in statuses.items() if status != _S.PENDING]
+        return f"{_contacts_text(sum(statuses.values()))}: {', '.join(f'{count:,} {text}' for count, text in parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +127,7 @@ async def launch_summary(
     required = [ListKind(kind) for kind in campaign.lists_required]
     found = await screening_lists(connection, campaign.organization_id)
     screening = screening_of(campaign, found)
+    others = await launch.count_not_pending(connection, campaign_id=campaign_id)
     lifted = [each.kind in LIFTED_BY_CONSENT for each in screening.lists.values()]
     await launch.allow_sort_memory(connection)
     rows = await launch.count_uncallable(
@@ -134,6 +163,7 @@ async def launch_summary(
                 if laws[Place(row.zone_key, row.jurisdiction_key)] is None and _contact_reason(row, counting) is None
             ]
         ),
+        others={row.status: row.contacts for row in others},
     )
 
 

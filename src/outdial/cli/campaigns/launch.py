@@ -28,9 +28,8 @@ async def read_launch(database: Database, campaign: str) -> LaunchSummary:
 
 
 def print_launch(summary: LaunchSummary, console: Console) -> None:
-    """Print which contacts will not be called, and which lists to upload first."""
-    if summary.contacts:
-        console.print(f"{summary.sentence()}.", markup=False, soft_wrap=True)
+    """Print how many contacts can be called, which will not be, and which lists to upload first."""
+    console.print(f"{summary.sentence()}.", markup=False, soft_wrap=True)
     for missing in summary.missing:
         advice = f"Numbers are not screened, so no one is called yet: {missing.advice()}."
         console.print(advice, markup=False, soft_wrap=True)
@@ -43,6 +42,8 @@ def launch_document(summary: LaunchSummary) -> dict[str, Any]:
     return {
         "contacts": summary.contacts,
         "uncalled": summary.uncalled,
+        "callable": summary.callable_count,
+        "by_status": summary.by_status,
         "sentence": summary.sentence(),
         "reasons": [{"code": each.code, "text": each.text, "contacts": each.contacts} for each in summary.groups],
         "missing_lists": [each.advice() for each in summary.missing],

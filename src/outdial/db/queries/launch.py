@@ -26,6 +26,17 @@ class UncallableCount:
 
 _uncallable_count = row_builder(UncallableCount)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPendingCount:
+    """Contacts of a campaign with one status other than pending."""
+
+    status: str
+    contacts: int
+
+
+_not_pending_count = row_builder(NotPendingCount)
+
 _ALLOW_SORT_MEMORY = """\
 select set_config('work_mem', '32MB', true) as id;
 """
@@ -113,3 +124,15 @@ async def count_uncallable(
             _COUNT_UNCALLABLE, campaign_id, organization_id, scopes, accepted, reads_consents, list_ids, lifted
         )
     ]
+
+
+_COUNT_NOT_PENDING = """\
+select status, count(*) as contacts from campaign_contacts
+where campaign_id = $1 and status <> 'pending'
+group by status;
+"""
+
+
+async def count_not_pending(connection: Connection, *, campaign_id: UUID) -> list[NotPendingCount]:
+    """Count the contacts of a campaign that are not pending by status."""
+    return [_not_pending_count(record) for record in await connection.fetch(_COUNT_NOT_PENDING, campaign_id)]

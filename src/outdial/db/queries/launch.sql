@@ -60,3 +60,11 @@ select zone_key, jurisdiction_key, reason, case reason when 'listed' then list_p
   count(*) as contacts
 from judged
 group by 1, 2, 3, 4;
+
+-- name: count_not_pending
+-- returns: list[NotPendingCount]
+-- row: Contacts of a campaign with one status other than pending.
+-- Count the contacts of a campaign that are not pending by status.
+select status, count(*) as contacts from campaign_contacts
+where campaign_id = :campaign_id and status <> 'pending'
+group by status;

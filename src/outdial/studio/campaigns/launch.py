@@ -29,8 +29,10 @@ class UncalledContacts(BaseModel):
 class LaunchReport(BaseModel):
     """The pending contacts of a campaign, and those that it will not call, each counted once by its first reason."""
 
-    contacts: int
+    contacts: Annotated[int, Field(description="Pending contacts")]
     uncalled: int
+    callable: Annotated[int, Field(description="Pending contacts that no rule and no list excludes")]
+    by_status: Annotated[dict[str, int], Field(description="All contacts by status")]
     sentence: str
     reasons: list[UncalledContacts]
     missing_lists: Annotated[
@@ -55,6 +57,8 @@ async def launch_report(connection: Connection, context: OrganizationContext, ca
     return LaunchReport(
         contacts=summary.contacts,
         uncalled=summary.uncalled,
+        callable=summary.callable_count,
+        by_status=summary.by_status,
         sentence=summary.sentence(),
         reasons=[
             UncalledContacts(code=group.code, text=group.text, contacts=group.contacts) for group in summary.groups

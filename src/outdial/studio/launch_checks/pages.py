@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.forecasts.service import make_forecast
 from outdial.studio.launch_checks import service as checks
@@ -63,7 +62,6 @@ async def show_launch_check(
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         check = await checks.show_check(connection, context, campaign_id)
-        launch = await launch_report(connection, context, campaign_id)
         test_calls = await list_test_calls(connection, context, campaign_id, _SHOWN_TEST_CALLS)
     response = page(
         request,
@@ -72,7 +70,6 @@ async def show_launch_check(
         status=status,
         campaign=campaign,
         check=check,
-        launch=launch,
         test_calls=test_calls,
         test_form={"to": "", "row": "", "is_own_phone": ""} | dict(test_form),
         test_errors=test_errors,
