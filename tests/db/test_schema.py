@@ -148,6 +148,7 @@ EXECUTE = {
     f"private.hang_up_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},
     f"private.due_hang_ups({_TIME},integer)": {"outdial_dialer"},
     f"private.calls_to_decide({_TIME},integer)": {"outdial_webhook"},
+    f"private.calls_to_decide({_TIME},{_TIME},{_TIME},integer)": {"outdial_webhook"},
     f"private.report_late_callbacks({_TIME},{_TIME},integer)": {"outdial_dialer"},
     f"private.move_callback(uuid,uuid,{_TIME},{_TIME})": {"authenticated", "service_role"},
     "private.end_callback()": set[str](),

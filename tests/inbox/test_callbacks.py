@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from outdial.db.queries.dialing.callbacks import list_callbacks
+from outdial.db.queries.events import store_reconciled_events
 from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed
 from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.inbox.contact_steps import NO_ANALYSIS
+from outdial.inbox.held_contacts import RESPONSE_TIME
 from tests.support.dialing import Stage, epoch_ms, event_body
 from tests.support.factories import (
     NOW,
@@ -30,6 +32,13 @@ async def hear(stage: Stage, call_id: UUID, reason: str, *, analysis: dict[str, 
     if analysis is not None:
         body = {"call_summary": "Wants to talk later.", "custom_analysis_data": analysis}
         await stage.send(event_body("call_analyzed", name, call_id, disconnection_reason=reason, call_analysis=body))
+
+
+async def end_holds(stage: Stage) -> int:
+    """Ask Retell about the calls that are due for it, and decide about the contacts that have waited long enough."""
+    await stage.dialer().rescuer.run_once()
+    stage.clock.advance(RESPONSE_TIME)
+    return await stage.held_contacts().run_once()
 
 
 async def claim(stage: Stage, campaign: Campaign) -> list[UUID]:
@@ -102,7 +111,7 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     stage.clock.set(NOW + timedelta(minutes=1))
     await hear(stage, third, "user_hangup")
     stage.clock.set(NOW + HOLD)
-    assert await stage.held_contacts().run_once() == 2
+    assert await end_holds(stage) == 2
     statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry in (answered, asked, late)]
     assert statuses == ["completed", "review", "calling"]
     assert (await stage.row("campaign_contacts", answered.id))["status_reason"] == NO_ANALYSIS
@@ -150,7 +159,7 @@ async def test_a_request_in_an_analysis_that_comes_too_late_goes_to_review_with_
         await hear(stage, calls[kind], "user_requested_callback" if kind == "in review" else "user_hangup")
     await stage.change("campaigns", cancelled.id, status="cancelling")
     stage.clock.set(NOW + HOLD)
-    assert await stage.held_contacts().run_once() == len(kinds)
+    assert await end_holds(stage) == len(kinds)
     await stage.change(
         "campaign_contacts", contacts["decided"].id, decided_calls=1, status_reason="marked as completed"
     )
@@ -185,6 +194,39 @@ async def test_a_request_in_an_analysis_that_comes_too_late_goes_to_review_with_
         "cancelled": ("completed", NO_ANALYSIS, 1),
     }
     assert (await stage.row("campaigns", campaign.id))["status"] == "completed"
+
+
+async def test_after_an_outage_retell_is_asked_before_a_contact_is_decided(stage: Stage) -> None:
+    campaign = await prepare(stage)
+    asked = await create_calling(stage.look, campaign, retell_call_id="call_1", status="placed")
+    lost = await create_calling(stage.look, campaign, retell_call_id="call_2", status="placed")
+    for (_, call_id), name in ((asked, "call_1"), (lost, "call_2")):
+        await stage.send(event_body("call_ended", name, call_id, disconnection_reason="user_hangup"))
+    rescuer, held = stage.dialer().rescuer, stage.held_contacts()
+    stage.clock.set(NOW + timedelta(seconds=60))
+    assert await rescuer.run_once() == 2
+    # Nothing of ours runs for an hour, in which Retell's deliveries of the analysis of the first call are lost.
+    stage.clock.set(NOW + timedelta(hours=1))
+    assert await held.run_once() == 0
+    assert await rescuer.run_once() == 2
+    assert await held.run_once() == 0
+    await store_reconciled_events(
+        stage.look,
+        credential="default",
+        retell_call_id="call_1",
+        organization_id=campaign.tenant.organization_id,
+        call_id=asked[1],
+        events=["call_analyzed"],
+        bodies=[event_body("call_analyzed", "call_1", asked[1])],
+        hashes=[bytes(32)],
+        now=stage.clock.now(),
+    )
+    stage.clock.advance(timedelta(seconds=30))
+    assert await held.run_once() == 1
+    statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry, _ in (asked, lost)]
+    assert statuses == ["calling", "completed"]
+    stage.clock.set(NOW + HOLD + timedelta(days=1))
+    assert await held.run_once() == 1
 
 
 async def test_a_contact_that_is_decided_at_once_says_so_until_the_analysis_comes(stage: Stage) -> None:

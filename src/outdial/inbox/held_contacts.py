@@ -1,5 +1,8 @@
 """Decides about contacts whose calls have ended without an analysis."""
 
+from datetime import timedelta
+from typing import Final
+
 from outdial.clock import Clock
 from outdial.db.queries.dialing import callbacks
 from outdial.db.session import Database
@@ -7,6 +10,10 @@ from outdial.inbox.apply import decide_overdue
 from outdial.provider import EventReader
 
 PORTION = 256
+RESPONSE_TIME: Final = timedelta(seconds=30)
+"""What the provider knows of a call is in the ledger this long after the reconciler has begun to ask about it."""
+UNASKED: Final = timedelta(days=1)
+"""A hold that is over ends this much later at the latest, also if the reconciler has not asked about the call."""
 
 
 class HeldContacts:
@@ -24,7 +31,13 @@ class HeldContacts:
         while True:
             now = self._clock.now()
             async with self._database.transaction() as connection:
-                ids = await callbacks.calls_to_decide(connection, now=now, limit=PORTION)
+                ids = await callbacks.calls_to_decide(
+                    connection,
+                    now=now,
+                    asked_before=now - RESPONSE_TIME,
+                    unasked_before=now - UNASKED / self._retry_speed,
+                    limit=PORTION,
+                )
                 decided = await decide_overdue(
                     connection, ids, reader=self._reader, now=now, retry_speed=self._retry_speed
                 )

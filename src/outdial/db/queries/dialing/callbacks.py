@@ -154,13 +154,19 @@ async def move_callback(
 
 
 _CALLS_TO_DECIDE = """\
-select call_id as id from private.calls_to_decide($1, $2);
+select call_id as id from private.calls_to_decide($1, $2, $3, $4);
 """
 
 
-async def calls_to_decide(connection: Connection, *, now: datetime, limit: int) -> list[UUID]:
-    """List calls of all organizations whose contacts have waited long enough for an analysis."""
-    return [record[0] for record in await connection.fetch(_CALLS_TO_DECIDE, now, limit)]
+async def calls_to_decide(
+    connection: Connection, *, now: datetime, asked_before: datetime, unasked_before: datetime, limit: int
+) -> list[UUID]:
+    """List calls of all organizations whose contacts have waited long enough for an analysis, and whose provider was
+    asked for it before `asked_before`.
+
+    A hold that ended before `unasked_before` waits for that no longer.
+    """
+    return [record[0] for record in await connection.fetch(_CALLS_TO_DECIDE, now, asked_before, unasked_before, limit)]
 
 
 _END_HOLDS = """\

@@ -48,8 +48,9 @@ select moved as id from private.move_callback(:organization_id, :campaign_contac
 
 -- name: calls_to_decide
 -- returns: list[UUID]
--- List calls of all organizations whose contacts have waited long enough for an analysis.
-select call_id as id from private.calls_to_decide(:now, :limit);
+-- List calls of all organizations whose contacts have waited long enough for an analysis, and whose provider was asked
+-- for it before `asked_before`. A hold that ended before `unasked_before` waits for that no longer.
+select call_id as id from private.calls_to_decide(:now, :asked_before, :unasked_before, :limit);
 
 -- name: end_holds!
 -- The contacts of these calls wait no longer for the analysis. Needs lock_free_calls.
