@@ -1,4 +1,4 @@
-"""Data for the pages: the campaign of the dial benchmark with a tenth of its contacts called, and a viewer."""
+"""Data for the pages: the campaign of the dial benchmark with a tenth of its contacts called, and an owner."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from benchmarks.dial import campaign
+from benchmarks.studio.sections import NUMBERS, fill_sections
 from outdial.auth import mint_jwt
 from outdial.auth.keys import LOCAL_JWT_SECRET
 from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
@@ -22,16 +23,13 @@ _LIFE: Final = timedelta(hours=12)
 
 
 async def seed(connection: asyncpg.Connection, contacts: int) -> None:
-    """Insert a campaign with `contacts` contacts and its calls, as on its third day."""
+    """Insert a campaign with `contacts` contacts, its calls and all that its page shows, as on its third day."""
     await campaign.seed(connection, contacts, _BATCH_SIZE)
     await connection.execute("update contacts set external_id = 'crm-' || phone where phone like '%7'")
     await connection.execute(CONTACTS, CAMPAIGN, CALLED)
-    await connection.execute(CALLS, CAMPAIGN)
-    await connection.execute(
-        "update campaigns set status = 'paused', started_at = clock_timestamp() - interval '3 days' where id = $1",
-        CAMPAIGN,
-    )
-    await connection.execute("insert into auth.users (id, email) values ($1, 'viewer@example.com')", _USER)
+    await connection.execute(CALLS, CAMPAIGN, NUMBERS)
+    await fill_sections(connection, CAMPAIGN)
+    await connection.execute("insert into auth.users (id, email) values ($1, 'owner@example.com')", _USER)
     await connection.execute(
         "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
         " values ($1, $2, clock_timestamp(), clock_timestamp())",
@@ -39,7 +37,7 @@ async def seed(connection: asyncpg.Connection, contacts: int) -> None:
     )
     await connection.execute(
         "insert into organization_members (organization_id, user_id, role)"
-        " select organization_id, $2, 'viewer' from campaigns where id = $1",
+        " select organization_id, $2, 'owner' from campaigns where id = $1",
         *(CAMPAIGN, _USER),
     )
 
@@ -56,17 +54,17 @@ def settings(dsn: str) -> dict[str, str]:
 
 
 def cookie() -> str:
-    """Return the Cookie header of the viewer's browser."""
+    """Return the Cookie header of the owner's browser."""
     expires = int((datetime.now(UTC) + _LIFE).timestamp())
     claims = {"sub": str(_USER), "role": "authenticated", "aud": "authenticated", "exp": expires}
     # The studio asks Auth whether the session still exists.
     claims["session_id"] = str(_SESSION)
     session = StudioSession(
-        access_token=mint_jwt(LOCAL_JWT_SECRET, {**claims, "email": "viewer@example.com"}),
+        access_token=mint_jwt(LOCAL_JWT_SECRET, {**claims, "email": "owner@example.com"}),
         refresh_token="benchmark",
         expires_at=expires,
         user_id=str(_USER),
-        email="viewer@example.com",
+        email="owner@example.com",
     )
     return f"{COOKIE}={CookieSealer((LOCAL_SECRET,)).seal(COOKIE, session)}"
 
@@ -82,23 +80,33 @@ with called as (
 update campaign_contacts cc
 set status = case when n % 3 = 0 then 'completed' when n % 3 = 1 then 'pending' when n % 50 = 2 then 'review'
     else 'failed' end,
-  attempts = 1, call_count = 1,
+  attempts = 1 + n % 2, call_count = 1 + n % 2,
   last_outcome = case when n % 3 = 0 then 'answered' when n % 3 = 1 then 'voicemail' when n % 50 = 2 then 'unknown'
     else 'no_answer' end
 from called
 where called.id = cc.id
 """
+# Every other contact was called twice.
 CALLS = """
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, status, outcome, disconnection_reason, request, decision, requested_at, placed_at,
-  started_at, ended_at, duration_ms, cost_cents, transcript, created_at, updated_at)
-select uuidv7(), organization_id, campaign_id, id, contact_id, provider_account_id, 1, phone, '+12125550000', 'ended',
-  last_outcome, 'user_hangup', '{}', '{}', at, at, at, at + interval '40 seconds', 40000, 12.5,
-  'Agent: Good morning. User: Good morning.', at, at
+  started_at, ended_at, duration_ms, cost_cents, transcript, analysis, created_at, updated_at)
+select uuidv7(), organization_id, campaign_id, id, contact_id, provider_account_id, attempt, phone,
+  ($2::text[])[1 + number % cardinality($2::text[])], 'ended',
+  case when attempt = attempts then last_outcome else 'no_answer' end, 'user_hangup',
+  jsonb_build_object('override_agent_id', retell_agent_id, 'to_number', phone),
+  jsonb_build_object('local_times', jsonb_build_object('America/New_York', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS'))),
+  at, at, at, at + interval '40 seconds', 40000, 12.5, 'Agent: Good morning. User: Good morning.',
+  case when attempt = attempts and last_outcome = 'answered' then jsonb_build_object('call_summary', 'A check-up.',
+    'user_sentiment', (array['Positive', 'Neutral', 'Negative'])[1 + number % 3], 'call_successful', number % 4 > 0,
+    'custom_analysis_data', jsonb_build_object('interest', number % 10)) end,
+  at, at
 from (
-  select cc.*, m.provider_account_id,
+  select cc.*, a.attempt, m.provider_account_id, m.retell_agent_id,
+    row_number() over (order by cc.contact_id) as number,
     clock_timestamp() - interval '3 days' * (row_number() over (order by cc.contact_id desc)) / (count(*) over ()) as at
   from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
-  where cc.campaign_id = $1 and cc.attempts = 1
+  cross join lateral generate_series(1, cc.attempts) as a (attempt)
+  where cc.campaign_id = $1 and cc.attempts > 0
 ) as called
 """
