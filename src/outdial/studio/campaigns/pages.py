@@ -32,6 +32,7 @@ from outdial.studio.campaigns.actions import (
 )
 from outdial.studio.campaigns.callback_form import CHOICES
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.cures import cure_link
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
     HoursQuestion,
@@ -86,6 +87,7 @@ environment.filters |= {
     "contacts_bar": contacts_bar,
     "outcomes_bar": outcomes_bar,
     "waiting_text": waiting_text,
+    "cure_link": cure_link,
     "sorted_counts": sorted_counts,
     "delay_text": delay_text,
     "grouped": grouped,

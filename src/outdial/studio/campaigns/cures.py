@@ -1,0 +1,180 @@
+"""Where a member changes what a campaign waits for: one page for each reason, or in words why there is none."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias, assert_never
+from uuid import UUID
+
+from outdial.dialer.admission import SkipReason, WaitReason
+from outdial.dialer.doctor import LimitReason, PermissionReason, RunReason
+from outdial.domain.policies.budget import BudgetLevel, BudgetScope
+from outdial.studio.campaigns.service import CampaignProgress
+from outdial.studio.web.context import MemberRole, OrganizationContext
+
+WaitCode: TypeAlias = WaitReason | SkipReason | RunReason
+
+
+class CureBase(StrEnum):
+    """What the path of a cure begins with."""
+
+    ORGANIZATION = "organization"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurePage:
+    """A page that ends a wait: its label, its path below the organization or the campaign, and who may open it."""
+
+    label: str
+    path: str
+    base: CureBase = CureBase.ORGANIZATION
+    role: MemberRole = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class NoCure:
+    """No page ends the wait; `why` is for the reader of this table."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CureLink:
+    """A link as the page shows it."""
+
+    label: str
+    url: str
+
+
+def _setting(label: str, field: str) -> CurePage:
+    return CurePage(label=label, path=f"edit#field-{field}", base=CureBase.CAMPAIGN, role="operator")
+
+
+_HOURS: Final = _setting("Calling hours", "calling_hours")
+_RULES: Final = CurePage(label="Calling rules", path="rules")
+_NUMBERS: Final = CurePage(label="Caller numbers", path="numbers")
+_SCREENING: Final = CurePage(label="Screening lists", path="screening")
+
+
+def cure_of(reason: WaitCode, *, campaign_budget: bool = False) -> CurePage | NoCure:
+    """Return the page that ends a wait. `campaign_budget` says that the budget of the campaign is the one used up."""
+    match reason:
+        case WaitReason():
+            return _cure_of_wait(reason, campaign_budget)
+        case SkipReason():
+            return _cure_of_skip(reason)
+        case RunReason.NO_DIALER:
+            return NoCure("a dialer is started on a machine, not on a page")
+        case RunReason.BACKED_OFF:
+            return NoCure("Retell has no capacity; the rate recovers without a change")
+        case RunReason.FAILING:
+            return NoCure("the cause may be anything; the sentence has it")
+        case never:
+            assert_never(never)
+
+
+def _cure_of_wait(reason: WaitReason, campaign_budget: bool) -> CurePage | NoCure:
+    match reason:
+        case WaitReason.DRAFT | WaitReason.SCHEDULED | WaitReason.PAUSED:
+            return NoCure("the buttons of the campaign's page start and resume it")
+        case WaitReason.CALLS_UNDER_WAY | WaitReason.LIVE_ELSEWHERE:
+            return NoCure("it ends when the calls end")
+        case WaitReason.NO_CONTACTS:
+            return CurePage(label="Import contacts", path="import", base=CureBase.CAMPAIGN, role="operator")
+        case WaitReason.ZONE_OPENS:
+            return _HOURS
+        case WaitReason.RETRY_DUE:
+            return _setting("Retries", "retry_policy")
+        case WaitReason.DAY_PART:
+            return _setting("Parts of the day", "day_parts")
+        case WaitReason.STOPPED:
+            return CurePage(label="Resume all calls", path="stop")
+        case (
+            WaitReason.LAW_OPENS
+            | WaitReason.NO_RULES
+            | WaitReason.KEYS_MISSING
+            | WaitReason.RULE_CAP
+            | WaitReason.NOT_SCREENED
+            | WaitReason.PRE_DIAL_HOOK
+        ):
+            return _cure_of_permission(reason)
+        case _:
+            return _cure_of_limit(reason, campaign_budget)
+
+
+def _cure_of_permission(reason: PermissionReason) -> CurePage | NoCure:
+    match reason:
+        case WaitReason.LAW_OPENS | WaitReason.NO_RULES | WaitReason.RULE_CAP:
+            return _RULES
+        case WaitReason.KEYS_MISSING:
+            return NoCure("a dialer computes the keys in the background")
+        case WaitReason.NOT_SCREENED:
+            return _SCREENING
+        case WaitReason.PRE_DIAL_HOOK:
+            return CurePage(label="Pre-dial hook", path="settings/pre-dial-hook")
+        case never:
+            assert_never(never)
+
+
+def _cure_of_limit(reason: LimitReason | Literal[WaitReason.DAILY_CAP], campaign_budget: bool) -> CurePage:
+    match reason:
+        case WaitReason.CAMPAIGN_FULL:
+            return _setting("Concurrent calls of the campaign", "max_concurrency")
+        case WaitReason.SHARE_TAKEN:
+            return _setting("Share of the campaign", "share")
+        case WaitReason.DAILY_CAP | WaitReason.ACCOUNT_FULL | WaitReason.PACING:
+            return CurePage(label="Settings", path="settings")
+        case WaitReason.NUMBERS:
+            return _NUMBERS
+        case WaitReason.BUDGET if campaign_budget:
+            return _setting("Budget of the campaign", "budget")
+        case WaitReason.BUDGET:
+            return CurePage(label="Budgets", path="settings/budgets")
+        case never:
+            assert_never(never)
+
+
+def _cure_of_skip(reason: SkipReason) -> CurePage | NoCure:
+    match reason:
+        case SkipReason.CANCELLED | SkipReason.FINISHED | SkipReason.NOTHING_TO_DO:
+            return NoCure("the campaign is over")
+        case SkipReason.NEVER_OPENS:
+            return _HOURS
+        case SkipReason.LAW_NEVER_OPENS | SkipReason.PROHIBITED:
+            return _RULES
+        case SkipReason.DO_NOT_CALL:
+            return CurePage(label="Do-not-call list", path="do-not-call")
+        case SkipReason.LISTED:
+            return _SCREENING
+        case SkipReason.CALLER_BLOCKED:
+            return _NUMBERS
+        case SkipReason.ATTEMPTS_USED:
+            return _setting("Attempts", "max_attempts")
+        case SkipReason.NO_CONSENT:
+            return NoCure("consent is given by contacts, and the import has it")
+        case never:
+            assert_never(never)
+
+
+def code_of(text: str) -> WaitCode:
+    """Return the reason with a code of the API; the codes of the three kinds differ."""
+    kinds: tuple[type[WaitReason], type[SkipReason], type[RunReason]] = (WaitReason, SkipReason, RunReason)
+    return next(kind(text) for kind in kinds if text in list(kind))
+
+
+def cure_link(progress: CampaignProgress, context: OrganizationContext, campaign_id: UUID) -> CureLink | None:
+    """Return the link to the page that ends the wait of a campaign, if there is one that the member may open."""
+    if progress.waiting is None:
+        return None
+    used_up = {each.budget for each in progress.budgets if each.level == BudgetLevel.USED_UP}
+    cure = cure_of(code_of(progress.waiting.code), campaign_budget=BudgetScope.CAMPAIGN in used_up)
+    if isinstance(cure, NoCure) or not context.may(cure.role):
+        return None
+    organization = f"/o/{context.organization_id}"
+    match cure.base:
+        case CureBase.ORGANIZATION:
+            return CureLink(cure.label, f"{organization}/{cure.path}")
+        case CureBase.CAMPAIGN:
+            return CureLink(cure.label, f"{organization}/campaigns/{campaign_id}/{cure.path}")
+        case never:
+            assert_never(never)
