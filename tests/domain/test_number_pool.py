@@ -120,6 +120,9 @@ def test_a_number_that_is_answered_half_as_often_as_the_others_rests() -> None:
     good, fair, poor = figures("a", 100, 40), figures("b", 100, 30), figures("c", 100, 17)
     assert seldom_answered([good, fair, poor]) == ["c"]
     assert seldom_answered([good, fair, replace(poor, answered=18)]) == []
+    # At exactly half of 36 % it rests.
+    assert seldom_answered([good, replace(fair, answered=32), replace(poor, answered=18)]) == ["c"]
+    assert seldom_answered([figures("a", 315, 63), figures("b", 70, 7)]) == ["b"]
     assert seldom_answered([good, replace(poor, calls=49, answered=0)]) == []
     assert seldom_answered([replace(good, calls=49, answered=49), poor]) == []
     assert seldom_answered([poor]) == []

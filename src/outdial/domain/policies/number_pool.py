@@ -24,7 +24,7 @@ BLOCKED_SHARE: Final = 0.05
 LEAST_MEASURED: Final = 50
 """Answer rates are compared when the number and the rest of its pool have made so many calls."""
 ANSWER_SHARE: Final = 0.5
-"""A number that is answered less than this share as often as its pool rests."""
+"""A number that is answered this share as often as the rest of its pool, or less often, rests."""
 
 
 NOT_OF_NUMBER: Final = frozenset(
@@ -48,7 +48,7 @@ REST_SENTENCES: Final[Mapping[RestReason, str]] = MappingProxyType(
     {
         RestReason.BLOCKED_IN_A_ROW: f"{BLOCKED_IN_A_ROW} calls in a row were blocked or marked spam",
         RestReason.BLOCKED_SHARE: f"{BLOCKED_SHARE:.0%} of its last {RECENT_CALLS} calls were blocked or marked spam",
-        RestReason.FEW_ANSWERS: "it is answered less than half as often as the other numbers of its campaign",
+        RestReason.FEW_ANSWERS: "it is answered at most half as often as the other numbers of its campaign",
         RestReason.BY_MEMBER: "a member of the organization let it rest",
     }
 )
@@ -282,13 +282,17 @@ def rest_after(blocked: Sequence[bool]) -> RestReason | None:
 
 
 def seldom_answered(pool: Sequence[NumberFigures]) -> list[str]:
-    """Return the numbers of a pool that are answered less than half as often as its other numbers together."""
+    """Return the numbers of a pool that are answered at most half as often as its other numbers together.
+
+    Where the others are not answered at all, there is nothing to compare with.
+    """
     seldom = []
     for number in pool:
         others = [each for each in pool if each.phone != number.phone]
         calls, answered = sum(each.calls for each in others), sum(each.answered for each in others)
         if min(number.calls, calls) < LEAST_MEASURED:
             continue
-        if number.answered / number.calls < ANSWER_SHARE * answered / calls:
+        # Without a division, the boundary is exact.
+        if answered and number.answered * calls <= ANSWER_SHARE * answered * number.calls:
             seldom.append(number.phone)
     return seldom
