@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from outdial.domain.policies.number_pool import (
     BLOCKED_IN_A_ROW,
+    COMPARED_CALLS,
     ChosenNumber,
     NumberChoice,
     NumberFigures,
@@ -56,13 +57,19 @@ def test_the_nearest_number_is_chosen(
 
 def test_of_equally_near_numbers_the_one_with_the_fewest_calls_is_chosen_and_each_choice_counts() -> None:
     pool = NumberPool([number(f"+1415555010{last}", calls=last) for last in range(3)], NOW)
-    assert [chosen(pool).phone for _ in range(5)] == [  # type: ignore[union-attr]
-        "+14155550100",
-        "+14155550100",
-        "+14155550101",
-        "+14155550100",
-        "+14155550101",
+    assert [chosen(pool).phone[-1] for _ in range(6)] == ["0", "1", "0", "2", "1", "0"]  # type: ignore[union-attr]
+
+
+def test_numbers_with_many_calls_take_turns_and_the_one_whose_last_call_is_the_longest_ago_goes_first() -> None:
+    counts = {0: 5000, 1: COMPARED_CALLS, 2: COMPARED_CALLS + 7}
+    numbers = [
+        number(f"+1415555010{last}", calls=calls, last_call_at=NOW - last * timedelta(minutes=1))
+        for last, calls in counts.items()
     ]
+    pool = NumberPool(numbers, NOW)
+    assert [chosen(pool).phone[-1] for _ in range(6)] == ["2", "1", "0", "2", "1", "0"]  # type: ignore[union-attr]
+    pool = NumberPool([*numbers, number("+14155550109", calls=COMPARED_CALLS - 1, last_call_at=NOW)], NOW)
+    assert [chosen(pool).phone[-1] for _ in range(2)] == ["9", "2"]  # type: ignore[union-attr]
 
 
 def test_a_number_that_was_blocked_for_a_phone_or_rests_or_is_capped_is_not_chosen() -> None:

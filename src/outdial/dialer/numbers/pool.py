@@ -11,6 +11,7 @@ from outdial.db.queries.dialing import number_pool
 from outdial.db.session import Connection, encode_json
 from outdial.domain.phone import mask
 from outdial.domain.policies.number_pool import (
+    COMPARED_CALLS,
     DAY,
     FIGURES_OF,
     NOT_OF_NUMBER,
@@ -159,6 +160,7 @@ async def _read_rows(
         day_ago=now - DAY,
         measured_from=now - FIGURES_OF,
         recent=RECENT_CALLS,
+        compared=COMPARED_CALLS,
     )
 
 
@@ -175,6 +177,7 @@ async def _pool_of(
             phone=row.phone,
             calls=row.ended + row.live,
             live=row.live,
+            last_call_at=row.last_call_at,
             daily_cap=cap_of_day(row.daily_cap, warm_up_days=row.warm_up_days, warm_up_from=row.warm_up_from, now=now),
             blocked_in_a_row=blocked_at_once(row.blocked),
             is_tested=bool(row.blocked),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
@@ -18,6 +18,8 @@ REST: Final = timedelta(hours=24)
 FIGURES_OF: Final = timedelta(days=7)
 BLOCKED_IN_A_ROW: Final = 3
 """So many blocked calls in a row, and the number rests."""
+COMPARED_CALLS: Final = 100
+"""Numbers with so many calls in 24 hours count as equally used: a claim does not count all calls of a busy pool."""
 RECENT_CALLS: Final = 50
 BLOCKED_SHARE: Final = 0.05
 """This share of the last RECENT_CALLS calls blocked, and the number rests."""
@@ -78,14 +80,15 @@ _NEARNESS: Final = (
 class PoolNumber:
     """A caller number of a campaign, with what decides whether it may take a call now.
 
-    `daily_cap` is the cap of today, None for none; `calls` are those of the last 24 hours, the `live` ones included.
-    `cap_frees_at` is when the next call keeps to the cap again, where it is reached. `blocked_in_a_row` counts the
+    `daily_cap` is the cap of today, None for none; `calls` are those of the last 24 hours, the `live` ones included;
+    without a cap, they are counted up to COMPARED_CALLS ended ones. `cap_frees_at` is when the next call keeps to the cap again, where it is reached. `blocked_in_a_row` counts the
     latest ended calls that were blocked; `is_tested` says whether any call of the last 7 days has ended.
     """
 
     phone: str
     calls: int = 0
     live: int = 0
+    last_call_at: datetime | None = None
     daily_cap: int | None = None
     cap_frees_at: datetime | None = None
     blocked_in_a_row: int = 0
@@ -171,7 +174,10 @@ class NumberPool:
     """The numbers of a campaign in one claim. Each choice takes room from its number."""
 
     def __init__(self, numbers: Sequence[PoolNumber], now: datetime) -> None:
-        self._numbers = {number.phone: number for number in numbers}
+        # In the order of their last calls, so that of equally used numbers the first is chosen.
+        first = datetime.min.replace(tzinfo=UTC)
+        ordered = sorted(numbers, key=lambda number: number.last_call_at or first)
+        self._numbers = {number.phone: number for number in ordered}
         self._now = now
 
     @property
@@ -210,7 +216,8 @@ class NumberPool:
         """Choose the number for a call to `phone`, whose contact may be in these jurisdictions.
 
         In order: the number that called the phone `last`, one with its area code, of its state, of its country, then
-        any. Of several, the one with the fewest calls in 24 hours. Numbers to `avoid` were blocked for the phone.
+        any. Of several, the one with the fewest calls in 24 hours, up to COMPARED_CALLS; of equally used ones, the one
+        whose last call is the longest ago. Numbers to `avoid` were blocked for the phone.
         """
         busy = self.wait(avoid)
         if busy is not None:
@@ -220,7 +227,8 @@ class NumberPool:
         def nearness(number: PoolNumber) -> int:
             return _NEARNESS.index(_near(number.phone, phone, tuple(jurisdictions), last))
 
-        chosen = min(open_numbers, key=lambda number: (nearness(number), number.calls))
+        chosen = min(open_numbers, key=lambda number: (nearness(number), min(number.calls, COMPARED_CALLS)))
+        del self._numbers[chosen.phone]  # Its place is the last one now.
         self._numbers[chosen.phone] = replace(chosen, calls=chosen.calls + 1, live=chosen.live + 1)
         is_only = len(self._numbers) == 1
         return ChosenNumber(chosen.phone, NumberChoice.ONLY if is_only else _NEARNESS[nearness(chosen)])

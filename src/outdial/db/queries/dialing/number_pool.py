@@ -16,8 +16,9 @@ from outdial.db.session import Connection
 class PoolNumberRow:
     """A caller number of a campaign.
 
-    `blocked` says of its latest ended calls, newest first, whether they were blocked. `ended` counts those of 24 hours
-    where that matters.
+    `blocked` says of its latest ended calls, newest first, whether they were blocked. `ended` counts those of 24 hours:
+    all of them where a cap does, else at most :compared, and none of a number that is alone. `last_call_at` matters in
+    a pool only.
     """
 
     phone: str
@@ -27,6 +28,7 @@ class PoolNumberRow:
     rests_until: datetime | None
     live: int
     ended: int
+    last_call_at: datetime | None
     blocked: list[bool]
 
 
@@ -59,22 +61,30 @@ _POOL_NUMBERS = """\
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
   coalesce(live.calls, 0) as live,
   case when p.daily_cap is null and cardinality($1::text[]) = 1 then 0 else (
-    select count(*) from calls c where c.organization_id = $2 and c.from_number = n.phone
-      and c.outcome is not null and c.requested_at > $3 and c.status not in ('placing', 'placed', 'ongoing', 'unknown')
+    select count(*) from (
+      select from calls c where c.organization_id = $2 and c.from_number = n.phone
+        and c.outcome is not null and c.requested_at > $3
+        and c.status not in ('placing', 'placed', 'ongoing', 'unknown')
+      order by c.requested_at desc limit case when p.daily_cap is null then $4::integer end
+    ) counted
   ) end as ended,
+  case when cardinality($1::text[]) > 1 then greatest(live.last_call_at, (
+    select c.requested_at from calls c where c.organization_id = $2 and c.from_number = n.phone
+      and c.outcome is not null order by c.requested_at desc limit 1
+  )) end as last_call_at,
   array(
     select c.outcome = 'blocked' from calls c
     where c.organization_id = $2 and c.from_number = n.phone and c.outcome is not null
-      and c.outcome <> all ($4::text[])
-      and c.requested_at > greatest($5::timestamptz, h.rests_until)
-    order by c.requested_at desc limit $6
+      and c.outcome <> all ($5::text[])
+      and c.requested_at > greatest($6::timestamptz, h.rests_until)
+    order by c.requested_at desc limit $7
   ) as blocked
 from unnest($1::text[]) with ordinality as n (phone, position)
 left join phone_numbers p on p.organization_id = $2 and p.phone = n.phone
 left join number_health h on h.organization_id = $2 and h.phone = n.phone
 left join (
-  select c.from_number, count(*) as calls from calls c
-  where c.provider_account_id = $7 and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  select c.from_number, count(*) as calls, max(c.requested_at) as last_call_at from calls c
+  where c.provider_account_id = $8 and c.status in ('placing', 'placed', 'ongoing', 'unknown')
   group by c.from_number
 ) live on live.from_number = n.phone
 order by n.position;
@@ -87,6 +97,7 @@ async def pool_numbers(
     phones: Sequence[str],
     organization_id: UUID,
     day_ago: datetime,
+    compared: int,
     not_of_number: Sequence[str],
     measured_from: datetime,
     recent: int,
@@ -100,7 +111,15 @@ async def pool_numbers(
     return [
         _pool_number_row(record)
         for record in await connection.fetch(
-            _POOL_NUMBERS, phones, organization_id, day_ago, not_of_number, measured_from, recent, provider_account_id
+            _POOL_NUMBERS,
+            phones,
+            organization_id,
+            day_ago,
+            compared,
+            not_of_number,
+            measured_from,
+            recent,
+            provider_account_id,
         )
     ]
 

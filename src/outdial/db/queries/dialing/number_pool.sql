@@ -3,16 +3,25 @@
 -- name: pool_numbers
 -- returns: list[PoolNumberRow]
 -- row: A caller number of a campaign. `blocked` says of its latest ended calls, newest first, whether they were blocked.
--- row: `ended` counts those of 24 hours where that matters.
--- null: daily_cap, warm_up_from, rests_until
+-- row: `ended` counts those of 24 hours: all of them where a cap does, else at most :compared, and none of a number that is
+-- row: alone. `last_call_at` matters in a pool only.
+-- null: daily_cap, warm_up_from, rests_until, last_call_at
 -- Read the numbers of a campaign in their order. Calls from before the end of a number's rest do not count against it,
 -- nor do calls that failed for other reasons than the number. Needs lock_account where it decides about calls.
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
   coalesce(live.calls, 0) as live,
   case when p.daily_cap is null and cardinality(:phones::text[]) = 1 then 0 else (
-    select count(*) from calls c where c.organization_id = :organization_id and c.from_number = n.phone
-      and c.outcome is not null and c.requested_at > :day_ago and c.status not in ('placing', 'placed', 'ongoing', 'unknown')
+    select count(*) from (
+      select from calls c where c.organization_id = :organization_id and c.from_number = n.phone
+        and c.outcome is not null and c.requested_at > :day_ago
+        and c.status not in ('placing', 'placed', 'ongoing', 'unknown')
+      order by c.requested_at desc limit case when p.daily_cap is null then :compared::integer end
+    ) counted
   ) end as ended,
+  case when cardinality(:phones::text[]) > 1 then greatest(live.last_call_at, (
+    select c.requested_at from calls c where c.organization_id = :organization_id and c.from_number = n.phone
+      and c.outcome is not null order by c.requested_at desc limit 1
+  )) end as last_call_at,
   array(
     select c.outcome = 'blocked' from calls c
     where c.organization_id = :organization_id and c.from_number = n.phone and c.outcome is not null
@@ -24,7 +33,7 @@ from unnest(:phones::text[]) with ordinality as n (phone, position)
 left join phone_numbers p on p.organization_id = :organization_id and p.phone = n.phone
 left join number_health h on h.organization_id = :organization_id and h.phone = n.phone
 left join (
-  select c.from_number, count(*) as calls from calls c
+  select c.from_number, count(*) as calls, max(c.requested_at) as last_call_at from calls c
   where c.provider_account_id = :provider_account_id and c.status in ('placing', 'placed', 'ongoing', 'unknown')
   group by c.from_number
 ) live on live.from_number = n.phone
