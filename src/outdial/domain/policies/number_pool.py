@@ -81,8 +81,9 @@ class PoolNumber:
     """A caller number of a campaign, with what decides whether it may take a call now.
 
     `daily_cap` is the cap of today, None for none; `calls` are those of the last 24 hours, the `live` ones included;
-    without a cap, they are counted up to COMPARED_CALLS ended ones. `cap_frees_at` is when the next call keeps to the cap again, where it is reached. `blocked_in_a_row` counts the
-    latest ended calls that were blocked; `is_tested` says whether any call of the last 7 days has ended.
+    without a cap, they are counted up to COMPARED_CALLS ended ones. `cap_frees_at` is when the next call keeps to the
+    cap again, where it is reached. `blocked_in_a_row` counts the latest ended calls that were blocked; `is_tested` says
+    whether any call of the last 7 days has ended.
     """
 
     phone: str
