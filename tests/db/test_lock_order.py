@@ -1,15 +1,19 @@
 """Whoever locks several rows locks them in the order of their ids, calls before contacts: nobody waits in a circle."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from outdial.campaigns.entries.items import ItemReader
+from outdial.campaigns.importing.contact_store import ContactStore
 from outdial.clock import VirtualClock
 from outdial.db.queries import calling_rules, campaign_status, due_contacts
 from outdial.db.queries import calls as call_queries
@@ -263,3 +267,40 @@ async def test_changed_rules_wake_campaigns_in_the_order_of_their_ids(scene: Sce
             )
 
     assert await scene.first_waited_for("campaigns", (scene.campaign.id, other.id), wake())
+
+
+async def test_an_addition_locks_contacts_of_its_campaign_in_the_order_of_ids(scene: Scene) -> None:
+    """A bulk job or a batch of events that has the first one waits for the second."""
+    low, high = sorted(scene.entries, key=lambda entry: entry.id)
+    await scene.look.execute("update campaigns set reentry_after = interval '1 hour'")
+    # One enters again, the other is refreshed and moves to another zone: three statements of an addition.
+    completed = "update campaign_contacts set status = 'completed', updated_at = updated_at - interval '1 day'"
+    await scene.look.execute(f"{completed} where id = $1", low.id)
+    await scene.look.execute("update campaign_contacts set status = 'pending' where id = $1", high.id)
+
+    async def add() -> None:
+        async with await Database.connect(scene.database.dsn_for("outdial_api"), application_name="test") as api:
+            store = ContactStore(api.as_service, scene.campaign.id, VirtualClock(NOW))
+            items = [
+                {"phone": entry.contact.phone, "timezone": "Europe/Berlin", "variables": {"a": "b"}}
+                for entry in (high, low)
+            ]
+            contacts, refused = ItemReader(None, NOW).read(items)
+            assert (refused, (await store.store(contacts)).added) == ([], 1)
+
+    assert await scene.first_waited_for("campaign_contacts", (low.id, high.id), add())
+
+
+SEVERAL_ROWS = re.compile(
+    r"(insert into campaign_contacts|from campaign_contacts\b.*\bfor (no key )?update)", re.DOTALL
+)
+IN_ORDER = re.compile(r"order by (cc\.)?id\b|order by (u|cc)\.contact_id\b|skip locked")
+
+
+def test_every_statement_that_locks_or_adds_several_contacts_of_a_campaign_names_an_order() -> None:
+    queries = Path("src/outdial/db/queries").rglob("*.sql")
+    blocks = [block for path in queries for block in path.read_text().split("-- name: ")[1:]]
+    several = {block.split()[0]: block for block in blocks if SEVERAL_ROWS.search(block)}
+
+    assert {"lock_entries", "lock_portion_contacts", "copy_contacts", "add_campaign_contacts"} <= several.keys()
+    assert [name for name, block in several.items() if not IN_ORDER.search(block)] == []

@@ -180,6 +180,12 @@ class ContactStore:
         organization_id = campaign.organization_id
         # Sorted by phone, so that two imports of the same contacts wait for each other and do not deadlock.
         by_phone = sorted(contacts, key=lambda contact: contact.phone)
+        await entries.lock_entries(
+            connection,
+            organization_id=organization_id,
+            campaign_id=self._campaign_id,
+            phones=[contact.phone for contact in by_phone],
+        )
         now = self._clock.now()
         stored = await contact_queries.upsert_contacts(
             connection,

@@ -94,6 +94,7 @@ select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.ne
 from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
   $10::timestamptz[], $11::smallint[], $12::text[])
   as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
+order by u.contact_id
 on conflict (campaign_id, contact_id) do nothing
 returning id, contact_id;
 """
@@ -115,7 +116,10 @@ async def add_campaign_contacts(
     ranks: Sequence[int],
     variables: Sequence[str],
 ) -> list[AddedContact]:
-    """Add contacts to a campaign. Returns those that are new in it."""
+    """Add contacts to a campaign, in the order of their ids, as copy_contacts does.
+
+    Returns those that are new in it.
+    """
     return [
         _added_contact(record)
         for record in await connection.fetch(

@@ -4,7 +4,7 @@
 -- returns: list[AddedContact]
 -- null: :import_id
 -- row: A contact that is new in a campaign, with its id there.
--- Add contacts to a campaign. Returns those that are new in it.
+-- Add contacts to a campaign, in the order of their ids, as copy_contacts does. Returns those that are new in it.
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
   next_attempt_at, rank, variables, import_id, created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.next_attempt_at,
@@ -12,6 +12,7 @@ select u.id, :organization_id, :campaign_id, u.contact_id, u.phone, u.zone_key, 
 from unnest(:ids::uuid[], :contact_ids::uuid[], :phones::text[], :zone_keys::text[], :jurisdiction_keys::text[],
   :next_attempt_ats::timestamptz[], :ranks::smallint[], :variables::text[])
   as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
+order by u.contact_id
 on conflict (campaign_id, contact_id) do nothing
 returning id, contact_id;
 

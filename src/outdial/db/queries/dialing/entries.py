@@ -34,6 +34,30 @@ class CampaignEntry:
 
 _campaign_entry = row_builder(CampaignEntry)
 
+_LOCK_ENTRIES = """\
+with known as materialized (
+  select id from contacts
+  where organization_id = $1 and phone = any ($2::text[])
+  order by phone collate "C" for no key update
+)
+select cc.id from campaign_contacts cc
+where cc.campaign_id = $3 and cc.contact_id in (select k.id from known k)
+  and cc.status in ('pending', 'completed', 'failed', 'skipped')
+order by cc.id for no key update;
+"""
+
+
+async def lock_entries(
+    connection: Connection, *, organization_id: UUID, phones: Sequence[str], campaign_id: UUID
+) -> list[UUID]:
+    """Lock known contacts in the order of their phones, and then their rows in a campaign in the order of ids.
+
+    An addition changes them in several statements, which one by one would lock them in another order than bulk jobs and
+    events do.
+    """
+    return [record[0] for record in await connection.fetch(_LOCK_ENTRIES, organization_id, phones, campaign_id)]
+
+
 _REENTER_CONTACTS = """\
 select r.id, r.contact_id
 from private.reenter_contacts(

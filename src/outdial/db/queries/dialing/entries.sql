@@ -1,5 +1,19 @@
 -- Contacts of a campaign that are added, changed, skipped and retried one by one.
 
+-- name: lock_entries
+-- returns: list[UUID]
+-- Lock known contacts in the order of their phones, and then their rows in a campaign in the order of ids. An addition
+-- changes them in several statements, which one by one would lock them in another order than bulk jobs and events do.
+with known as materialized (
+  select id from contacts
+  where organization_id = :organization_id and phone = any (:phones::text[])
+  order by phone collate "C" for no key update
+)
+select cc.id from campaign_contacts cc
+where cc.campaign_id = :campaign_id and cc.contact_id in (select k.id from known k)
+  and cc.status in ('pending', 'completed', 'failed', 'skipped')
+order by cc.id for no key update;
+
 -- name: reenter_contacts
 -- returns: list[ReenteredContact]
 -- row: A contact that is pending again, with its id in the campaign.

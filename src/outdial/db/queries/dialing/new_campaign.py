@@ -94,6 +94,7 @@ from unnest($3::uuid[], $4::uuid[]) as u (id, contact_id)
 join campaign_contacts cc on cc.campaign_id = $5 and cc.contact_id = u.contact_id
 join contacts k on k.id = cc.contact_id
 where k.erased_at is null
+order by cc.contact_id
 on conflict (campaign_id, contact_id) do nothing
 returning contact_id as id;
 """
@@ -108,7 +109,8 @@ async def copy_contacts(
     contact_ids: Sequence[UUID],
     campaign_id: UUID,
 ) -> list[UUID]:
-    """Add contacts of a campaign to another one, with their variables, their priority and their present place.
+    """Add contacts of a campaign to another one, with their variables, their priority and their present place, in
+    the order of their ids.
 
     Returns those that are added.
     """

@@ -16,7 +16,8 @@ limit :limit;
 
 -- name: copy_contacts
 -- returns: list[UUID]
--- Add contacts of a campaign to another one, with their variables, their priority and their present place. Returns those that are added.
+-- Add contacts of a campaign to another one, with their variables, their priority and their present place, in the order
+-- of their ids. Returns those that are added.
 insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
   next_attempt_at, rank, variables, created_at, updated_at)
 select u.id, cc.organization_id, :copy_id, cc.contact_id, k.phone, k.zone_key, k.jurisdiction_key, :now,
@@ -25,5 +26,6 @@ from unnest(:ids::uuid[], :contact_ids::uuid[]) as u (id, contact_id)
 join campaign_contacts cc on cc.campaign_id = :campaign_id and cc.contact_id = u.contact_id
 join contacts k on k.id = cc.contact_id
 where k.erased_at is null
+order by cc.contact_id
 on conflict (campaign_id, contact_id) do nothing
 returning contact_id as id;
