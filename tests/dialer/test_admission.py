@@ -261,6 +261,7 @@ def test_an_account_with_room_gives_the_start_times_of_a_batch() -> None:
         (CONTACT, Admit()),
         (replace(CONTACT, do_not_call=True, live=True), Skip(reason=SkipReason.DO_NOT_CALL)),
         (replace(CONTACT, attempts=3), Skip(reason=SkipReason.ATTEMPTS_USED)),
+        (replace(CONTACT, attempts=3, is_callback=True), Admit()),
         (replace(CONTACT, caller_blocked=True, live=True), Skip(reason=SkipReason.CALLER_BLOCKED)),
         (replace(CONTACT, live=True), Wait(reason=WaitReason.LIVE_ELSEWHERE, until=NOW + 60 * SECOND)),
         (

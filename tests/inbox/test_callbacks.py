@@ -7,6 +7,7 @@ from uuid import UUID
 
 from outdial.db.queries.dialing.callbacks import list_callbacks
 from outdial.db.queries.events import store_reconciled_events
+from outdial.db.queries.settlements import repeat_facts
 from outdial.dialer.callbacks.late import LateCallbacks
 from outdial.dialer.claim import Claimed
 from outdial.domain.policies.callback_requests import ASKED_IN
@@ -98,6 +99,24 @@ async def test_the_contact_waits_for_the_analysis_and_is_called_at_the_time_that
     expected = {"status": "pending", "attempts": 2, "callback_at": None, "rank": 3, "usual_rank": None}
     assert {name: contact[name] for name in expected} == expected
     assert contact["next_attempt_at"] == NOW + timedelta(hours=4.5)
+
+
+async def test_the_second_try_of_a_callback_passes_the_attempt_limit(stage: Stage) -> None:
+    campaign = await prepare(stage, max_attempts=1)
+    entry, first = await create_calling(stage.look, campaign, callback_of=NOW, callback_try=1)
+    await hear(stage, first, "dial_no_answer")
+    contact = await stage.row("campaign_contacts", entry.id)
+    expected = {"status": "pending", "attempts": 1, "rank": 0, "callback_tries": 1}
+    assert {name: contact[name] for name in expected} == expected
+    assert contact["callback_at"] == contact["next_attempt_at"] == NOW + timedelta(minutes=30)
+
+    stage.clock.set(contact["callback_at"])
+    (second,) = await claim(stage, campaign)
+    assert (await stage.row("calls", second))["callback_try"] == 2
+    assert (await repeat_facts(stage.look, call_id=second)).callback_at == contact["callback_at"]
+    await hear(stage, second, "dial_no_answer")
+    contact = await stage.row("campaign_contacts", entry.id)
+    assert (contact["status"], contact["attempts"]) == ("failed", 2)
 
 
 async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stage: Stage) -> None:

@@ -25,6 +25,7 @@ def checked(*later: dict[str, Any], status: str = "completed", reason: str | Non
         seen["ended_ms"] = seen["created_ms"] + 900
         there.append(replace(provider_call(0, **seen), call_id=f"call_{number}"))
         ours = {"callback_of": START + timedelta(minutes=20), "callback_late": late, "analysis": seen["analysis"]}
+        ours["attempt_number"] = number + 1
         here.append(replace(call(number, **ours), campaign_contact_id=here[0].campaign_contact_id))
     person = contact(0, status=status, status_reason=reason, call_count=len(here))
     return check_callbacks(replace(good_run(), provider_calls=there, calls=here, contacts=[person]))
@@ -36,7 +37,7 @@ def checked(*later: dict[str, Any], status: str = "completed", reason: str | Non
         ([{}], "1 calls on time, 0 late"),
         ([{"created_ms": DUE + MINUTE}], "1 calls on time, 0 late"),
         ([{"created_ms": DUE + 5 * MINUTE, "late": "the campaign is paused"}], "0 calls on time, 1 late"),
-        ([{"disconnection_reason": "dial_no_answer"}, {"created_ms": DUE + 30 * MINUTE}], "1 calls on time"),
+        ([{"disconnection_reason": "dial_no_answer"}, {"created_ms": DUE + 30 * MINUTE}], "1 second tries"),
         # A call that failed on the way is not a try.
         ([{"disconnection_reason": "error_retell"}] * 3 + [{"created_ms": DUE + MINUTE}], "1 calls on time"),
         ([{"analysis": WISH}, {"created_ms": 2 * DUE}], "2 wishes to be called back: 2 calls on time"),
@@ -61,10 +62,12 @@ def test_a_callback_on_time_or_with_a_reason_keeps_the_promise(later: list[dict[
             "called back 3 times",
         ),
         ([], "is completed without it"),
+        ([{"disconnection_reason": "dial_no_answer", "status": "failed"}], "and not called a second time"),
     ],
 )
 def test_each_breach_is_found(later: list[dict[str, Any]], breach: str) -> None:
-    assert breach in "; ".join(checked(*later).breaches)
+    status = later[-1].pop("status", "completed") if later else "completed"
+    assert breach in "; ".join(checked(*later, status=status).breaches)
 
 
 def test_a_contact_whose_analysis_never_came_or_who_is_in_review_is_no_breach() -> None:

@@ -83,7 +83,9 @@ class History:
                 Promise.BLOCKED_NUMBERS,
                 f"a call was claimed from {row['from_number']} after three blocked calls in a row",
             )
-        if row["attempts"] >= row["max_attempts"]:
+        # The second try of a callback passes the limit, and a contact has two callbacks.
+        most = row["max_attempts"] + 2 * ("is_callback" in request["retell_llm_dynamic_variables"])
+        if row["attempts"] >= most:
             self.note(
                 Promise.HOURS_AND_CAPS,
                 f"attempt {row['attempts'] + 1} of {row['max_attempts']} to {request['to_number']}",

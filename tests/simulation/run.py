@@ -467,6 +467,10 @@ async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
         for person in run.chance.sample(people, k=CONTACTS // 4):
             times = run.chance.sample(CALLBACK_TIMES, k=3)
             workspace.script(person.phone, [ScriptStep("user_hangup", callback_at=time) for time in times])
+        # Whom the callback does not reach: in a campaign with one attempt, only the second try is left.
+        for person in run.chance.sample(people, k=2):
+            unreached = [ScriptStep("user_hangup", callback_at="in 20 minutes"), ScriptStep("dial_no_answer")]
+            workspace.script(person.phone, [*unreached, ScriptStep("user_hangup")])
         for _ in range(run.chance.choice((1, 2))):
             campaign = await factories.create_campaign(
                 run.history.observer,
@@ -475,6 +479,7 @@ async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
                 retry_policy=QUICK_RETRIES,
                 **{MAX_CONCURRENCY.name: run.chance.choice((None, 1, 3))},
                 batch_size=run.chance.choice((2, 10)),
+                max_attempts=run.chance.choice((1, 3, 3)),
                 next_batch_at=START,
                 purpose=run.chance.choice(("sales", "sales", "survey")),
                 more_numbers=run.chance.choice(([], [BURNT, "+14155550001"])),

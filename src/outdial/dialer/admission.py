@@ -184,6 +184,7 @@ class ContactFacts:
     do_not_call: bool
     attempts: int
     max_attempts: int
+    is_callback: bool = False
     has_consent: bool = True
     is_listed: bool = False
     live: bool = False
@@ -444,7 +445,8 @@ def admit_contact(facts: ContactFacts, now: datetime) -> Admission:
         return Skip(reason=SkipReason.NO_CONSENT)
     if facts.is_listed:
         return Skip(reason=SkipReason.LISTED)
-    if facts.attempts >= facts.max_attempts:
+    # A callback is promised: it passes the limit, by one call at most for each of the contact's callbacks.
+    if facts.attempts >= facts.max_attempts and not facts.is_callback:
         return Skip(reason=SkipReason.ATTEMPTS_USED)
     if facts.caller_blocked:
         return Skip(reason=SkipReason.CALLER_BLOCKED)

@@ -140,6 +140,7 @@ def contact_facts(
         is_listed=bool(contact.listed_on) and screening.list_with(contact) is not None,
         attempts=contact.attempts,
         max_attempts=max_attempts,
+        is_callback=contact.callback_at is not None,
         live=contact.live,
         caller_blocked=caller_blocked,
         recent_calls=contact.recent_calls,

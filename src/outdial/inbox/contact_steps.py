@@ -97,17 +97,7 @@ def contact_change(
         case UnclearCallback(reason):
             return _after_step(row, outcome, Review(reason))
         case None:
-            step = next_step(
-                _policy(row.retry_policy, retry_speed),
-                outcome,
-                attempts=row.attempts,
-                faults=row.faults,
-                max_attempts=row.max_attempts,
-                has_other_number=row.has_other_number,
-                ended_at=now,
-                seed=row.id.bytes,
-            )
-            change = _after_step(row, outcome, step, callback_retry_at=now + RETRY_AFTER / retry_speed)
+            change = _after_step(row, outcome, _next_step(row, outcome, now, retry_speed))
             change = _with_message(change, row, outcome, now)
             is_early = details.analysis is None and may_ask(_callback_policy(row.callback_policy), outcome)
             if is_early and change.status is ContactStatus.COMPLETED and change.reason is None:
@@ -115,6 +105,22 @@ def contact_change(
             return change
         case never:
             assert_never(never)
+
+
+def _next_step(row: ReportedCall, outcome: Outcome, now: datetime, retry_speed: float) -> ContactStep:
+    if row.callback_try == 1 and outcome.retry_class is RetryClass.RETRY:
+        # It was promised: the retry policy and the attempt limit apply after the second try.
+        return RetryAt(now + RETRY_AFTER / retry_speed, charged=True)
+    return next_step(
+        _policy(row.retry_policy, retry_speed),
+        outcome,
+        attempts=row.attempts,
+        faults=row.faults,
+        max_attempts=row.max_attempts,
+        has_other_number=row.has_other_number,
+        ended_at=now,
+        seed=row.id.bytes,
+    )
 
 
 def late_request(
@@ -200,9 +206,7 @@ def _callback(row: ReportedCall, outcome: Outcome, at: datetime) -> ContactChang
     )
 
 
-def _after_step(
-    row: ReportedCall, outcome: Outcome, step: ContactStep, *, callback_retry_at: datetime | None = None
-) -> ContactChange:
+def _after_step(row: ReportedCall, outcome: Outcome, step: ContactStep) -> ContactChange:
     change = partial(ContactChange, id=row.campaign_contact_id, outcome=outcome, callbacks=row.callbacks)
     charged = row.attempts + 1
     match step:
@@ -235,8 +239,8 @@ def _after_step(
             if status is ContactStatus.PENDING and not uses_attempt and row.callback_try:
                 callback_at, tries = row.callback_at, row.callback_try - 1
                 late = f"an earlier attempt at it failed: {outcome}"
-            elif status is ContactStatus.PENDING and row.callback_try == 1 and callback_retry_at is not None:
-                at, callback_at, tries = callback_retry_at, callback_retry_at, 1
+            elif status is ContactStatus.PENDING and row.callback_try == 1:
+                callback_at, tries = at, 1
             return change(
                 status=status,
                 attempts=charged if uses_attempt else row.attempts,

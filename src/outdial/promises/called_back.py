@@ -30,6 +30,7 @@ class CallbackAudit:
     asked: int = 0
     on_time: int = 0
     reported: int = 0
+    second_tries: int = 0
     others: int = 0
     breaches: list[str] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
         promise=Promise.CALLBACKS,
         examined=(
             f"{counts.asked} wishes to be called back: {counts.on_time} calls on time, {counts.reported} late with the"
-            f" reason, {counts.others} left to members or ended otherwise"
+            f" reason, {counts.second_tries} second tries, {counts.others} left to members or ended otherwise"
         ),
         breaches=counts.breaches,
     )
@@ -96,6 +97,7 @@ def _breaches(contact: ContactEvidence, calls: Sequence[RecordedCall], counts: C
                 callbacks += 1
                 yield from _mistimed(call, wish, counts)
             is_begun = True
+            counts.second_tries += tries == 1
             # A call that failed on the way to the contact is not a try.
             tries += reason in CHARGED
         if (words := wish_of(call.there.analysis)) is not None and call.there.ended_ms is not None:
@@ -106,8 +108,20 @@ def _breaches(contact: ContactEvidence, calls: Sequence[RecordedCall], counts: C
             wish = None
     if callbacks > MOST_CALLBACKS:
         yield f"contact {contact.id} was called back {callbacks} times"
-    if wish is not None and not is_begun:
-        yield from _not_called_back(contact, wish, callbacks, counts)
+    if wish is not None:
+        unkept = (
+            _not_tried_again(contact, calls[-1]) if is_begun else _not_called_back(contact, wish, callbacks, counts)
+        )
+        yield from unkept
+
+
+def _not_tried_again(contact: ContactEvidence, last: RecordedCall) -> Iterator[str]:
+    """Report a contact that failed after the first try of its callback."""
+    is_unreached = outcome_of(last.there.disconnection_reason).retry_class is RetryClass.RETRY
+    # Another attempt, such as one that the provider refused, may have ended it.
+    is_newest = contact.call_count == last.here.attempt_number
+    if is_unreached and is_newest and last.there.is_callback and contact.status == "failed":
+        yield f"contact {contact.id} was not reached by {last.there.call_id}, and not called a second time"
 
 
 def _not_called_back(

@@ -81,6 +81,7 @@ class CampaignContactDetail:
     decided_by: str | None
     decided_at: datetime | None
     voicemail_left_at: datetime | None
+    callback_at: datetime | None
     do_not_call: bool
 
 
@@ -431,7 +432,7 @@ select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.sta
   m.max_attempts, m.calling_hours::text as calling_hours, m.purpose, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
   cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
-  cc.decision, cc.decision_note, cc.decided_by, cc.decided_at, cc.voicemail_left_at,
+  cc.decision, cc.decision_note, cc.decided_by, cc.decided_at, cc.voicemail_left_at, cc.callback_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc

@@ -149,13 +149,13 @@ limit :limit;
 -- returns: CampaignContactDetail | None
 -- row: A contact of a campaign with its details. Calling hours and variables are JSON text.
 -- null: name, notes, external_id, status_reason, last_outcome, decision, decision_note, decided_by
--- null: decided_at, voicemail_left_at
+-- null: decided_at, voicemail_left_at, callback_at
 -- Read a contact of a campaign with the contact's details, and whether its phone is on the do-not-call list.
 select cc.id, cc.organization_id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status,
   m.max_attempts, m.calling_hours::text as calling_hours, m.purpose, cc.contact_id, cc.phone, k.name, k.notes,
   k.external_id, cc.zone_key, cc.jurisdiction_key, k.zone_source, cc.status, cc.status_reason, cc.attempts, cc.faults,
   cc.call_count, cc.last_outcome, cc.next_attempt_at, cc.variables::text as variables, cc.created_at, cc.updated_at,
-  cc.decision, cc.decision_note, cc.decided_by, cc.decided_at, cc.voicemail_left_at,
+  cc.decision, cc.decision_note, cc.decided_by, cc.decided_at, cc.voicemail_left_at, cc.callback_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc

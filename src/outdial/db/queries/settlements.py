@@ -82,6 +82,7 @@ class RepeatFacts:
     zone_key: str
     jurisdiction_key: str
     attempts: int
+    callback_at: datetime | None
     daily_call_cap: int
     do_not_call: bool
     consent: str
@@ -337,7 +338,7 @@ async def take_call_to_check(
 
 _REPEAT_FACTS = """\
 select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.lists_required, m.max_attempts,
-  cc.zone_key, cc.jurisdiction_key, cc.attempts, o.daily_call_cap,
+  cc.zone_key, cc.jurisdiction_key, cc.attempts, t.callback_of as callback_at, o.daily_call_cap,
   (select true from do_not_call d where d.organization_id = t.organization_id and d.phone = t.phone
     and d.purpose in ('any', m.purpose) limit 1) is not null as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone

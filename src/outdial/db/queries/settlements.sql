@@ -135,10 +135,11 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
 -- name: repeat_facts
 -- returns: RepeatFacts
 -- row: What decides whether the contact of a call without a response may be called now, as a claim reads it.
+-- null: callback_at
 -- Read the facts of the contact, its campaign and the lists as they are now. The call itself does not count as a call to
 -- the phone. Calling hours are JSON text.
 select m.calling_hours::text as calling_hours, m.purpose, m.consent_required, m.lists_required, m.max_attempts,
-  cc.zone_key, cc.jurisdiction_key, cc.attempts, o.daily_call_cap,
+  cc.zone_key, cc.jurisdiction_key, cc.attempts, t.callback_of as callback_at, o.daily_call_cap,
   (select true from do_not_call d where d.organization_id = t.organization_id and d.phone = t.phone
     and d.purpose in ('any', m.purpose) limit 1) is not null as do_not_call,
   coalesce((select c.basis from consents c where c.organization_id = t.organization_id and c.phone = t.phone

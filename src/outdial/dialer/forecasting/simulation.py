@@ -237,6 +237,7 @@ class CampaignRun:
                 do_not_call=False,
                 attempts=contact.attempts,
                 max_attempts=self._facts.max_attempts,
+                is_callback=contact.is_callback,
                 recent_calls=contact.recent,
                 daily_call_cap=self._facts.daily_call_cap,
                 capping_rules=self._capping_rules(contact.place, now),

@@ -65,7 +65,13 @@ def plan_next_call(row: CampaignContactDetail, rules: RuleBook, now: datetime) -
 
 def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime) -> NextCall:
     contact = admit_contact(
-        ContactFacts(do_not_call=row.do_not_call, attempts=row.attempts, max_attempts=row.max_attempts), now
+        ContactFacts(
+            do_not_call=row.do_not_call,
+            attempts=row.attempts,
+            max_attempts=row.max_attempts,
+            is_callback=row.callback_at is not None,
+        ),
+        now,
     )
     place = Place(row.zone_key, row.jurisdiction_key)
     facts = PlaceFacts(place=place, first_due_at=row.next_attempt_at, first_reason=row.status_reason or "")
