@@ -146,6 +146,25 @@ async def test_numbers_that_cannot_be_fetched_are_not_called_fresh(
     await expect(banner).to_be_hidden()
 
 
+async def test_a_requested_check_shows_its_result_without_a_reload(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations
+) -> None:
+    campaign = await create_campaign(connection, world.own.tenant, status="draft", next_batch_at=None)
+    page = await open_page(new_york, site, f"campaigns/{campaign.id}/launch-check")
+    await page.get_by_role("button", name="Check now").click()
+    await expect(page.get_by_text("A dialer runs the check within seconds")).to_be_visible()
+    await page.locator("h1").evaluate("heading => { heading.dataset.mark = 'kept'; }")
+
+    await connection.execute(
+        "update launch_checks set checked_at = requested_at, findings = $2 where campaign_id = $1",
+        campaign.id,
+        '[{"code": "key", "level": "ok", "text": "The API key is valid"}]',
+    )
+    await expect(page.get_by_text("OK: The API key is valid.")).to_be_visible()
+    await expect(page.locator("h1[data-mark=kept]")).to_be_visible()
+    await expect(page.locator("[data-live-every]")).to_have_count(0)
+
+
 async def test_the_response_to_a_form_does_not_claim_to_be_live(new_york: BrowserContext, site: Site) -> None:
     page = await open_page(new_york, site, "campaigns")
     fetched: list[str] = []

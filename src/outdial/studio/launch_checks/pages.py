@@ -33,7 +33,7 @@ async def check_now(request: Request, context: CurrentOrganization, campaign_id:
     context.require("operator")
     async with context.transaction() as connection:
         await checks.request_check(connection, context, campaign_id)
-    return redirect(request.url.path, "Launch check requested. Reload the page in a few seconds.")
+    return redirect(request.url.path, "Launch check requested.")
 
 
 @router.post("/forecast")
@@ -61,7 +61,9 @@ async def show_launch_check(
     """Return the page, with the fields of the test call's form as given and what is wrong with them."""
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
-        check = await checks.show_check(connection, context, campaign_id)
+        # A live update replaces other parts of the page than the counts, which are slow.
+        is_update = "x-live" in request.headers
+        check = await checks.show_check(connection, context, campaign_id, counts_contacts=not is_update)
         test_calls = await list_test_calls(connection, context, campaign_id, _SHOWN_TEST_CALLS)
     response = page(
         request,
@@ -71,6 +73,7 @@ async def show_launch_check(
         campaign=campaign,
         check=check,
         test_calls=test_calls,
+        is_calling=any(call.may_change(context.studio.clock.now()) for call in test_calls),
         test_form={"to": "", "row": "", "is_own_phone": ""} | dict(test_form),
         test_errors=test_errors,
     )

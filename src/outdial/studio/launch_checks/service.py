@@ -37,12 +37,14 @@ class LaunchCheck(BaseModel):
     forecast: Annotated[CampaignForecastRecord | None, Field(description="The newest; POST …/forecasts makes another")]
 
 
-async def show_check(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> LaunchCheck:
+async def show_check(
+    connection: Connection, context: OrganizationContext, campaign_id: UUID, *, counts_contacts: bool = True
+) -> LaunchCheck:
     """Return the last launch check of a campaign; raises ResourceNotFound."""
     await find_campaign(connection, context.organization_id, campaign_id)
     forecast = await newest_forecast(connection, context, campaign_id)
     counts = await reports.count_contacts_by_status(connection, campaign_ids=[campaign_id])
-    is_small = sum(row.contacts for row in counts) <= COUNTED_AT_ONCE
+    is_small = counts_contacts and sum(row.contacts for row in counts) <= COUNTED_AT_ONCE
     contacts = await launch_report(connection, context, campaign_id) if is_small else None
     row = await launch_checks.show_launch_check(
         connection, campaign_id=campaign_id, organization_id=context.organization_id

@@ -3,7 +3,7 @@
 //
 // A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
 // (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only.
-// `data-live-every="5"` also refreshes the page every five seconds, for data the stream does not cover.
+// While an element has `data-live-every="5"`, the page is refreshed every five seconds, for data the stream does not cover.
 //
 // The server sends something every 15 seconds. After 35 seconds of silence, the page says that it may be out of date.
 
@@ -14,6 +14,7 @@ const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30000;
 const MAX_SILENCE_MS = 35000;
 const CHECK_MS = 1000;
+const IDLE_S = 2;
 const FETCH_TIMEOUT_MS = 20000;
 const FAILURE_INTERVAL_MS = 5000;
 // The session has ended, the user's role has changed, or what the page shows is gone: the reload explains it.
@@ -52,8 +53,16 @@ class Watch {
     setInterval(() => this.#checkSilence(), CHECK_MS);
     this.#showUpdate();
     if (!document.hidden) this.#connect();
+    this.#repeat();
+  }
+
+  // A refresh may bring the interval, and take it away when the page waits for nothing any more.
+  #repeat() {
     const every = Number(document.querySelector("[data-live-every]")?.dataset.liveEvery);
-    if (every) setInterval(() => { if (!document.hidden) this.#refreshAll(); }, every * 1000);
+    setTimeout(() => {
+      if (every && !document.hidden) this.#refreshAll();
+      this.#repeat();
+    }, (every || IDLE_S) * 1000);
   }
 
   #connect() {

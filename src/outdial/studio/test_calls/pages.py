@@ -40,4 +40,4 @@ async def request_test_call_page(
             request, context, campaign_id, given, {"to": error.message}, status=error.status, headers=error.headers
         )
     url = f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check"
-    return redirect(url, f"Calling {requested.phone}. Reload the page to see how the call went.", "info")
+    return redirect(url, f"Calling {requested.phone}.", "info")

@@ -1,6 +1,6 @@
 """Test calls of a campaign: requesting one, and how it went."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
@@ -32,6 +32,8 @@ from outdial.studio.web.errors import (
 from outdial.studio.web.filters import full_phone
 
 LIMIT: Final = 50
+ANALYSIS_WITHIN: Final = timedelta(minutes=2)
+"""Pages wait this long for the analysis of a call that has ended."""
 _HIGHEST_ROW: Final = 10_000_000
 
 
@@ -76,6 +78,12 @@ class CampaignTestCall(BaseModel):
     recording_url: str | None
     public_log_url: str | None
     analysis: dict[str, Any] | None
+
+    def may_change(self, now: datetime) -> bool:
+        """Whether a page should wait for news: the call is not over, or its analysis may still come."""
+        if self.status in (StatusOfTestCall.REQUESTED, StatusOfTestCall.SENT):
+            return True
+        return self.ended_at is not None and self.analysis is None and now < self.ended_at + ANALYSIS_WITHIN
 
     @property
     def summary(self) -> str | None:
