@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.forecast", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--sets", type=int, nargs="+", default=[101, 102, 103, 104, 105], help="their seeds")
+    parser.add_argument("--any-time", action="store_true", help="neither calling hours nor calling rules")
     parser.add_argument("--contacts", type=int, nargs=2, default=[9, 15], help="fewest and most of a campaign")
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[1_000, 1_000_000], help="contacts of the large campaign"
@@ -82,7 +83,7 @@ async def _measure(
     for number in asked.sets:
         print(f"set {number}: dialing {CAMPAIGNS} campaigns", file=sys.stderr)
         async with clone(server, f"set_{number}") as database:
-            sets.append(await _dial(database, number, (asked.contacts[0], asked.contacts[1])))
+            sets.append(await _dial(database, number, asked))
     timed: list[dict[str, object]] = []
     for contacts in asked.sizes:
         print(f"{contacts:,} contacts: filling", file=sys.stderr)
@@ -93,13 +94,21 @@ async def _measure(
     return sets, timed
 
 
-async def _dial(database: Clone, number: int, contacts: tuple[int, int]) -> MeasuredSet:
+async def _dial(database: Clone, number: int, asked: argparse.Namespace) -> MeasuredSet:
     look = await asyncpg.connect(database.dsn())
     began = time.perf_counter()
     try:
-        found = (await dial_set(database.dsn, look, number, contacts=contacts, step=_STEP)).forecasts
+        dialed = await dial_set(
+            database.dsn,
+            look,
+            number,
+            contacts=(asked.contacts[0], asked.contacts[1]),
+            step=_STEP,
+            is_restricted=not asked.any_time,
+        )
     finally:
         await look.close()
+    found = dialed.forecasts
     costs = [(each.actual_cost_cents or 0, each.forecast.cost_cents) for each in found]
     late = [
         (each.finished_at, each.forecast.finish_at)

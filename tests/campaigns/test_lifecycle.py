@@ -82,7 +82,8 @@ async def test_a_refusal_names_the_state_and_what_is_needed(api: Database, conne
     campaign = await create_campaign(connection, await create_tenant(connection), status="completed")
     result = await as_service(api, lifecycle.resume, campaign.id)
     assert result == Conflict(
-        CampaignStatus.COMPLETED, "resume_campaign needs a campaign that is pausing, paused; this one is completed"
+        CampaignStatus.COMPLETED,
+        "a campaign with the status completed cannot be resumed, only one that is pausing or paused",
     )
 
 

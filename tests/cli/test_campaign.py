@@ -167,7 +167,7 @@ def test_a_campaign_goes_through_its_life_cycle(acme: Outdial, campaign: str, tm
     assert "not dialing: paused: lunch" in acme("campaign", "show", campaign)
     assert f"Campaign {campaign} is active." in acme("campaign", "resume", "Spring")
     assert acme.json("campaign", "cancel", campaign, "--hang-up")["status"] == "cancelling"
-    assert "needs a campaign that is" in acme.error("campaign", "resume", campaign)
+    assert "cannot be resumed, only one that is pausing or paused" in acme.error("campaign", "resume", campaign)
 
 
 def test_a_campaign_is_forecast_and_its_forecasts_are_listed(acme: Outdial, campaign: str, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_campaign_is_forecast_and_its_forecasts_are_listed(acme: Outdial, camp
     assert made["contacts"] == 2
     assert made["finish_at"]["p10"] <= made["finish_at"]["p50"] <= made["finish_at"]["p90"]
     printed = acme("campaign", "forecast", "Spring")
-    assert re.search(r"^cost still to come +\$.+", printed, re.MULTILINE)
+    assert re.search(r"^cost of the remaining calls +\$.+", printed, re.MULTILINE)
     assert re.search(r"^based on +0 past calls and defaults$", printed, re.MULTILINE)
     assert [each["id"] for each in acme.json("campaign", "forecasts", campaign)][1] == made["id"]
     assert "Actual cost" in acme("campaign", "forecasts", campaign)

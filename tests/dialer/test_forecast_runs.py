@@ -1,12 +1,19 @@
-"""Forecasts beside what happens: 20 campaigns, dialed by the real dialer on the real tables in virtual time."""
+"""Forecasts beside what happens: 20 campaigns, dialed by the real dialer on the real tables in virtual time.
+
+They have contacts in three states, calling hours and the shipped calling rules.
+"""
+
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from outdial.dialer.forecasting.record import StoredForecast
 from outdial.promises.forecasts import check_forecasts
-from tests.support.forecast_world import dial_set
+from tests.support.forecast_world import START, dial_set
 from tests.support.postgres import Scratch
+
+NEXT_DAY = START + timedelta(hours=8)
 
 
 @pytest.mark.timeout(180)
@@ -27,7 +34,10 @@ async def test_at_least_16_of_20_seeded_runs_end_within_their_forecast(
     for each in found:
         assert each.forecast.finish_at is not None
         assert each.forecast.finish_at.p10 < each.forecast.finish_at.p90
-    assert sum(holds_twice_as_long(each) for each in found) <= 4, [summary(each) for each in found]
+    # Nights are left out: an interval that reaches into the next morning is as long as the night.
+    same_day = [each for each in found if each.forecast.finish_at and each.forecast.finish_at.p90 < NEXT_DAY]
+    assert 5 <= len(same_day) <= 15
+    assert sum(holds_twice_as_long(each) for each in same_day) <= len(same_day) / 5, [summary(each) for each in found]
     assert sum(each.forecast.cost_cents.holds(3 * (each.actual_cost_cents or 0)) for each in found) <= 6, [
         summary(each) for each in found
     ]

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from outdial.studio.audit.pages import details_in_words
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
@@ -37,3 +38,14 @@ async def test_entries_are_listed_and_filtered(
     assert f"{owner.hex}@example.com" in shown.text
     assert (await client.get(f"/api/v1/organizations/{other.tenant.organization_id}/audit")).status_code == 404
     assert (await client.get(url, params={"cursor": "bm9uZQ"})).status_code == 400
+
+
+def test_details_are_words_and_amounts() -> None:
+    details = {"used_cents": 2718.7298, "filters": {"status": "failed"}, "is_own_phone": True, "at": None, "n": 3}
+
+    assert list(details_in_words(details)) == [
+        ("used", "$27.19"),
+        ("filters", "status failed"),
+        ("is_own_phone", "yes"),
+        ("n", "3"),
+    ]

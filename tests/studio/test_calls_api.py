@@ -256,7 +256,7 @@ def test_a_decision_says_which_consent_and_lists_were_checked() -> None:
     day = {"day_limit_cents": 500, "day_spent_cents": 12.5, "day_reserved_cents": 100.0}
     assert explain_decision({"budget": day | {"reserved_cents": 20}}) == [
         "The organization's budget for the day of $5.00 had $0.12 spent and $1.00 reserved.",
-        "$0.20 were reserved for this call.",
+        "$0.20 was reserved for this call.",
     ]
     lifted = explain_decision(checked | {"lists_lifted_by_consent": ["US-TX list"]})
     assert lifted[0].endswith("; written consent lifts the US-TX list.")

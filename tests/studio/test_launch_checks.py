@@ -33,7 +33,7 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     assert "Problem: The workspace has no agent &lt;b&gt;x&lt;/b&gt;: choose another one." in shown
     assert "3 contacts: 3 can be called" in shown
 
-    assert "Not forecast yet" in shown
+    assert "No forecast yet" in shown
     assert (
         "Check and forecast this campaign before it starts"
         in (await browser.get(page.removesuffix("/launch-check"))).text

@@ -14,7 +14,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import DIALER_TIMEOUTS, JOB_TIMEOUTS, WEBHOOK_TIMEOUTS, Database
 from outdial.dialer.forecasting.record import COST_KNOWN_AFTER, ForecastRecorder, StoredForecast, stored_forecasts
 from outdial.dialer.worker import Dialer
-from outdial.domain.rules import UNRESTRICTED
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.inbox.receive import WebhookReceiver
 from outdial.promises.forecasts import ForecastOutcome
 from outdial.retell.client import RetellClient
@@ -24,6 +24,7 @@ from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.workspace import SimulatedWorkspace
 from outdial.retell.webhooks import RetellWebhooks
+from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
 from tests.support.factories import (
     NOW,
@@ -39,6 +40,10 @@ CAMPAIGNS = 20
 PAST_CALLS = 110
 PAST = "past"
 MIX = {"user_hangup": 45.0, "dial_no_answer": 25.0, "voicemail_reached": 20.0, "dial_busy": 10.0}
+PLACES = {"US-NY": "America/New_York", "US-IL": "America/Chicago", "US-CA": "America/Los_Angeles"}
+# The first campaigns have an hour left in New York when they start. The others call for longer than the law allows.
+START = NOW.replace(hour=23)
+HOURS = ('{"weekdays": [["09:00", "20:00"]]}', '{"every_day": [["08:00", "22:00"]]}')
 RETRIES = '{"no_answer": {"delays": ["20m"]}, "busy": {"delays": ["5m"]}, "voicemail": {"delays": ["40m"]}}'
 
 
@@ -55,6 +60,7 @@ class ForecastWorld:
     dialer: Dialer
     receiver: WebhookReceiver
     jobs: Database
+    rules: RuleBook
 
     async def campaign(self, credential: str, contacts: int, **settings: object) -> Campaign:
         """Create a campaign of one account, due now. Its id and phones depend on the set and the account alone."""
@@ -80,6 +86,8 @@ class ForecastWorld:
             now,
             NOW,
         )
+        await self.look.execute(_TO_PLACES, campaign.id.hex, list(PLACES), list(PLACES.values()))
+        await self.look.execute(_AS_THEIR_CONTACTS, campaign.id)
         return campaign
 
     async def to_the_end(self, step: timedelta) -> None:
@@ -130,7 +138,7 @@ def seeded_ids(chance: random.Random) -> Callable[[datetime], UUID]:
 
 @asynccontextmanager
 async def create_world(
-    dsn_for: Callable[[str], str], look: asyncpg.Connection, number: int
+    dsn_for: Callable[[str], str], look: asyncpg.Connection, number: int, rules: RuleBook
 ) -> AsyncIterator[ForecastWorld]:
     """Prepare one set of campaigns; `number` seeds it. `look` is a superuser's connection."""
     clock, chance = VirtualClock(NOW), random.Random(number)
@@ -187,9 +195,10 @@ async def create_world(
             clock=clock,
             workspaces=workspaces,
             accounts=accounts,
-            dialer=Dialer(dialing, provider, clock, settings, rules=UNRESTRICTED, make_id=seeded_ids(chance)),
+            dialer=Dialer(dialing, provider, clock, settings, rules=rules, make_id=seeded_ids(chance)),
             receiver=WebhookReceiver(webhook, keys, RetellEventReader(), clock, check_after=timedelta(minutes=10)),
             jobs=jobs,
+            rules=rules,
         )
 
 
@@ -213,14 +222,26 @@ async def dial_set(
     *,
     contacts: tuple[int, int] = (4, 6),
     step: timedelta = timedelta(seconds=8),
+    is_restricted: bool = True,
 ) -> DialedSet:
-    """Make a history of calls, forecast 20 campaigns when they start, and dial them to their end."""
+    """Make a history of calls, forecast 20 campaigns when they start, and dial them to their end.
+
+    A set that `is_restricted` has calling hours and the shipped calling rules; otherwise calls are made at any time.
+    """
     chance = random.Random(number)
-    async with create_world(dsn_for, look, number) as world:
+    rules = shipped_rules() if is_restricted else UNRESTRICTED
+    async with create_world(dsn_for, look, number, rules) as world:
         await world.campaign(PAST, PAST_CALLS, max_attempts=1)
         await world.to_the_end(timedelta(seconds=20))
-        campaigns = [await world.campaign(name, chance.randint(*contacts)) for name in list(world.accounts)[1:]]
-        recorder = ForecastRecorder(world.jobs, world.clock, rules=UNRESTRICTED)
+        settings: list[dict[str, object]] = [{} for _ in range(CAMPAIGNS)]
+        if is_restricted:
+            world.clock.set(START)
+            settings = [{"calling_hours": HOURS[each % len(HOURS)]} for each in range(CAMPAIGNS)]
+        campaigns = [
+            await world.campaign(name, chance.randint(*contacts), **more)
+            for name, more in zip(list(world.accounts)[1:], settings, strict=True)
+        ]
+        recorder = ForecastRecorder(world.jobs, world.clock, rules=world.rules)
         await recorder.run_once()
         await world.to_the_end(step)
         assert (await world.forecast(campaigns[0])).finished_at is None
@@ -232,3 +253,14 @@ async def dial_set(
             stored = await world.forecast(campaign)
             outcomes.append(ForecastOutcome(name=name, stored=stored, last_end=last_end, cost_cents=cost_cents))
         return DialedSet(outcomes, await recorder.run_once())
+
+
+_TO_PLACES = """
+update contacts k set zone_key = ($3::text[])[n], jurisdiction_key = ($2::text[])[n]
+from (select id, 1 + right(phone, 4)::integer % cardinality($2::text[]) as n from contacts where external_id = $1) as p
+where k.id = p.id
+"""
+_AS_THEIR_CONTACTS = """
+update campaign_contacts cc set zone_key = k.zone_key, jurisdiction_key = k.jurisdiction_key
+from contacts k where k.id = cc.contact_id and cc.campaign_id = $1
+"""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, campaigns, organizations
@@ -92,6 +93,14 @@ RESUME = Change(LifecycleAction.RESUME, (_S.PAUSING, _S.PAUSED), (_S.ACTIVE,))
 PAUSE = Change(LifecycleAction.PAUSE, (_S.ACTIVE,), (_S.PAUSING, _S.PAUSED))
 CANCEL = Change(LifecycleAction.CANCEL, CAMPAIGN.may_leave(_S.CANCELLING), (_S.CANCELLING, _S.CANCELLED))
 CLOSE = Change(LifecycleAction.CLOSE, sorted(OPEN_TO_IMPORT), (_S.COMPLETED,))
+_IN_WORDS: Final[Mapping[LifecycleAction, str]] = {
+    LifecycleAction.START: "started",
+    LifecycleAction.PROCESS_BATCH: "dialed",
+    LifecycleAction.PAUSE: "paused",
+    LifecycleAction.RESUME: "resumed",
+    LifecycleAction.CANCEL: "cancelled",
+    LifecycleAction.CLOSE: "closed",
+}
 HANG_UP = replace(CANCEL, allowed_from=(*CANCEL.allowed_from, _S.CANCELLING))
 
 
@@ -310,5 +319,7 @@ async def _refusal(
     status = CampaignStatus(campaign.status)
     if status in already:
         return Unchanged(status)
-    allowed = ", ".join(allowed_from)
-    return Conflict(status, f"{action} needs a campaign that is {allowed}; this one is {status}")
+    *others, last = allowed_from
+    allowed = f"{', '.join(others)} or {last}" if others else last
+    reason = f"a campaign with the status {status} cannot be {_IN_WORDS[action]}, only one that is {allowed}"
+    return Conflict(status, reason)

@@ -72,7 +72,7 @@ def print_forecast(made: StoredForecast | ForecastGap, console: Console) -> None
         p10, p50, p90 = (cell(moment) for moment in (found.finish_at.p10, found.finish_at.p50, found.finish_at.p90))
         end = f"Finishes {p50} (between {p10} and {p90})"
     budget = "" if found.budget_sentence is None else f" {found.budget_sentence}."
-    console.print(f"Forecast: {end}, the calls still to come cost {cost}.{budget}", markup=False, soft_wrap=True)
+    console.print(f"Forecast: {end}. The remaining calls cost {cost}.{budget}", markup=False, soft_wrap=True)
 
 
 def _pairs(found: CampaignForecast) -> dict[str, object]:
@@ -83,7 +83,7 @@ def _pairs(found: CampaignForecast) -> dict[str, object]:
         "finishes": "not known" if finish is None else finish.p50,
         **({} if finish is None else {"  between": finish.p10, "  and": finish.p90}),
         **budget,
-        "cost still to come": _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90),
+        "cost of the remaining calls": _range(found.cost_cents.p10, found.cost_cents.p50, found.cost_cents.p90),
         "calls": f"{found.calls.p50:,.0f} ({found.calls.p10:,.0f} to {found.calls.p90:,.0f})",
         "based on": f"{found.past_calls:,} past calls{'' if found.past_calls >= 100 else ' and defaults'}",
     }

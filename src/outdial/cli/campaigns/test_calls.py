@@ -39,7 +39,7 @@ def call_phone(
 ) -> None:
     """Have the agent of a campaign call a phone now. A running dialer places it within seconds. At most 10 an hour.
 
-    The call uses no attempt of a contact, and it is in no count, cap or budget of the campaign.
+    The call uses no attempt of a contact, and it does not count toward caps, budgets and results of the campaign.
     """
     phone = read_phone(to).e164
 

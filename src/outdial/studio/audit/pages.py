@@ -1,5 +1,6 @@
 """The audit log page."""
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -7,6 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.audit.service import AuditEntry, AuditFilters, list_entries
 from outdial.studio.members.service import list_members
+from outdial.studio.view.format import money
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_day, parse_last_day, text_values, viewer_zone
@@ -55,5 +57,24 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
         form=form,
         is_narrowed=any(form.values()),
         entries=found.items,
+        details=details_in_words,
         **page_links(url, form, page_request, found.next),
     )
+
+
+def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each detail of an entry: cents as dollars, filters and lists without brackets."""
+    for name, value in details.items():
+        match value:
+            case None:
+                continue
+            case bool():
+                yield name, "yes" if value else "no"
+            case int() | float() if name.endswith("_cents"):
+                yield name.removesuffix("_cents"), money(value)
+            case dict():
+                yield name, ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
+            case list():
+                yield name, ", ".join(str(each) for each in value) or "none"
+            case _:
+                yield name, str(value)

@@ -47,8 +47,8 @@ class CampaignForecastRecord(BaseModel):
         int, Field(description="Calls of the organization it is based on; below 100, defaults fill up")
     ]
     finish_at: Annotated[TimeRange | None, Field(description="Null where contacts would wait for a budget")]
-    cost_cents: Annotated[AmountRange, Field(description="Of the calls still to come")]
-    calls: Annotated[AmountRange, Field(description="Calls still to come")]
+    cost_cents: Annotated[AmountRange, Field(description="Of the remaining calls")]
+    calls: Annotated[AmountRange, Field(description="Remaining calls")]
     spent_cents: Annotated[float, Field(description="Cost of the calls before")]
     finished_at: datetime | None
     actual_cost_cents: float | None

@@ -102,10 +102,10 @@ def badge_for_outcome(outcome: str) -> Badge:
 
 def humanize(name: str) -> str:
     """Return `no_answer` as "No answer"."""
-    text = str(name).replace("_", " ")
+    text = "IVR" if name == "ivr" else str(name).replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
 def _badge(badges: Mapping[str, tuple[Tone, str | None]], name: str) -> Badge:
     tone, mark = badges.get(str(name), ("neutral", None))
-    return Badge(tone, mark or _MARKS[tone], "IVR" if name == "ivr" else humanize(name))
+    return Badge(tone, mark or _MARKS[tone], humanize(name))

@@ -84,7 +84,10 @@ def explain_reason(reason: str | None) -> list[str]:
         return ["Retell has not reported why the call ended."]
     outcome = outcome_of(reason)
     unrecognized = [] if reason in DISPOSITIONS else ["This version of Outdial does not recognize the result."]
-    return [*unrecognized, _OUTCOMES[outcome], _FOLLOWS[outcome.retry_class]]
+    follows = _FOLLOWS[outcome.retry_class]
+    if outcome is Outcome.CALLBACK_REQUESTED:
+        follows = "The contact is called back at that time, or needs review if no time is known."
+    return [*unrecognized, _OUTCOMES[outcome], follows]
 
 
 def explain_decision(decision: Mapping[str, Any]) -> list[str]:
@@ -152,7 +155,7 @@ def _budget_lines(decision: Mapping[str, Any]) -> list[str]:
         if {f"{scope}_limit_cents", f"{scope}_spent_cents", f"{scope}_reserved_cents"} <= amounts.keys()
     ]
     return (
-        [*lines, f"{amounts['reserved_cents']} were reserved for this call."] if "reserved_cents" in amounts else lines
+        [*lines, f"{amounts['reserved_cents']} was reserved for this call."] if "reserved_cents" in amounts else lines
     )
 
 
