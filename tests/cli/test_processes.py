@@ -39,6 +39,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "located": 0,
         "number_imports": 0,
         "organizations_measured": 0,
+        "budgets_checked": 0,
         "launch_checks": 0,
         "test_calls": 0,
     }

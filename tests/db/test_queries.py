@@ -60,6 +60,7 @@ NEVER_NULL = {
     ("past_calls", "cost_cents"): "coalesced",
     ("past_calls", "outcome"): "the query selects calls that have one",
     ("recent_costs", "cost_cents"): "the query selects calls that cost something",
+    ("note_campaign_alerts", "budget_cents"): "the query selects campaigns with a budget",
     ("report_by_campaign", "cost_cents"): "coalesced",
     ("report_by_day", "cost_cents"): "coalesced",
     ("show_call", "decision"): "that of the call, which always has one",

@@ -255,6 +255,7 @@ EXECUTE = {
     "private.queue_known_opt_outs()": set[str](),
     f"private.number_imports_due({_TIME},integer)": {"outdial_dialer"},
     f"private.organizations_to_measure({_TIME},integer)": {"outdial_dialer"},
+    "private.organizations_with_budgets(numeric,date)": {"outdial_dialer"},
     f"private.opt_outs_to_send({_TIME},integer)": {"outdial_dialer"},
     f"private.opt_out_reads_due({_TIME},integer)": {"outdial_dialer"},
     f"private.import_opt_outs(uuid,uuid,text[],{_TIME},{_TIME})": {"outdial_dialer"},

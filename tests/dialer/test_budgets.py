@@ -1,8 +1,12 @@
 """A claim reserves what its calls may cost, costs replace reservations, and no claim goes beyond a budget."""
 
+import asyncio
+import json
 import random
+from datetime import timedelta
 from decimal import Decimal
 
+from outdial.dialer.budgets.alerts import BudgetAlerts
 from outdial.dialer.claim import Claimed
 from outdial.dialer.doctor import examine
 from outdial.domain.policies.budget import START_ESTIMATE_CENTS
@@ -68,6 +72,39 @@ async def test_claims_stop_at_the_budget_and_go_on_when_costs_are_lower(stage: S
     # 320 of 399 cents are used: reported once.
     alerts = await stage.look.fetch("select subject_id from audit_log where action = 'budget_nearly_used'")
     assert [alert["subject_id"] for alert in alerts] == [str(campaign.id)]
+
+
+async def test_costs_after_the_last_claim_alert_once(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    campaign = await create_campaign(stage.look, tenant, batch_size=20, budget_cents=399)
+    organization_id = tenant.organization_id
+    await insert(
+        stage.look,
+        "organization_budgets",
+        organization_id=organization_id,
+        day_cents=400,
+        month_cents=5000,
+        updated_at=NOW,
+    )
+    for _ in range(2):
+        await create_campaign_contact(stage.look, campaign)
+    calls = await claim(stage, campaign)
+    assert await spending(stage, campaign) == (0, 200)
+
+    async def alerts() -> list[tuple[str, object]]:
+        await asyncio.gather(*(BudgetAlerts(stage.dialing, stage.clock).run_once() for _ in range(2)))
+        found = await stage.look.fetch("select * from audit_log where action = 'budget_nearly_used' order by id")
+        return [(row["subject_id"], json.loads(row["details"])["budget"]) for row in found]
+
+    assert await alerts() == []
+    for call_id in calls:
+        await end(stage, call_id, status="ended", started_at=NOW, cost_cents=170)
+    await stage.change("campaigns", campaign.id, status="completed")
+    reported = [(str(campaign.id), "campaign"), (str(organization_id), "day")]
+    assert await alerts() == reported
+    assert await alerts() == reported
+    stage.clock.advance(timedelta(days=1))
+    assert await alerts() == reported
 
 
 async def test_an_unknown_cost_stays_reserved_and_a_refused_call_frees_its_part(stage: Stage) -> None:

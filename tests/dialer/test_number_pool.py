@@ -1,8 +1,9 @@
 """The caller numbers of a campaign: chosen by the claim, capped, and resting after blocked calls."""
 
+import asyncio
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from outdial.dialer.doctor import examine
 from outdial.dialer.numbers.health import MEASURED_EVERY, NumberHealth
 from outdial.dialer.numbers.importing import RETRY_AFTER, NumberImporter
+from outdial.dialer.numbers.pool import start_rests
+from outdial.domain.policies.number_pool import RestReason
 from outdial.domain.rules import UNRESTRICTED
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.support.dialing import Stage, life_of_call
@@ -120,6 +123,32 @@ async def test_while_all_numbers_rest_the_campaign_waits_alerts_once_and_goes_on
     assert [each["rest_reason"] for each in reasons] == ["blocked_in_a_row", "blocked_share"]
     stage.clock.set(NOW + timedelta(hours=24, minutes=2))
     assert len(await dial(stage)) == 3
+
+
+async def test_numbers_that_members_let_rest_alert_while_the_campaign_claims_nothing(stage: Stage) -> None:
+    campaign = await pool_of(stage, BURNT, GOOD)
+
+    async def alerts_after(*phones: str, at: datetime) -> int:
+        """Let numbers rest, and return how many alerts there are after both dialers have measured."""
+        stage.clock.set(at)
+        async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
+            reasons = dict.fromkeys(phones, RestReason.FEW_ANSWERS)
+            await start_rests(connection, campaign.tenant.organization_id, reasons, at)
+        await asyncio.gather(*(NumberHealth(stage.dialing, stage.clock).run_once() for _ in range(2)))
+        return int(
+            await stage.look.fetchval(
+                "select count(*) from audit_log where action = 'all_numbers_rest' and subject_id = $1", str(campaign.id)
+            )
+        )
+
+    assert await alerts_after(BURNT, at=NOW) == 0
+    assert await alerts_after(GOOD, at=NOW + HOUR) == 1
+    assert await alerts_after(at=NOW + 2 * HOUR) == 1
+    await fill_campaign(stage.look, campaign, 1)
+    assert await dial(stage) == []
+    assert await alerts_after(at=NOW + 3 * HOUR) == 1
+    # One wakes, and rests again.
+    assert await alerts_after(BURNT, at=NOW + 24.5 * HOUR) == 2
 
 
 async def test_a_contact_goes_back_to_its_number_and_a_new_one_to_the_nearest(stage: Stage) -> None:

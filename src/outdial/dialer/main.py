@@ -10,6 +10,8 @@ from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
 from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.dialer.budgets.alerts import EVERY as BUDGETS_EVERY
+from outdial.dialer.budgets.alerts import BudgetAlerts
 from outdial.dialer.callbacks.late import REPORTED_EVERY, LateCallbacks
 from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
@@ -64,6 +66,7 @@ class DialerParts:
     opt_out_sender: OptOutSender
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
+    budget_alerts: BudgetAlerts
     number_health: NumberHealth
     number_importer: NumberImporter
     rules_check: StaleRulesCheck
@@ -109,7 +112,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
         tester = RepeatingTask("test calls", TimedTask(parts.call_tester, check), TEST_CALLS_EVERY)
-        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, *_number_tasks(parts))
+        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, *_measurements(parts))
         tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others)
 
         def on_campaign(campaign_id: str) -> None:
@@ -149,9 +152,10 @@ def _callback_tasks(parts: DialerParts, interval: timedelta) -> tuple[RepeatingT
     return held, RepeatingTask("late callbacks", TimedTask(parts.late_callbacks, parts.clock_check), REPORTED_EVERY)
 
 
-def _number_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
+def _measurements(parts: DialerParts) -> tuple[RepeatingTask, ...]:
     check = parts.clock_check
     return (
+        RepeatingTask("budget alerts", TimedTask(parts.budget_alerts, check), BUDGETS_EVERY),
         RepeatingTask("number health", TimedTask(parts.number_health, check), HEALTH_EVERY),
         RepeatingTask("number importer", TimedTask(parts.number_importer, check), NUMBERS_EVERY),
     )
@@ -174,6 +178,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["launch_checks"] = await parts.launch_checker.run_once()
         done["test_calls"] = await parts.call_tester.run_once()
         done["located"] = located
+        done["budgets_checked"] = await parts.budget_alerts.run_once()
         done["number_imports"] = await parts.number_importer.run_once()
         done["organizations_measured"] = await parts.number_health.run_once()
         return done
@@ -258,6 +263,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             held_contacts=HeldContacts(inbox, reader, clock, retry_speed=speed),
             late_callbacks=LateCallbacks(database, clock),
             place_keys=PlaceKeyUpdater(database, clock),
+            budget_alerts=BudgetAlerts(database, clock),
             number_health=NumberHealth(database, clock),
             number_importer=NumberImporter(database, provider, clock),
             rules_check=StaleRulesCheck(rules, clock),

@@ -61,10 +61,10 @@ async def lock_budget(connection: Connection, campaign: LockedCampaign, now: dat
         )
         if uses[0].is_nearly_used and campaign.budget_alerted_at is None:
             await budgets.note_campaign_alert(connection, campaign_id=campaign.id, now=now)
-            await _report(connection, campaign, uses[0])
+            await report_budget(connection, campaign.organization_id, campaign.id, uses[0])
     if organization is not None:
         of_organization = await organization_uses(connection, campaign.organization_id, organization, today)
-        await _alert_organization(connection, campaign, organization, of_organization, today)
+        await report_organization(connection, campaign.organization_id, organization, of_organization, today)
         uses += of_organization
     agent = campaign.retell_agent_id
     costs = await _recent_costs(connection, campaign.organization_id, [agent])
@@ -152,15 +152,15 @@ def _campaign_uses(row: budgets.BudgetedCampaign) -> list[BudgetUse]:
     ]
 
 
-async def _alert_organization(
+async def report_organization(
     connection: Connection,
-    campaign: LockedCampaign,
-    organization: budgets.OrganizationBudget,
+    organization_id: UUID,
+    budget: budgets.OrganizationBudget,
     uses: Sequence[BudgetUse],
     today: BudgetDay,
 ) -> None:
-    """Report a budget of the organization once for each day or month."""
-    day, month = organization.day_alerted_on, organization.month_alerted_on
+    """Report each budget of an organization once for its day or month. Needs lock_organization_budget."""
+    day, month = budget.day_alerted_on, budget.month_alerted_on
     due = []
     for use in uses:
         if use.is_nearly_used and use.scope is BudgetScope.DAY and day != today.day:
@@ -171,27 +171,30 @@ async def _alert_organization(
             due.append(use)
     if due:
         await budgets.note_organization_alert(
-            connection, organization_id=campaign.organization_id, day_alerted_on=day, month_alerted_on=month
+            connection, organization_id=organization_id, day_alerted_on=day, month_alerted_on=month
         )
     for use in due:
-        await _report(connection, campaign, use)
+        await report_budget(connection, organization_id, None, use)
 
 
-async def _report(connection: Connection, campaign: LockedCampaign, use: BudgetUse) -> None:
-    of_campaign = use.scope is BudgetScope.CAMPAIGN
+async def report_budget(
+    connection: Connection, organization_id: UUID, campaign_id: UUID | None, use: BudgetUse
+) -> None:
+    """Write the entry of the audit log and the warning; without `campaign_id`, it is a budget of the organization."""
     await audit.record_audit(
         connection,
-        organization_id=campaign.organization_id,
+        organization_id=organization_id,
         actor="dialer",
         action="budget_nearly_used",
-        subject_type="campaign" if of_campaign else "organization",
-        subject_id=str(campaign.id if of_campaign else campaign.organization_id),
+        subject_type="organization" if campaign_id is None else "campaign",
+        subject_id=str(campaign_id or organization_id),
         details=encode_json({"budget": use.scope, "limit_cents": use.limit_cents, "used_cents": float(use.used_cents)}),
     )
     log(
         "dialer.budget_nearly_used",
         level="warning",
-        campaign_id=str(campaign.id),
+        organization_id=str(organization_id),
+        campaign_id=None if campaign_id is None else str(campaign_id),
         budget=use.scope,
         limit_cents=use.limit_cents,
         used_cents=float(use.used_cents),

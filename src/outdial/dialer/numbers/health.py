@@ -7,7 +7,7 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries.dialing import number_pool
 from outdial.db.session import Database
-from outdial.dialer.numbers.pool import start_rests
+from outdial.dialer.numbers.pool import report_all_rest, start_rests
 from outdial.domain.policies.number_pool import (
     BY_PERSON,
     FIGURES_OF,
@@ -41,6 +41,9 @@ class NumberHealth:
             due = await number_pool.organizations_to_measure(connection, before=before, limit=BATCH)
         for organization_id in due:
             await self._measure(organization_id)
+            # Not in the same transaction: a claim locks its campaign first, and then its numbers.
+            async with self._database.for_organization(organization_id) as connection:
+                await report_all_rest(connection, organization_id, None, self._clock.now())
         return len(due)
 
     async def _measure(self, organization_id: UUID) -> None:

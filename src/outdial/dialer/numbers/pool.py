@@ -18,7 +18,6 @@ from outdial.domain.policies.number_pool import (
     RECENT_CALLS,
     REST,
     NumberPool,
-    NumbersBusy,
     PoolNumber,
     RestReason,
     blocked_at_once,
@@ -59,8 +58,6 @@ class CallingCampaign(CallerNumbers, Protocol):
 
     @property
     def id(self) -> UUID: ...
-    @property
-    def waiting_for(self) -> str | None: ...
 
 
 async def lock_pool(connection: Connection, campaign: CallingCampaign, now: datetime) -> NumberPool:
@@ -78,8 +75,8 @@ async def lock_pool(connection: Connection, campaign: CallingCampaign, now: date
         await start_rests(connection, campaign.organization_id, due, now)
     pool = await _pool_of(connection, campaign, rows, frozenset(due), now)
     busy = pool.wait()
-    if busy is not None and busy.all_rest and (due or campaign.waiting_for != WAITING_FOR_NUMBERS):
-        await _alert(connection, campaign, busy)
+    if busy is not None and busy.all_rest:
+        await report_all_rest(connection, campaign.organization_id, campaign.id, now)
     return pool
 
 
@@ -134,18 +131,30 @@ async def start_rests(
         )
 
 
-async def _alert(connection: Connection, campaign: CallingCampaign, busy: NumbersBusy) -> None:
-    until = None if busy.until is None else busy.until.isoformat()
-    log("dialer.all_numbers_rest", level="warning", campaign_id=str(campaign.id), numbers=busy.numbers, until=until)
-    await audit.record_audit(
-        connection,
-        organization_id=campaign.organization_id,
-        actor="dialer",
-        action="all_numbers_rest",
-        subject_type="campaign",
-        subject_id=str(campaign.id),
-        details=encode_json({"numbers": busy.numbers, "until": until}),
-    )
+async def report_all_rest(
+    connection: Connection, organization_id: UUID, campaign_id: UUID | None, now: datetime
+) -> None:
+    """Report that all numbers of a campaign rest, or of any campaign of the organization, unless it was reported."""
+    for pool in await number_pool.note_all_rest(
+        connection, organization_id=organization_id, campaign_id=campaign_id, now=now
+    ):
+        until = pool.until.isoformat()
+        log(
+            "dialer.all_numbers_rest",
+            level="warning",
+            campaign_id=str(pool.campaign_id),
+            numbers=pool.numbers,
+            until=until,
+        )
+        await audit.record_audit(
+            connection,
+            organization_id=organization_id,
+            actor="dialer",
+            action="all_numbers_rest",
+            subject_type="campaign",
+            subject_id=str(pool.campaign_id),
+            details=encode_json({"numbers": pool.numbers, "until": until}),
+        )
 
 
 async def _read_rows(

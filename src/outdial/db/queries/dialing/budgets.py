@@ -65,6 +65,19 @@ _agent_cost = row_builder(AgentCost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearlyUsedBudget:
+    """The budget of a campaign that is nearly used up."""
+
+    id: UUID
+    budget_cents: int
+    spent_cents: Decimal
+    reserved_cents: Decimal
+
+
+_nearly_used_budget = row_builder(NearlyUsedBudget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetedCampaign:
     """A campaign whose calls a budget limits: its own, or one of its organization."""
 
@@ -220,6 +233,53 @@ update campaigns set budget_alerted_at = $1 where id = $2;
 async def note_campaign_alert(connection: Connection, *, now: datetime, campaign_id: UUID) -> int:
     """Note that the budget of a campaign is nearly used up. Needs lock_campaign."""
     return rows_touched(await connection.execute(_NOTE_CAMPAIGN_ALERT, now, campaign_id))
+
+
+_ORGANIZATIONS_WITH_BUDGETS = """\
+select organization_id from private.organizations_with_budgets($1, $2);
+"""
+
+
+async def organizations_with_budgets(connection: Connection, *, part: Decimal, since: date) -> list[UUID]:
+    """List the organizations that may have a budget to report: a campaign's that is used by :part, or their own with
+    calls since a day.
+    """
+    return [record[0] for record in await connection.fetch(_ORGANIZATIONS_WITH_BUDGETS, part, since)]
+
+
+_NOTE_CAMPAIGN_ALERTS = """\
+with used as (
+  select m.id, m.budget_cents, sum(s.spent_cents) as spent_cents, sum(s.reserved_cents) as reserved_cents
+  from campaigns m join spending s on s.campaign_id = m.id
+  where m.organization_id = $1 and m.budget_cents is not null and m.budget_alerted_at is null
+  group by m.id, m.budget_cents
+  having sum(s.spent_cents + s.reserved_cents) >= $2::numeric * m.budget_cents
+), due as (
+  select m.id, u.budget_cents, u.spent_cents, u.reserved_cents
+  from campaigns m join used u on u.id = m.id and u.budget_cents = m.budget_cents
+  where m.budget_alerted_at is null
+  order by m.id
+  for no key update of m skip locked
+)
+update campaigns m set budget_alerted_at = $3
+from due d
+where m.id = d.id
+returning d.id, d.budget_cents, d.spent_cents, d.reserved_cents;
+"""
+
+
+async def note_campaign_alerts(
+    connection: Connection, *, organization_id: UUID, part: Decimal, now: datetime
+) -> list[NearlyUsedBudget]:
+    """Note of the campaigns of an organization that :part of their budget is used, and return those that were not
+    noted.
+
+    One that a claim has locked is noted by the claim, or the next time.
+    """
+    return [
+        _nearly_used_budget(record)
+        for record in await connection.fetch(_NOTE_CAMPAIGN_ALERTS, organization_id, part, now)
+    ]
 
 
 _NOTE_ORGANIZATION_ALERT = """\

@@ -74,6 +74,35 @@ cross join lateral (
 -- Note that the budget of a campaign is nearly used up. Needs lock_campaign.
 update campaigns set budget_alerted_at = :now where id = :campaign_id;
 
+-- name: organizations_with_budgets
+-- returns: list[UUID]
+-- List the organizations that may have a budget to report: a campaign's that is used by :part, or their own with calls
+-- since a day.
+select organization_id from private.organizations_with_budgets(:part, :since);
+
+-- name: note_campaign_alerts
+-- returns: list[NearlyUsedBudget]
+-- row: The budget of a campaign that is nearly used up.
+-- Note of the campaigns of an organization that :part of their budget is used, and return those that were not noted. One
+-- that a claim has locked is noted by the claim, or the next time.
+with used as (
+  select m.id, m.budget_cents, sum(s.spent_cents) as spent_cents, sum(s.reserved_cents) as reserved_cents
+  from campaigns m join spending s on s.campaign_id = m.id
+  where m.organization_id = :organization_id and m.budget_cents is not null and m.budget_alerted_at is null
+  group by m.id, m.budget_cents
+  having sum(s.spent_cents + s.reserved_cents) >= :part::numeric * m.budget_cents
+), due as (
+  select m.id, u.budget_cents, u.spent_cents, u.reserved_cents
+  from campaigns m join used u on u.id = m.id and u.budget_cents = m.budget_cents
+  where m.budget_alerted_at is null
+  order by m.id
+  for no key update of m skip locked
+)
+update campaigns m set budget_alerted_at = :now
+from due d
+where m.id = d.id
+returning d.id, d.budget_cents, d.spent_cents, d.reserved_cents;
+
 -- name: note_organization_alert!
 -- null: :day_alerted_on, :month_alerted_on
 -- Note that a budget of the organization is nearly used up. Needs lock_organization_budget.

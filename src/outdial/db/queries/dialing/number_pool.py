@@ -36,6 +36,18 @@ _pool_number_row = row_builder(PoolNumberRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestingPool:
+    """A campaign all of whose numbers rest, the first until a time."""
+
+    campaign_id: UUID
+    numbers: int
+    until: datetime
+
+
+_resting_pool = row_builder(RestingPool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredNumber:
     """A number with its ended calls since its last rest, within 7 days."""
 
@@ -197,6 +209,43 @@ async def start_rests(
 ) -> list[str]:
     """Let numbers rest until a time, except those that rest already; return those that begin to."""
     return [record[0] for record in await connection.fetch(_START_RESTS, organization_id, until, now, phones, reasons)]
+
+
+_NOTE_ALL_REST = """\
+with resting as (
+  select m.id, cardinality(m.more_numbers) + 1 as numbers, min(h.rests_until) as until, max(h.rests_since) as since
+  from campaigns m
+  join number_health h on h.organization_id = m.organization_id and h.rests_until > $1
+    and h.phone = any (array_prepend(m.from_number, m.more_numbers))
+  where m.organization_id = $2 and ($3::uuid is null or m.id = $3)
+    and m.status in ('active', 'pausing', 'paused')
+  group by m.id
+  having count(*) = cardinality(m.more_numbers) + 1
+), due as (
+  select m.id, r.numbers, r.until
+  from campaigns m join resting r on r.id = m.id
+  where m.numbers_alerted_at is null or m.numbers_alerted_at < r.since
+  order by m.id
+  for no key update of m skip locked
+)
+update campaigns m set numbers_alerted_at = $1
+from due d
+where m.id = d.id
+returning d.id as campaign_id, d.numbers, d.until;
+"""
+
+
+async def note_all_rest(
+    connection: Connection, *, now: datetime, organization_id: UUID, campaign_id: UUID | None
+) -> list[RestingPool]:
+    """Note of the campaigns of an organization, or of one, that all their numbers rest, once for each rest that
+    completes it.
+
+    Return those that were not noted. One that another claim has locked is noted by it, or the next time.
+    """
+    return [
+        _resting_pool(record) for record in await connection.fetch(_NOTE_ALL_REST, now, organization_id, campaign_id)
+    ]
 
 
 _ORGANIZATIONS_TO_MEASURE = """\

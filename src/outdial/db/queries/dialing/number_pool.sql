@@ -74,6 +74,33 @@ set rests_until = excluded.rests_until, rest_reason = excluded.rest_reason, rest
 where h.rests_until is null or h.rests_until <= :now
 returning phone;
 
+-- name: note_all_rest
+-- returns: list[RestingPool]
+-- row: A campaign all of whose numbers rest, the first until a time.
+-- null: :campaign_id
+-- Note of the campaigns of an organization, or of one, that all their numbers rest, once for each rest that completes it.
+-- Return those that were not noted. One that another claim has locked is noted by it, or the next time.
+with resting as (
+  select m.id, cardinality(m.more_numbers) + 1 as numbers, min(h.rests_until) as until, max(h.rests_since) as since
+  from campaigns m
+  join number_health h on h.organization_id = m.organization_id and h.rests_until > :now
+    and h.phone = any (array_prepend(m.from_number, m.more_numbers))
+  where m.organization_id = :organization_id and (:campaign_id::uuid is null or m.id = :campaign_id)
+    and m.status in ('active', 'pausing', 'paused')
+  group by m.id
+  having count(*) = cardinality(m.more_numbers) + 1
+), due as (
+  select m.id, r.numbers, r.until
+  from campaigns m join resting r on r.id = m.id
+  where m.numbers_alerted_at is null or m.numbers_alerted_at < r.since
+  order by m.id
+  for no key update of m skip locked
+)
+update campaigns m set numbers_alerted_at = :now
+from due d
+where m.id = d.id
+returning d.id as campaign_id, d.numbers, d.until;
+
 -- name: organizations_to_measure
 -- returns: list[UUID]
 -- List organizations whose numbers have not been measured since a time.
