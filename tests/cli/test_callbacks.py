@@ -34,7 +34,12 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
     ask_for_callback(database, "+12125550123", at)
 
     [listed] = acme.json("campaign", "callbacks", "Spring")
-    assert (listed["phone"], listed["name"], listed["number"], listed["late"]) == ("+12125550123", "Ada", 1, None)
+    assert (listed["phone"], listed["name"], listed["number"], listed["late_because"]) == (
+        "+12125550123",
+        "Ada",
+        1,
+        None,
+    )
     assert (listed["is_repetition"], listed["asked_in_call"], listed["summary"]) == (False, None, None)
     assert datetime.fromisoformat(listed["callback_at"]) == at
     assert list(listed["local_times"]) == ["America/New_York"]

@@ -84,7 +84,7 @@ class History:
                 f"a call was claimed from {row['from_number']} after three blocked calls in a row",
             )
         # The second try of a callback passes the limit, and a contact has two callbacks.
-        most = row["max_attempts"] + 2 * ("is_callback" in request["retell_llm_dynamic_variables"])
+        most = row["max_attempts"] + 2 * (request["retell_llm_dynamic_variables"].get("is_callback") == "true")
         if row["attempts"] >= most:
             self.note(
                 Promise.HOURS_AND_CAPS,

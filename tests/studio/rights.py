@@ -59,6 +59,7 @@ class Rule:
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
     f"GET {API}/callbacks": Rule("viewer"),
+    f"GET {API}/callbacks/requests": Rule("viewer"),
     f"PATCH {API}/callbacks/{{campaign_contact_id}}": Rule("operator", 409, sends={"time": "in 2 hours"}),
     f"GET {API}/pre-dial-hook": Rule("viewer"),
     f"GET {API}/budgets": Rule("viewer"),

@@ -46,15 +46,17 @@ def callbacks(
         print_json(
             [
                 {
+                    "campaign_contact_id": row.id,
                     "phone": row.phone,
                     "name": row.name,
                     "callback_at": row.callback_at,
                     "local_times": local_times(row.zone_key, row.callback_at),
                     "number": row.callbacks,
                     "is_repetition": row.callback_tries > 0,
+                    "is_calling": row.is_calling,
                     "asked_in_call": row.asked_in_call,
                     "summary": row.summary,
-                    "late": row.callback_late,
+                    "late_because": row.callback_late,
                 }
                 for row in rows
             ]

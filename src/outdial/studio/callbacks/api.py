@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from outdial.studio.callbacks import service as callbacks
-from outdial.studio.callbacks.service import Callback, CallbackTime, MovedCallback
+from outdial.studio.callbacks.service import Callback, CallbackTime, MovedCallback, UndecidedCallback
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 
@@ -22,6 +22,17 @@ async def list_callbacks(
     """List open callbacks, the next one first."""
     async with context.transaction() as connection:
         return await callbacks.list_callbacks(connection, context.organization_id, page, campaign)
+
+
+@router.get("/requests")
+async def list_callback_requests(
+    context: CurrentOrganization,
+    page: PageQuery,
+    campaign: Annotated[UUID | None, Query(description="Only contacts of this campaign")] = None,
+) -> Page[UndecidedCallback]:
+    """List contacts in review that asked for a callback, the longest waiting first."""
+    async with context.transaction() as connection:
+        return await callbacks.list_requests(connection, context.organization_id, page, campaign)
 
 
 @router.patch("/{campaign_contact_id}")

@@ -1,21 +1,25 @@
 """The page of callbacks."""
 
 from typing import Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from outdial.db.queries import campaigns as campaign_queries
 from outdial.studio.callbacks import service as callbacks
-from outdial.studio.callbacks.service import Callback, CallbackTime
+from outdial.studio.callbacks.service import Callback, CallbackTime, UndecidedCallback
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
+from outdial.studio.web.filters import query_values
 from outdial.studio.web.forms import Form, redirect, short_text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/callbacks")
 LIMIT: Final = 50
+_MAX_CAMPAIGNS: Final = 100
 
 
 @router.get("")
@@ -36,7 +40,9 @@ async def move(request: Request, campaign_contact_id: UUID, context: CurrentOrga
             await callbacks.change_time(connection, context, campaign_contact_id, CallbackTime(time=typed))
     except (InvalidInput, ResourceConflict) as error:
         return await _list(request, context, error=error, typed={campaign_contact_id: typed})
-    return redirect(f"/o/{context.organization_id}/callbacks", "Callback moved.")
+    campaign = query_values(request.query_params, ("campaign",), max_length=100)["campaign"]
+    kept = f"?{urlencode({'campaign': campaign})}" if campaign else ""
+    return redirect(f"/o/{context.organization_id}/callbacks{kept}", "Callback moved.")
 
 
 async def _list(
@@ -47,22 +53,47 @@ async def _list(
     typed: dict[UUID, str] | None = None,
 ) -> HTMLResponse:
     url = f"/o/{context.organization_id}/callbacks"
+    form = query_values(request.query_params, ("campaign",), max_length=100)
     page_request = PageRequest(request.query_params.get("cursor") or None, LIMIT)
-    found: Page[Callback] = Page(items=[])
-    try:
-        async with context.transaction() as connection:
-            found = await callbacks.list_callbacks(connection, context.organization_id, page_request)
-    except InvalidInput as invalid:
-        error = error or invalid
+    found, requests = Page[Callback](items=[]), Page[UndecidedCallback](items=[])
+    async with context.transaction() as connection:
+        try:
+            campaign_id = _campaign_id(form["campaign"])
+            found = await callbacks.list_callbacks(connection, context.organization_id, page_request, campaign_id)
+            if page_request.cursor is None:
+                first = PageRequest(None, LIMIT)
+                requests = await callbacks.list_requests(connection, context.organization_id, first, campaign_id)
+        except InvalidInput as invalid:
+            error = error or invalid
+        campaigns = await campaign_queries.list_campaigns(
+            connection,
+            organization_id=context.organization_id,
+            status=None,
+            name=None,
+            before_at=None,
+            before_id=None,
+            limit=_MAX_CAMPAIGNS,
+        )
     return page(
         request,
         "callbacks/list.html",
         context,
         status=200 if error is None else error.status,
         url=url,
+        form=form,
+        campaigns=[("", "All"), *((str(campaign.id), campaign.name) for campaign in campaigns)],
         callbacks=found.items,
+        requests=requests.items,
+        has_more_requests=requests.next is not None,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
         typed=typed or {},
-        **page_links(url, {}, page_request, found.next),
+        **page_links(url, form, page_request, found.next),
     )
+
+
+def _campaign_id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise InvalidInput("Unknown campaign: choose one from the list") from None

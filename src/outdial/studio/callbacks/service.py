@@ -40,6 +40,24 @@ class Callback(BaseModel):
     late_because: str | None
 
 
+class UndecidedCallback(BaseModel):
+    """A contact in review that asked for a callback: a member decides when, because the time could not be used.
+
+    `reason` has the contact's words, and `summary` is that of the call. `since` is when it came to review.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+    campaign_contact_id: Annotated[UUID, Field(validation_alias="id")]
+    campaign_id: UUID
+    campaign_name: str
+    phone: str
+    name: str | None
+    reason: str
+    since: datetime
+    asked_in_call: UUID | None
+    summary: str | None
+
+
 class CallbackTime(BaseModel):
     """The new time of a callback."""
 
@@ -77,6 +95,23 @@ async def list_callbacks(
     )
     shown, cursor = paginate(rows, page.limit, lambda row: (row.callback_at, row.id))
     return Page(items=[_callback(row) for row in shown], next=cursor)
+
+
+async def list_requests(
+    connection: Connection, organization_id: UUID, page: PageRequest, campaign_id: UUID | None = None
+) -> Page[UndecidedCallback]:
+    """List the contacts in review that asked for a callback, the longest waiting first."""
+    after_at, after_id = page.key(tuple[datetime, UUID]) or (None, None)
+    rows = await callbacks.list_callback_requests(
+        connection,
+        organization_id=organization_id,
+        campaign_id=campaign_id,
+        after_at=after_at,
+        after_id=after_id,
+        limit=page.limit + 1,
+    )
+    shown, cursor = paginate(rows, page.limit, lambda row: (row.since, row.id))
+    return Page(items=[UndecidedCallback.model_validate(row) for row in shown], next=cursor)
 
 
 def _callback(row: callbacks.CallbackRow) -> Callback:

@@ -126,6 +126,7 @@ class ContactTimeline(ContactColumns):
     faults: int
     variables: dict[str, Any]
     voicemail_left_at: datetime | None
+    callback_at: datetime | None
     entered_at: datetime
     planned: NextCall
     decided: ContactDecision | None
@@ -388,6 +389,7 @@ async def show_contact(
         faults=row.faults,
         variables=decode_object(row.variables),
         voicemail_left_at=row.voicemail_left_at,
+        callback_at=row.callback_at,
         entered_at=row.created_at,
         planned=plan_next_call(row, rules, now),
         decided=_decided(row, emails),

@@ -53,6 +53,24 @@ _callback_row = row_builder(CallbackRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRequestRow:
+    """A contact in review that asked for a callback, with the words in `reason`, and the call in which it asked."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign_name: str
+    phone: str
+    name: str | None
+    reason: str
+    since: datetime
+    asked_in_call: UUID | None
+    summary: str | None
+
+
+_callback_request_row = row_builder(CallbackRequestRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCallback:
     """A contact of a campaign with its callback, if it has one."""
 
@@ -119,6 +137,42 @@ async def list_callbacks(
         _callback_row(record)
         for record in await connection.fetch(
             _LIST_CALLBACKS, asked_in, organization_id, campaign_id, after_at, after_id, limit
+        )
+    ]
+
+
+_LIST_CALLBACK_REQUESTS = """\
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason,
+  cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
+from campaigns m
+join campaign_contacts cc on cc.campaign_id = m.id and cc.status = 'review'
+join contacts k on k.id = cc.contact_id
+left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
+where m.organization_id = $1 and cc.status_reason like 'the contact asked for a callback%'
+  and ($2::uuid is null or m.id = $2)
+  and ($3::timestamptz is null or (cc.updated_at, cc.id) > ($3, $4::uuid))
+order by cc.updated_at, cc.id
+limit $5;
+"""
+
+
+async def list_callback_requests(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID | None,
+    after_at: datetime | None,
+    after_id: UUID | None,
+    limit: int,
+) -> list[CallbackRequestRow]:
+    """List the contacts in review of an organization or a campaign that asked for a callback, the longest waiting
+    first.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    return [
+        _callback_request_row(record)
+        for record in await connection.fetch(
+            _LIST_CALLBACK_REQUESTS, organization_id, campaign_id, after_at, after_id, limit
         )
     ]
 

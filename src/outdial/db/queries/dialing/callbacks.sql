@@ -32,6 +32,24 @@ where cc.organization_id = :organization_id and cc.callback_at is not null and c
 order by cc.callback_at, cc.id
 limit :limit;
 
+-- name: list_callback_requests
+-- returns: list[CallbackRequestRow]
+-- row: A contact in review that asked for a callback, with the words in `reason`, and the call in which it asked.
+-- null: name, summary, asked_in_call, :campaign_id, :after_at, :after_id
+-- plan: custom
+-- List the contacts in review of an organization or a campaign that asked for a callback, the longest waiting first.
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason,
+  cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
+from campaigns m
+join campaign_contacts cc on cc.campaign_id = m.id and cc.status = 'review'
+join contacts k on k.id = cc.contact_id
+left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
+where m.organization_id = :organization_id and cc.status_reason like 'the contact asked for a callback%'
+  and (:campaign_id::uuid is null or m.id = :campaign_id)
+  and (:after_at::timestamptz is null or (cc.updated_at, cc.id) > (:after_at, :after_id::uuid))
+order by cc.updated_at, cc.id
+limit :limit;
+
 -- name: find_callback
 -- returns: OpenCallback | None
 -- row: A contact of a campaign with its callback, if it has one.
