@@ -250,7 +250,7 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     asked: list[tuple[Any, dict[str, Any]]] = [
         (change_entry, {"changes": changes}),
         (skip_entry, skipping),
-        (retry_entry, {"not_before": None}),
+        (retry_entry, {"not_before": None, "reason": "asked for it"}),
     ]
     for change, more in asked:
         assert await act(api, change, viewer, campaign, entry.id, **more) == Forbidden()
@@ -267,12 +267,13 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     )
     again = await act(api, skip_entry, None, campaign, entry.id, **skipping)
     assert again == EntryChanged(ContactStatus.SKIPPED, changed=False)
-    assert await act(api, retry_entry, operator, campaign, entry.id, not_before=None) == EntryChanged(
-        ContactStatus.PENDING
-    )
-    actions = await connection.fetch("select actor, action from audit_log order by id")
+    retrying = {"not_before": None, "reason": "asked for it"}
+    assert await act(api, retry_entry, operator, campaign, entry.id, **retrying) == EntryChanged(ContactStatus.PENDING)
+    actions = await connection.fetch("select actor, action, details ->> 'reason' from audit_log order by id")
     assert [tuple(each) for each in actions] == [
-        (str(operator), action) for action in ("change_campaign_contact", "skip_contact", "retry_contact")
+        (str(operator), "change_campaign_contact", None),
+        (str(operator), "skip_contact", "moved away"),
+        (str(operator), "retry_contact", "asked for it"),
     ]
 
 
@@ -281,7 +282,7 @@ async def test_single_contacts_are_changed_skipped_and_called_again_by_operators
     [
         (change_entry, {"changes": EntryChanges(rank=1)}, {"pending"}),
         (skip_entry, {"by": "me", "reason": None}, {"pending", "skipped"}),
-        (retry_entry, {"not_before": NOW}, {"pending", "completed", "failed", "skipped"}),
+        (retry_entry, {"not_before": NOW, "reason": None}, {"pending", "completed", "failed", "skipped"}),
     ],
 )
 async def test_a_change_that_the_status_of_the_contact_does_not_allow_is_refused(
@@ -305,7 +306,7 @@ async def test_a_completed_campaign_calls_no_contact_again(api: Database, connec
     campaign = await create_campaign(connection, await create_tenant(connection), status="completed")
     entry = await create_campaign_contact(connection, campaign, status="failed")
 
-    refused = await act(api, retry_entry, None, campaign, entry.id, not_before=None)
+    refused = await act(api, retry_entry, None, campaign, entry.id, not_before=None, reason=None)
 
     assert isinstance(refused, EntryConflict)
     assert "add the contact to another campaign" in refused.reason

@@ -33,7 +33,17 @@ from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.faults import Fault, FaultKind
 from tests.evidence.test_audit_chain import create_erasure
 from tests.support.dialing import Stage, life_of_call, open_stage
-from tests.support.factories import ERASURE_KEYS, NOW, create_call, create_contact, create_member, create_tenant, insert
+from tests.support.factories import (
+    ERASURE_KEYS,
+    NOW,
+    CampaignContact,
+    create_call,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+    create_tenant,
+    insert,
+)
 from tests.support.jobs import import_row, store_import, working
 from tests.support.person import (
     EMAIL,
@@ -172,7 +182,19 @@ async def test_every_column_of_text_is_seeded_or_known_to_be_impersonal(connecti
     assert SEEDED.keys() <= columns.keys()
 
 
+async def copy_reasons(stage: Stage, person: SeededPerson) -> CampaignContact:
+    """Write reasons that mention the person to another contact, as a bulk job and a decision do; return it."""
+    reason = "same household as 415-555-0123"
+    decided = {"decision": "failed", "decision_note": reason, "decided_by": "service", "decided_at": NOW}
+    skipped = {"status": "skipped", "status_reason": f"skipped by ada@example.com: {reason}"}
+    other = await create_campaign_contact(stage.look, person.campaign, **skipped, **decided)
+    row = {"organization_id": person.tenant.organization_id, "phone": other.contact.phone, "reason": reason}
+    await insert(stage.look, "do_not_call", **row, source="manual", created_at=NOW)
+    return other
+
+
 async def test_after_an_erasure_no_dump_names_the_person(stage: Stage, person: SeededPerson) -> None:
+    other = await copy_reasons(stage, person)
     columns = await text_columns(stage.look)
     seeded = await contents(stage.look, {name: columns[name] for name in SEEDED})
     assert {name: SEEDED[name] in text for name, text in seeded.items()} == dict.fromkeys(SEEDED, True)
@@ -190,6 +212,8 @@ async def test_after_an_erasure_no_dump_names_the_person(stage: Stage, person: S
     assert not stage.workspace.calls
     dump = await pg_dump(stage.scratch)
     assert "campaign_contacts" in dump
+    kept = await stage.row("campaign_contacts", other.id)
+    assert (kept["status_reason"], kept["decision_note"]) == ("skipped by ada@example.com: erased", "erased")
     assert [trace for trace in TRACES if trace in dump or trace.encode().hex() in dump] == []
 
 

@@ -24,7 +24,13 @@ async def test_selected_contacts_with_a_final_status_are_called_again_in_their_o
     async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as service:
         again = [
             await copy_to_new_campaign(
-                service, campaign_id=campaign.id, selection=selection, name=name, actor=Actor(), now=NOW
+                service,
+                campaign_id=campaign.id,
+                selection=selection,
+                name=name,
+                reason="new offer",
+                actor=Actor(),
+                now=NOW,
             )
             for selection, name in (
                 (ContactSelection(status="failed"), "Second try"),

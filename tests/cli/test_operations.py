@@ -145,3 +145,22 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
     ):
         assert problem in acme.error("campaign", "bulk", "start", filled, *arguments)
     assert "the campaign has no job" in acme.error("campaign", "bulk", "show", filled, str(uuid4()))
+
+
+def test_every_action_by_hand_is_recorded_with_its_reason(acme: Outdial, filled: str, database: Scratch) -> None:
+    commands = {
+        "skip_contact": ("campaign", "skip", filled, ADA),
+        "retry_contact": ("campaign", "retry", filled, ADA),
+        "create_campaign": ("campaign", "duplicate", filled, "--name=Copy"),
+        "bulk_skip": ("campaign", "bulk", "start", filled, "skip", f"--phone={ZOE}"),
+        "stop_all_calls": ("organization", "stop", "Acme"),
+        "resume_all_calls": ("organization", "resume", "Acme"),
+    }
+    for command in commands.values():
+        acme(*command, "--reason= wrong list ")
+    acme("campaign", "skip", filled, GRACE)
+    acme("campaign", "new-campaign", filled, "--status=skipped", "--reason= wrong list ")
+    too_long = acme.error("campaign", "retry", filled, ADA, f"--reason={'x' * 1001}")
+    assert "--reason: may have at most 1000 characters" in too_long
+    found = sql(database, "select distinct action from audit_log where details ->> 'reason' = 'wrong list'")
+    assert {row[0] for row in found} == {*commands, "new_campaign"}

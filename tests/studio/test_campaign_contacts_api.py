@@ -468,7 +468,7 @@ async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_
     skipped = await operator.delete(url, params={"reason": "moved away"})
     late = await operator.patch(url, json={"priority": 1})
     decades = await operator.post(f"{url}/retry", json={"not_before": "2062-01-01T09:00:00Z"})
-    again = await operator.post(f"{url}/retry")
+    again = await operator.post(f"{url}/retry", json={"reason": "asked for it"})
 
     assert changed.json()["variables"] == {"plan": "gold"}
     assert (wrong.status_code, list(wrong.json()["fields"])) == (400, ["not_before"])
@@ -478,3 +478,5 @@ async def test_a_contact_is_changed_skipped_with_a_reason_and_called_again_over_
     assert (late.status_code, late.json()["status"]) == (409, "skipped")
     assert (decades.status_code, decades.json()["fields"]["not_before"]) == (400, "may be at most 366 days ahead")
     assert again.json()["contact"]["status"] == "pending"
+    retried = "select details ->> 'reason' from audit_log where action = 'retry_contact'"
+    assert await connection.fetchval(retried) == "asked for it"

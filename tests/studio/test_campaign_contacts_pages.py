@@ -141,10 +141,11 @@ async def test_a_contact_is_added_changed_skipped_and_called_again_with_forms(
     assert row is not None
     await operator.post_form(f"{contact}/skip", {"reason": "moved"}, page=contact)
     skipped = await connection.fetchval("select status_reason from campaign_contacts")
-    await operator.post_form(f"{contact}/retry", {}, page=contact)
+    await operator.post_form(f"{contact}/retry", {"reason": "asked for it"}, page=contact)
+    reason = "select details ->> 'reason' from audit_log where action = 'retry_contact'"
 
     assert (refused.status_code, refused.headers["location"]) == (303, url)
     assert [wrong.status_code, late.status_code] == [303, 303]
     assert tuple(row) == (8, datetime(2026, 3, 11, 13, 0, tzinfo=UTC))
-    assert skipped.endswith(": moved")
+    assert (skipped.endswith(": moved"), await connection.fetchval(reason)) == (True, "asked for it")
     assert await connection.fetchval("select status from campaign_contacts") == "pending"

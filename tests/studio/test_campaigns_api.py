@@ -404,7 +404,7 @@ async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_ti
 
     first = await operator.post(f"{base}/{campaign['id']}/duplicate", headers={"idempotency-key": "k"})
     again = await operator.post(f"{base}/{campaign['id']}/duplicate", headers={"idempotency-key": "k"})
-    named = await operator.post(f"{base}/{campaign['id']}/duplicate", json={"name": "Autumn"})
+    named = await operator.post(f"{base}/{campaign['id']}/duplicate", json={"name": "Autumn", "reason": "new offer"})
 
     assert (first.status_code, again.json()["id"], named.json()["name"]) == (201, first.json()["id"], "Autumn")
     copy = first.json()
@@ -412,7 +412,8 @@ async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_ti
     changed = {name for name in copy if copy[name] != campaign[name]}
     assert changed == {"id", "name", "scheduled_at"}
     assert (copy["status"], copy["scheduled_at"]) == ("draft", None)
-    assert await connection.fetchval("select count(*) from audit_log where details ? 'copy_of'") == 2
+    copies = "select details ->> 'reason' from audit_log where details ? 'copy_of' order by id"
+    assert [row[0] for row in await connection.fetch(copies)] == [None, "new offer"]
 
     # An attempt that never leaves the message is refused, but an old campaign that has it can be copied and renamed.
     late = settings["voicemail_policy"] | {"on_attempt": 9}

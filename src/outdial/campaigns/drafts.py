@@ -56,7 +56,13 @@ async def delete_draft(
 
 
 async def duplicate_campaign(
-    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, name: str | None = None
+    connection: Connection,
+    campaign_id: UUID,
+    actor: Actor,
+    now: datetime,
+    *,
+    name: str | None = None,
+    reason: str | None = None,
 ) -> Duplicated | NotFound | Forbidden:
     """Create a draft with the settings of a campaign, and without its contacts. The default name is "Copy of ...".
 
@@ -76,6 +82,6 @@ async def duplicate_campaign(
         campaign_id=copy_id,
         actor=actor,
         action="create_campaign",
-        details={"name": copied_name, "copy_of": campaign_id},
+        details={"name": copied_name, "copy_of": campaign_id, "reason": reason},
     )
     return Duplicated(copy_id, copied_name)

@@ -12,11 +12,22 @@ import typer
 from outdial.cli.errors import AmbiguousName, InvalidArgument, UnknownName
 from outdial.db.queries import campaigns, organizations
 from outdial.db.session import Connection
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
 
 SHORTEST_PREFIX = 4
 
 Organization = Annotated[str | None, typer.Option(help="Organization id or name (default: the only one).")]
+
+
+def read_reason(reason: str | None) -> str | None:
+    """Return the reason of an action without spaces around it; None for an empty one."""
+    if reason is not None and len(reason) > LONGEST_DECISION_NOTE:
+        raise InvalidArgument(f"--reason: may have at most {LONGEST_DECISION_NOTE} characters")
+    return (reason or "").strip() or None
+
+
+ActionReason = Annotated[str | None, typer.Option("--reason", help="Why, for the audit log.", callback=read_reason)]
 
 
 async def find_organization(connection: Connection, reference: str | None) -> UUID:

@@ -11,7 +11,7 @@ from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
 from outdial.cli.budget import budget
 from outdial.cli.errors import InvalidArgument, UnknownName
-from outdial.cli.finding import find_organization
+from outdial.cli.finding import ActionReason, find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.cli.privacy import retention
 from outdial.clock import SystemClock
@@ -22,7 +22,6 @@ from outdial.stack.local import as_service
 app = typer.Typer(no_args_is_help=True, help="Organizations: tenants, each with a Retell workspace and its limits.")
 clock = SystemClock()
 OrganizationName = Annotated[str, typer.Argument(help="Organization id or name.")]
-Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 
 app.command()(retention)
 app.command()(budget)
@@ -97,7 +96,7 @@ def list_organizations(as_json: AsJson = False) -> None:
 @app.command()
 def stop(
     organization: OrganizationName,
-    reason: Reason = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop all calls of an organization at once; its campaigns wait until they are resumed.
@@ -123,7 +122,7 @@ def stop(
 @app.command()
 def resume(
     organization: OrganizationName,
-    reason: Reason = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
     """Allow the calls of an organization again; active campaigns go on at once."""

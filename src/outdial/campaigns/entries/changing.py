@@ -116,6 +116,7 @@ async def retry_entry(
     campaign_id: UUID,
     campaign_contact_id: UUID,
     not_before: datetime | None,
+    reason: str | None,
     actor: Actor,
     now: datetime,
 ) -> EntryResult:
@@ -130,10 +131,10 @@ async def retry_entry(
     if contact.status == _S.PENDING:
         return EntryChanged(_S.PENDING, changed=False)
     if contact.campaign_status not in OPEN_TO_IMPORT:
-        reason = (
+        closed = (
             f"the campaign is {contact.campaign_status} and places no more calls: add the contact to another campaign"
         )
-        return EntryConflict(_S(contact.status), reason)
+        return EntryConflict(_S(contact.status), closed)
     if contact.do_not_call:
         return EntryConflict(_S(contact.status), "the number is on the do-not-call list")
     again = await entries.retry_contacts(
@@ -152,7 +153,8 @@ async def retry_entry(
             campaign_contact_id,
             f"only contacts that are {finished} can be retried; this one is {{}}",
         )
-    await _record(connection, contact, campaign_id, actor, "retry_contact", {"not_before": not_before}, now)
+    details = {"not_before": not_before, "reason": reason}
+    await _record(connection, contact, campaign_id, actor, "retry_contact", details, now)
     return EntryChanged(_S.PENDING)
 
 

@@ -97,7 +97,9 @@ async def request_bulk_job(
         return refusal
     copy: Duplicated | None = None
     if request.action is _A.NEW_CAMPAIGN:
-        result = await duplicate_campaign(connection, campaign_id, actor, now, request.campaign_name)
+        result = await duplicate_campaign(
+            connection, campaign_id, actor, now, name=request.campaign_name, reason=reason
+        )
         if not isinstance(result, Duplicated):
             return result
         copy = result

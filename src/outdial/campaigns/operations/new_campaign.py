@@ -44,6 +44,7 @@ async def copy_to_new_campaign(
     campaign_id: UUID,
     selection: ContactSelection,
     name: str | None,
+    reason: str | None,
     actor: Actor,
     now: datetime,
 ) -> ContactsCopied | NothingToCall | NotFound | Forbidden:
@@ -67,7 +68,7 @@ async def copy_to_new_campaign(
     final = [contact.id for contact in selected if contact.is_final]
     if not final:
         return NothingToCall("no contact with a final status matches: change the selection")
-    copy = await duplicate_campaign(connection, campaign_id, actor, now, name)
+    copy = await duplicate_campaign(connection, campaign_id, actor, now, name=name, reason=reason)
     if not isinstance(copy, Duplicated):
         return copy
     added = await new_campaign.copy_contacts(
@@ -85,6 +86,6 @@ async def copy_to_new_campaign(
         campaign_id=copy.campaign_id,
         actor=actor,
         action="new_campaign",
-        details={"contacts_of": campaign_id, **counts},
+        details={"contacts_of": campaign_id, "reason": reason, **counts},
     )
     return ContactsCopied(campaign_id=copy.campaign_id, name=copy.name, **counts)

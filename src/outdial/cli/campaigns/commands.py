@@ -42,6 +42,7 @@ from outdial.cli.campaigns.test_calls import call_phone, list_test_calls
 from outdial.cli.campaigns.view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
+    ActionReason,
     find_campaign,
     maybe_organization,
     read_numbers,
@@ -230,6 +231,7 @@ def delete(campaign: CampaignName, as_json: AsJson = False) -> None:
 def duplicate(
     campaign: CampaignName,
     name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a draft with the settings of a campaign, without its contacts and start time."""
@@ -237,7 +239,7 @@ def duplicate(
     async def work(database: Database) -> Duplicated | NotFound | Forbidden:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
-            return await duplicate_campaign(connection, campaign_id, Actor(), clock.now(), name)
+            return await duplicate_campaign(connection, campaign_id, Actor(), clock.now(), name=name, reason=reason)
 
     result = as_service(work)
     match result:

@@ -23,14 +23,14 @@ from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priorit
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign, read_pairs, read_phone, read_zoned_time
+from outdial.cli.finding import ActionReason, find_campaign, read_pairs, read_phone, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import reviews
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import rank_of
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
-from outdial.domain.limits import LONGEST_DECISION_NOTE, PRIORITY
+from outdial.domain.limits import PRIORITY
 from outdial.stack.local import as_service, erasure_keys
 
 SHOWN = 20
@@ -162,13 +162,11 @@ def change_contact(
 def skip_contact(
     campaign: CampaignName,
     phone: Annotated[str, typer.Argument(help="Phone number of the contact, in E.164.")],
-    reason: Annotated[str | None, typer.Option(help="Why, for the audit log and the contact.")] = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Skip a pending contact: it is not called in this campaign."""
+    """Skip a pending contact: it is not called in this campaign. Its page shows the reason."""
     number = read_phone(phone).e164
-    if reason is not None and len(reason) > LONGEST_DECISION_NOTE:
-        raise InvalidArgument(f"--reason: may have at most {LONGEST_DECISION_NOTE} characters")
 
     async def skip(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
         return await skip_entry(
@@ -176,7 +174,7 @@ def skip_contact(
             campaign_id=campaign_id,
             campaign_contact_id=contact_id,
             by="the service",
-            reason=(reason or "").strip() or None,
+            reason=reason,
             actor=Actor(),
             now=clock.now(),
         )
@@ -190,6 +188,7 @@ def retry_contact(
     at: Annotated[
         str | None, typer.Option(help="Earliest time of the call, such as 2026-12-01T09:00Z (default: now).")
     ] = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a completed, failed or skipped contact again, with all attempts left."""
@@ -201,6 +200,7 @@ def retry_contact(
             campaign_id=campaign_id,
             campaign_contact_id=contact_id,
             not_before=not_before,
+            reason=reason,
             actor=Actor(),
             now=clock.now(),
         )

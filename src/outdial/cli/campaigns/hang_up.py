@@ -9,7 +9,7 @@ from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.hang_up import HangingUp, NotLive
 from outdial.campaigns.operations.hang_up import hang_up as hang_up_call
 from outdial.cli.errors import ActionRefused, UnknownName
-from outdial.cli.finding import Organization, find_organization
+from outdial.cli.finding import ActionReason, Organization, find_organization
 from outdial.cli.output import console
 from outdial.clock import SystemClock
 from outdial.db.session import Database
@@ -21,7 +21,7 @@ clock = SystemClock()
 def hang_up(
     call_id: Annotated[UUID, typer.Argument(metavar="CALL", help="Id of the call.")],
     organization: Organization = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
+    reason: ActionReason = None,
 ) -> None:
     """Hang up one live call. The dialer ends it within seconds."""
 

@@ -9,7 +9,7 @@ from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToC
 from outdial.campaigns.selection import ContactSelection
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
-from outdial.cli.finding import find_campaign
+from outdial.cli.finding import ActionReason, find_campaign
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.session import Database
@@ -26,6 +26,7 @@ def new_campaign(
     outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
     search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
     name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
+    reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a draft with the settings of a campaign and its selected contacts.
@@ -41,6 +42,7 @@ def new_campaign(
                 campaign_id=await find_campaign(connection, campaign),
                 selection=selection,
                 name=name,
+                reason=reason,
                 actor=Actor(),
                 now=clock.now(),
             )

@@ -87,10 +87,11 @@ async def retry_contact_page(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, form: Form
 ) -> Response:
     """Call a finished contact again."""
+    retry = RetryRequest(reason=short_text(form, "reason", LONGEST_DECISION_NOTE) or None)
     return await _carry_out(
         request,
         context,
-        lambda connection: changes.retry(connection, context, campaign_id, campaign_contact_id, RetryRequest()),
+        lambda connection: changes.retry(connection, context, campaign_id, campaign_contact_id, retry),
         "The contact is pending again.",
     )
 

@@ -25,6 +25,7 @@ from outdial.domain.contact import rank_of
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.domain.limits import LONGEST_DECISION_NOTE, PRIORITY
 from outdial.studio.campaign_contacts.service import ContactTimeline, find_campaign, show_contact
+from outdial.studio.stop.service import ActionReason
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
@@ -97,10 +98,11 @@ class CampaignContactChanges(BaseModel):
 
 
 class RetryRequest(BaseModel):
-    """The earliest time of the next call. Default: now."""
+    """The earliest time of the next call, by default now, and why, for the audit log."""
 
     model_config = ConfigDict(extra="forbid")
     not_before: StorableTime | None = None
+    reason: ActionReason = None
 
 
 async def add(
@@ -188,6 +190,7 @@ async def retry(
         campaign_id=campaign_id,
         campaign_contact_id=campaign_contact_id,
         not_before=request.not_before,
+        reason=request.reason,
         actor=context.actor,
         now=context.studio.clock.now(),
     )

@@ -15,6 +15,7 @@ from outdial.domain.errors import DomainError
 from outdial.domain.limits import LONGEST_NAME
 from outdial.domain.outcomes import Outcome
 from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.stop.service import ActionReason
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
@@ -44,9 +45,10 @@ class SelectedContacts(BaseModel):
 
 
 class NewCampaignRequest(SelectedContacts):
-    """Which contacts the new campaign calls, by the filters of the list, and its name."""
+    """Which contacts the new campaign calls, by the filters of the list, its name, and why, for the audit log."""
 
     campaign_name: CampaignNameGiven = None
+    reason: ActionReason = None
 
 
 class CampaignOfContacts(BaseModel):
@@ -72,6 +74,7 @@ async def create_from_contacts(
             campaign_id=campaign_id,
             selection=request.selection(),
             name=request.campaign_name,
+            reason=request.reason,
             actor=context.actor,
             now=context.studio.clock.now(),
         )

@@ -93,13 +93,18 @@ async def delete_campaign(connection: Connection, context: OrganizationContext, 
 
 
 async def duplicate_campaign(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, name: str | None = None
+    connection: Connection,
+    context: OrganizationContext,
+    campaign_id: UUID,
+    *,
+    name: str | None = None,
+    reason: str | None = None,
 ) -> Campaign:
     """Create a draft with the settings of a campaign; raises ResourceNotFound, PermissionDenied and InvalidInput."""
     await find_campaign(connection, context.organization_id, campaign_id)
     now = context.studio.clock.now()
     try:
-        result = await drafts.duplicate_campaign(connection, campaign_id, context.actor, now, name)
+        result = await drafts.duplicate_campaign(connection, campaign_id, context.actor, now, name=name, reason=reason)
     except (CampaignsError, DomainError) as error:
         raise as_studio_error(error) from error
     match result:

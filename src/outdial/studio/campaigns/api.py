@@ -25,6 +25,7 @@ from outdial.studio.campaigns.service import (
     CampaignProgress,
     CampaignSummary,
 )
+from outdial.studio.stop.service import ActionReason
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
@@ -47,10 +48,11 @@ class BatchRequest(BaseModel):
 
 
 class DuplicateRequest(BaseModel):
-    """Name of the new draft. Default: "Copy of" and the name of the campaign."""
+    """Name of the new draft, and why, for the audit log. Default: "Copy of" and the name of the campaign."""
 
     model_config = ConfigDict(extra="forbid")
     name: CampaignName | None = None
+    reason: ActionReason = None
 
 
 @router.get("")
@@ -135,9 +137,12 @@ async def duplicate_campaign(
 ) -> Response:
     """Create a draft with the same settings, without contacts and start time."""
     context.require("operator")
-    name = None if options is None else options.name
+    given = options or DuplicateRequest()
     return await idempotent_response(
-        context, request, key, lambda c: actions.duplicate_campaign(c, context, campaign_id, name)
+        context,
+        request,
+        key,
+        lambda c: actions.duplicate_campaign(c, context, campaign_id, name=given.name, reason=given.reason),
     )
 
 

@@ -17,6 +17,7 @@ from outdial.dialer.budgets.limits import read_budgets
 from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.ids import new_id
+from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.policies.voicemail import LONGEST_MESSAGE
 from outdial.domain.purpose import Purpose
@@ -64,7 +65,7 @@ from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import changed_rows, viewer_zone
-from outdial.studio.web.forms import CSRF_FIELD, Form, redirect, text
+from outdial.studio.web.forms import CSRF_FIELD, Form, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.preconditions import run_idempotent
 from outdial.studio.web.rendering import environment, page
@@ -328,7 +329,8 @@ async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form)
     """Create a draft with the same settings, and open its form."""
     context.require("operator")
     async with context.transaction() as connection:
-        copy = await duplicate_campaign(connection, context, campaign_id)
+        reason = short_text(form, "reason", LONGEST_DECISION_NOTE) or None
+        copy = await duplicate_campaign(connection, context, campaign_id, reason=reason)
     return redirect(f"{_url_of(context, copy.id)}/edit", "Draft created. Import contacts before you start it.")
 
 
