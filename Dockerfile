@@ -12,7 +12,7 @@ RUN pip install --require-hashes -r requirements.build.lock \
  && python -m venv --without-pip /opt/outdial \
  && pip --python /opt/outdial/bin/python install --require-hashes -r requirements.runtime.lock
 # The wheel includes supabase/ with the migrations and the functions.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 COPY supabase supabase
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \

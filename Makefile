@@ -77,7 +77,7 @@ lock: ## resolve the dependencies again and write the lock files
 	compile="$$tools/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header"; \
 	$$compile pyproject.toml --extra embedded --group dev -o requirements.lock && \
 	$$compile pyproject.toml --constraint requirements.lock -o requirements.runtime.lock && \
-	echo hatchling | $$compile - --constraint requirements.lock -o requirements.build.lock && \
+	printf '%s\n' hatchling brotli fontpkg-inter fonttools lucide | $$compile - --constraint requirements.lock -o requirements.build.lock && \
 	echo openapi-python-client | $$compile - -o requirements.generators.lock
 
 # Debian ships Python without ensurepip (it is in python3-venv). In that case, fill the environment with the outer pip.

@@ -33,7 +33,7 @@ NOT_SHOWN = {
     "/o/{organization_id}/exports/{export_id}/file",
     "/o/{organization_id}/imports/{import_id}/refusals.csv",
 }
-ELSEWHERE = {"/sign-in", "/organizations", "/api/v1/docs", "/api/v1/docs/schemas"}
+ELSEWHERE = {"/sign-in", "/organizations", "/design", "/api/v1/docs", "/api/v1/docs/schemas"}
 # The parameters for which a page needs another row than the usual one.
 USES = {
     "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"},

@@ -328,6 +328,8 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "POST /sign-in/form": {"nobody": 303, "outsider": 303, "viewer": 303},
     "POST /sign-in": {"nobody": 403, "outsider": 403, "viewer": 403},
     "POST /sign-out": {"nobody": 303},
+    "GET /design": {"nobody": 303, "outsider": 200, "viewer": 200},
+    "POST /theme": {"nobody": 303, "outsider": 403, "viewer": 403},
     "GET /static/{requested_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
 }
 """The routes of no organization: by who asks, the answer. A form of signing in counts by its own token alone."""

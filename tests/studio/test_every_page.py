@@ -90,6 +90,7 @@ async def look_at_what_is_left(
     outsider = await studio_app.browser_of(route_rows.world.own.users["outsider"])
     assert (await outsider.get("/")).status_code == 200
     assert (await owner.get("/organizations")).status_code == 200
+    assert (await owner.get("/design")).status_code == 200
     assert (await owner.get("/nowhere")).status_code == 404
     assert (await owner.get("/api/v1/docs")).status_code == 200
     assert (await owner.get("/api/v1/docs/schemas")).status_code == 200

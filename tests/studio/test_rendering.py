@@ -12,7 +12,8 @@ from outdial.domain.contact import ContactStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.view import format as figures
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status
-from outdial.studio.web.rendering import environment
+from outdial.studio.web.assets import STATIC, assets
+from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
@@ -47,6 +48,31 @@ def test_macros_escape_their_arguments() -> None:
         "{{ breadcrumbs([(evil, evil)]) }}",
     ):
         assert "<script" not in render(source, evil=evil, moment=NOON), source
+
+
+def test_every_icon_of_a_page_is_among_those_that_are_built() -> None:
+    sources = [path.read_text() for path in (*TEMPLATES.rglob("*.html"), *TEMPLATES.rglob("*.py"))]
+    used = {name for source in sources for name in re.findall(r"""icon\("([a-z0-9-]+)"\)""", source)}
+    built = set(re.findall(r'symbol id="([a-z0-9-]+)"', assets()["icons.svg"].body.decode()))
+    listed = (STATIC / "icons.txt").read_text().split()
+
+    assert "menu" in used
+    assert used <= set(listed)
+    assert (listed, set(listed)) == (sorted(built), built)
+
+
+async def test_a_theme_is_kept_for_all_pages(browser_for: BrowserFor, two_organizations: TwoOrganizations) -> None:
+    browser = await browser_for(two_organizations.own.users["viewer"])
+    home = f"/o/{two_organizations.own.tenant.organization_id}/campaigns"
+    assert '<html lang="en">' in (await browser.get(home)).text
+
+    chosen = await browser.post_form("/theme", {"theme": "dark", "next": home})
+    assert (chosen.status_code, chosen.headers["location"]) == (303, home)
+    assert '<html lang="en" data-theme="dark">' in (await browser.get(home)).text
+    assert (await browser.post_form("/theme", {"theme": "pink"})).status_code == 400
+    elsewhere = await browser.post_form("/theme", {"theme": "system", "next": "//evil.example"})
+    assert elsewhere.headers["location"] == "/"
+    assert '<html lang="en">' in (await browser.get(home)).text
 
 
 def test_a_field_is_linked_to_its_label_and_error() -> None:

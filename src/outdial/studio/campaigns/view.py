@@ -17,7 +17,7 @@ _CONTACT_TONES: Final[Mapping[str, Tone]] = {
     "cancelled": "neutral",
     "calling": "live",
 }
-_TONES: Final[Sequence[Tone]] = ("good", "info", "live", "warn", "bad", "neutral")
+_TONES: Final[Sequence[Tone]] = ("good", "machine", "info", "live", "warn", "neutral", "bad")
 
 
 @dataclass(frozen=True, slots=True)

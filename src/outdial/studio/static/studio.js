@@ -28,4 +28,27 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = label; }, 1500);
 });
 
+// A table that fits keeps its head in sight while the page scrolls; one that does not scrolls sideways.
+function showFits() {
+  for (const wrap of document.querySelectorAll(".table-wrap")) {
+    wrap.toggleAttribute("data-fits", wrap.firstElementChild.offsetWidth <= wrap.clientWidth + 1);
+  }
+}
+showFits();
+window.addEventListener("resize", showFits);
+document.addEventListener("outdial:replaced", showFits);
+
+// The whole row leads to the page of its first link: <tr data-href>. Links and buttons in it keep their own meaning.
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("tr[data-href]");
+  if (!row || event.target.closest("a, button, input, label, summary, .panel") || getSelection().toString()) return;
+  if (event.metaKey || event.ctrlKey) open(row.dataset.href);
+  else location.assign(row.dataset.href);
+});
+
+// A toast goes away after ten seconds, unless it offers something or is pointed at.
+for (const toast of document.querySelectorAll("[data-toast]")) {
+  setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, 10000);
+}
+
 watchPage();

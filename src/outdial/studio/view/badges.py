@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Tone = Literal["neutral", "info", "live", "good", "warn", "bad"]
+Tone = Literal["neutral", "info", "live", "good", "machine", "warn", "bad"]
+"""What a color says. good: a person was reached; machine: voicemail or a phone menu; neutral: not reached, or over;
+warn: needs attention; bad: failed; live: in progress; info: planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ _MARKS: Final[Mapping[Tone, str]] = {
     "info": "◷",
     "live": "▶",
     "good": "✓",
+    "machine": "✉",
     "warn": "!",
     "bad": "✕",
 }
@@ -73,18 +76,18 @@ _STATUSES: Final[Mapping[str, tuple[Tone, str | None]]] = {
 _OUTCOMES: Final[Mapping[str, tuple[Tone, str | None]]] = {
     "answered": ("good", None),
     "transferred": ("good", "⇄"),
-    "callback_requested": ("info", "↺"),
-    "voicemail": ("info", "✉"),
-    "ivr": ("info", "#"),
-    "no_answer": ("warn", "∅"),
-    "busy": ("warn", "≋"),
-    "declined": ("warn", "⊘"),
+    "callback_requested": ("good", "↺"),
+    "voicemail": ("machine", "✉"),
+    "ivr": ("machine", "#"),
+    "no_answer": ("neutral", "∅"),
+    "busy": ("neutral", "≋"),
+    "declined": ("neutral", "⊘"),
     "stopped": ("neutral", "■"),
-    "do_not_call": ("bad", "⛔"),
+    "do_not_call": ("warn", "⛔"),
     "invalid_number": ("bad", None),
     "blocked": ("bad", "⊗"),
     "provider_fault": ("bad", "⚠"),
-    "no_capacity": ("warn", "▲"),
+    "no_capacity": ("neutral", "▲"),
     "account_fault": ("bad", "⚑"),
     "unknown": ("warn", "?"),
 }

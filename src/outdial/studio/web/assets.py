@@ -11,10 +11,14 @@ from fastapi import APIRouter, Request, Response
 from outdial.studio.web.errors import ResourceNotFound
 
 STATIC: Final = Path(__file__).parents[1] / "static"
+BUILT: Final = STATIC / "built"
+"""The font and the icons, which hatch_build.py makes when Outdial is installed."""
+
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
 }
 router = APIRouter()
 
@@ -32,7 +36,7 @@ class StaticAsset:
 def assets() -> dict[str, StaticAsset]:
     """Return all files by name. Only these names are served, so a crafted path cannot leave the directory."""
     found = {}
-    for path in sorted(STATIC.iterdir()):
+    for path in sorted([*STATIC.iterdir(), *BUILT.glob("*")]):
         if path.is_file() and path.suffix in _TYPES:
             body = path.read_bytes()
             etag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
@@ -48,7 +52,8 @@ def version() -> str:
 
 def static_url(name: str) -> str:
     """Return the URL of a static file such as "studio.css"; raises KeyError for an unknown name."""
-    assets()[name]
+    if name not in assets():
+        raise KeyError(f"{name} is not in {STATIC} (`make setup` makes the icons and the font)")
     return f"/static/{version()}/{name}"
 
 

@@ -1,6 +1,7 @@
 """Renders Jinja templates into pages with the menu, autoescaped and strict about undefined names."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,48 +22,84 @@ from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
 TEMPLATES = Path(__file__).parents[1]
-_MENU: Final = (
-    ("campaigns", "Campaigns"),
-    ("contacts", "Contacts"),
-    ("calls", "Calls"),
-    ("callbacks", "Callbacks"),
-    ("do-not-call", "Do not call"),
-    ("screening", "Screening lists"),
-    ("rules", "Calling rules"),
-    ("inbox", "Webhook events"),
-    ("functions", "Functions"),
-    ("jobs", "Imports and exports"),
-    ("reports", "Reports"),
-    ("members", "Members"),
-    ("audit", "Audit log"),
-    ("privacy", "Privacy"),
-    ("numbers", "Caller numbers"),
-    ("settings", "Settings"),
-)
+# Groups of pages: path, label and icon (a name in static/icons.txt).
+_MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
+    "Run": (
+        ("campaigns", "Campaigns", "megaphone"),
+        ("calls", "Calls", "phone"),
+        ("callbacks", "Callbacks", "calendar-clock"),
+        ("contacts", "Contacts", "users"),
+        ("do-not-call", "Do not call", "ban"),
+    ),
+    "Results": (
+        ("reports", "Reports", "chart-column"),
+        ("jobs", "Imports and exports", "download"),
+    ),
+    "Compliance": (
+        ("rules", "Calling rules", "scale"),
+        ("screening", "Screening lists", "list-checks"),
+        ("privacy", "Privacy", "lock"),
+        ("audit", "Audit log", "scroll-text"),
+    ),
+    "Developers": (
+        ("inbox", "Webhook events", "webhook"),
+        ("functions", "Functions", "square-function"),
+    ),
+    "Organization": (
+        ("numbers", "Caller numbers", "hash"),
+        ("members", "Members", "user-plus"),
+        ("settings", "Settings", "settings"),
+    ),
+}
+Theme = Literal["light", "dark", "system"]
+THEME_COOKIE: Final = "outdial_theme"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MenuEntry:
     """A menu entry. `current` is its aria-current value: "page" for this page, "true" for a page below it."""
 
     label: str
     url: str
+    icon: str
     current: Literal["page", "true"] | None
 
 
-def navigation(context: OrganizationContext, request: Request) -> list[MenuEntry]:
+@dataclass(frozen=True, slots=True)
+class MenuGroup:
+    """A group of the menu with its heading."""
+
+    label: str
+    entries: Sequence[MenuEntry]
+
+
+def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup]:
     """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
-    entries = []
-    for name, label in _MENU:
-        url = f"/o/{context.organization_id}/{name}"
-        current: Literal["page", "true"] | None = None
-        if path == url:
-            current = "page"
-        elif path.startswith(f"{url}/"):
-            current = "true"
-        entries.append(MenuEntry(label, url, current))
-    return entries
+    groups = []
+    for group, pages in _MENU.items():
+        entries = []
+        for name, label, icon in pages:
+            url = f"/o/{context.organization_id}/{name}"
+            current: Literal["page", "true"] | None = None
+            if path == url:
+                current = "page"
+            elif path.startswith(f"{url}/"):
+                current = "true"
+            entries.append(MenuEntry(label=label, url=url, icon=icon, current=current))
+        groups.append(MenuGroup(group, entries))
+    return groups
+
+
+def theme_of(request: Request) -> Theme:
+    """Return the color theme the user has chosen; "system" follows the device."""
+    match request.cookies.get(THEME_COOKIE):
+        case "light":
+            return "light"
+        case "dark":
+            return "dark"
+        case _:
+            return "system"
 
 
 def element_id(*parts: object) -> str:
@@ -76,6 +113,7 @@ environment = Environment(
 environment.globals |= {
     "static_url": static_url,
     "navigation": navigation,
+    "theme_of": theme_of,
     "badge_for_status": badge_for_status,
     "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,

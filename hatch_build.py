@@ -1,0 +1,83 @@
+"""Makes the studio's font and icons when Outdial is installed or built, from the packages that have them.
+
+The repository contains no third-party file: Inter comes from `fontpkg-inter` (SIL Open Font License 1.1) and the icons
+from `lucide` (ISC license); the licenses of both are written beside them. Run `python hatch_build.py` after adding an
+icon to static/icons.txt.
+"""
+
+import re
+from importlib.metadata import distribution
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from zipfile import ZipFile
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+STATIC: Final = Path(__file__).parent / "src" / "outdial" / "studio" / "static"
+FOLDER: Final = STATIC / "built"
+# Latin with its extensions, Greek and Cyrillic, punctuation, currency signs and arrows.
+_RANGES: Final = (
+    "0000-024F,0259,02BB-02DD,0300-036F,0370-03FF,0400-045F,1E00-1EFF,2000-206F,20A0-20BF,2122,2190-2193,2212,2215,"
+    "2248,2260,2264,2265"
+)
+_FEATURES: Final = ["kern", "calt", "ccmp", "locl", "mark", "mkmk", "tnum", "case"]
+
+
+class StudioAssets(BuildHookInterface):  # type: ignore[type-arg]
+    """The build hook: runs before every build, that of an editable installation included."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Write the files, and have the wheel include them although git ignores them."""
+        make_assets()
+        build_data["artifacts"].append("src/outdial/studio/static/built/*")
+
+
+def make_assets() -> None:
+    """Write `inter.woff2`, `icons.svg` and their licenses, unless they are newer than what they are made from."""
+    FOLDER.mkdir(exist_ok=True)
+    if _is_older(FOLDER / "inter.woff2"):
+        _make_font()  # 7 s
+    if _is_older(FOLDER / "icons.svg"):
+        _make_icons()
+
+
+def _is_older(file: Path) -> bool:
+    changed_at = max(source.stat().st_mtime for source in (Path(__file__), STATIC / "icons.txt"))
+    return not file.exists() or file.stat().st_mtime < changed_at
+
+
+def _make_font() -> None:
+    from fontTools import subset  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.varLib.instancer import instantiateVariableFont  # type: ignore[import-untyped]
+
+    package = files("fontpkg_inter")
+    options = subset.Options(flavor="woff2", layout_features=_FEATURES)
+    with (package / "files" / "Inter[opsz,wght].ttf").open("rb") as source:
+        font = TTFont(source)
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=subset.parse_unicodes(_RANGES))
+        subsetter.subset(font)
+        subset.save_font(
+            instantiateVariableFont(font, {"opsz": 14, "wght": (400, 700)}), FOLDER / "inter.woff2", options
+        )
+    (FOLDER / "inter.LICENSE.txt").write_text((package / "LICENSE").read_text())
+
+
+def _make_icons() -> None:
+    symbols = []
+    with (files("lucide") / "lucide.zip").open("rb") as packed, ZipFile(packed) as icons:
+        for name in (STATIC / "icons.txt").read_text().split():
+            drawing = icons.read(f"{name}.svg").decode()
+            shapes = re.sub(r"\s*\n\s*", "", drawing[drawing.index(">") + 1 : drawing.rindex("</svg>")])
+            symbols.append(f'<symbol id="{name}" viewBox="0 0 24 24">{shapes}</symbol>')
+    text = "\n".join(symbols)
+    (FOLDER / "icons.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">\n{text}\n</svg>\n')
+    (FOLDER / "icons.LICENSE.txt").write_text(distribution("lucide").read_text("licenses/LICENSE") or "")
+
+
+if __name__ == "__main__":
+    make_assets()

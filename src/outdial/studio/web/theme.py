@@ -1,0 +1,35 @@
+"""The color theme of the studio: light, dark, or like the device. It belongs to the browser, so a cookie keeps it."""
+
+from datetime import timedelta
+from typing import Final, get_args
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from outdial.studio.sign_in.pages import own_path
+from outdial.studio.web import forms
+from outdial.studio.web.context import CurrentCaller, studio_state
+from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.rendering import THEME_COOKIE, Theme
+
+_KEPT_FOR: Final = timedelta(days=365)
+router = APIRouter()
+
+
+@router.post("/theme")
+async def set_theme(request: Request, _caller: CurrentCaller) -> Response:
+    """Keep the chosen theme, and return to the page it was chosen on."""
+    form = await forms.checked_form(request)
+    theme = forms.text(form, "theme")
+    if theme not in get_args(Theme):
+        raise InvalidInput("Choose light, dark or system", fields={"theme": "Choose light, dark or system"})
+    response = RedirectResponse(own_path(forms.text(form, "next", "/")), 303)
+    response.set_cookie(
+        THEME_COOKIE,
+        theme,
+        max_age=int(_KEPT_FOR.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=studio_state(request).settings.secure,
+    )
+    return response
