@@ -218,6 +218,7 @@ async def roll_a_function_back(page: Page, running: Running, screenshots: Path) 
 
 async def sign_out(page: Page) -> None:
     campaigns = page.url
+    await page.locator("summary", has_text="Account").click()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(re.compile("/sign-in"))
     await page.goto(campaigns)
