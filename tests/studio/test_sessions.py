@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
-from outdial.studio.sign_in.pages import CSRF_COOKIE, own_path
+from outdial.studio.sign_in.pages import CSRF_COOKIE
+from outdial.studio.web.forms import own_path
 from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
 from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, StudioServer
 from tests.support.two_organizations import TwoOrganizations

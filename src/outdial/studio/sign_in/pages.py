@@ -1,10 +1,8 @@
 """Password sign-in, and sign-out. A form that was sent after its session had ended is kept during sign-in."""
 
-import re
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -27,11 +25,9 @@ from outdial.studio.web.sessions import (
 CSRF_COOKIE: Final = "outdial_visitor"
 KEPT: Final = "outdial_kept_form"
 _CSRF_LIFETIME_S: Final = 3600
-_MAX_NEXT_CHARS: Final = 2000
 _KEPT_FOR: Final = timedelta(hours=1)
 # The sealed form comes back in the field `kept`, whose name counts too.
 _MAX_KEPT_CHARS: Final = forms.MAX_FIELD_BYTES - len("kept")
-_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 router = APIRouter()
 
 
@@ -44,13 +40,13 @@ class SealedForm(forms.KeptForm, frozen=True, kw_only=True):
 @router.get("/sign-in")
 async def show_sign_in(request: Request) -> Response:
     """Show the sign-in form, also to a signed-in user who wants to switch accounts."""
-    return _form(request, own_path(request.query_params.get("next", "/")))
+    return _form(request, forms.own_path(request.query_params.get("next", "/")))
 
 
 @router.post("/sign-in/form")
 async def keep_form(request: Request) -> Response:
     """Show the sign-in form to a user whose session ended before they sent a form, and keep that form."""
-    target, action = (own_path(request.query_params.get(name, "/")) for name in ("next", "action"))
+    target, action = (forms.own_path(request.query_params.get(name, "/")) for name in ("next", "action"))
     if not forms.is_same_origin(request.headers) or not action.startswith("/o/"):
         return RedirectResponse("/sign-in", 303)
     sent = await forms.read_form(request)
@@ -73,7 +69,7 @@ async def sign_in(request: Request) -> Response:
     """Sign in and start a new session, replacing any existing one."""
     studio = studio_state(request)
     form = await forms.read_form(request)
-    target, email = own_path(forms.text(form, "next", "/")), forms.text(form, "email")
+    target, email = forms.own_path(forms.text(form, "next", "/")), forms.text(form, "email")
     kept = forms.text(form, "kept")
     show = partial(_form, request, target, email=email, kept=kept)
     password = form.get("password")
@@ -111,14 +107,6 @@ async def sign_out(request: Request) -> Response:
             log("studio.sign_out_failed", level="warning", reason=result.reason)
     response.headers.append("set-cookie", expired_session_cookie(secure=studio.settings.secure))
     return response
-
-
-def own_path(url: str) -> str:
-    """Return `url` when it is a path of the studio, else `/`, so that sign-in never redirects to another site."""
-    parts = urlsplit(url) if url.startswith("/") and not url.startswith("//") and not _UNSAFE.search(url) else None
-    if parts is None or parts.scheme or parts.netloc or len(url) > _MAX_NEXT_CHARS:
-        return "/"
-    return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
 def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ MAX_FIELDS: Final = 1000
 MAX_FIELD_BYTES: Final = 256 * 1024
 _FIELDS_BESIDE_FILE_BYTES: Final = 64 * 1024
 FLASH_COOKIE: Final = "outdial_flash"
+_MAX_NEXT_CHARS: Final = 2000
+_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _MAX_SHOWN_CHARS: Final = 200
 HOOK_SECRET: Final = "hook_secret"
 _UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag", HOOK_SECRET})
@@ -157,6 +160,14 @@ def region_of(values: Mapping[str, Any]) -> str | None:
     if region and not (len(region) == 2 and region.isascii() and region.isalpha()):
         raise InvalidInput("Invalid country", {"region": "use two letters, such as US"})
     return region or None
+
+
+def own_path(url: str) -> str:
+    """Return `url` when it is a path of the studio, else `/`, so that sign-in never redirects to another site."""
+    parts = urlsplit(url) if url.startswith("/") and not url.startswith("//") and not _UNSAFE.search(url) else None
+    if parts is None or parts.scheme or parts.netloc or len(url) > _MAX_NEXT_CHARS:
+        return "/"
+    return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
 def redirect(url: str, message: str | None = None, kind: FlashKind = "good") -> RedirectResponse:

@@ -6,7 +6,6 @@ from typing import Final, get_args
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from outdial.studio.sign_in.pages import own_path
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentCaller, studio_state
 from outdial.studio.web.errors import InvalidInput
@@ -23,7 +22,7 @@ async def set_theme(request: Request, _caller: CurrentCaller) -> Response:
     theme = forms.text(form, "theme")
     if theme not in get_args(Theme):
         raise InvalidInput("Choose light, dark or system", fields={"theme": "Choose light, dark or system"})
-    response = RedirectResponse(own_path(forms.text(form, "next", "/")), 303)
+    response = RedirectResponse(forms.own_path(forms.text(form, "next", "/")), 303)
     response.set_cookie(
         THEME_COOKIE,
         theme,
