@@ -7,11 +7,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 from outdial.dialer.budgets.alerts import BudgetAlerts
+from outdial.dialer.budgets.limits import read_budgets
 from outdial.dialer.claim import Claimed
 from outdial.dialer.doctor import examine
 from outdial.domain.policies.budget import START_ESTIMATE_CENTS
 from tests.support.dialing import Stage
-from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_tenant, insert
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_campaign,
+    create_campaign_contact,
+    create_tenant,
+    fill_campaign,
+    insert,
+)
 
 
 async def claim(stage: Stage, campaign: Campaign) -> list[object]:
@@ -105,6 +114,30 @@ async def test_costs_after_the_last_claim_alert_once(stage: Stage) -> None:
     assert await alerts() == reported
     stage.clock.advance(timedelta(days=1))
     assert await alerts() == reported
+
+
+async def test_an_estimate_takes_the_last_200_costs_of_the_agent_in_whichever_campaign_they_are(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    oldest = await create_campaign(stage.look, tenant, budget_cents=100_000, created_at=NOW - timedelta(days=9))
+    await fill_campaign(stage.look, oldest, 1_200)
+    # The oldest campaign has the newest calls. Behind 900 that cost nothing, 200 cost 300 cents, and earlier ones more.
+    await stage.look.execute(
+        """
+        insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
+          attempt_number, phone, from_number, request, decision, requested_at, created_at, updated_at, status,
+          cost_cents)
+        select gen_random_uuid(), organization_id, campaign_id, id, contact_id, $2, 1, phone, '+12125550000', '{}',
+          '{}', at, at, at, 'ended', case when n <= 900 then null when n <= 1100 then 300 else 9000 end
+        from (select *, row_number() over (order by id) as n from campaign_contacts where campaign_id = $3) c
+        cross join lateral (select $1::timestamptz - n * interval '1 second' as at) t
+        """,
+        *(NOW, tenant.provider_account_id, oldest.id),
+    )
+    for _ in range(6):
+        await create_campaign(stage.look, tenant)
+    async with stage.dialing.for_organization(tenant.organization_id) as connection:
+        found = await read_budgets(connection, [oldest.id], NOW)
+    assert found[oldest.id].estimate_cents == 300
 
 
 async def test_an_unknown_cost_stays_reserved_and_a_refused_call_frees_its_part(stage: Stage) -> None:

@@ -206,12 +206,12 @@ cross join lateral (
   from (
     select id from campaigns
     where organization_id = $2 and retell_agent_id = a.retell_agent_id and status <> 'draft'
-    order by created_at desc, id desc limit 5
+    order by finished_at desc nulls first, created_at desc limit 200
   ) m
   cross join lateral (
-    select created_at, cost_cents from calls where campaign_id = m.id order by created_at desc limit 400
+    select created_at, cost_cents from calls where campaign_id = m.id and cost_cents > 0
+    order by created_at desc limit 200
   ) c
-  where c.cost_cents > 0
   order by c.created_at desc
   limit 200
 ) k;
@@ -219,8 +219,9 @@ cross join lateral (
 
 
 async def recent_costs(connection: Connection, *, agents: Sequence[str], organization_id: UUID) -> list[AgentCost]:
-    """Read the costs of the last 200 calls of each of these agents that cost something: of its 5 newest campaigns,
-    among the last 400 calls of each.
+    """Read the costs of the last 200 calls of each of these agents that cost something.
+
+    No more than 200 campaigns can have them: those that have not finished, and the last that have.
     """
     return [_agent_cost(record) for record in await connection.fetch(_RECENT_COSTS, agents, organization_id)]
 
