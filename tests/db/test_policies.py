@@ -77,7 +77,7 @@ MATRIX = {
     "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", "", jobs="r"),
     "launch_checks": Rights("viewer", "operator", "operator", None, "ru", ""),
     "test_calls": Rights("viewer", None, None, None, "ru", "ru"),
-    "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riu"),
+    "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riud"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),

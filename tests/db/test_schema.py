@@ -270,6 +270,7 @@ EXECUTE = {
     "private.forget_search()": set[str](),
     "private.keep_removed_of_test_call()": set[str](),
     f"private.forecasts_to_make({_TIME},integer)": {"outdial_jobs"},
+    f"private.forecasts_to_renew({_TIME},uuid[],integer)": {"outdial_jobs"},
     f"private.forecasts_to_compare({_TIME},integer)": {"outdial_jobs"},
     "private.check_paused()": set[str](),
     "private.check_open_campaign()": set[str](),

@@ -1,11 +1,15 @@
 """Forecasts in the API and on their page: made on request, and shown beside what happened."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
+from outdial.db.session import Database
+from outdial.dialer.forecasting.record import COST_KNOWN_AFTER, RENEWED_AFTER, ForecastRecorder
+from outdial.domain.rules import UNRESTRICTED
 from tests.support.factories import NOW, create_campaign, create_member, create_tenant, fill_campaign
+from tests.support.postgres import Scratch
 from tests.support.studio import StudioServer
 
 
@@ -66,3 +70,53 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     assert "Of 1 completed campaign, 0 ended and 0 cost within p10 and p90." in shown
     assert "later than forecast" in shown
     assert "Outside the forecast." in shown
+
+
+async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
+    studio_app: StudioServer, database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant, started_at=NOW, next_batch_at=NOW + timedelta(days=1))
+    await fill_campaign(connection, campaign, 5)
+    operator = await create_member(connection, tenant.organization_id)
+    path, clock = f"{tenant.organization_id}/campaigns/{campaign.id}", studio_app.clock
+    page = f"/o/{path}"
+    async with await Database.connect(database.dsn_for("outdial_jobs"), application_name="test") as jobs:
+        recorder = ForecastRecorder(jobs, clock, rules=UNRESTRICTED)
+
+        async def made() -> list[tuple[bool, datetime]]:
+            rows = await connection.fetch("select is_renewal, made_at from campaign_forecasts order by made_at")
+            return [(row["is_renewal"], row["made_at"]) for row in rows]
+
+        assert [await recorder.run_once(), await recorder.run_once()] == [1, 0]
+        for _ in range(2):  # A renewal replaces the one before, and comes once.
+            clock.advance(RENEWED_AFTER + timedelta(seconds=1))
+            assert [await recorder.run_once(), await recorder.run_once()] == [1, 0]
+            assert await made() == [(False, NOW), (True, clock.now())]
+
+        clock.advance(timedelta(minutes=12))
+        browser = await studio_app.browser_of(operator)
+        assert "(12 minutes ago)" in (await browser.get(page)).text
+        assert "renewed while it runs" in (await browser.get(f"{page}/forecasts")).text
+        by_hand = await browser.post_form(f"{page}/forecasts", {"shown_on": "campaign"})
+        assert (by_hand.status_code, by_hand.headers["location"]) == (303, page)
+        assert "(less than a minute ago)" in (await browser.get(page)).text
+        await connection.execute("delete from campaign_forecasts where made_for = 'request' and not is_renewal")
+
+        # Nothing is left to forecast: the campaign is not asked for again every few seconds.
+        await connection.execute("update campaign_contacts set status = 'skipped'")
+        before = await made()
+        clock.advance(RENEWED_AFTER)
+        assert [await recorder.run_once(), await recorder.run_once()] == [1, 0]
+        assert await made() == before
+
+        # The completed campaign is compared with the forecast of its start, not with the last renewal.
+        await connection.execute(
+            "update campaigns set status = 'completed', finished_at = $1, next_batch_at = null", clock.now()
+        )
+        clock.advance(COST_KNOWN_AFTER + timedelta(seconds=1))
+        assert await recorder.run_once() == 1
+    client = await studio_app.client_of(operator)
+    check = (await client.get(f"/api/v1/organizations/{path}/launch-check")).json()
+    assert check["forecast"]["made_for"] == "start"
+    assert check["forecast"]["finished_at"] is not None

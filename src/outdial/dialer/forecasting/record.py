@@ -26,6 +26,8 @@ from outdial.log import log
 
 STARTED_WITHIN: Final = timedelta(minutes=10)
 """A campaign that has run for longer without a forecast gets none of its start any more."""
+RENEWED_AFTER: Final = timedelta(minutes=30)
+"""The age at which the forecast of a running campaign is renewed."""
 COST_KNOWN_AFTER: Final = timedelta(minutes=15)
 """Retell reports the last costs within this time after a campaign has completed."""
 EVERY: Final = timedelta(seconds=5)
@@ -39,6 +41,8 @@ class ForecastOccasion(StrEnum):
 
     START = "start"
     REQUEST = "request"
+    RENEWAL = "renewal"
+    """The campaign runs, and its last forecast was old. A campaign has one such forecast: the next one replaces it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +134,18 @@ async def forecast_and_store(
 
 async def _insert(connection: Connection, question: ForecastQuestion, stored: StoredForecast) -> None:
     forecast, finish = stored.forecast, stored.forecast.finish_at
+    is_renewal = stored.made_for is ForecastOccasion.RENEWAL
+    if is_renewal:
+        await forecasts.delete_renewal(connection, campaign_id=question.campaign_id)
     await forecasts.insert_forecast(
         connection,
         id=stored.id,
         organization_id=question.organization_id,
         campaign_id=question.campaign_id,
         made_at=forecast.made_at,
-        made_for=stored.made_for,
+        # A studio of the version before knows this occasion.
+        made_for=ForecastOccasion.REQUEST if is_renewal else stored.made_for,
+        is_renewal=is_renewal,
         contacts=forecast.contacts,
         past_calls=forecast.past_calls,
         finish_p10=None if finish is None else finish.p10,
@@ -164,7 +173,7 @@ async def stored_forecasts(
     return [
         StoredForecast(
             id=row.id,
-            made_for=ForecastOccasion(row.made_for),
+            made_for=ForecastOccasion.RENEWAL if row.is_renewal else ForecastOccasion(row.made_for),
             forecast=CampaignForecast(
                 made_at=row.made_at,
                 contacts=row.contacts,
@@ -204,7 +213,11 @@ def _finish(row: forecasts.StoredForecastRow) -> Percentiles[datetime] | None:
 
 
 class ForecastRecorder:
-    """A background task of the jobs process: forecasts campaigns when they start, and compares when they have ended."""
+    """A background task of the jobs process.
+
+    It forecasts campaigns when they start, renews the forecasts of those that run, one in each run so that other tasks
+    get their turn, and compares when they have ended.
+    """
 
     def __init__(self, database: Database, clock: Clock, *, rules: RuleBook, retry_speed: float = 1.0) -> None:
         self._database = database
@@ -212,32 +225,43 @@ class ForecastRecorder:
         self._rules = rules
         self._retry_speed = retry_speed
         self._without = set[UUID]()
+        # Campaigns without anything to forecast, with the time of the last attempt.
+        self._not_renewed = dict[UUID, datetime]()
 
     async def run_once(self) -> int:
-        """Forecast the campaigns that have started, and compare those that have completed; return how many."""
+        """Forecast, renew and compare what is due; return how many campaigns that were."""
         now = self._clock.now()
+        self._not_renewed = {each: at for each, at in self._not_renewed.items() if at > now - RENEWED_AFTER}
         async with self._database.transaction() as connection:
             started = await forecasts.forecasts_to_make(connection, since=now - STARTED_WITHIN, limit=_BATCH)
+            old = await forecasts.forecasts_to_renew(
+                connection, before=now - RENEWED_AFTER, without=list(self._not_renewed), limit=1
+            )
             ended = await forecasts.forecasts_to_compare(connection, before=now - COST_KNOWN_AFTER, limit=_BATCH)
         for each in started:
-            if each.campaign_id not in self._without:
-                await self._make(each)
+            if each.campaign_id not in self._without and not await self._make(each, ForecastOccasion.START):
+                # Such as a campaign without contacts: it is not asked for again every few seconds.
+                self._without.add(each.campaign_id)
+        for each in old:
+            if not await self._make(each, ForecastOccasion.RENEWAL):
+                self._not_renewed[each.campaign_id] = now
         for each in ended:
             async with self._database.for_organization(each.organization_id) as connection:
                 await forecasts.compare_forecasts(connection, campaign_id=each.campaign_id)
-        return len(started) + len(ended)
+        return len(started) + len(old) + len(ended)
 
-    async def _make(self, campaign: forecasts.CampaignToForecast) -> None:
+    async def _make(self, campaign: forecasts.CampaignToForecast, occasion: ForecastOccasion) -> bool:
+        """Forecast a campaign; return whether there was anything to forecast."""
         made = await forecast_and_store(
             lambda: self._database.for_organization(campaign.organization_id),
             campaign_id=campaign.campaign_id,
             organization_id=campaign.organization_id,
-            made_for=ForecastOccasion.START,
+            made_for=occasion,
             now=self._clock.now(),
             shipped=self._rules,
             retry_speed=self._retry_speed,
         )
         if not isinstance(made, StoredForecast):
-            # Such as a campaign without contacts: it is not asked for again every few seconds.
-            self._without.add(campaign.campaign_id)
             log("forecast.none", campaign_id=str(campaign.campaign_id), reason=str(made))
+            return False
+        return True

@@ -223,6 +223,7 @@ async def show_page(
         charts=reports.render_charts(charts),
         launch=launch,
         forecast=forecast,
+        forecast_age=forecast.age(now) if forecast and campaign.status == CampaignStatus.ACTIVE else None,
         may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
         contact_panel=panel,
         closed=closed,

@@ -9,7 +9,7 @@ from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.forecasts import service as forecasts
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceConflict
-from outdial.studio.web.forms import Form, redirect
+from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/forecasts")
@@ -27,10 +27,13 @@ async def forecasts_page(request: Request, context: CurrentOrganization, campaig
 
 @router.post("")
 async def forecast_now(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
-    """Forecast a campaign, and show the forecast."""
+    """Forecast a campaign, and show the forecast, on the page of the campaign if the form comes from there."""
     context.require("operator")
+    url = request.url.path
+    if text(form, "shown_on") == "campaign":
+        url = url.removesuffix("/forecasts")
     try:
         await forecasts.make_forecast(context, campaign_id)
     except ResourceConflict as error:
-        return redirect(request.url.path, error.message, "warn")
-    return redirect(request.url.path, "Forecast made.")
+        return redirect(url, error.message, "warn")
+    return redirect(url, "Forecast made.")

@@ -58,6 +58,14 @@ class CampaignForecastRecord(BaseModel):
     costlier_by_cents: Annotated[float | None, Field(description="Actual cost minus p50")]
     is_within: Annotated[bool | None, Field(description="Whether end and cost lie within p10 and p90")]
 
+    def age(self, now: datetime) -> str:
+        """Return how old the forecast is, in words that change at most once a minute."""
+        minutes = (now - self.made_at) // timedelta(minutes=1)
+        if minutes < 1:
+            return "less than a minute ago"
+        number, unit = (minutes, "minute") if minutes < 120 else (minutes // 60, "hour")
+        return f"{number} {unit}{'' if number == 1 else 's'} ago"
+
 
 async def list_forecasts(
     connection: Connection, context: OrganizationContext, campaign_id: UUID
@@ -90,10 +98,15 @@ async def past_forecasts(connection: Connection, context: OrganizationContext) -
 async def newest_forecast(
     connection: Connection, context: OrganizationContext, campaign_id: UUID
 ) -> CampaignForecastRecord | None:
-    """Return the newest forecast of a campaign."""
+    """Return the newest forecast of a campaign.
+
+    After the campaign, it is the one before the last renewal, which had little left to forecast.
+    """
     found = await stored_forecasts(
-        connection, campaign_id=campaign_id, organization_id=context.organization_id, limit=1
+        connection, campaign_id=campaign_id, organization_id=context.organization_id, limit=2
     )
+    if len(found) > 1 and found[0].finished_at is not None and found[0].made_for is ForecastOccasion.RENEWAL:
+        return _record(found[1])
     return _record(found[0]) if found else None
 
 

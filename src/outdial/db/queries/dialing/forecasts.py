@@ -102,6 +102,7 @@ class StoredForecastRow:
     campaign_id: UUID
     made_at: datetime
     made_for: str
+    is_renewal: bool
     contacts: int
     past_calls: int
     unfinished_runs: int
@@ -271,10 +272,11 @@ async def campaign_spending(connection: Connection, *, campaign_id: UUID) -> Cam
 _INSERT_FORECAST = """\
 insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,
   unfinished_runs, finish_p10, finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10,
-  calls_p50, calls_p90, spent_cents, calls_made)
+  calls_p50, calls_p90, spent_cents, calls_made, is_renewal)
 values ($1, $2, $3, $4, $5, $6, $7,
   $8, $9, $10, $11, $12::double precision,
-  $13::double precision, $14::double precision, $15, $16, $17, $18::double precision, $19)
+  $13::double precision, $14::double precision, $15, $16, $17, $18::double precision, $19,
+  $20)
 on conflict do nothing;
 """
 
@@ -301,8 +303,9 @@ async def insert_forecast(
     calls_p90: int,
     spent_cents: float,
     calls_made: int,
+    is_renewal: bool,
 ) -> int:
-    """Store a forecast, unless another process has stored the one of the campaign's start."""
+    """Store a forecast, unless another process has stored the one of the campaign's start, or renewed it."""
     return rows_touched(
         await connection.execute(
             _INSERT_FORECAST,
@@ -325,12 +328,24 @@ async def insert_forecast(
             calls_p90,
             spent_cents,
             calls_made,
+            is_renewal,
         )
     )
 
 
+_DELETE_RENEWAL = """\
+delete from campaign_forecasts where campaign_id = $1 and is_renewal;
+"""
+
+
+async def delete_renewal(connection: Connection, *, campaign_id: UUID) -> int:
+    """Delete the renewed forecast of a campaign, which another one replaces."""
+    return rows_touched(await connection.execute(_DELETE_RENEWAL, campaign_id))
+
+
 _LIST_FORECASTS = """\
-select id, campaign_id, made_at, made_for, contacts, past_calls, unfinished_runs, finish_p10, finish_p50, finish_p90,
+select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unfinished_runs,
+  finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
@@ -381,6 +396,20 @@ select organization_id, campaign_id from private.forecasts_to_make($1, $2);
 async def forecasts_to_make(connection: Connection, *, since: datetime, limit: int) -> list[CampaignToForecast]:
     """List the campaigns that have started since a moment and have no forecast of their start yet."""
     return [_campaign_to_forecast(record) for record in await connection.fetch(_FORECASTS_TO_MAKE, since, limit)]
+
+
+_FORECASTS_TO_RENEW = """\
+select organization_id, campaign_id from private.forecasts_to_renew($1, $2::uuid[], $3);
+"""
+
+
+async def forecasts_to_renew(
+    connection: Connection, *, before: datetime, without: Sequence[UUID], limit: int
+) -> list[CampaignToForecast]:
+    """List the active campaigns whose newest forecast was made before a moment, the oldest first, without some."""
+    return [
+        _campaign_to_forecast(record) for record in await connection.fetch(_FORECASTS_TO_RENEW, before, without, limit)
+    ]
 
 
 _FORECASTS_TO_COMPARE = """\

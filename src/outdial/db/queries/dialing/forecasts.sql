@@ -92,21 +92,27 @@ where campaign_id = :campaign_id and status = 'ended';
 
 -- name: insert_forecast!
 -- null: :finish_p10, :finish_p50, :finish_p90
--- Store a forecast, unless another process has stored the one of the campaign's start.
+-- Store a forecast, unless another process has stored the one of the campaign's start, or renewed it.
 insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,
   unfinished_runs, finish_p10, finish_p50, finish_p90, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10,
-  calls_p50, calls_p90, spent_cents, calls_made)
+  calls_p50, calls_p90, spent_cents, calls_made, is_renewal)
 values (:id, :organization_id, :campaign_id, :made_at, :made_for, :contacts, :past_calls,
   :unfinished_runs, :finish_p10, :finish_p50, :finish_p90, :cost_cents_p10::double precision,
-  :cost_cents_p50::double precision, :cost_cents_p90::double precision, :calls_p10, :calls_p50, :calls_p90, :spent_cents::double precision, :calls_made)
+  :cost_cents_p50::double precision, :cost_cents_p90::double precision, :calls_p10, :calls_p50, :calls_p90, :spent_cents::double precision, :calls_made,
+  :is_renewal)
 on conflict do nothing;
+
+-- name: delete_renewal!
+-- Delete the renewed forecast of a campaign, which another one replaces.
+delete from campaign_forecasts where campaign_id = :campaign_id and is_renewal;
 
 -- name: list_forecasts
 -- returns: list[StoredForecastRow]
 -- row: A stored forecast; what happened is null until the campaign has completed.
 -- null: finish_p10, finish_p50, finish_p90, finished_at, actual_cost_cents, actual_calls
 -- List the newest forecasts of a campaign.
-select id, campaign_id, made_at, made_for, contacts, past_calls, unfinished_runs, finish_p10, finish_p50, finish_p90,
+select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unfinished_runs,
+  finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
@@ -136,6 +142,11 @@ from (
 -- row: A campaign of any organization.
 -- List the campaigns that have started since a moment and have no forecast of their start yet.
 select organization_id, campaign_id from private.forecasts_to_make(:since, :limit);
+
+-- name: forecasts_to_renew
+-- returns: list[CampaignToForecast]
+-- List the active campaigns whose newest forecast was made before a moment, the oldest first, without some.
+select organization_id, campaign_id from private.forecasts_to_renew(:before, :without::uuid[], :limit);
 
 -- name: forecasts_to_compare
 -- returns: list[CampaignToForecast]
