@@ -15,7 +15,7 @@ from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing import workbooks
 from outdial.campaigns.importing.csv_rows import CsvRows, Row
 from outdial.campaigns.importing.file_rows import open_rows
-from outdial.campaigns.importing.workbooks import as_csv
+from outdial.campaigns.importing.workbooks import open_readable, unread_sheets
 
 PHONE = "+14155550101"
 
@@ -39,14 +39,15 @@ def with_rows(*rows: list[Any]) -> Callable[[Any], None]:
     return fill
 
 
-async def read(path: Path) -> CsvRows:
-    with path.open("rb") as file, await as_csv(file) as converted:
-        return CsvRows(io.BytesIO(converted.read()))
+async def read(path: Path, sheet: str | None = None) -> CsvRows:
+    with path.open("rb") as file, await open_readable(file) as converted:
+        converted.select(sheet)
+        return CsvRows(io.BytesIO(converted.file.read()))
 
 
 async def refusal(path: Path) -> str:
     with path.open("rb") as file, pytest.raises(UnusableFile) as refused:
-        await as_csv(file)
+        await open_readable(file)
     return str(refused.value)
 
 
@@ -87,11 +88,35 @@ async def test_a_line_is_a_row_of_the_first_visible_sheet(tmp_path: Path) -> Non
     assert [(row.line, row.cells) for row in rows if isinstance(row, Row)] == [(5, [PHONE]), (8, ["+14155550102"])]
 
 
+async def test_each_visible_sheet_with_rows_can_be_chosen(tmp_path: Path) -> None:
+    def fill(book: Any) -> None:
+        for name, rows in (("Empty", []), ("May", ["phone", PHONE]), ("June", ["phone", "2", "3"]), ("Old", ["x"])):
+            sheet = book.add_worksheet(name)
+            for number, text in enumerate(rows):
+                sheet.write(number, 0, text)
+        sheet.hide()
+
+    path = workbook(tmp_path / "a.xlsx", fill)
+    assert [row.cells for row in await read(path) if isinstance(row, Row)] == [[PHONE]]
+    assert [(row.line, row.cells) for row in await read(path, "June") if isinstance(row, Row)] == [
+        (2, ["2"]),
+        (3, ["3"]),
+    ]
+    with path.open("rb") as file, await open_readable(file) as converted:
+        assert unread_sheets(converted.sheets, "May") == "the sheet 'May' is read; 'June' (2 rows) is not"
+        for name in ("Old", "Empty", "june"):
+            with pytest.raises(UnusableFile, match=r"has no sheet .*'May' \(1 row\) and 'June' \(2 rows\)"):
+                converted.select(name)
+    (tmp_path / "a.csv").write_text("phone\n")
+    with (tmp_path / "a.csv").open("rb") as file, pytest.raises(UnusableFile, match="has no sheets"):
+        (await open_readable(file)).select("May")
+
+
 async def test_a_csv_file_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"phone\n1\n")
     with (tmp_path / "a.csv").open("rb") as file:
         file.read()
-        assert await as_csv(file) is file
+        assert (await open_readable(file)).file is file
         assert file.read() == b"phone\n1\n"
 
 
@@ -103,8 +128,8 @@ async def test_a_pipe_is_read_like_a_file(tmp_path: Path, is_workbook: bool) -> 
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as target:
         target.write(content)
-    with os.fdopen(reading, "rb") as file, await as_csv(file) as converted:
-        assert list(open_rows(converted)) == [Row(2, [PHONE])]
+    with os.fdopen(reading, "rb") as file, await open_readable(file) as converted:
+        assert list(open_rows(converted.file)) == [Row(2, [PHONE])]
 
 
 @pytest.mark.parametrize("damage", ["cut", "no_sheet", "empty", "another"])

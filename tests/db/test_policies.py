@@ -79,7 +79,7 @@ MATRIX = {
     "test_calls": Rights("viewer", None, None, None, "ru", "ru"),
     "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riud"),
     "imports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
-    "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rd"),
+    "import_chunks": Rights("operator", "operator", None, "operator", "", "", jobs="rid"),
     "import_refusals": Rights("viewer", None, None, None, "", "", jobs="rid"),
     "exports": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "export_chunks": Rights("viewer", None, None, None, "", "", jobs="rid"),

@@ -67,6 +67,9 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
                     organization_id=organization_id,
                     mapping="{}",
                     default_region=None,
+                    sheet=None,
+                    bytes=len(content),
+                    chunks=-(-len(content) // PIECE),
                     now=NOW,
                 )
             )

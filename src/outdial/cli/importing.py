@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from outdial.campaigns.importing.import_file import ImportProgress, ImportReport, import_contacts
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, unescape_cell
-from outdial.campaigns.importing.workbooks import as_csv
+from outdial.campaigns.importing.workbooks import open_readable, unread_sheets
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.finding import find_campaign
@@ -67,7 +67,14 @@ class RefusedFile:
 
 
 def run_import(
-    campaign: str, file: Path, region: str | None, mapping: Mapping[str, str], refused: Path | None, *, as_json: bool
+    campaign: str,
+    file: Path,
+    *,
+    region: str | None,
+    mapping: Mapping[str, str],
+    sheet: str | None,
+    refused: Path | None,
+    as_json: bool,
 ) -> bool:
     """Import `file` and print the report. Return whether any row was valid, or none was refused."""
     rejects = RefusedFile(refused or file.with_name(f"{file.name}.refused.csv"))
@@ -75,15 +82,20 @@ def run_import(
         raise InvalidArgument("--refused names the file to import, and would replace it: choose another name")
     import_id = new_id(SystemClock().now())
 
-    async def work(database: Database) -> ImportReport:
+    async def work(database: Database) -> tuple[ImportReport, list[str]]:
         async with database.as_service() as connection:
             campaign_id = await find_campaign(connection, campaign)
         with (
             file.open("rb") as opened,
-            await as_csv(opened) as source,
+            await open_readable(opened) as readable,
             Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
         ):
-            return await import_contacts(
+            chosen, source = readable.select(sheet), readable.file
+            unread = None if chosen is None else unread_sheets(readable.sheets, chosen.name)
+            notices = [] if unread is None else [f"{unread}; import another one with --sheet"]
+            # Before the import, which may fail because it is the wrong sheet.
+            _print_notices(notices)
+            report = await import_contacts(
                 source,
                 campaign_id,
                 database.as_service,
@@ -97,9 +109,10 @@ def run_import(
                 on_progress=_Bar(bars, os.fstat(source.fileno()).st_size),
                 on_refused=rejects.add,
             )
+            return report, notices
 
     with rejects:
-        report = as_service(work)
+        report, notices = as_service(work)
     if as_json:
         print_json(
             {
@@ -116,16 +129,22 @@ def run_import(
                 ],
                 "refused_file": rejects.path if report.refused_rows else None,
                 "variables": list(report.variables),
-                "notices": list(report.notices),
+                "notices": [*notices, *report.notices],
             }
         )
     else:
+        _print_notices(report.notices)
         _print(report, rejects.path if report.refused_rows else None)
         if report.added:
             # The command line's own words stand in quotes, as in a shell.
             undo = shlex.join(["outdial", "campaign", "undo-import", campaign, str(import_id)])
             notes.print(f"To undo it before a contact is called: {undo}", markup=False, soft_wrap=True)
     return report.added + report.already_there > 0 or report.refused_rows == 0
+
+
+def _print_notices(notices: Sequence[str]) -> None:
+    for notice in notices:
+        notes.print(f"Note: {notice}", markup=False, soft_wrap=True)
 
 
 class _Bar:
@@ -138,8 +157,6 @@ class _Bar:
 
 
 def _print(report: ImportReport, rejects: Path | None) -> None:
-    for notice in report.notices:
-        notes.print(f"Note: {notice}", markup=False)
     console.print(
         f"Imported {report.rows:,} rows: {report.added:,} added, {report.already_there:,} already present,"
         f" {report.refused_rows:,} refused."

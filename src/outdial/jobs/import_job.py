@@ -19,6 +19,7 @@ from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.importing.import_file import ImportProgress, import_contacts
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.uploads import complete_upload
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import batches, import_refusals, imports, jobs
@@ -53,21 +54,35 @@ class ImportJob:
         self._chunk_rows = chunk_rows
 
     async def run(self, import_id: UUID, organization_id: UUID) -> JobRunEnd:
-        """Import the file from its first row. Do nothing when the import has ended or another run has it."""
+        """Import the file from its first row, or complete its upload when the process that received it has died.
+
+        Do nothing when the import has ended or another run has it.
+        """
         now = self._clock.now()
         async with self._database.for_organization(organization_id) as connection:
             silent_since = now - DEAD_AFTER
             taken = await imports.begin_import(connection, import_id=import_id, now=now, silent_since=silent_since)
-            if taken is None:
-                ended = await imports.end_cancelled_import(
-                    connection, import_id=import_id, now=now, silent_since=silent_since
-                )
-                if ended is not None:
-                    await imports.delete_import_chunks(connection, import_id=import_id)
-                    await jobs.notify_jobs(connection, organization_id=organization_id)
-                return JobRunEnd.DONE
-            await import_refusals.delete_refusals(connection, import_id=import_id)
-            await jobs.notify_jobs(connection, organization_id=organization_id)
+            if taken is not None:
+                await import_refusals.delete_refusals(connection, import_id=import_id)
+                await jobs.notify_jobs(connection, organization_id=organization_id)
+            elif await imports.end_cancelled_import(
+                connection, import_id=import_id, now=now, silent_since=silent_since
+            ):
+                await imports.delete_import_chunks(connection, import_id=import_id)
+                await jobs.notify_jobs(connection, organization_id=organization_id)
+            received = await imports.received_upload(connection, import_id=import_id)
+        if received is not None:
+            await complete_upload(
+                lambda: self._database.for_organization(organization_id),
+                organization_id=organization_id,
+                import_id=import_id,
+                size=received,
+                clock=self._clock,
+            )
+            async with self._database.for_organization(organization_id) as connection:
+                await jobs.notify_jobs(connection, organization_id=organization_id)
+        if taken is None:
+            return JobRunEnd.DONE
         return await _ImportRun(
             database=self._database,
             clock=self._clock,

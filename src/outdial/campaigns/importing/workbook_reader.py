@@ -1,11 +1,14 @@
-"""Reads an XLSX workbook from standard input and writes its first visible sheet as CSV: a program, run as a child.
+"""Reads an XLSX workbook from standard input and writes its visible sheets as CSV: a program, run as a child.
 
-The reader holds the whole sheet, from its first cell to its last, so a small file can ask for any amount of memory. The
+Standard error gets the list of sheets as JSON, each with its name, its rows and where its CSV starts and ends.
+
+The reader holds a whole sheet, from its first cell to its last, so a small file can ask for any amount of memory. The
 limits of this process end it before they end the machine. `workbooks.py` starts it.
 """
 
 import csv
 import io
+import json
 import resource
 import sys
 import zipfile
@@ -13,7 +16,14 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Final, TextIO
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
 
 from outdial.domain.spreadsheet import protect_apostrophe
 
@@ -22,6 +32,8 @@ CPU_S: Final = 120
 OUTPUT_BYTES: Final = 1 << 30
 UNPACKED_BYTES: Final = 2 << 30
 MOST_PARTS: Final = 10_000
+MOST_SHEETS: Final = 100
+LONGEST_NAME: Final = 100
 UNUSABLE: Final = 3
 """Exit status of a file that cannot be imported; the reason is on standard error."""
 
@@ -45,19 +57,35 @@ def main() -> int:
                 for index, sheet in enumerate(sheets)
                 if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
             ]
-            if not shown:
-                return _refuse("the workbook has no visible sheet")
             del content
-            sheet = book.get_sheet_by_index(shown[0])
-            if sheet.start is None:
-                return _refuse(f"the sheet {sheet.name!r} is empty; the contacts belong on the first visible sheet")
-            # With the blank rows above the first cell.
-            write_rows(sheet.iter_rows(), sys.stdout)
+            written = [each for index in shown if (each := _write_sheet(book.get_sheet_by_index(index))) is not None]
+        if not written:
+            return _refuse("the workbook is empty: no visible sheet has a row")
+        if len(written) > MOST_SHEETS:
+            return _refuse(f"the workbook has more than {MOST_SHEETS} sheets with rows; save one of them as CSV")
+        json.dump(written, sys.stderr)
     except PasswordError:
         return _refuse("the workbook has a password; save it without one")
     except (CalamineError, ValueError) as error:
         return _refuse(f"the workbook cannot be read ({str(error)[:200]}); save the contacts as CSV")
     return 0
+
+
+def _write_sheet(sheet: CalamineSheet) -> dict[str, object] | None:
+    """Write a sheet to standard output, and return its entry in the list; None for one without rows."""
+    if sheet.start is None:
+        return None
+    sys.stdout.flush()
+    start = sys.stdout.buffer.tell()
+    # With the blank rows above the first cell.
+    rows = write_rows(sheet.iter_rows(), sys.stdout)
+    sys.stdout.flush()
+    return {
+        "name": sheet.name[:LONGEST_NAME],
+        "rows": max(rows - 1, 0),
+        "start": start,
+        "end": sys.stdout.buffer.tell(),
+    }
 
 
 def why_not_workbook(content: bytes) -> str | None:
@@ -74,12 +102,18 @@ def why_not_workbook(content: bytes) -> str | None:
     return None
 
 
-def write_rows(rows: Iterable[Iterable[Cell]], target: TextIO) -> None:
+def write_rows(rows: Iterable[Iterable[Cell]], target: TextIO) -> int:
     """Write CSV in which each row of the sheet has its own line, so that line numbers are row numbers.
 
-    Every cell is quoted, so that the only delimiter that the import can find in the header is the comma.
+    Every cell is quoted, so that the only delimiter that the import can find in the header is the comma. Returns the
+    number of rows that are not blank.
     """
-    csv.writer(target, quoting=csv.QUOTE_ALL).writerows(map(cell_text, row) for row in rows)
+    writer, filled = csv.writer(target, quoting=csv.QUOTE_ALL), 0
+    for row in rows:
+        cells = [cell_text(cell) for cell in row]
+        filled += any(cells)
+        writer.writerow(cells)
+    return filled
 
 
 def cell_text(cell: Cell) -> str:

@@ -95,10 +95,13 @@ def import_(
         list[str] | None,
         typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile, or FIELD= for none; repeatable."),
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet of a workbook to import (default: its first visible one with rows).")
+    ] = None,
     refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import contacts from a CSV file, the first sheet of an XLSX workbook, or JSON lines into a campaign.
+    """Import contacts from a CSV file, a sheet of an XLSX workbook, or JSON lines into a campaign.
 
     Valid rows are imported; each refused row is reported with its line and the reason. Importing a file again changes
     nothing. The exit status is 1 when no row is valid.
@@ -106,7 +109,13 @@ def import_(
     from outdial.cli.importing import run_import
 
     any_valid = run_import(
-        campaign, file=file, region=region, mapping=read_pairs("--map", map_ or ()), refused=refused, as_json=as_json
+        campaign,
+        file,
+        region=region,
+        mapping=read_pairs("--map", map_ or ()),
+        sheet=sheet,
+        refused=refused,
+        as_json=as_json,
     )
     raise typer.Exit(0 if any_valid else 1)
 

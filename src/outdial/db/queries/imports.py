@@ -13,7 +13,7 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRow:
-    """An import with the name of its campaign. Mapping, counts by kind and notices are JSON text."""
+    """An import with the name of its campaign. Mapping, sheets, counts by kind and notices are JSON text."""
 
     id: UUID
     organization_id: UUID
@@ -41,6 +41,8 @@ class ImportRow:
     finished_at: datetime | None
     undone_at: datetime | None
     removed: int
+    sheet: str | None
+    sheets: str
 
 
 _import_row = row_builder(ImportRow)
@@ -110,7 +112,7 @@ _SHOW_IMPORT = """\
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
 from imports i join campaigns c on c.id = i.campaign_id
 where i.id = $1 and i.organization_id = $2;
 """
@@ -126,7 +128,7 @@ _LIST_IMPORTS = """\
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
 from imports i join campaigns c on c.id = i.campaign_id
 where i.organization_id = $1
   and ($2::uuid is null or i.campaign_id = $2)
@@ -157,7 +159,8 @@ async def list_imports(
 
 
 _RESTART_UPLOAD = """\
-update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = $1, updated_at = $2
+update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = $1, sheets = '[]',
+  error = null, updated_at = $2
 where id = $3 and organization_id = $4 and status in ('uploading', 'ready')
 returning id;
 """
@@ -171,21 +174,66 @@ async def restart_upload(
     return value
 
 
+_RECEIVE_UPLOAD = """\
+update imports set size = bytes_stored, updated_at = $1
+where id = $2 and status = 'uploading' and bytes_stored = $3
+returning id;
+"""
+
+
+async def receive_upload(connection: Connection, *, now: datetime, import_id: UUID, stored: int) -> UUID | None:
+    """Note that all `stored` bytes of an upload have arrived. Returns None when the upload has changed."""
+    value: UUID | None = await connection.fetchval(_RECEIVE_UPLOAD, now, import_id, stored)
+    return value
+
+
+_RECEIVED_UPLOAD = """\
+select size as id from imports
+where id = $1 and status = 'uploading' and size = bytes_stored and size > 0;
+"""
+
+
+async def received_upload(connection: Connection, *, import_id: UUID) -> int | None:
+    """Return the size of an upload that has arrived but is not ready."""
+    value: int | None = await connection.fetchval(_RECEIVED_UPLOAD, import_id)
+    return value
+
+
+_REJECT_UPLOAD = """\
+update imports set bytes_stored = 0, chunks = 0, size = null, error = $1, updated_at = $2
+where id = $3 and status = 'uploading' and bytes_stored = $4
+returning id;
+"""
+
+
+async def reject_upload(
+    connection: Connection, *, error: str, now: datetime, import_id: UUID, stored: int
+) -> UUID | None:
+    """Empty an upload of `stored` bytes that cannot be read: another file may follow.
+
+    Returns None when the upload has changed.
+    """
+    value: UUID | None = await connection.fetchval(_REJECT_UPLOAD, error, now, import_id, stored)
+    return value
+
+
 _REPLACE_UPLOAD = """\
-update imports set bytes_stored = 0, chunks = 0, size = null, updated_at = $1
-where id = $2 and organization_id = $3 and status = 'uploading' and bytes_stored = $4
+update imports set status = 'ready', bytes_stored = $1, size = $1, chunks = $2,
+  sheets = $3::text::jsonb, updated_at = $4
+where id = $5 and status = 'uploading' and bytes_stored = $6
 returning id;
 """
 
 
 async def replace_upload(
-    connection: Connection, *, now: datetime, import_id: UUID, organization_id: UUID, stored: int
+    connection: Connection, *, bytes: int, chunks: int, sheets: str, now: datetime, import_id: UUID, stored: int
 ) -> UUID | None:
-    """Empty an upload of `stored` bytes, to store the file in another form.
+    """Mark an upload of `stored` bytes as complete in another form: the sheets of a workbook, of which the first one
+    has `bytes` in `chunks`.
 
-    Returns None when the upload has changed.
+    The caller replaces the chunks in the same transaction. Returns None when the upload has changed.
     """
-    value: UUID | None = await connection.fetchval(_REPLACE_UPLOAD, now, import_id, organization_id, stored)
+    value: UUID | None = await connection.fetchval(_REPLACE_UPLOAD, bytes, chunks, sheets, now, import_id, stored)
     return value
 
 
@@ -248,8 +296,8 @@ async def abandon_upload(connection: Connection, *, now: datetime, import_id: UU
 
 _QUEUE_IMPORT = """\
 update imports set status = 'queued', mapping = $1::text::jsonb, default_region = $2,
-  queued_at = $3, updated_at = $3
-where id = $4 and organization_id = $5 and status = 'ready'
+  sheet = $3, bytes_stored = $4, size = $4, chunks = $5, queued_at = $6, updated_at = $6
+where id = $7 and organization_id = $8 and status = 'ready'
 returning id;
 """
 
@@ -259,13 +307,19 @@ async def queue_import(
     *,
     mapping: str,
     default_region: str | None,
+    sheet: str | None,
+    bytes: int,
+    chunks: int,
     now: datetime,
     import_id: UUID,
     organization_id: UUID,
 ) -> UUID | None:
-    """Queue an import. The caller enqueues its job in the same transaction."""
+    """Queue an import whose file has `bytes` in `chunks`.
+
+    The caller enqueues its job in the same transaction, and keeps only the chunks of the sheet.
+    """
     value: UUID | None = await connection.fetchval(
-        _QUEUE_IMPORT, mapping, default_region, now, import_id, organization_id
+        _QUEUE_IMPORT, mapping, default_region, sheet, bytes, chunks, now, import_id, organization_id
     )
     return value
 
@@ -320,13 +374,37 @@ async def import_chunk(connection: Connection, *, import_id: UUID, number: int) 
 
 
 _FIRST_IMPORT_CHUNKS = """\
-select content as id from import_chunks where import_id = $1 and number < $2 order by number;
+select content as id from import_chunks
+where import_id = $1 and number >= $2 and number < $2::integer + $3::integer
+order by number;
 """
 
 
-async def first_import_chunks(connection: Connection, *, import_id: UUID, chunks: int) -> list[bytes]:
-    """Read the first chunks of the file."""
-    return [record[0] for record in await connection.fetch(_FIRST_IMPORT_CHUNKS, import_id, chunks)]
+async def first_import_chunks(connection: Connection, *, import_id: UUID, first: int, chunks: int) -> list[bytes]:
+    """Read `chunks` chunks of the file from number `first` on."""
+    return [record[0] for record in await connection.fetch(_FIRST_IMPORT_CHUNKS, import_id, first, chunks)]
+
+
+_DELETE_CHUNKS_OUTSIDE = """\
+delete from import_chunks where import_id = $1 and (number < $2 or number >= $3);
+"""
+
+
+async def delete_chunks_outside(connection: Connection, *, import_id: UUID, first: int, following: int) -> int:
+    """Delete the chunks of a file before number `first` and from `following` on."""
+    return rows_touched(await connection.execute(_DELETE_CHUNKS_OUTSIDE, import_id, first, following))
+
+
+_COPY_CHUNKS_TO_START = """\
+insert into import_chunks (organization_id, import_id, number, content)
+select organization_id, import_id, number - $1::integer, content from import_chunks
+where import_id = $2 and number >= $1;
+"""
+
+
+async def copy_chunks_to_start(connection: Connection, *, first: int, import_id: UUID) -> int:
+    """Copy the chunks of a file from number `first` on to its start."""
+    return rows_touched(await connection.execute(_COPY_CHUNKS_TO_START, first, import_id))
 
 
 _DELETE_IMPORT_CHUNKS = """\

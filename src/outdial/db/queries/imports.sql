@@ -10,26 +10,26 @@ values (:id, :organization_id, :campaign_id, :file_name, :size, :mapping::text::
 
 -- name: show_import
 -- returns: ImportRow | None
--- row: An import with the name of its campaign. Mapping, counts by kind and notices are JSON text.
--- null: size, default_region, error, created_by, started_at, finished_at, undone_at
+-- row: An import with the name of its campaign. Mapping, sheets, counts by kind and notices are JSON text.
+-- null: size, default_region, error, sheet, created_by, started_at, finished_at, undone_at
 -- Read an import of an organization.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
 from imports i join campaigns c on c.id = i.campaign_id
 where i.id = :import_id and i.organization_id = :organization_id;
 
 -- name: list_imports
 -- returns: list[ImportRow]
--- null: size, default_region, error, created_by, started_at, finished_at, undone_at, :campaign_id, :after_at, :after_id
+-- null: size, default_region, error, sheet, created_by, started_at, finished_at, undone_at, :campaign_id, :after_at, :after_id
 -- plan: custom
 -- List imports of an organization, newest first. `after_at` and `after_id` are those of the last import on the previous
 -- page.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
 from imports i join campaigns c on c.id = i.campaign_id
 where i.organization_id = :organization_id
   and (:campaign_id::uuid is null or i.campaign_id = :campaign_id)
@@ -41,15 +41,39 @@ limit :limit;
 -- returns: UUID | None
 -- null: :size
 -- Restart an upload from the beginning.
-update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = :size, updated_at = :now
+update imports set status = 'uploading', bytes_stored = 0, chunks = 0, size = :size, sheets = '[]',
+  error = null, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status in ('uploading', 'ready')
+returning id;
+
+-- name: receive_upload
+-- returns: UUID | None
+-- Note that all `stored` bytes of an upload have arrived. Returns None when the upload has changed.
+update imports set size = bytes_stored, updated_at = :now
+where id = :import_id and status = 'uploading' and bytes_stored = :stored
+returning id;
+
+-- name: received_upload
+-- returns: int | None
+-- Return the size of an upload that has arrived but is not ready.
+select size as id from imports
+where id = :import_id and status = 'uploading' and size = bytes_stored and size > 0;
+
+-- name: reject_upload
+-- returns: UUID | None
+-- Empty an upload of `stored` bytes that cannot be read: another file may follow. Returns None when the upload has
+-- changed.
+update imports set bytes_stored = 0, chunks = 0, size = null, error = :error, updated_at = :now
+where id = :import_id and status = 'uploading' and bytes_stored = :stored
 returning id;
 
 -- name: replace_upload
 -- returns: UUID | None
--- Empty an upload of `stored` bytes, to store the file in another form. Returns None when the upload has changed.
-update imports set bytes_stored = 0, chunks = 0, size = null, updated_at = :now
-where id = :import_id and organization_id = :organization_id and status = 'uploading' and bytes_stored = :stored
+-- Mark an upload of `stored` bytes as complete in another form: the sheets of a workbook, of which the first one has
+-- `bytes` in `chunks`. The caller replaces the chunks in the same transaction. Returns None when the upload has changed.
+update imports set status = 'ready', bytes_stored = :bytes, size = :bytes, chunks = :chunks,
+  sheets = :sheets::text::jsonb, updated_at = :now
+where id = :import_id and status = 'uploading' and bytes_stored = :stored
 returning id;
 
 -- name: advance_upload
@@ -81,10 +105,11 @@ returning id;
 
 -- name: queue_import
 -- returns: UUID | None
--- null: :default_region
--- Queue an import. The caller enqueues its job in the same transaction.
+-- null: :default_region, :sheet
+-- Queue an import whose file has `bytes` in `chunks`. The caller enqueues its job in the same transaction, and keeps only
+-- the chunks of the sheet.
 update imports set status = 'queued', mapping = :mapping::text::jsonb, default_region = :default_region,
-  queued_at = :now, updated_at = :now
+  sheet = :sheet, bytes_stored = :bytes, size = :bytes, chunks = :chunks, queued_at = :now, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status = 'ready'
 returning id;
 
@@ -112,8 +137,20 @@ select content as id from import_chunks where import_id = :import_id and number 
 
 -- name: first_import_chunks
 -- returns: list[bytes]
--- Read the first chunks of the file.
-select content as id from import_chunks where import_id = :import_id and number < :chunks order by number;
+-- Read `chunks` chunks of the file from number `first` on.
+select content as id from import_chunks
+where import_id = :import_id and number >= :first and number < :first::integer + :chunks::integer
+order by number;
+
+-- name: delete_chunks_outside!
+-- Delete the chunks of a file before number `first` and from `following` on.
+delete from import_chunks where import_id = :import_id and (number < :first or number >= :following);
+
+-- name: copy_chunks_to_start!
+-- Copy the chunks of a file from number `first` on to its start.
+insert into import_chunks (organization_id, import_id, number, content)
+select organization_id, import_id, number - :first::integer, content from import_chunks
+where import_id = :import_id and number >= :first;
 
 -- name: delete_import_chunks!
 -- Delete the file.

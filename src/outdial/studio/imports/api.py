@@ -71,7 +71,8 @@ async def upload_import_file(
 ) -> Import:
     """Upload the CSV, XLSX or JSON lines file, whole or in parts. An interrupted upload resumes at `bytes_stored`.
 
-    The first visible sheet of a workbook is stored as CSV: `size` is then that of the CSV file, and a line is a row.
+    The visible sheets of a workbook are stored as CSV: `size` is then that of the first one, and a line is a row.
+    `sheets` lists them; preview and start read the first one unless `sheet` names another.
 
     Send the file as the body, or as the part `file` of a form.
     """
@@ -92,8 +93,7 @@ async def preview_import(
 ) -> ImportPreview:
     """Preview the import from the first thousand rows of the file. Stores nothing."""
     context.require("operator")
-    options = options or ImportOptions()
-    return await previews.preview_import(context, import_id, options.mapping, options.default_region)
+    return await previews.preview_import(context, import_id, options or ImportOptions())
 
 
 @router.post("/{import_id}/start")

@@ -89,7 +89,8 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
         query: Mapping[str, str] = request.query_params
         mapping = mapping_of(query) if "region" in query else None
         region = region_of(query) if "region" in query else found.default_region
-        shown = await preview_import(context, found.id, mapping, region)
+        options = ImportOptions(mapping=mapping, default_region=region, sheet=sheet_of(query))
+        shown = await preview_import(context, found.id, options)
         chosen = shown.mapping or mapping or found.mapping
         columns = {name: column or NO_COLUMN for name, column in chosen.items()}
         return page(
@@ -99,9 +100,14 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
             job=found,
             preview=shown,
             region=region or "",
+            sheets=[(each.name, f"{each.name} (rows: {each.rows:,})") for each in shown.sheets],
             fields=[(name, _LABELS.get(name, humanize(name)), columns.get(name, "")) for name in FIELDS],
             columns=[("", "Match by column name"), (NO_COLUMN, "No column"), *((name, name) for name in shown.header)],
-            start_fields={"region": region or "", **{f"map_{name}": column for name, column in columns.items()}},
+            start_fields={
+                "region": region or "",
+                "sheet": shown.sheet or "",
+                **{f"map_{name}": column for name, column in columns.items()},
+            },
         )
     return page(
         request, "imports/show.html", context, job=found, refused_rows=refused.items, has_more=refused.next is not None
@@ -112,7 +118,7 @@ async def show_page(request: Request, context: CurrentOrganization, import_id: U
 async def start(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """Start the import with the mapping shown in the preview."""
     context.require("operator")
-    options = ImportOptions(mapping=mapping_of(form), default_region=region_of(form))
+    options = ImportOptions(mapping=mapping_of(form), default_region=region_of(form), sheet=sheet_of(form))
     async with context.transaction() as connection:
         await imports.start_import(connection, context, import_id, options)
     return redirect(f"/o/{context.organization_id}/imports/{import_id}", "Import started.")
@@ -145,6 +151,12 @@ async def undo(context: CurrentOrganization, import_id: UUID, form: Form) -> Res
 async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -> Response:
     """Download the refused rows as a CSV file."""
     return await refused_rows_response(context, import_id)
+
+
+def sheet_of(values: Mapping[str, Any]) -> str | None:
+    """Return the sheet selected of a workbook, None for the first one."""
+    name = values.get("sheet")
+    return name[:100] or None if isinstance(name, str) else None
 
 
 def mapping_of(values: Mapping[str, Any]) -> dict[str, str]:

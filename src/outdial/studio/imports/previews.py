@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -13,12 +13,15 @@ from outdial.campaigns.erasure import ERASED_REASON, find_erased
 from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.importing.contact_rows import NewContact
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
+from outdial.campaigns.importing.uploads import stored_sheets
+from outdial.campaigns.importing.workbooks import unread_sheets
 from outdial.db.queries import campaign_contacts, do_not_call, imports
 from outdial.domain.explaining.closed_contacts import ClosedContacts
 from outdial.studio.campaigns.effective_hours import closed_contacts_of
 from outdial.studio.contacts.service import ContactColumns
-from outdial.studio.imports.service import ImportRefusal, find_import
+from outdial.studio.imports.service import ImportOptions, ImportRefusal, ImportSheet, chosen_sheet, find_import_row
 from outdial.studio.view.format import sentence_case
+from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 
@@ -57,10 +60,13 @@ class ImportPreview(BaseModel):
     """The first rows of a file as they would be imported.
 
     `problem` is set when the file cannot be imported at all. `mapping` is the column of each field; all other columns
-    become agent variables. Of `checked_rows`, `good_rows` would be imported; `rows` and `refused` list the first ones.
+    become agent variables. `sheet` is the previewed one of the `sheets` of a workbook. Of `checked_rows`, `good_rows`
+    would be imported; `rows` and `refused` list the first ones.
     """
 
     problem: str | None
+    sheet: str | None
+    sheets: list[ImportSheet]
     header: list[str]
     mapping: dict[str, str]
     variables: list[str]
@@ -76,25 +82,27 @@ class ImportPreview(BaseModel):
     notices: list[str]
 
 
-async def preview_import(
-    context: OrganizationContext, import_id: UUID, mapping: Mapping[str, str] | None, default_region: str | None
-) -> ImportPreview:
-    """Read the first rows of the file; raises ResourceNotFound, and ResourceConflict unless the file is stored."""
+async def preview_import(context: OrganizationContext, import_id: UUID, options: ImportOptions) -> ImportPreview:
+    """Read the first rows of the file; raises ResourceNotFound, and ResourceConflict unless the file is stored.
+
+    Raises InvalidInput for a sheet that the workbook does not have.
+    """
     async with context.transaction() as connection:
-        found = await find_import(connection, context, import_id)
+        found = await find_import_row(connection, context, import_id)
         if found.status != "ready":
             raise ResourceConflict(f"The import is {found.status}: there is no file to preview", status=found.status)
-        chunks = await imports.first_import_chunks(connection, import_id=import_id, chunks=_CHUNKS)
+        sheet, first = chosen_sheet(found, options.sheet)
+        chunks = await imports.first_import_chunks(connection, import_id=import_id, first=first, chunks=_CHUNKS)
         names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
-    is_whole = len(beginning) == found.bytes_stored
-    region = default_region.upper() if default_region else found.default_region
+    is_whole = len(beginning) == (found.bytes_stored if sheet is None else sheet.bytes)
+    region = options.default_region.upper() if options.default_region else found.default_region
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
         is_whole=is_whole,
-        mapping=found.mapping if mapping is None else mapping,
+        mapping=decode_texts(found.mapping) if options.mapping is None else options.mapping,
         default_region=region,
         now=context.studio.clock.now(),
         names_in_use=names_in_use,
@@ -117,7 +125,18 @@ async def preview_import(
             campaign_id=found.campaign_id,
             counts=Counter(contact.location.place for contact in good),
         )
-    return _import_preview(read, good=good, blocked=blocked, erased=erased, closed=closed, is_whole=is_whole)
+    shown = _import_preview(read, good=good, blocked=blocked, erased=erased, closed=closed, is_whole=is_whole)
+    if sheet is None:
+        return shown
+    sheets = stored_sheets(found.sheets)
+    unread = unread_sheets(sheets, sheet.name)
+    return shown.model_copy(
+        update={
+            "sheet": sheet.name,
+            "sheets": [ImportSheet(name=each.name, rows=each.rows) for each in sheets],
+            "notices": [*([] if unread is None else [sentence_case(unread)]), *shown.notices],
+        }
+    )
 
 
 def _import_preview(
@@ -151,6 +170,8 @@ def _import_preview(
     zones = Counter(contact.location.place.zone_key for contact in good)
     return ImportPreview(
         problem=None if read.problem is None else sentence_case(read.problem),
+        sheet=None,
+        sheets=[],
         header=list(read.header),
         mapping=dict(read.mapping),
         variables=list(read.variables),

@@ -3,14 +3,27 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
+from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing import undo
+from outdial.campaigns.importing.uploads import (
+    CHUNK_BYTES,
+    SHEET_CHUNKS,
+    StoredSheet,
+    UploadChanged,
+    UploadReady,
+    UploadUnusable,
+    complete_upload,
+    first_chunk,
+    stored_sheets,
+)
+from outdial.campaigns.importing.workbooks import find_sheet
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.queries import campaign_status, import_refusals, imports, jobs
 from outdial.db.queue import enqueue
@@ -18,7 +31,6 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
-from outdial.studio.imports.workbook_upload import convert_workbook
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.audit import record_audit
@@ -29,7 +41,6 @@ from outdial.studio.web.forms import file_too_large
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_FILE_BYTES: Final = 1 << 30
-CHUNK_BYTES: Final = 256 * 1024
 ColumnMapping = Annotated[
     dict[str, Annotated[str, Field(max_length=200)]],
     Field(
@@ -57,6 +68,16 @@ class ImportOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
     mapping: ColumnMapping | None = None
     default_region: Region = None
+    sheet: Annotated[
+        str | None, Field(max_length=100, description="Sheet of a workbook to read (default: its first visible one)")
+    ] = None
+
+
+class ImportSheet(BaseModel):
+    """A visible sheet of an uploaded workbook with its number of rows, without the header."""
+
+    name: str
+    rows: int
 
 
 class ImportRefusal(BaseModel):
@@ -80,6 +101,8 @@ class Import(BaseModel):
     bytes_read: int
     mapping: dict[str, str]
     default_region: str | None
+    sheets: Annotated[list[ImportSheet], Field(description="The visible sheets of a workbook that have rows")]
+    sheet: Annotated[str | None, Field(description="The sheet that the import reads, once it has been started")]
     status: ImportStatus
     rows: int
     added: int
@@ -141,10 +164,15 @@ async def check_campaign(
 
 async def find_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
     """Return an import of the organization; raises ResourceNotFound."""
+    return _import(await find_import_row(connection, context, import_id))
+
+
+async def find_import_row(connection: Connection, context: OrganizationContext, import_id: UUID) -> imports.ImportRow:
+    """Return an import of the organization as it is stored; raises ResourceNotFound."""
     row = await imports.show_import(connection, import_id=import_id, organization_id=context.organization_id)
     if row is None:
         raise ResourceNotFound("Import not found")
-    return _import(row)
+    return row
 
 
 async def list_imports(
@@ -211,13 +239,40 @@ async def receive_file(
         raise InvalidInput("The upload was interrupted: resume at bytes_stored") from None
     if offset == 0:
         raise InvalidInput("The file is empty", {"file": "select a CSV or XLSX file with a header row, or JSON lines"})
-    is_complete = total is None or offset >= total
-    if is_complete:
-        await convert_workbook(context, import_id, offset)
+    if total is None or offset >= total:
+        await _complete(context, import_id, offset)
     async with context.transaction() as connection:
-        if is_complete:
-            await imports.finish_upload(connection, import_id=import_id, now=context.studio.clock.now())
         return await find_import(connection, context, import_id)
+
+
+async def _complete(context: OrganizationContext, import_id: UUID, size: int) -> None:
+    clock, changed = context.studio.clock, "Another upload of this file is in progress, or the import was cancelled"
+    async with context.transaction() as connection:
+        # A worker completes the upload if this process dies from here on.
+        if await imports.receive_upload(connection, import_id=import_id, stored=size, now=clock.now()) is None:
+            raise ResourceConflict(changed)
+    ended = await complete_upload(
+        context.transaction, organization_id=context.organization_id, import_id=import_id, size=size, clock=clock
+    )
+    match ended:
+        case UploadReady():
+            return
+        case UploadUnusable(reason):
+            raise InvalidInput(sentence_case(reason), {"file": reason})
+        case UploadChanged():
+            raise ResourceConflict(changed)
+        case _:
+            assert_never(ended)
+
+
+def chosen_sheet(row: imports.ImportRow, name: str | None) -> tuple[StoredSheet | None, int]:
+    """Return the sheet with a name or the first one, and the number of its first chunk; raises InvalidInput."""
+    sheets = stored_sheets(row.sheets)
+    try:
+        sheet = find_sheet(sheets, name)
+    except UnusableFile as error:
+        raise InvalidInput(sentence_case(str(error)), {"sheet": str(error)}) from None
+    return sheet, first_chunk(sheets, sheet)
 
 
 async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -253,24 +308,39 @@ async def start_import(
     connection: Connection, context: OrganizationContext, import_id: UUID, how: ImportOptions
 ) -> Import:
     """Queue the import; raises ResourceConflict when its file is not uploaded or it has already been started."""
-    found = await find_import(connection, context, import_id)
+    row = await find_import_row(connection, context, import_id)
+    found = _import(row)
     await check_campaign(connection, context, found.campaign_id)
     mapping = found.mapping if how.mapping is None else how.mapping
+    sheet, first = chosen_sheet(row, how.sheet)
     queued = await imports.queue_import(
         connection,
         import_id=import_id,
         organization_id=context.organization_id,
         mapping=encode_json(mapping),
         default_region=_region(how.default_region) or found.default_region,
+        sheet=None if sheet is None else sheet.name,
+        bytes=found.bytes_stored if sheet is None else sheet.bytes,
+        chunks=row.chunks if sheet is None else sheet.chunks,
         now=context.studio.clock.now(),
     )
     if queued is None:
         raise ResourceConflict(
             f"The import is {found.status}. It can be started once its file is uploaded", status=found.status
         )
+    if len(found.sheets) > 1:
+        await _keep_sheet(connection, import_id, first)
     await enqueue(connection, "import", import_id)
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_import(connection, context, import_id)
+
+
+async def _keep_sheet(connection: Connection, import_id: UUID, first: int) -> None:
+    """Leave only the sheet that starts at chunk `first`, as the file that the run reads."""
+    await imports.delete_chunks_outside(connection, import_id=import_id, first=first, following=first + SHEET_CHUNKS)
+    if first:
+        await imports.copy_chunks_to_start(connection, import_id=import_id, first=first)
+        await imports.delete_chunks_outside(connection, import_id=import_id, first=0, following=first)
 
 
 async def cancel_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
@@ -375,9 +445,10 @@ def _import(row: imports.ImportRow) -> Import:
     return Import(
         **kept,
         mapping=decode_texts(row.mapping),
+        sheets=[ImportSheet(name=sheet.name, rows=sheet.rows) for sheet in stored_sheets(row.sheets)],
         refused_by_kind=msgspec.json.decode(row.refused_by_kind),
         notices=msgspec.json.decode(row.notices),
     )
 
 
-_JSON: Final = ("mapping", "refused_by_kind", "notices")
+_JSON: Final = ("mapping", "sheets", "refused_by_kind", "notices")
