@@ -109,7 +109,7 @@ def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, dat
 def test_contacts_are_called_again_in_a_campaign_of_their_own(acme: Outdial, filled: str, database: Scratch) -> None:
     assert "no contact with a final status matches" in acme.error("campaign", "new-campaign", filled)
     acme("campaign", "skip", filled, ADA)
-    created = acme.json("campaign", "new-campaign", filled, "--status=skipped", "--name=Second try")
+    created = acme.json("campaign", "new-campaign", filled, "--status=skipped", "--campaign-name=Second try")
     assert (created["name"], created["added"], created["left_out"]) == ("Second try", 1, 0)
     assert "Contacts: 1; left out: 2." in acme("campaign", "new-campaign", filled)
     added = "select status, phone from campaign_contacts where campaign_id = $1"
@@ -140,7 +140,7 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
         (("decide", "--reason=x"), "decision: name one"),
         (("retry", "--reason=x", "--at=2062-01-01T09:00Z"), "call_at: may be at most 366 days ahead"),
         (("skip", "--reason= "), "reason: 1 to 1,000 characters"),
-        (("skip", "--reason=x", "--phone=ada"), "--phone: pass the first digits"),
+        (("skip", "--reason=x", "--phone=ada"), "--phone: up to 15 digits"),
         (("decide", "--reason=x", "--decision=failed"), "only contacts that are review can be decided"),
     ):
         assert problem in acme.error("campaign", "bulk", "start", filled, *arguments)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from python_calamine import CalamineWorkbook
 
 from tests.cli.conftest import Outdial
@@ -56,6 +57,9 @@ def test_results_are_filtered(acme: Outdial, filled: str, tmp_path: Path) -> Non
         (["--status=completed"], 0),
         (["--search=gra"], 1),
         (["--phone=+1 212 555-0124"], 1),
+        (["--phone-ends=01 23"], 1),
+        (["--name=gR"], 1),
+        (["--external-id=x"], 0),
     ):
         assert acme.json("campaign", "results", filled, file, *options)["rows"] == rows
 
@@ -65,8 +69,8 @@ def test_results_are_filtered(acme: Outdial, filled: str, tmp_path: Path) -> Non
     [
         ("r.txt", [], "name the file .csv, .xlsx or .jsonl"),
         ("r.csv", ["--zone=Mars"], "not a time zone"),
-        ("r.csv", ["--phone=abc"], "--phone takes digits"),
-        ("r.csv", ["--phone=1", "--search=a"], "not both"),
+        ("r.csv", ["--phone=abc"], "--phone: up to 15 digits"),
+        ("r.csv", ["--phone=1", "--search=a"], "--search and --phone: use only one"),
     ],
 )
 def test_results_that_cannot_be_written_leave_no_file(
@@ -74,3 +78,21 @@ def test_results_that_cannot_be_written_leave_no_file(
 ) -> None:
     assert problem in acme.error("campaign", "results", filled, str(tmp_path / file), *options)
     assert not (tmp_path / file).exists()
+
+
+def test_another_sheet_of_a_workbook_is_imported_and_the_others_are_named(
+    acme: Outdial, campaign: str, tmp_path: Path
+) -> None:
+    with xlsxwriter.Workbook(tmp_path / "people.xlsx") as book:
+        for name, phone in (("May", "+12125550123"), ("June", "+12125550124")):
+            book.add_worksheet(name).write_column(0, 0, ["phone", phone])
+    file = str(tmp_path / "people.xlsx")
+    assert "has no sheet 'July' with rows; it has 'May' (1 row)" in acme.error(
+        "campaign", "import", campaign, file, "--sheet=July"
+    )
+    for options, notice in (
+        ([], "the sheet 'May' is read; 'June' (1 row) is not; import another one with --sheet"),
+        (["--sheet=June"], "the sheet 'June' is read; 'May' (1 row) is not; import another one with --sheet"),
+    ):
+        report = acme.json("campaign", "import", campaign, file, *options)
+        assert (report["added"], report["notices"]) == (1, [notice])

@@ -18,6 +18,7 @@ CampaignsError
 ├── RuleIdTaken
 ├── ErasureKeyMissing
 ├── TooManyColumns
+├── InvalidSelection
 └── InvalidRetention
 """
 
@@ -46,6 +47,15 @@ class InvalidCampaign(InvalidField):
 
 class InvalidBudget(InvalidField):
     """A budget of an organization is not valid."""
+
+
+class InvalidSelection(CampaignsError):
+    """Filters of contacts cannot be used as given; `reasons` says why, by filter."""
+
+    def __init__(self, summary: str, reasons: Mapping[str, str]) -> None:
+        super().__init__(f"{summary}: {', '.join(f'{name}: {reason}' for name, reason in reasons.items())}")
+        self.summary = summary
+        self.reasons = reasons
 
 
 class CredentialTaken(CampaignsError):

@@ -1,14 +1,18 @@
 """A selection of a campaign's contacts: the filters of the list, as the parameters of queries."""
 
 import re
+from collections.abc import Mapping
 from typing import Final, TypedDict
 
 import msgspec
+
+from outdial.campaigns.errors import InvalidSelection
 
 MAX_PHONE_DIGITS: Final = 15
 LAST_TEXT: Final = "\U0010ffff"
 """Sorts after every text that begins with the same characters."""
 
+_DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_PHONE_DIGITS}}}")
 _SEPARATORS: Final = re.compile(r"[\s()./-]")
 # Numbers of this length and more may be written with a national or international prefix.
 _NATIONAL_DIGITS: Final = 7
@@ -19,6 +23,16 @@ class PhoneRange(TypedDict):
 
     first: str
     last: str
+
+
+class SearchTerms(TypedDict):
+    """The filters of which at most one is set."""
+
+    search: str | None
+    phone: str | None
+    phone_ends: str | None
+    name: str | None
+    external_id: str | None
 
 
 class SearchPatterns(TypedDict):
@@ -59,6 +73,11 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     name: str | None = None
     external_id: str | None = None
 
+    @classmethod
+    def read(cls, status: str | None, outcome: str | None, terms: Mapping[str, str | None]) -> "ContactSelection":
+        """Return the selection for filters as they were typed; raises InvalidSelection."""
+        return cls(status=status, outcome=outcome, **read_terms(terms))
+
     def parameters(self) -> SelectionParameters:
         """Return the selection as the parameters of a query."""
         phones = None if self.phone is None else phone_range(self.phone)
@@ -77,6 +96,49 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             "text": None if patterns is None else patterns["text"],
             "digits": None if patterns is None else patterns["digits"],
         }
+
+
+SELECTION_FILTERS: Final = ContactSelection.__struct_fields__
+"""The filters of the list, of the API, and of the commands that take contacts of a campaign."""
+SEARCH_TERMS: Final = tuple(SearchTerms.__annotations__)
+
+
+def read_terms(terms: Mapping[str, str | None]) -> SearchTerms:
+    """Return search terms as they are looked for, None where blank; raises InvalidSelection, also for two terms."""
+    read: SearchTerms = {
+        "search": text_term("search", terms.get("search")),
+        "phone": digits_term("phone", terms.get("phone")),
+        "phone_ends": digits_term("phone_ends", terms.get("phone_ends")),
+        "name": text_term("name", terms.get("name")),
+        "external_id": text_term("external_id", terms.get("external_id")),
+    }
+    check_single_term(read)
+    return read
+
+
+def text_term(name: str, value: str | None) -> str | None:
+    """Return a trimmed search term, None when empty; raises InvalidSelection."""
+    if "\0" in (value or ""):
+        raise InvalidSelection("This text cannot be searched", {name: "contains a NUL character"})
+    return (value or "").strip() or None
+
+
+def digits_term(name: str, value: str | None) -> str | None:
+    """Return the digits of a partial phone number, None when there are none; raises InvalidSelection."""
+    digits = without_separators(value or "")
+    if not digits:
+        return None
+    if not digits.isascii() or _DIGITS.fullmatch(digits) is None:
+        reason = f"up to {MAX_PHONE_DIGITS} digits, such as +1 212 or 0134"
+        raise InvalidSelection("This is not part of a phone number", {name: reason})
+    return digits
+
+
+def check_single_term(terms: Mapping[str, object]) -> None:
+    """Raise InvalidSelection when more than one search term is given."""
+    given = [name for name, value in terms.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidSelection("Search by one field at a time", dict.fromkeys(given, "use only one of these"))
 
 
 def without_separators(number: str) -> str:

@@ -14,16 +14,24 @@ from outdial.campaigns.operations.bulk_request import (
     cancel_bulk_job,
     request_bulk_job,
 )
-from outdial.campaigns.selection import ContactSelection, without_separators
+from outdial.cli.campaigns.selecting import (
+    ExternalIdFilter,
+    NameFilter,
+    OutcomeFilter,
+    PhoneEndsFilter,
+    PhoneFilter,
+    SearchFilter,
+    StatusFilter,
+    read_selection,
+)
 from outdial.cli.campaigns.settings import CampaignName
-from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
+from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import find_campaign, find_campaign_row, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, Database
-from outdial.domain.contact import ContactStatus, ReviewDecision
-from outdial.domain.outcomes import Outcome
+from outdial.domain.contact import ReviewDecision
 from outdial.domain.policies.bulk_action import BulkAction
 from outdial.stack.local import as_service
 
@@ -43,11 +51,13 @@ def start(
     action: Annotated[BulkAction, typer.Argument(help="What to do with the contacts.")],
     reason: Annotated[str, typer.Option(help="Why, for the audit log and the contacts.")],
     decision: Annotated[ReviewDecision | None, typer.Option(help="With decide: what happens to the contacts.")] = None,
-    status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")] = None,
-    external_id: Annotated[str | None, typer.Option(help="Only the contact with this external ID.")] = None,
+    status: StatusFilter = None,
+    outcome: OutcomeFilter = None,
+    search: SearchFilter = None,
+    phone: PhoneFilter = None,
+    phone_ends: PhoneEndsFilter = None,
+    name: NameFilter = None,
+    external_id: ExternalIdFilter = None,
     at: Annotated[
         str | None, typer.Option(help="Earliest time of the next call, such as 2026-12-01T09:00Z (default: now).")
     ] = None,
@@ -61,13 +71,16 @@ def start(
     It leaves out each contact that has changed by then, with the reason. `retry` calls finished contacts once more,
     `new_campaign` adds them to a new draft, `skip` skips pending ones, and `decide` decides those in review.
     """
-    digits = None if phone is None else without_separators(phone)
-    if digits is not None and not (digits.isascii() and digits.isdigit()):
-        raise InvalidArgument("--phone: pass the first digits of a number, such as +1212")
     request = BulkRequest(
         action=action,
-        selection=ContactSelection(
-            status=status, outcome=outcome, search=search or None, phone=digits, external_id=external_id or None
+        selection=read_selection(
+            status=status,
+            outcome=outcome,
+            search=search,
+            phone=phone,
+            phone_ends=phone_ends,
+            name=name,
+            external_id=external_id,
         ),
         reason=reason,
         decision=decision,

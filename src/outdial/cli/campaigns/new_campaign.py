@@ -6,15 +6,22 @@ import typer
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
-from outdial.campaigns.selection import ContactSelection
+from outdial.cli.campaigns.selecting import (
+    ExternalIdFilter,
+    NameFilter,
+    OutcomeFilter,
+    PhoneEndsFilter,
+    PhoneFilter,
+    SearchFilter,
+    StatusFilter,
+    read_selection,
+)
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import ActionReason, find_campaign
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from outdial.domain.contact import ContactStatus
-from outdial.domain.outcomes import Outcome
 from outdial.stack.local import as_service
 
 clock = SystemClock()
@@ -22,10 +29,14 @@ clock = SystemClock()
 
 def new_campaign(
     campaign: CampaignName,
-    status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
-    name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
+    status: StatusFilter = None,
+    outcome: OutcomeFilter = None,
+    search: SearchFilter = None,
+    phone: PhoneFilter = None,
+    phone_ends: PhoneEndsFilter = None,
+    name: NameFilter = None,
+    external_id: ExternalIdFilter = None,
+    campaign_name: Annotated[str | None, typer.Option(help='Name of the new draft (default: "Copy of ...").')] = None,
     reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +44,15 @@ def new_campaign(
 
     The campaign itself does not change. Contacts without a final status are left out and counted.
     """
-    selection = ContactSelection(status=status, outcome=outcome, search=search or None)
+    selection = read_selection(
+        status=status,
+        outcome=outcome,
+        search=search,
+        phone=phone,
+        phone_ends=phone_ends,
+        name=name,
+        external_id=external_id,
+    )
 
     async def work(database: Database) -> ContactsCopied | NothingToCall | NotFound | Forbidden:
         async with database.as_service() as connection:
@@ -41,7 +60,7 @@ def new_campaign(
                 connection,
                 campaign_id=await find_campaign(connection, campaign),
                 selection=selection,
-                name=name,
+                name=campaign_name,
                 reason=reason,
                 actor=Actor(),
                 now=clock.now(),

@@ -6,14 +6,21 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from outdial.campaigns.selection import ContactSelection, without_separators
+from outdial.cli.campaigns.selecting import (
+    ExternalIdFilter,
+    NameFilter,
+    OutcomeFilter,
+    PhoneEndsFilter,
+    PhoneFilter,
+    SearchFilter,
+    StatusFilter,
+    read_selection,
+)
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import InvalidArgument
 from outdial.cli.output import AsJson, console, print_json
 from outdial.db.session import Database
 from outdial.domain.calling_hours import is_zone_name
-from outdial.domain.contact import ContactStatus
-from outdial.domain.outcomes import Outcome
 from outdial.stack.local import as_service
 
 _FORMATS: Final[dict[str, Literal["csv", "xlsx", "jsonl"]]] = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl"}
@@ -22,10 +29,13 @@ _FORMATS: Final[dict[str, Literal["csv", "xlsx", "jsonl"]]] = {".csv": "csv", ".
 def results(
     campaign: CampaignName,
     file: Annotated[Path, typer.Argument(help="File to write: .csv, .xlsx or .jsonl (JSON lines).")],
-    status: Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")] = None,
+    status: StatusFilter = None,
+    outcome: OutcomeFilter = None,
+    search: SearchFilter = None,
+    phone: PhoneFilter = None,
+    phone_ends: PhoneEndsFilter = None,
+    name: NameFilter = None,
+    external_id: ExternalIdFilter = None,
     transcript: Annotated[bool, typer.Option("--transcript", help="Include transcripts.")] = False,
     recording: Annotated[bool, typer.Option("--recording", help="Include links to recordings.")] = False,
     zone: Annotated[str, typer.Option(help="Time zone of the times in the file.")] = "UTC",
@@ -40,12 +50,15 @@ def results(
         raise InvalidArgument(f"{file.name}: name the file .csv, .xlsx or .jsonl")
     if not is_zone_name(zone):
         raise InvalidArgument(f"--zone {zone!r} is not a time zone, such as America/New_York")
-    digits = without_separators(phone or "") or None
-    if digits is not None and not (digits.isascii() and digits.isdigit()):
-        raise InvalidArgument("--phone takes digits, such as +1 212")
-    if search and digits:
-        raise InvalidArgument("use --search or --phone, not both")
-    selection = ContactSelection(status=status, outcome=outcome, search=search or None, phone=digits)
+    selection = read_selection(
+        status=status,
+        outcome=outcome,
+        search=search,
+        phone=phone,
+        phone_ends=phone_ends,
+        name=name,
+        external_id=external_id,
+    )
     include = [name for name, wanted in (("transcript", transcript), ("recording", recording)) if wanted]
 
     async def work(database: Database) -> int:

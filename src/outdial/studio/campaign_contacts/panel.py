@@ -98,8 +98,7 @@ class ContactPanel:
     @property
     def export_fields(self) -> Mapping[str, str]:
         """The form fields that export the results of the listed contacts."""
-        filters = {"status": self.form["status"], "outcome": self.form["outcome"], "kind": "results"}
-        return filters | {"campaign_id": self.contact_url.split("/")[-2], self.form["by"] or "search": self.form["q"]}
+        return {**self.selection_fields, "kind": "results", "campaign_id": self.contact_url.split("/")[-2]}
 
 
 async def contact_panel(

@@ -9,7 +9,14 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from outdial.campaigns.selection import LAST_TEXT, ContactSelection, phone_range, search_patterns
+from outdial.campaigns.selection import (
+    LAST_TEXT,
+    SEARCH_TERMS,
+    SELECTION_FILTERS,
+    ContactSelection,
+    phone_range,
+    search_patterns,
+)
 from outdial.db.queries import audit as audit_queries
 from outdial.db.queries import calls as call_queries
 from outdial.db.queries import campaign_contacts, campaigns
@@ -34,9 +41,7 @@ from outdial.studio.web.filters import (
     CursorTime,
     PhoneQuery,
     SearchQuery,
-    check_single_search,
-    phone_digits,
-    search_text,
+    search_terms,
 )
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
@@ -150,13 +155,12 @@ class ContactFilters:
     @property
     def is_search(self) -> bool:
         """Whether a search term is set."""
-        return any((self.search, self.phone, self.phone_ends, self.name, self.external_id))
+        return any(getattr(self, name) for name in SEARCH_TERMS)
 
     def selection(self) -> ContactSelection:
         """Return the listed contacts as jobs select them. The list by due time has pending contacts only."""
-        status = ContactStatus.PENDING if self.order == "next_attempt" else self.status
-        given = {name: getattr(self, name) for name in ("outcome", "search", "phone", "phone_ends", "name")}
-        return ContactSelection(status=status, external_id=self.external_id, **given)
+        given = {name: getattr(self, name) for name in SELECTION_FILTERS}
+        return ContactSelection(**given | ({"status": ContactStatus.PENDING} if self.order == "next_attempt" else {}))
 
 
 def contact_filters(
@@ -191,27 +195,13 @@ ContactQuery = Annotated[ContactFilters, Depends(contact_filters)]
 
 def check_filters(filters: ContactFilters) -> ContactFilters:
     """Return the filters with phone numbers as digits and blank terms as None; raises InvalidInput."""
-    terms = {
-        "search": search_text("search", filters.search),
-        "phone": phone_digits("phone", filters.phone),
-        "phone_ends": phone_digits("phone_ends", filters.phone_ends),
-        "name": search_text("name", filters.name),
-        "external_id": search_text("external_id", filters.external_id),
-    }
-    check_single_search(terms)
+    terms = search_terms({name: getattr(filters, name) for name in SEARCH_TERMS})
     if filters.order == "next_attempt":
         if any(terms.values()):
             raise InvalidInput("Search results cannot be sorted", {"order": "leave it out when you search"})
         if filters.status not in (None, ContactStatus.PENDING):
             raise InvalidInput("Only pending contacts have a next call", {"status": "use pending, or leave it out"})
-    return replace(
-        filters,
-        search=terms["search"],
-        phone=terms["phone"],
-        phone_ends=terms["phone_ends"],
-        name=terms["name"],
-        external_id=terms["external_id"],
-    )
+    return replace(filters, **terms)
 
 
 async def find_campaign(

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.results.read import ResultExtra
+from outdial.campaigns.selection import SEARCH_TERMS, SELECTION_FILTERS
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
@@ -16,12 +17,12 @@ from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
 from outdial.jobs.tables import FileFormat
-from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
-from outdial.studio.web.filters import CursorTime, StorableTime, check_zone
+from outdial.studio.web.filters import CursorTime, StorableTime, check_zone, search_terms
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call", "results"]
@@ -29,11 +30,8 @@ _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
     "calls": frozenset({"campaign_id", "outcome", "since", "until", "time_zone"}),
     "contacts": frozenset({"campaign_id", "time_zone"}),
     "do_not_call": frozenset({"time_zone"}),
-    "results": frozenset(
-        {"campaign_id", "status", "outcome", "search", "phone", "phone_ends", "name", "external_id", "time_zone"}
-    ),
+    "results": frozenset({"campaign_id", *SELECTION_FILTERS, "time_zone"}),
 }
-_TERMS: Final = ("search", "phone", "phone_ends", "name", "external_id")
 ExportExtras = Annotated[
     list[ResultExtra], Field(max_length=2, description="For results: columns that are left out by default")
 ]
@@ -109,7 +107,7 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             raise InvalidInput(
                 "Results are exported by campaign", {"filters.campaign_id": "name the campaign to export"}
             )
-        given = {name: value for name, value in given.items() if name not in _TERMS} | _checked_terms(new.filters)
+        given = {name: value for name, value in given.items() if name not in SEARCH_TERMS} | _checked_terms(new.filters)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()
@@ -137,8 +135,8 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             "kind": new.kind,
             "format": new.format,
             "include": sorted(set(new.include)),
-            "filters": {name: value for name, value in given.items() if name not in _TERMS},
-            "searched": [name for name in _TERMS if name in given],
+            "filters": {name: value for name, value in given.items() if name not in SEARCH_TERMS},
+            "searched": [name for name in SEARCH_TERMS if name in given],
         },
     )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
@@ -147,16 +145,8 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
 
 def _checked_terms(given: ExportCriteria) -> dict[str, str]:
     """Return the search terms as the list of contacts reads them; raises InvalidInput."""
-    checked = check_filters(
-        ContactFilters(
-            search=given.search,
-            phone=given.phone,
-            phone_ends=given.phone_ends,
-            name=given.name,
-            external_id=given.external_id,
-        )
-    )
-    return {name: value for name in _TERMS if (value := getattr(checked, name)) is not None}
+    checked = search_terms({name: getattr(given, name) for name in SEARCH_TERMS})
+    return {name: value for name, value in checked.items() if isinstance(value, str)}
 
 
 async def find_export(connection: Connection, context: OrganizationContext, export_id: UUID) -> Export:

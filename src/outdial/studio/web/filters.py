@@ -1,7 +1,7 @@
 """Query filters shared by lists and exports: dates in the viewer's zone, phone numbers and search terms."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final
 from urllib.parse import unquote
@@ -12,15 +12,14 @@ import msgspec
 from fastapi import Query, Request
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from outdial.campaigns.selection import MAX_PHONE_DIGITS, without_separators
+from outdial.campaigns.errors import InvalidSelection
+from outdial.campaigns.selection import SearchTerms, check_single_term, digits_term, read_terms, text_term
 from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.phone import InvalidPhone, parse_phone
 from outdial.studio.web.errors import InvalidInput
 
 ZONE_COOKIE: Final = "outdial_zone"
 """The browser's time zone; static/time.js sets it."""
-
-_DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_PHONE_DIGITS}}}")
 
 CursorTime = Annotated[datetime, msgspec.Meta(tz=True)]
 CursorText = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=400)]
@@ -117,15 +116,18 @@ def parse_last_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
     return None if start is None else start + timedelta(days=1)
 
 
+@contextmanager
+def _as_invalid_input() -> Iterator[None]:
+    try:
+        yield
+    except InvalidSelection as error:
+        raise InvalidInput(error.summary, error.reasons) from None
+
+
 def phone_digits(field: str, value: str | None) -> str | None:
     """Return the digits of a partial phone number, None when there are none; raises InvalidInput."""
-    digits = without_separators(value or "")
-    if not digits:
-        return None
-    if not digits.isascii() or _DIGITS.fullmatch(digits) is None:
-        reason = f"up to {MAX_PHONE_DIGITS} digits, such as +1 212 or 0134"
-        raise InvalidInput("This is not part of a phone number", {field: reason})
-    return digits
+    with _as_invalid_input():
+        return digits_term(field, value)
 
 
 def full_phone(field: str, text: str) -> str:
@@ -139,13 +141,17 @@ def full_phone(field: str, text: str) -> str:
 
 def search_text(field: str, value: str | None) -> str | None:
     """Return a trimmed search term, None when empty; raises InvalidInput."""
-    if "\0" in (value or ""):
-        raise InvalidInput("This text cannot be searched", {field: "contains a NUL character"})
-    return (value or "").strip() or None
+    with _as_invalid_input():
+        return text_term(field, value)
 
 
 def check_single_search(terms: Mapping[str, str | None]) -> None:
     """Raise InvalidInput when more than one search term is given."""
-    given = [name for name, value in terms.items() if value is not None]
-    if len(given) > 1:
-        raise InvalidInput("Search by one field at a time", dict.fromkeys(given, "use only one of these"))
+    with _as_invalid_input():
+        check_single_term(terms)
+
+
+def search_terms(terms: Mapping[str, str | None]) -> SearchTerms:
+    """Return the search terms of a campaign's contacts as they are looked for; raises InvalidInput."""
+    with _as_invalid_input():
+        return read_terms(terms)
