@@ -71,7 +71,7 @@ async def fill(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
 
 def table(groups: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [
-        (group["label"], group["calls"], group["finished"], group["reached"], group["cost_cents"]) for group in groups
+        (group["label"], group["calls"], group["finished"], group["answered"], group["cost_cents"]) for group in groups
     ]
 
 
@@ -93,11 +93,11 @@ async def test_calls_are_counted_in_every_dimension(
         "successes": [("Not analyzed", 2, 1, 0, 1), ("Not successful", 1, 1, 1, 5), ("Successful", 1, 1, 1, 10)],
     }
     first = found["caller_numbers"][0]
-    assert (first["answered_rate"], first["cost_per_answer_cents"], first["talk_ms"]) == (1.0, 7.5, 90_000)
+    assert (first["answer_rate"], first["cost_per_answer_cents"], first["talk_ms"]) == (1.0, 7.5, 90_000)
     assert found["caller_numbers"][1]["cost_per_answer_cents"] is None
     assert next(group["value"] for group in found["lists"] if group["label"] == "leads.csv") == str(import_id)
-    total = {name: found["total"][name] for name in ("calls", "finished", "reached", "cost_cents")}
-    assert total == {"calls": 4, "finished": 3, "reached": 2, "cost_cents": 16}
+    total = {name: found["total"][name] for name in ("calls", "finished", "answered", "cost_cents")}
+    assert total == {"calls": 4, "finished": 3, "answered": 2, "cost_cents": 16}
     for name in DIMENSIONS:
         assert sum(group["calls"] for group in found[name]) == found["total"]["calls"], name
 

@@ -64,13 +64,13 @@ async def test_a_report_counts_by_days_of_the_requested_time_zone(
     report = (await client.get(f"{address(campaign)}/reports", params={"zone": "America/New_York"})).json()
 
     assert (report["since"], report["until"]) == ("2026-02-09", "2026-03-10")
-    assert [(day["day"], day["calls"], day["reached"]) for day in report["days"]] == [
+    assert [(day["day"], day["calls"], day["answered"]) for day in report["days"]] == [
         ("2026-03-08", 1, 1),
         ("2026-03-10", 3, 1),
     ]
     total = report["total"]
-    assert (total["calls"], total["finished"], total["reached"]) == (4, 3, 2)
-    assert total["answered_rate"] == pytest.approx(2 / 3)
+    assert (total["calls"], total["finished"], total["answered"]) == (4, 3, 2)
+    assert total["answer_rate"] == pytest.approx(2 / 3)
     assert (total["talk_ms"], total["cost_cents"]) == (61_000, 11.0)
     assert [(row["name"], row["calls"]) for row in report["campaigns"]] == [("Spring", 3), ("Second", 1)]
 

@@ -14,13 +14,17 @@ from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports.service import CallTotals, ReportPeriod, call_totals, resolve_period
+from outdial.studio.view.call_labels import CALL_LABELS
 from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 
 CampaignQuery = Annotated[UUID | None, Query(description="Filter by campaign")]
 MAX_VALUES: Final = 100
 _BARS_SHOWN: Final = 12
-_SERIES: Final = {"reached": ChartSeries("good", "Answered"), "finished": ChartSeries("warn", "Not answered")}
+_SERIES: Final = {
+    "reached": ChartSeries("good", CALL_LABELS["answered"]),
+    "finished": ChartSeries("warn", "Not answered"),
+}
 _SUCCESS: Final = {"true": "Successful", "false": "Not successful"}
 _TITLES: Final = {
     "caller_numbers": "Caller number",
@@ -146,14 +150,14 @@ def analytics_sections(found: CallAnalytics) -> list[AnalyticsSection]:
         groups: list[CallGroupTotals] = getattr(found, key)
         if key in _ORDERED:
             columns = [
-                (group.label, {"reached": group.reached, "finished": group.finished - group.reached})
+                (group.label, {"reached": group.answered, "finished": group.finished - group.answered})
                 for group in groups
             ]
             chart = stacked_bars(f"Finished calls by {title.lower()}", columns, _SERIES, first_head=title)
         else:
             counts_all = key in _COUNTED
             shown = groups[:_BARS_SHOWN]
-            bars = [(group.label, "info", group.calls if counts_all else group.reached) for group in shown]
+            bars = [(group.label, "info", group.calls if counts_all else group.answered) for group in shown]
             chart = row_bars(
                 f"{'Calls' if counts_all else 'Answered calls'} by {title.lower()}", bars, first_head=title
             )

@@ -18,6 +18,7 @@ from outdial.db.queries import reports
 from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.view.badges import badge_for_outcome, humanize
+from outdial.studio.view.call_labels import CALL_LABELS
 from outdial.studio.view.charts import WIDTH, Chart, ChartSeries, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 from outdial.studio.view.format import clock, day_text
@@ -36,7 +37,7 @@ _BUCKET_WIDTHS: Final = tuple(
 )
 # From reached to failed, so that every stack has the same order.
 _SERIES: Final = {
-    "reached": ChartSeries("good", "Answered"),
+    "reached": ChartSeries("good", CALL_LABELS["answered"]),
     "machine": ChartSeries("info", "Machine"),
     "missed": ChartSeries("warn", "Not answered"),
     "wrong": ChartSeries("bad", "Failed or unclear"),
@@ -74,16 +75,17 @@ class CampaignCharts(BaseModel):
 
 
 class CallTotals(BaseModel):
-    """Call totals: all calls, those with an outcome (finished), those that reached a person, talk time and cost.
+    """Call totals: all calls, those with an outcome (finished), talk time and cost.
 
-    `refused` counts calls that the provider refused to place. Calls that are none of these are in progress.
+    `answered` counts those that reached a person, and `answer_rate` is their share of the finished ones. `refused`
+    counts calls that the provider refused to place. Calls that are none of these are in progress.
     """
 
     calls: int
     finished: int
     refused: int
-    reached: int
-    answered_rate: float | None
+    answered: int
+    answer_rate: float | None
     talk_ms: int
     cost_cents: float
 
@@ -319,8 +321,8 @@ def call_totals(rows: Sequence[reports.DayReport | reports.CampaignReport | anal
         calls=sum(row.calls for row in rows),
         finished=finished,
         refused=sum(row.refused for row in rows),
-        reached=reached,
-        answered_rate=reached / finished if finished else None,
+        answered=reached,
+        answer_rate=reached / finished if finished else None,
         talk_ms=sum(row.talk_ms for row in rows),
         cost_cents=float(sum((row.cost_cents for row in rows), Decimal())),
     )
@@ -335,7 +337,7 @@ def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
     while first <= report.until:
         days = [by_day[day] for n in range(step) if (day := first + timedelta(days=n)) in by_day]
         finished = sum(day.finished for day in days)
-        reached = sum(day.reached for day in days)
+        reached = sum(day.answered for day in days)
         refused = sum(day.refused for day in days)
         live = sum(day.calls for day in days) - finished - refused
         columns.append(
@@ -343,7 +345,7 @@ def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
         )
         first += timedelta(days=step)
     series = {
-        "reached": ChartSeries("good", "Answered"),
+        "reached": ChartSeries("good", CALL_LABELS["answered"]),
         "finished": ChartSeries("warn", "Not answered"),
         "refused": _SERIES["refused"],
         "open": _SERIES["open"],

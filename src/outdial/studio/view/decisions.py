@@ -8,7 +8,7 @@ from typing import Any, Final
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.outcomes import Outcome, RetryClass
 from outdial.domain.policies.budget import SCOPE_NAMES
-from outdial.domain.policies.number_pool import NumberChoice
+from outdial.domain.policies.number_pool import BY_PERSON, NumberChoice
 from outdial.retell.dispositions import DISPOSITIONS, outcome_of
 from outdial.studio.view.format import clock, money, place_name
 
@@ -59,12 +59,8 @@ _HOOK_RESULTS: Final = {
     "not decided": "The dialer stopped before the pre-dial hook decided, so the call was not placed",
 }
 
-REACHED: Final = sorted(
-    outcome.value
-    for outcome in Outcome
-    if outcome.retry_class in (RetryClass.DONE, RetryClass.DO_NOT_CALL) or outcome is Outcome.CALLBACK_REQUESTED
-)
-"""Outcomes in which a person was reached; reports count them as answered."""
+REACHED: Final = sorted(BY_PERSON)
+"""Outcomes in which a person was reached; reports count them as answered, as the health of caller numbers does."""
 
 NUMBER_CHOICES: Final[Mapping[str, str]] = MappingProxyType(
     {

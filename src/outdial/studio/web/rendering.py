@@ -15,6 +15,7 @@ from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.domain.geography.place_names import place_names
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
+from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
@@ -119,6 +120,8 @@ environment.globals |= {
     "element_id": element_id,
     "limits": limits,
     "contact_fields": CONTACT_FIELDS,
+    "call_labels": CALL_LABELS,
+    "answer_rate_note": ANSWER_RATE_NOTE,
     "zone_sources": ZONE_SOURCES,
     "place_names": place_names,
 }
