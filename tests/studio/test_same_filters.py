@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from outdial.campaigns.selection import SEARCH_TERMS, SELECTION_FILTERS
-from outdial.cli.campaigns import bulk, call_again, results, selecting
+from outdial.cli.campaigns import bulk, new_campaign, results, selecting
 from outdial.studio.bulk_jobs.service import NewBulkJob
-from outdial.studio.campaign_contacts.again import CallAgainRequest, SelectedContacts
+from outdial.studio.campaign_contacts.new_campaign import NewCampaignRequest, SelectedContacts
 from outdial.studio.campaign_contacts.panel import CHOICES
 from outdial.studio.campaign_contacts.service import ContactFilters, contact_filters
 from outdial.studio.exports.service import _FILTERS_BY_KIND, ExportCriteria
@@ -29,7 +29,7 @@ def of_function(function: Callable[..., Any]) -> set[str]:
             of_function(results.results),
             {"campaign", "file", "transcript", "recording", "zone", "as_json"},
         ),
-        (of_function(call_again.call_again), {"campaign", "campaign_name", "as_json"}),
+        (of_function(new_campaign.new_campaign), {"campaign", "campaign_name", "as_json"}),
         (
             of_function(bulk.start),
             {"campaign", "action", "reason", "decision", "at", "campaign_name", "as_json"},
@@ -38,7 +38,7 @@ def of_function(function: Callable[..., Any]) -> set[str]:
         (of_function(contact_filters), {"order"}),
         (set(ContactFilters.__dataclass_fields__), {"order"}),
         (set(SelectedContacts.model_fields), set()),
-        (set(CallAgainRequest.model_fields), {"campaign_name"}),
+        (set(NewCampaignRequest.model_fields), {"campaign_name"}),
         (set(ExportCriteria.model_fields), {"campaign_id", "time_zone", "since", "until"}),
         (set(_FILTERS_BY_KIND["results"]), {"campaign_id", "time_zone"}),
         ({"status", "outcome", *(value or "search" for value, _ in CHOICES["by"])}, set()),
