@@ -29,7 +29,7 @@ def of_function(function: Callable[..., Any]) -> set[str]:
             of_function(results.results),
             {"campaign", "file", "transcript", "recording", "zone", "as_json"},
         ),
-        (of_function(new_campaign.new_campaign), {"campaign", "campaign_name", "as_json"}),
+        (of_function(new_campaign.new_campaign), {"campaign", "campaign_name", "reason", "as_json"}),
         (
             of_function(bulk.start),
             {"campaign", "action", "reason", "decision", "at", "campaign_name", "as_json"},
@@ -38,7 +38,7 @@ def of_function(function: Callable[..., Any]) -> set[str]:
         (of_function(contact_filters), {"order"}),
         (set(ContactFilters.__dataclass_fields__), {"order"}),
         (set(SelectedContacts.model_fields), set()),
-        (set(NewCampaignRequest.model_fields), {"campaign_name"}),
+        (set(NewCampaignRequest.model_fields), {"campaign_name", "reason"}),
         (set(ExportCriteria.model_fields), {"campaign_id", "time_zone", "since", "until"}),
         (set(_FILTERS_BY_KIND["results"]), {"campaign_id", "time_zone"}),
         ({"status", "outcome", *(value or "search" for value, _ in CHOICES["by"])}, set()),
