@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from outdial.campaigns.entries.items import check_wait
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
 from outdial.db.queries import audit, batches, do_not_call, reviews
 from outdial.db.session import Connection, encode_json
@@ -60,8 +61,10 @@ async def decide_review(
 ) -> ReviewResult:
     """Decide about a contact in review. Events of its calls so far no longer change it.
 
-    The attempt limit still applies to a contact that is called again, as do the calling hours and the daily cap.
+    The attempt limit still applies to a contact that is called again, as do the calling hours and the daily cap. Raises
+    InvalidItem when `call_at` is too far ahead.
     """
+    check_wait(decision.call_at, now, "call_at")
     contact = await reviews.reviewed_contact(
         connection, campaign_contact_id=campaign_contact_id, campaign_id=campaign_id
     )

@@ -125,10 +125,10 @@ def read_not_before(value: object, now: datetime) -> datetime | None:
     return max(time, now)
 
 
-def check_wait(time: datetime | None, now: datetime) -> None:
-    """Raise InvalidItem when a contact would wait too long for its next call."""
+def check_wait(time: datetime | None, now: datetime, field: str = "not_before") -> None:
+    """Raise InvalidItem, which names the field, when a contact would wait too long for its next call."""
     if time is not None and time > now + LONGEST_WAIT:
-        raise InvalidItem(Refusal.BAD_TIME, "not_before", TOO_LATE)
+        raise InvalidItem(Refusal.BAD_TIME, field, TOO_LATE)
 
 
 def read_priority(value: object) -> int | None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData
 
+from outdial.campaigns.errors import InvalidItem
 from outdial.domain.calling_hours import local_times
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.errors import UnknownZone
@@ -114,6 +115,9 @@ async def decide_page(
             )
     except ResourceConflict as conflict:
         return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=conflict)
+    except InvalidItem as invalid:
+        error = InvalidInput("Check the time", {"call_at": str(invalid).removeprefix("call_at: ")})
+        return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
     return redirect(request.url.path.removesuffix("/decision"), DECIDED[decision])
 
 

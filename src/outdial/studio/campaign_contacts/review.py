@@ -35,7 +35,7 @@ async def decide(
     campaign_contact_id: UUID,
     request: ReviewRequest,
 ) -> ContactTimeline:
-    """Decide about a contact; raises ResourceNotFound, PermissionDenied, or ResourceConflict with its status."""
+    """Decide about a contact; raises InvalidItem, ResourceNotFound, PermissionDenied or ResourceConflict."""
     context.require("operator")
     # A decision finds the contact by id alone: check that its campaign belongs to the organization in the URL.
     await find_campaign(connection, context.organization_id, campaign_id)
