@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from outdial.cli.demo_report import print_report
-from outdial.db.queries.evidence import AccountLimits
+from outdial.db.queries.evidence import AccountLimits, VoicemailCount
 from outdial.db.queries.inbox import EventCount
 from outdial.domain.policies.budget import BudgetScope, BudgetUse
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence
@@ -24,6 +24,8 @@ NOTHING = RunEvidence(
 )
 HIGHLIGHTS = Highlights(
     callback_delays=[],
+    voicemail=VoicemailCount(reached=0, left_for=0),
+    day_parts=[],
     budget=BudgetUse(scope=BudgetScope.CAMPAIGN, limit_cents=3000, spent_cents=Decimal(100), reserved_cents=Decimal(0)),
     forecast=None,
     finished_at=datetime(2026, 3, 10, 17, 0, tzinfo=UTC),

@@ -53,6 +53,12 @@ def test_the_demo_keeps_every_promise_and_ignores_the_users_settings(in_memory: 
     assert re.search(r"; 3 from \+13125550100, 3 of them blocked, rests until ", numbers["calls by caller number"])
     assert re.fullmatch(r"[1-3] made, the latest \d+\.\d s after the time asked for", numbers["callbacks"]), numbers
     assert re.fullmatch(r"\$30\.00: \$\d+\.\d\d spent, .* left", numbers["budget of the campaign"]), numbers
+    messages = re.fullmatch(r"left for (\d+) contacts; (\d+) calls reached a voicemail", numbers["voicemail messages"])
+    assert messages is not None, numbers
+    assert 0 < int(messages[1]) <= int(messages[2])
+    assert re.fullmatch(
+        r"[1-3] calls in the morning; 0 calls in the afternoon, [1-3] contacts wait for it", numbers["parts of the day"]
+    ), numbers
     forecast = next(value for name, value in numbers.items() if name.startswith("forecast after "))
     assert re.match(r"\d+ to \d+ more calls for ", forecast)
     assert re.match(r"\d+ more calls for ", numbers["what happened then"])

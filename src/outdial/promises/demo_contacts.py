@@ -84,12 +84,17 @@ def make_contacts(rows: int, seed: int) -> DemoFile:
     )
 
 
-def make_holiday_contacts(rows: int, seed: int) -> str:
-    """Return a file of contacts in the states whose holiday it is at LAW_OPENS."""
+# In New York, where it is morning at LAW_OPENS: no answer once.
+_CALLED_IN_THE_MORNING: Final = ("+12126019932", "+12126029932", "+12126039932")
+
+
+def make_other_contacts(rows: int, seed: int) -> str:
+    """Return a file of contacts in the states on a holiday at LAW_OPENS, and of some who answer the second call."""
     rng = random.Random(seed)
     text = StringIO()
     areas = tuple(_ON_HOLIDAY)
     numbers = [f"+1{areas[n % len(areas)]}{rng.randint(220, 699)}{n:04}" for n in range(rows)]
+    numbers += _CALLED_IN_THE_MORNING
     csv.writer(text).writerows([HEADER, *(_row(rng, number) for number in numbers)])
     return text.getvalue()
 

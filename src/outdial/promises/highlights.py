@@ -11,7 +11,7 @@ from uuid import UUID
 from outdial.clock import SystemClock
 from outdial.db.queries import campaigns, evidence
 from outdial.db.queries.dialing import forecasts
-from outdial.db.queries.evidence import CallSoFar
+from outdial.db.queries.evidence import CallSoFar, DayPartCount, VoicemailCount
 from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.dialer.budgets.limits import read_budgets
@@ -41,10 +41,12 @@ class ForecastOfRest:
 class Highlights:
     """What the demo reports of its campaign when it has completed; the forecast is None if it ended before one.
 
-    `callback_delays` are seconds after the time asked for, in order.
+    `callback_delays` are seconds after the time asked for, in order. `day_parts` are those of another campaign.
     """
 
     callback_delays: Sequence[float]
+    voicemail: VoicemailCount
+    day_parts: Sequence[DayPartCount]
     budget: BudgetUse
     forecast: ForecastOfRest | None
     finished_at: datetime
@@ -57,6 +59,13 @@ class Highlights:
         shown: dict[str, object] = {
             "calls by caller number": _by_number(run),
             "callbacks": f"{len(late)} made, the latest {late[-1]:.1f} s after the time asked for" if late else "none",
+            "voicemail messages": f"left for {self.voicemail.left_for} contacts;"
+            f" {self.voicemail.reached} calls reached a voicemail",
+            "parts of the day": "; ".join(
+                f"{each.calls} calls in the {each.part}"
+                + (f", {each.waiting} contacts wait for it" if each.waiting else "")
+                for each in self.day_parts
+            ),
             "budget of the campaign": f"{amount(budget.limit_cents)}: {amount(budget.spent_cents)} spent,"
             f" {amount(budget.reserved_cents)} reserved for calls of unknown cost, {amount(budget.left_cents)} left",
         }
@@ -104,15 +113,21 @@ async def forecast_of_rest(
     return ForecastOfRest(forecast=forecast, calls_made=question.calls_made, spent_cents=question.spent_cents)
 
 
-async def gather_highlights(database: Database, campaign_id: UUID, forecast: ForecastOfRest | None) -> Highlights:
-    """Read what has become of a completed campaign with a budget."""
+async def gather_highlights(
+    database: Database, campaign_id: UUID, forecast: ForecastOfRest | None, *, parts_of: UUID
+) -> Highlights:
+    """Read what has become of a completed campaign with a budget, and of one with parts of the day."""
     async with database.as_service() as connection:
         campaign = required(await campaigns.show_campaign(connection, campaign_id=campaign_id, organization_id=None))
         spending = await forecasts.campaign_spending(connection, campaign_id=campaign_id)
         delays = await evidence.callback_delays(connection, campaign_id=campaign_id)
+        voicemail = await evidence.voicemail_messages(connection, campaign_id=campaign_id)
+        day_parts = await evidence.day_part_counts(connection, campaign_id=parts_of)
         [budget] = (await read_budgets(connection, [campaign_id], SystemClock().now()))[campaign_id].uses
     return Highlights(
         callback_delays=delays,
+        voicemail=voicemail,
+        day_parts=day_parts,
         budget=budget,
         forecast=forecast,
         finished_at=required(campaign.finished_at),

@@ -199,6 +199,31 @@ class ClaimEvidence:
 
 _claim_evidence = row_builder(ClaimEvidence)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoicemailCount:
+    """Calls of a campaign that reached a voicemail, and contacts for which a message was left."""
+
+    reached: int
+    left_for: int
+
+
+_voicemail_count = row_builder(VoicemailCount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayPartCount:
+    """A part of the day: the calls that were claimed in it, and the contacts that wait for it after their first
+    attempt.
+    """
+
+    part: str
+    calls: int
+    waiting: int
+
+
+_day_part_count = row_builder(DayPartCount)
+
 _ALL_CAMPAIGNS = """\
 select m.id, a.credential, m.status
 from campaigns m join provider_accounts a on a.id = m.provider_account_id
@@ -383,3 +408,32 @@ select id, organization_id, campaign_id, retell_call_id, created_at as claimed_a
 async def all_claims(connection: Connection) -> list[ClaimEvidence]:
     """List every call in the order of the claims."""
     return [_claim_evidence(record) for record in await connection.fetch(_ALL_CLAIMS)]
+
+
+_VOICEMAIL_MESSAGES = """\
+select (select count(*) from calls c where c.campaign_id = $1 and c.outcome = 'voicemail') as reached,
+  (select count(*) from campaign_contacts cc
+    where cc.campaign_id = $1 and cc.voicemail_left_at is not null) as left_for;
+"""
+
+
+async def voicemail_messages(connection: Connection, *, campaign_id: UUID) -> VoicemailCount:
+    """Count the voicemails of a campaign."""
+    return _voicemail_count(required(await connection.fetchrow(_VOICEMAIL_MESSAGES, campaign_id), "voicemail_messages"))
+
+
+_DAY_PART_COUNTS = """\
+select part,
+  (select count(*) from calls c where c.campaign_id = m.id and c.status not in ('refused', 'released')
+    and c.decision ->> 'day_part' = part) as calls,
+  (select count(*) from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'pending'
+    and cc.attempts > 0 and m.day_parts[1 + cc.attempts % cardinality(m.day_parts)] = part) as waiting
+from campaigns m cross join lateral unnest(m.day_parts) with ordinality as p (part, attempt)
+where m.id = $1
+order by attempt;
+"""
+
+
+async def day_part_counts(connection: Connection, *, campaign_id: UUID) -> list[DayPartCount]:
+    """Count the calls and the waiting contacts of a campaign by part of the day, in the order of its attempts."""
+    return [_day_part_count(record) for record in await connection.fetch(_DAY_PART_COUNTS, campaign_id)]

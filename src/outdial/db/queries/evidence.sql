@@ -137,3 +137,24 @@ from organization_budgets b join organizations o on o.id = b.organization_id;
 -- null: retell_call_id
 -- List every call in the order of the claims.
 select id, organization_id, campaign_id, retell_call_id, created_at as claimed_at from calls order by created_at, id;
+
+-- name: voicemail_messages
+-- returns: VoicemailCount
+-- row: Calls of a campaign that reached a voicemail, and contacts for which a message was left.
+-- Count the voicemails of a campaign.
+select (select count(*) from calls c where c.campaign_id = :campaign_id and c.outcome = 'voicemail') as reached,
+  (select count(*) from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.voicemail_left_at is not null) as left_for;
+
+-- name: day_part_counts
+-- returns: list[DayPartCount]
+-- row: A part of the day: the calls that were claimed in it, and the contacts that wait for it after their first attempt.
+-- Count the calls and the waiting contacts of a campaign by part of the day, in the order of its attempts.
+select part,
+  (select count(*) from calls c where c.campaign_id = m.id and c.status not in ('refused', 'released')
+    and c.decision ->> 'day_part' = part) as calls,
+  (select count(*) from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'pending'
+    and cc.attempts > 0 and m.day_parts[1 + cc.attempts % cardinality(m.day_parts)] = part) as waiting
+from campaigns m cross join lateral unnest(m.day_parts) with ordinality as p (part, attempt)
+where m.id = :campaign_id
+order by attempt;
