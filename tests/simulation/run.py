@@ -469,8 +469,8 @@ async def _populate(run: Run) -> dict[UUID, SimulatedWorkspace]:
             workspace.script(person.phone, [ScriptStep("user_hangup", callback_at=time) for time in times])
         # Whom the callback does not reach: in a campaign with one attempt, only the second try is left.
         for person in run.chance.sample(people, k=2):
-            unreached = [ScriptStep("user_hangup", callback_at="in 20 minutes"), ScriptStep("dial_no_answer")]
-            workspace.script(person.phone, [*unreached, ScriptStep("user_hangup")])
+            steps = ScriptStep("dial_no_answer"), ScriptStep("user_hangup")
+            workspace.script(person.phone, [ScriptStep("user_hangup", callback_at="in 20 minutes"), *steps])
         for _ in range(run.chance.choice((1, 2))):
             campaign = await factories.create_campaign(
                 run.history.observer,
