@@ -201,6 +201,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}": Rule("viewer", 303),
     f"GET {PAGE}/calls": Rule("viewer"),
     f"GET {PAGE}/callbacks": Rule("viewer"),
+    f"GET {PAGE}/search": Rule("viewer"),
     f"POST {PAGE}/callbacks/{{campaign_contact_id}}": Rule("operator", 409, sends={"time": "in 2 hours"}),
     f"GET {PAGE}/calls/{{call_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns": Rule("viewer"),

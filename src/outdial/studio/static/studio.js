@@ -1,6 +1,7 @@
 // Runs on every page: local times, menus, copy buttons and live updates.
 
 import { watchPage } from "./live.js";
+import { offerSearch } from "./search.js";
 import { reportZone, showTimes } from "./time.js";
 
 reportZone();
@@ -51,4 +52,5 @@ for (const toast of document.querySelectorAll("[data-toast]")) {
   setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, 10000);
 }
 
+offerSearch();
 watchPage();

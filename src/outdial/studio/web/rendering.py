@@ -23,8 +23,7 @@ from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
 TEMPLATES = Path(__file__).parents[1]
-# Groups of pages: path, label and icon (a name in static/icons.txt).
-_MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
+MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Run": (
         ("campaigns", "Campaigns", "megaphone"),
         ("calls", "Calls", "phone"),
@@ -52,6 +51,8 @@ _MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("settings", "Settings", "settings"),
     ),
 }
+"""Groups of pages: path, label and icon (a name in static/icons.txt)."""
+
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE: Final = "outdial_theme"
 
@@ -78,7 +79,7 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
     """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
     groups = []
-    for group, pages in _MENU.items():
+    for group, pages in MENU.items():
         entries = []
         for name, label, icon in pages:
             url = f"/o/{context.organization_id}/{name}"
