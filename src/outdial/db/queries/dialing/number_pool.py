@@ -17,8 +17,8 @@ class PoolNumberRow:
     """A caller number of a campaign.
 
     `blocked` says of its latest ended calls, newest first, whether they were blocked. `ended` counts those of 24 hours:
-    all of them where a cap does, else at most :compared, and none of a number that is alone. `last_call_at` matters in
-    a pool only.
+    all of them where there is a cap, else at most :compared, and none of a number that is alone. `last_call_at` matters
+    in a pool only.
     """
 
     phone: str
@@ -218,17 +218,17 @@ with resting as (
   join number_health h on h.organization_id = m.organization_id and h.rests_until > $1
     and h.phone = any (array_prepend(m.from_number, m.more_numbers))
   where m.organization_id = $2 and ($3::uuid is null or m.id = $3)
-    and m.status in ('active', 'pausing', 'paused')
+    and m.status = 'active'
   group by m.id
   having count(*) = cardinality(m.more_numbers) + 1
 ), due as (
-  select m.id, r.numbers, r.until
+  select m.id, r.numbers, r.until, r.since
   from campaigns m join resting r on r.id = m.id
   where m.numbers_alerted_at is null or m.numbers_alerted_at < r.since
   order by m.id
   for no key update of m skip locked
 )
-update campaigns m set numbers_alerted_at = $1
+update campaigns m set numbers_alerted_at = greatest($1, d.since)
 from due d
 where m.id = d.id
 returning d.id as campaign_id, d.numbers, d.until;
@@ -238,10 +238,11 @@ returning d.id as campaign_id, d.numbers, d.until;
 async def note_all_rest(
     connection: Connection, *, now: datetime, organization_id: UUID, campaign_id: UUID | None
 ) -> list[RestingPool]:
-    """Note of the campaigns of an organization, or of one, that all their numbers rest, once for each rest that
-    completes it.
+    """Note of the active campaigns of an organization, or of one, that all their numbers rest, once for each rest
+    that completes it.
 
-    Return those that were not noted. One that another claim has locked is noted by it, or the next time.
+    Return those that were not noted. One that a claim has locked is noted by it, or the next time. The clock of the
+    process that began the rest may be ahead.
     """
     return [
         _resting_pool(record) for record in await connection.fetch(_NOTE_ALL_REST, now, organization_id, campaign_id)

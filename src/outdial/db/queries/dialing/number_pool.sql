@@ -3,8 +3,8 @@
 -- name: pool_numbers
 -- returns: list[PoolNumberRow]
 -- row: A caller number of a campaign. `blocked` says of its latest ended calls, newest first, whether they were blocked.
--- row: `ended` counts those of 24 hours: all of them where a cap does, else at most :compared, and none of a number that is
--- row: alone. `last_call_at` matters in a pool only.
+-- row: `ended` counts those of 24 hours: all of them where there is a cap, else at most :compared, and none of a number
+-- row: that is alone. `last_call_at` matters in a pool only.
 -- null: daily_cap, warm_up_from, rests_until, last_call_at
 -- Read the numbers of a campaign in their order. Calls from before the end of a number's rest do not count against it,
 -- nor do calls that failed for other reasons than the number. Needs lock_account where it decides about calls.
@@ -78,25 +78,26 @@ returning phone;
 -- returns: list[RestingPool]
 -- row: A campaign all of whose numbers rest, the first until a time.
 -- null: :campaign_id
--- Note of the campaigns of an organization, or of one, that all their numbers rest, once for each rest that completes it.
--- Return those that were not noted. One that another claim has locked is noted by it, or the next time.
+-- Note of the active campaigns of an organization, or of one, that all their numbers rest, once for each rest that
+-- completes it. Return those that were not noted. One that a claim has locked is noted by it, or the next time.
 with resting as (
   select m.id, cardinality(m.more_numbers) + 1 as numbers, min(h.rests_until) as until, max(h.rests_since) as since
   from campaigns m
   join number_health h on h.organization_id = m.organization_id and h.rests_until > :now
     and h.phone = any (array_prepend(m.from_number, m.more_numbers))
   where m.organization_id = :organization_id and (:campaign_id::uuid is null or m.id = :campaign_id)
-    and m.status in ('active', 'pausing', 'paused')
+    and m.status = 'active'
   group by m.id
   having count(*) = cardinality(m.more_numbers) + 1
 ), due as (
-  select m.id, r.numbers, r.until
+  select m.id, r.numbers, r.until, r.since
   from campaigns m join resting r on r.id = m.id
   where m.numbers_alerted_at is null or m.numbers_alerted_at < r.since
   order by m.id
   for no key update of m skip locked
 )
-update campaigns m set numbers_alerted_at = :now
+-- The clock of the process that began the rest may be ahead.
+update campaigns m set numbers_alerted_at = greatest(:now, d.since)
 from due d
 where m.id = d.id
 returning d.id as campaign_id, d.numbers, d.until;
