@@ -3,13 +3,15 @@
 import asyncio
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from tests.cli.conftest import Outdial
+from outdial.campaigns.create import CampaignSettings
+from tests.cli.conftest import Outdial, sql
 from tests.support.postgres import Scratch
 
 
@@ -67,6 +69,32 @@ def test_an_edit_changes_the_given_settings_only(acme: Outdial, campaign: str) -
     assert (again["budget_cents"], again["budgets"]) == (None, [])
     assert again["calling_hours"] == {"every_day": [["00:00", "24:00"]]}
     assert (again["dynamic_variables"], again["max_attempts"], again["purpose"]) == ({"offer": "none"}, 2, "collection")
+
+
+def test_an_edit_removes_every_setting_that_may_be_empty(acme: Outdial, campaign: str, database: Scratch) -> None:
+    given: dict[str, tuple[str, str, object]] = {
+        "more_numbers": ("--more-number=+12125550001", "--no-more-numbers", []),
+        "lists_required": ("--require-list=state", "--no-lists", []),
+        "day_parts": ("--day-part=morning", "--no-day-parts", []),
+        "max_concurrency": ("--max-concurrency=3", "--no-max-concurrency", None),
+        "budget_cents": ("--budget-cents=900", "--no-budget", None),
+        "reentry_after": ("--reentry-after=30d", "--no-reentry", None),
+        "scheduled_at": ("--schedule=2099-12-01T09:00Z", "--no-schedule", None),
+        "dynamic_variables": ("--var=offer=none", "--no-vars", "{}"),
+    }
+    # Hours and policies take {} for their default.
+    empty_by_default = {each.name for each in fields(CampaignSettings) if each.default in (None, ())}
+    assert set(given) == (empty_by_default - {"provider_account_id"}) | {"dynamic_variables"}
+    read = f"select {', '.join(given)} from campaigns"  # noqa: S608
+    acme("campaign", "edit", campaign, *(option for option, _, _ in given.values()))
+    stored = zip(sql(database, read)[0], given.values(), strict=True)
+    assert [value for value, (_, _, empty) in stored if value == empty] == []
+    for option, removal, _ in given.values():
+        refused = acme.error("campaign", "edit", campaign, option, removal)
+        assert f"{removal} and {option.split('=')[0]} exclude each other" in refused
+    edited = acme.json("campaign", "edit", campaign, *(removal for _, removal, _ in given.values()))
+    assert edited["changed"] == sorted(given)
+    assert list(sql(database, read)[0]) == [empty for _, _, empty in given.values()]
 
 
 def test_an_edit_that_cannot_be_saved_is_refused_with_the_reason(acme: Outdial, campaign: str, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ async def read_launch(database: Database, campaign: str) -> LaunchSummary:
 
 def print_launch(summary: LaunchSummary, console: Console) -> None:
     """Print how many contacts can be called, which will not be, and which lists to upload first."""
-    console.print(f"{summary.sentence()}.", markup=False, soft_wrap=True)
+    if summary.by_status:
+        console.print(f"{summary.sentence()}.", markup=False, soft_wrap=True)
     for missing in summary.missing:
         advice = f"Numbers are not screened, so no one is called yet: {missing.advice()}."
         console.print(advice, markup=False, soft_wrap=True)

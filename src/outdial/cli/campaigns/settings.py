@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
 import typer
@@ -66,6 +66,27 @@ _Reentry = Annotated[
 _Schedule = Annotated[str | None, typer.Option(help="Earliest start: a time with a zone, such as 2026-12-01T09:00Z.")]
 _Variables = Annotated[list[str] | None, typer.Option(help="Agent variable as NAME=VALUE; repeatable.")]
 _RequiredLists = Annotated[list[ListKind] | None, typer.Option(help="Screening list that must be current; repeatable.")]
+
+
+# The option that removes a setting, the one that gives it, and what the setting is without a value.
+_REMOVALS: Final[Mapping[str, tuple[str, str, object]]] = {
+    "more_numbers": ("--no-more-numbers", "--more-number", ()),
+    "lists_required": ("--no-lists", "--require-list", ()),
+    "day_parts": ("--no-day-parts", "--day-part", ()),
+    "max_concurrency": ("--no-max-concurrency", "--max-concurrency", None),
+    "budget_cents": ("--no-budget", "--budget-cents", None),
+    "reentry_after": ("--no-reentry", "--reentry-after", None),
+    "scheduled_at": ("--no-schedule", "--schedule", None),
+    "dynamic_variables": ("--no-vars", "--var", {}),
+}
+_NoMoreNumbers = Annotated[bool, typer.Option("--no-more-numbers", help="Call from the number of --from only.")]
+_NoLists = Annotated[bool, typer.Option("--no-lists", help="Require no screening lists.")]
+_NoDayParts = Annotated[bool, typer.Option("--no-day-parts", help="Call at any time of the day.")]
+_NoMaxConcurrency = Annotated[bool, typer.Option("--no-max-concurrency", help="Only the workspace's limit applies.")]
+_NoBudget = Annotated[bool, typer.Option("--no-budget", help="Remove the budget of the campaign.")]
+_NoReentry = Annotated[bool, typer.Option("--no-reentry", help="Finished contacts cannot be added again.")]
+_NoSchedule = Annotated[bool, typer.Option("--no-schedule", help="Remove the earliest start.")]
+_NoVars = Annotated[bool, typer.Option("--no-vars", help="Remove all agent variables.")]
 
 
 def create(
@@ -132,57 +153,55 @@ def edit(
     agent: Annotated[str | None, typer.Option(help="Id of the Retell agent.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Caller number in E.164.")] = None,
     more_number: _MoreNumbers = None,
+    no_more_numbers: _NoMoreNumbers = False,
     purpose: Annotated[Purpose | None, typer.Option(help="Purpose of the calls.")] = None,
     consent: Annotated[RequiredConsent | None, typer.Option(help="Consent that contacts must have given.")] = None,
     require_list: _RequiredLists = None,
-    no_lists: Annotated[bool, typer.Option("--no-lists", help="Require no screening lists.")] = False,
+    no_lists: _NoLists = False,
     hours: _Hours = None,
     day_part: _DayParts = None,
+    no_day_parts: _NoDayParts = False,
     retry: _Retry = None,
     callbacks: _Callbacks = None,
     voicemail: _Voicemail = None,
     max_attempts: Annotated[int | None, typer.Option(help="Maximum attempts per contact.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Calls per batch.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Maximum concurrent calls.")] = None,
+    no_max_concurrency: _NoMaxConcurrency = False,
     priority: Annotated[int | None, typer.Option(help="From 1 to 9; each step doubles the campaign's weight.")] = None,
     share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
     budget_cents: _Budget = None,
-    no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove the budget of the campaign.")] = False,
+    no_budget: _NoBudget = False,
     keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for more.")] = None,
     reentry_after: _Reentry = None,
+    no_reentry: _NoReentry = False,
     schedule: _Schedule = None,
+    no_schedule: _NoSchedule = False,
     var: _Variables = None,
+    no_vars: _NoVars = False,
     as_json: AsJson = False,
 ) -> None:
     """Change settings of a campaign. Pause it first to change agent, purpose, consent, lists or start.
 
     An active campaign uses the new settings from its next batch. Settings without an option keep their value. --var
     replaces all variables, --require-list all lists, --more-number all further caller numbers, and --day-part
-    all parts of the day.
+    all parts of the day. The options that begin with --no- remove a setting.
     """
-    _exclude("--no-lists", no_lists, "--require-list", require_list)
-    _exclude("--no-budget", no_budget, "--budget-cents", budget_cents)
-    given: dict[str, Any] = {
-        "name": name,
-        "retell_agent_id": agent,
-        "from_number": from_,
-        "more_numbers": more_number or None,
-        "purpose": purpose,
-        "consent_required": consent,
-        "lists_required": [] if no_lists else require_list or None,
-        "day_parts": day_part or None,
-        "max_attempts": max_attempts,
-        "batch_size": batch_size,
-        "max_concurrency": max_concurrency,
-        "priority": priority,
-        "share": share,
-        "budget_cents": budget_cents,
-        "keep_open": keep_open,
-        "dynamic_variables": read_pairs("--var", var) if var else None,
-    }
+    given: dict[str, Any] = {"name": name, "retell_agent_id": agent, "from_number": from_, "purpose": purpose}
+    given |= {"consent_required": consent, "max_attempts": max_attempts, "batch_size": batch_size}
+    given |= {"priority": priority, "share": share, "keep_open": keep_open}
     changes = {setting: value for setting, value in given.items() if value is not None}
+    changes |= _given_or_removed(
+        more_numbers=(more_number, no_more_numbers),
+        lists_required=(require_list, no_lists),
+        day_parts=(day_part, no_day_parts),
+        max_concurrency=(max_concurrency, no_max_concurrency),
+        budget_cents=(budget_cents, no_budget),
+        reentry_after=(reentry_after, no_reentry),
+        scheduled_at=(schedule, no_schedule),
+        dynamic_variables=(read_pairs("--var", var or ()) or None, no_vars),
+    )
     changes |= _read_settings(hours, retry, callbacks, voicemail, schedule, reentry_after)
-    changes |= {"budget_cents": None} if no_budget else {}
     campaign_id = _save(campaign, changes)
     _report(f"Saved campaign {campaign_id}.", {"id": campaign_id, "changed": sorted(changes)}, as_json)
 
@@ -194,9 +213,17 @@ def _report(sentence: str, done: Mapping[str, object], as_json: bool) -> None:
         console.print(sentence)
 
 
-def _exclude(removal: str, removes: bool, option: str, value: object) -> None:
-    if removes and value is not None:
-        raise InvalidArgument(f"{removal} and {option} exclude each other")
+def _given_or_removed(**settings: tuple[object, bool]) -> dict[str, Any]:
+    """Return the settings with a value or with the option that removes them; raises InvalidArgument for both."""
+    changes: dict[str, Any] = {}
+    for setting, (given, is_removed) in settings.items():
+        removal, option, empty = _REMOVALS[setting]
+        is_given = given not in (None, [])
+        if is_given and is_removed:
+            raise InvalidArgument(f"{removal} and {option} exclude each other")
+        if is_given or is_removed:
+            changes[setting] = given if is_given else empty
+    return changes
 
 
 def _save(campaign: str, changes: Mapping[str, Any]) -> UUID:
