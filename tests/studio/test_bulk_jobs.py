@@ -62,6 +62,23 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     assert "Retry in this campaign" in (await viewer.get(f"{base}/bulk-jobs")).text
 
 
+async def test_a_search_is_counted_on_the_page_of_bulk_jobs_only(
+    browser_for: BrowserFor, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    for number in range(60):
+        await create_campaign_contact(connection, campaign, status="failed" if number < 59 else "pending")
+    base = f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}"
+    operator = await browser_for(own.users["operator"])
+
+    assert "Change the more than 50 matching contacts" in (await operator.get(f"{base}/contacts?q=ada")).text
+    assert "60 contacts match: search “ada”." in (await operator.get(f"{base}/bulk-jobs?search=ada")).text
+    assert "59 contacts match: status failed." in (await operator.get(f"{base}/bulk-jobs?status=failed")).text
+    assert "1 contact matches: status pending." in (await operator.get(f"{base}/bulk-jobs?status=pending")).text
+    assert "60 contacts match: all contacts." in (await operator.get(f"{base}/bulk-jobs")).text
+
+
 async def test_the_api_refuses_what_no_job_can_do(
     client_for: ClientFor, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:

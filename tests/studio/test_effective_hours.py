@@ -134,10 +134,19 @@ async def test_contacts_of_a_place_are_counted_up_to_a_limit(
     await pending_in(connection, campaign, 3, "America/New_York", "US-NY")
     await pending_in(connection, campaign, 1, "America/New_York", "US-PA")
 
+    # Like all functions that count for members, it counts campaigns that the caller may see.
+    unseen = await calling_rules.count_pending_places(
+        connection, organization_id=campaign.tenant.organization_id, campaign_id=campaign.id, most=2
+    )
+    await connection.execute("set role service_role")
     rows = await calling_rules.count_pending_places(
         connection, organization_id=campaign.tenant.organization_id, campaign_id=campaign.id, most=2
     )
+    elsewhere = await calling_rules.count_pending_places(
+        connection, organization_id=two_organizations.other.tenant.organization_id, campaign_id=campaign.id, most=2
+    )
 
+    assert (unseen, elsewhere) == ([], [])
     assert [(row.jurisdiction_key, row.contacts) for row in rows] == [("US-NY", 2), ("US-PA", 1)]
 
 

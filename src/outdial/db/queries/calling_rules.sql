@@ -75,34 +75,10 @@ order by jurisdiction_key;
 -- name: count_pending_places
 -- returns: list[PlaceCount]
 -- row: A place with pending contacts of a campaign, and how many, counted up to a limit.
--- Count the pending contacts of each place of a campaign, up to :most of each. It takes one index probe per place, and
--- reads no more than :most entries of each.
-with recursive places as (
-  (select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
-    where cc.campaign_id = (select id from campaigns where id = :campaign_id and organization_id = :organization_id)
-      and cc.status = 'pending'
-    order by cc.zone_key, cc.jurisdiction_key limit 1)
-  union all
-  select n.zone_key, n.jurisdiction_key
-  from places p
-  cross join lateral (
-    select cc.zone_key, cc.jurisdiction_key from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending'
-      and (cc.zone_key, cc.jurisdiction_key) > (p.zone_key, p.jurisdiction_key)
-    order by cc.zone_key, cc.jurisdiction_key limit 1
-  ) n
-)
-select p.zone_key, p.jurisdiction_key, (
-  select count(*) from (
-    select from campaign_contacts cc
-    where cc.campaign_id = :campaign_id and cc.status = 'pending' and cc.zone_key = p.zone_key
-      and cc.jurisdiction_key = p.jurisdiction_key
-    -- In the order of the index: Postgres would rather scan the table until it has found enough.
-    order by cc.rank, cc.next_attempt_at
-    limit :most
-  ) c
-) as contacts
-from places p;
+-- Count the pending contacts of each place of a campaign, up to :most of each, from an index alone. It takes one index
+-- probe per place, and reads no more than :most entries of each.
+select zone_key, jurisdiction_key, contacts
+from private.count_pending_places(:organization_id, :campaign_id, :most);
 
 -- name: wake_organization
 -- returns: list[UUID]

@@ -19,6 +19,35 @@ from (
 group by m.status
 order by m.status;
 
+-- name: count_all_by_status
+-- returns: list[SelectedStatus]
+-- Count all contacts of a campaign by status, without erased ones, from an index alone. The phone of an erased contact
+-- begins with a word, which sorts after all numbers.
+select s.status, (s.contacts - coalesce(e.contacts, 0))::integer as contacts
+from private.count_campaign_contacts(array[:campaign_id::uuid]) s
+left join (
+  select cc.status, count(*) as contacts
+  from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+  where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
+  group by cc.status
+) e on e.status = s.status
+where s.contacts > coalesce(e.contacts, 0)
+order by s.status;
+
+-- name: count_found_by_status
+-- returns: list[SelectedStatus]
+-- null: :status, :last_outcome, :digits
+-- plan: custom
+-- Count the contacts of a campaign with a text in any of the contact's columns by status, and no more than `limit` of
+-- them. See list_by_text.
+select cc.status, count(*)::integer as contacts
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.erased_at is null
+  and k.id = any (array(select private.find_contacts(
+    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, null, :limit)))
+group by cc.status
+order by cc.status;
+
 -- name: create_bulk_job
 -- returns: BulkSelection
 -- row: How many contacts a bulk job has in its portions, and how many matching ones have another status.
