@@ -53,6 +53,8 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 }
 """Groups of pages: path, label and icon (a name in static/icons.txt)."""
 
+# Sections without an entry of their own, with the entry above them.
+_BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs"}
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE: Final = "outdial_theme"
 
@@ -78,6 +80,7 @@ class MenuGroup:
 def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup]:
     """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
+    section = path.removeprefix(f"/o/{context.organization_id}/").partition("/")[0]
     groups = []
     for group, pages in MENU.items():
         entries = []
@@ -86,7 +89,7 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
             current: Literal["page", "true"] | None = None
             if path == url:
                 current = "page"
-            elif path.startswith(f"{url}/"):
+            elif name in (section, _BELOW.get(section)):
                 current = "true"
             entries.append(MenuEntry(label=label, url=url, icon=icon, current=current))
         groups.append(MenuGroup(group, entries))
