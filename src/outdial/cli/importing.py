@@ -114,24 +114,8 @@ def run_import(
     with rejects:
         report, notices = as_service(work)
     if as_json:
-        print_json(
-            {
-                "import_id": import_id,
-                "rows": report.rows,
-                "added": report.added,
-                "already_there": report.already_there,
-                "blank": report.blank,
-                "refused": {kind.value: count for kind, count in report.refused.items()},
-                "refused_rows": report.refused_rows,
-                "first_refused": [
-                    {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
-                    for row in report.first_refused[:SHOWN]
-                ],
-                "refused_file": rejects.path if report.refused_rows else None,
-                "variables": list(report.variables),
-                "notices": [*notices, *report.notices],
-            }
-        )
+        refused_file = rejects.path if report.refused_rows else None
+        print_json({"import_id": import_id, **_as_json(report, notices), "refused_file": refused_file})
     else:
         _print_notices(report.notices)
         _print(report, rejects.path if report.refused_rows else None)
@@ -140,6 +124,23 @@ def run_import(
             undo = shlex.join(["outdial", "campaign", "undo-import", campaign, str(import_id)])
             notes.print(f"To undo it before a contact is called: {undo}", markup=False, soft_wrap=True)
     return report.added + report.already_there > 0 or report.refused_rows == 0
+
+
+def _as_json(report: ImportReport, notices: Sequence[str]) -> dict[str, object]:
+    return {
+        "rows": report.rows,
+        "added": report.added,
+        "already_there": report.already_there,
+        "blank": report.blank,
+        "refused": {kind.value: count for kind, count in report.refused.items()},
+        "refused_rows": report.refused_rows,
+        "first_refused": [
+            {"line": row.line, "value": row.value, "kind": row.kind, "reason": row.reason}
+            for row in report.first_refused[:SHOWN]
+        ],
+        "variables": list(report.variables),
+        "notices": [*notices, *report.notices],
+    }
 
 
 def _print_notices(notices: Sequence[str]) -> None:

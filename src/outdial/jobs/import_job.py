@@ -23,6 +23,7 @@ from outdial.campaigns.importing.uploads import complete_upload
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import batches, import_refusals, imports, jobs
+from outdial.db.queries.importing import uploads
 from outdial.db.session import Connection, Database, encode_json
 from outdial.jobs.outcomes import MAX_RUNS, JobInterrupted, JobOvertaken, JobRunEnd, capitalized
 from outdial.jobs.stored_file import StoredFile
@@ -70,7 +71,7 @@ class ImportJob:
             ):
                 await imports.delete_import_chunks(connection, import_id=import_id)
                 await jobs.notify_jobs(connection, organization_id=organization_id)
-            received = await imports.received_upload(connection, import_id=import_id)
+            received = await uploads.received_upload(connection, import_id=import_id)
         if received is not None:
             await complete_upload(
                 lambda: self._database.for_organization(organization_id),

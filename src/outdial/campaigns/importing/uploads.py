@@ -13,6 +13,7 @@ from outdial.campaigns.importing.contact_store import Transaction
 from outdial.campaigns.importing.workbooks import ReadableFile, is_workbook, open_readable
 from outdial.clock import Clock
 from outdial.db.queries import imports
+from outdial.db.queries.importing import uploads
 from outdial.db.session import encode_json
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -97,7 +98,7 @@ async def _reject(
     transaction: Transaction, *, import_id: UUID, size: int, reason: str, clock: Clock
 ) -> UploadUnusable | UploadChanged:
     async with transaction() as connection:
-        rejected = await imports.reject_upload(
+        rejected = await uploads.reject_upload(
             connection, import_id=import_id, stored=size, error=reason, now=clock.now()
         )
         if rejected is None:
@@ -117,7 +118,7 @@ async def _replace(
 ) -> UploadReady | UploadChanged:
     sheets = [StoredSheet(name=sheet.name, rows=sheet.rows, bytes=sheet.end - sheet.start) for sheet in readable.sheets]
     async with transaction() as connection:
-        replaced = await imports.replace_upload(
+        replaced = await uploads.replace_upload(
             connection,
             import_id=import_id,
             stored=size,

@@ -99,18 +99,7 @@ def start(
                 now=clock.now(),
             )
 
-    match result := as_service(work):
-        case BulkRequested() if as_json:
-            print_json(result)
-        case BulkRequested(job_id=job_id, selected=selected, other_status=others):
-            rest = f"; matching contacts with another status: {others:,}" if others else ""
-            console.print(f"Started job {job_id}. Contacts: {selected:,}{rest}.")
-        case BulkRefused(reason=refusal):
-            raise ActionRefused(refusal)
-        case NotFound() | Forbidden():
-            raise UnknownName(f"unknown campaign {campaign!r}")
-        case _:
-            assert_never(result)
+    _print_request(as_service(work), campaign, as_json=as_json)
 
 
 @app.command("list")
@@ -212,6 +201,21 @@ def cancel(campaign: CampaignName, job: JobId) -> None:
     if (status := as_service(work)) is not None:
         raise ActionRefused(f"the job is already {status}")
     console.print(f"Cancelled {job}.")
+
+
+def _print_request(result: BulkRequestResult, campaign: str, *, as_json: bool) -> None:
+    match result:
+        case BulkRequested() if as_json:
+            print_json(result)
+        case BulkRequested(job_id=job_id, selected=selected, other_status=others):
+            rest = f"; matching contacts with another status: {others:,}" if others else ""
+            console.print(f"Started job {job_id}. Contacts: {selected:,}{rest}.")
+        case BulkRefused(reason=refusal):
+            raise ActionRefused(refusal)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"unknown campaign {campaign!r}")
+        case _:
+            assert_never(result)
 
 
 async def _job(connection: Connection, campaign: str, job: UUID) -> bulk_jobs.BulkJobRow:

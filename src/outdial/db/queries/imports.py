@@ -174,69 +174,6 @@ async def restart_upload(
     return value
 
 
-_RECEIVE_UPLOAD = """\
-update imports set size = bytes_stored, updated_at = $1
-where id = $2 and status = 'uploading' and bytes_stored = $3
-returning id;
-"""
-
-
-async def receive_upload(connection: Connection, *, now: datetime, import_id: UUID, stored: int) -> UUID | None:
-    """Note that all `stored` bytes of an upload have arrived. Returns None when the upload has changed."""
-    value: UUID | None = await connection.fetchval(_RECEIVE_UPLOAD, now, import_id, stored)
-    return value
-
-
-_RECEIVED_UPLOAD = """\
-select size as id from imports
-where id = $1 and status = 'uploading' and size = bytes_stored and size > 0;
-"""
-
-
-async def received_upload(connection: Connection, *, import_id: UUID) -> int | None:
-    """Return the size of an upload that has arrived but is not ready."""
-    value: int | None = await connection.fetchval(_RECEIVED_UPLOAD, import_id)
-    return value
-
-
-_REJECT_UPLOAD = """\
-update imports set bytes_stored = 0, chunks = 0, size = null, error = $1, updated_at = $2
-where id = $3 and status = 'uploading' and bytes_stored = $4
-returning id;
-"""
-
-
-async def reject_upload(
-    connection: Connection, *, error: str, now: datetime, import_id: UUID, stored: int
-) -> UUID | None:
-    """Empty an upload of `stored` bytes that cannot be read: another file may follow.
-
-    Returns None when the upload has changed.
-    """
-    value: UUID | None = await connection.fetchval(_REJECT_UPLOAD, error, now, import_id, stored)
-    return value
-
-
-_REPLACE_UPLOAD = """\
-update imports set status = 'ready', bytes_stored = $1, size = $1, chunks = $2,
-  sheets = $3::text::jsonb, updated_at = $4
-where id = $5 and status = 'uploading' and bytes_stored = $6
-returning id;
-"""
-
-
-async def replace_upload(
-    connection: Connection, *, bytes: int, chunks: int, sheets: str, now: datetime, import_id: UUID, stored: int
-) -> UUID | None:
-    """Mark an upload of `stored` bytes as complete in another form: the sheets of a workbook, of which the first one
-    has `bytes` in `chunks`.
-
-    The caller replaces the chunks in the same transaction. Returns None when the upload has changed.
-    """
-    value: UUID | None = await connection.fetchval(_REPLACE_UPLOAD, bytes, chunks, sheets, now, import_id, stored)
-    return value
-
-
 _ADVANCE_UPLOAD = """\
 update imports set bytes_stored = bytes_stored + $1, chunks = chunks + 1, updated_at = $2
 where id = $3 and status = 'uploading' and bytes_stored = $4
@@ -383,28 +320,6 @@ order by number;
 async def first_import_chunks(connection: Connection, *, import_id: UUID, first: int, chunks: int) -> list[bytes]:
     """Read `chunks` chunks of the file from number `first` on."""
     return [record[0] for record in await connection.fetch(_FIRST_IMPORT_CHUNKS, import_id, first, chunks)]
-
-
-_DELETE_CHUNKS_OUTSIDE = """\
-delete from import_chunks where import_id = $1 and (number < $2 or number >= $3);
-"""
-
-
-async def delete_chunks_outside(connection: Connection, *, import_id: UUID, first: int, following: int) -> int:
-    """Delete the chunks of a file before number `first` and from `following` on."""
-    return rows_touched(await connection.execute(_DELETE_CHUNKS_OUTSIDE, import_id, first, following))
-
-
-_COPY_CHUNKS_TO_START = """\
-insert into import_chunks (organization_id, import_id, number, content)
-select organization_id, import_id, number - $1::integer, content from import_chunks
-where import_id = $2 and number >= $1;
-"""
-
-
-async def copy_chunks_to_start(connection: Connection, *, first: int, import_id: UUID) -> int:
-    """Copy the chunks of a file from number `first` on to its start."""
-    return rows_touched(await connection.execute(_COPY_CHUNKS_TO_START, first, import_id))
 
 
 _DELETE_IMPORT_CHUNKS = """\

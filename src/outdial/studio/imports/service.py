@@ -26,6 +26,7 @@ from outdial.campaigns.importing.uploads import (
 from outdial.campaigns.importing.workbooks import find_sheet
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.queries import campaign_status, import_refusals, imports, jobs
+from outdial.db.queries.importing import uploads
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
@@ -249,7 +250,7 @@ async def _complete(context: OrganizationContext, import_id: UUID, size: int) ->
     clock, changed = context.studio.clock, "Another upload of this file is in progress, or the import was cancelled"
     async with context.transaction() as connection:
         # A worker completes the upload if this process dies from here on.
-        if await imports.receive_upload(connection, import_id=import_id, stored=size, now=clock.now()) is None:
+        if await uploads.receive_upload(connection, import_id=import_id, stored=size, now=clock.now()) is None:
             raise ResourceConflict(changed)
     ended = await complete_upload(
         context.transaction, organization_id=context.organization_id, import_id=import_id, size=size, clock=clock
@@ -337,10 +338,10 @@ async def start_import(
 
 async def _keep_sheet(connection: Connection, import_id: UUID, first: int) -> None:
     """Leave only the sheet that starts at chunk `first`, as the file that the run reads."""
-    await imports.delete_chunks_outside(connection, import_id=import_id, first=first, following=first + SHEET_CHUNKS)
+    await uploads.delete_chunks_outside(connection, import_id=import_id, first=first, following=first + SHEET_CHUNKS)
     if first:
-        await imports.copy_chunks_to_start(connection, import_id=import_id, first=first)
-        await imports.delete_chunks_outside(connection, import_id=import_id, first=0, following=first)
+        await uploads.copy_chunks_to_start(connection, import_id=import_id, first=first)
+        await uploads.delete_chunks_outside(connection, import_id=import_id, first=0, following=first)
 
 
 async def cancel_import(connection: Connection, context: OrganizationContext, import_id: UUID) -> Import:
