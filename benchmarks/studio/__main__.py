@@ -24,7 +24,7 @@ _LIMIT_S = 60.0
 _TEMPLATE = "contacts_{}"
 SECTIONS: Mapping[str, Sequence[str]] = {
     "campaign": (
-        "need a decision",
+        "a decision",
         "The calling rules exclude these contacts",
         "Finished calls",
         "Talk time",
