@@ -1,8 +1,11 @@
 """Client of Supabase Auth, or of our subset of it, at <SUPABASE_URL>/auth/v1."""
 
+import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from hashlib import sha256
+from typing import Any, Literal, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
 import aiohttp
@@ -54,7 +57,35 @@ class SignedOut:
     """The session has ended, now or earlier."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkSent:
+    """Auth sends the email, or sends none because the address is unknown: it does not say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRefused:
+    """Auth rejects the request, with its own code and a message for the user."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLink:
+    """Where the link in an email leads: to `url`, with a code that only the holder of `verifier` can use (RFC 7636)."""
+
+    url: str
+    verifier: str = field(repr=False)
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        """The fields that announce the verifier."""
+        digest = base64.urlsafe_b64encode(sha256(self.verifier.encode()).digest()).decode().rstrip("=")
+        return {"code_challenge": digest, "code_challenge_method": "s256"}
+
+
 SignInResult = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
+LinkResult = LinkSent | AuthRefused | TooManyAttempts | AuthUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +96,15 @@ class _Response:
 
 
 class AuthClient:
-    """Client of the Auth server at `base_url`, such as https://<project>.supabase.co/auth/v1."""
+    """Client of the Auth server at `base_url`, such as https://<project>.supabase.co/auth/v1.
 
-    def __init__(self, base_url: str, publishable_key: str) -> None:
+    With `secret_key`, it also invites users where sign-ups are off.
+    """
+
+    def __init__(self, base_url: str, publishable_key: str, secret_key: str | None = None) -> None:
         self._base = base_url.rstrip("/")
         self._headers = {"apikey": publishable_key, "x-supabase-api-version": _API_VERSION}
+        self._secret_key = secret_key
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -92,10 +127,49 @@ class AuthClient:
         """Exchange a refresh token, which is valid once, for new tokens."""
         return await self._token("refresh_token", {"refresh_token": refresh_token}, "")
 
-    async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
-        """End the session that the token belongs to."""
+    async def exchange(self, code: str, verifier: str) -> SignInResult:
+        """Exchange the code that a link or an identity provider has led back with for tokens."""
+        return await self._token("pkce", {"auth_code": code, "code_verifier": verifier}, "")
+
+    async def send_invitation(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link that signs the user in, and makes them first if need be.
+
+        The result is the same with and without a user of this address.
+        """
+        settings = await self._send("GET", "settings", None, {})
+        if isinstance(settings, AuthUnavailable):
+            return settings
+        if not isinstance(settings.content, dict) or settings.status != 200:
+            return AuthUnavailable(f"HTTP {settings.status}")
+        if not settings.content.get("disable_signup"):
+            return await self._email("otp", {"email": email, "create_user": True, **link.challenge}, link.url)
+        if self._secret_key is None:
+            return AuthRefused("signup_disabled", "sign-ups are off, and the studio has no secret key to invite with")
+        headers = {"apikey": self._secret_key}
+        if self._secret_key.count(".") == 2:
+            # An older key, which is a token.
+            headers["authorization"] = f"Bearer {self._secret_key}"
+        invited = await self._email("invite", {"email": email}, link.url, **headers)
+        if isinstance(invited, AuthRefused) and invited.code == "email_exists":
+            return await self.send_sign_in_link(email, link)
+        return invited
+
+    async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link that signs a user in. Unknown addresses get none."""
+        sent = await self._email("otp", {"email": email, "create_user": False, **link.challenge}, link.url)
+        is_unknown = isinstance(sent, AuthRefused) and sent.code in ("otp_disabled", "signup_disabled")
+        return LinkSent() if is_unknown else sent
+
+    async def recover(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link with which a user sets a new password. Unknown addresses get none."""
+        return await self._email("recover", {"email": email, **link.challenge}, link.url)
+
+    async def sign_out(
+        self, access_token: str, scope: Literal["local", "others", "global"] = "local"
+    ) -> SignedOut | AuthUnavailable:
+        """End the session that the token belongs to, the user's other sessions, or all of them."""
         headers = {"authorization": f"Bearer {access_token}"}
-        response = await self._send("POST", "logout?scope=local", None, headers)
+        response = await self._send("POST", f"logout?scope={scope}", None, headers)
         if isinstance(response, AuthUnavailable):
             return response
         # 401 and 403 mean that the token or its session is already invalid.
@@ -132,9 +206,19 @@ class AuthClient:
             except (KeyError, TypeError, ValueError) as error:
                 return AuthUnavailable(f"unreadable response: {error!r}")
         if status == 429:
-            return TooManyAttempts(float(response.retry_after) if response.retry_after.isdecimal() else _DEFAULT_WAIT_S)
+            return _too_many(response)
         # A rejected API key is our fault: the user must not be told that the password is wrong.
         return BadCredentials() if status in (400, 403, 422) else AuthUnavailable(f"HTTP {status}")
+
+    async def _email(self, path: str, body: dict[str, Any], return_to: str, **headers: str) -> LinkResult:
+        response = await self._send("POST", f"{path}?{urlencode({'redirect_to': return_to})}", body, headers)
+        if isinstance(response, AuthUnavailable):
+            return response
+        if response.status == 200:
+            return LinkSent()
+        if response.status == 429:
+            return _too_many(response)
+        return _refusal(response)
 
     async def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> _Response | AuthUnavailable:
         if self._session is None:
@@ -148,3 +232,15 @@ class AuthClient:
                 return _Response(response.status, content, response.headers.get("retry-after", ""))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return AuthUnavailable(repr(error))
+
+
+def _too_many(response: _Response) -> TooManyAttempts:
+    return TooManyAttempts(float(response.retry_after) if response.retry_after.isdecimal() else _DEFAULT_WAIT_S)
+
+
+def _refusal(response: _Response) -> AuthRefused | AuthUnavailable:
+    content = response.content if isinstance(response.content, dict) else {}
+    code, message = content.get("code"), content.get("message")
+    if response.status >= 500 or not isinstance(code, str) or not isinstance(message, str):
+        return AuthUnavailable(f"HTTP {response.status}")
+    return AuthRefused(code, message)

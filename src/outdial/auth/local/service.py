@@ -171,8 +171,9 @@ class LocalAuth:
         *,
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
+        is_confirmed: bool = True,
     ) -> user_queries.UserRow | AuthRefusal:
-        """Create a user with a confirmed email address."""
+        """Create a user. The email address is confirmed unless someone merely claims it."""
         email = email.strip().lower()
         if (refused := _check_email(email) or _check_password(password)) is not None:
             return refused
@@ -189,6 +190,7 @@ class LocalAuth:
                 encrypted_password=hashed,
                 app_metadata=kept[0],
                 user_metadata=kept[1],
+                confirmed_at=now if is_confirmed else None,
                 now=now,
             )
             return EMAIL_EXISTS if made is None else required(await user_queries.user_by_id(connection, id=made))

@@ -13,14 +13,31 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """A person who was invited to an organization and has neither accepted nor declined."""
+    """An address that was invited to an organization. One of a studio of the version before has no link."""
 
     email: str
     role: str
     created_at: datetime
+    link_id: UUID | None
+    token_sha256: bytes | None
+    expires_at: datetime | None
 
 
 _invitation = row_builder(Invitation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationOfLink:
+    """The invitation that a link leads to."""
+
+    organization_id: UUID
+    organization_name: str
+    email: str
+    role: str
+    expires_at: datetime | None
+
+
+_invitation_of_link = row_builder(InvitationOfLink)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,29 +53,53 @@ class MyInvitation:
 _my_invitation = row_builder(MyInvitation)
 
 _CREATE_INVITATION = """\
-insert into invitations (organization_id, email, role, created_at)
-values ($1, lower($2), $3, $4)
+insert into invitations (organization_id, email, role, created_at, link_id, token_sha256, expires_at)
+values ($1, lower($2), $3, $4, $5::uuid, $6::bytea, $7::timestamptz)
 on conflict (organization_id, email) do nothing
-returning email, role, created_at;
+returning email, role, created_at, link_id, token_sha256, expires_at;
 """
 
 
 async def create_invitation(
-    connection: Connection, *, organization_id: UUID, email: str, role: str, now: datetime
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    email: str,
+    role: str,
+    now: datetime,
+    link_id: UUID,
+    token_sha256: bytes,
+    expires_at: datetime,
 ) -> Invitation | None:
-    """Insert an invitation. Returns None when the address has one already."""
-    record = await connection.fetchrow(_CREATE_INVITATION, organization_id, email, role, now)
+    """Insert an invitation with its link. Returns None when the address has one already."""
+    record = await connection.fetchrow(
+        _CREATE_INVITATION, organization_id, email, role, now, link_id, token_sha256, expires_at
+    )
     return None if record is None else _invitation(record)
 
 
 _LIST_INVITATIONS = """\
-select email, role, created_at from invitations where organization_id = $1 order by email;
+select email, role, created_at, link_id, token_sha256, expires_at
+from invitations where organization_id = $1 order by email;
 """
 
 
 async def list_invitations(connection: Connection, *, organization_id: UUID) -> list[Invitation]:
     """List the invitations of an organization, ordered by email address."""
     return [_invitation(record) for record in await connection.fetch(_LIST_INVITATIONS, organization_id)]
+
+
+_INVITATION_BY_TOKEN = """\
+select i.organization_id, o.name as organization_name, i.email, i.role, i.expires_at
+from invitations i join organizations o on o.id = i.organization_id
+where i.token_sha256 = $1;
+"""
+
+
+async def invitation_by_token(connection: Connection, *, token_sha256: bytes) -> InvitationOfLink | None:
+    """Find the invitation of a link, also one that has expired."""
+    record = await connection.fetchrow(_INVITATION_BY_TOKEN, token_sha256)
+    return None if record is None else _invitation_of_link(record)
 
 
 _DELETE_INVITATION = """\
@@ -86,14 +127,14 @@ async def delete_invitation_of_member(connection: Connection, *, organization_id
 
 
 _MY_INVITATIONS = """\
-select organization_id, organization_name, role, created_at from private.my_invitations()
+select organization_id, organization_name, role, created_at from private.my_open_invitations($1)
 order by organization_name, organization_id;
 """
 
 
-async def my_invitations(connection: Connection) -> list[MyInvitation]:
+async def my_invitations(connection: Connection, *, now: datetime) -> list[MyInvitation]:
     """List the invitations of the caller, by the confirmed email address of their account."""
-    return [_my_invitation(record) for record in await connection.fetch(_MY_INVITATIONS)]
+    return [_my_invitation(record) for record in await connection.fetch(_MY_INVITATIONS, now)]
 
 
 _ANSWER_INVITATION = """\
@@ -106,4 +147,20 @@ async def answer_invitation(connection: Connection, *, organization_id: UUID, ac
     value: bool = required(
         await connection.fetchval(_ANSWER_INVITATION, organization_id, accepts, now), "answer_invitation"
     )
+    return value
+
+
+_ANSWER_INVITATION_LINK = """\
+select private.answer_invitation_link($1, $2, $3) as id;
+"""
+
+
+async def answer_invitation_link(
+    connection: Connection, *, token_sha256: bytes, accepts: bool, now: datetime
+) -> UUID | None:
+    """End the invitation of a link, which the caller's address must have; with `accepts`, make them a member.
+
+    Returns the organization, or None without such an invitation.
+    """
+    value: UUID | None = await connection.fetchval(_ANSWER_INVITATION_LINK, token_sha256, accepts, now)
     return value

@@ -10,21 +10,12 @@ from fastapi.responses import RedirectResponse
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.log import log
 from outdial.studio.web import forms
-from outdial.studio.web.context import StudioState, studio_state
-from outdial.studio.web.errors import ServiceUnavailable
-from outdial.studio.web.middleware.session import is_forged
+from outdial.studio.web.context import studio_state
 from outdial.studio.web.rendering import page
-from outdial.studio.web.sessions import (
-    SessionTooLarge,
-    StudioSession,
-    expired_session_cookie,
-    new_token,
-    session_cookie,
-)
+from outdial.studio.web.sessions import expired_session_cookie
+from outdial.studio.web.visitors import client_of, is_own_form, keep_session, new_session, visitor_page
 
-CSRF_COOKIE: Final = "outdial_visitor"
 KEPT: Final = "outdial_kept_form"
-_CSRF_LIFETIME_S: Final = 3600
 _KEPT_FOR: Final = timedelta(hours=1)
 # The sealed form comes back in the field `kept`, whose name counts too.
 _MAX_KEPT_CHARS: Final = forms.MAX_FIELD_BYTES - len("kept")
@@ -73,12 +64,11 @@ async def sign_in(request: Request) -> Response:
     kept = forms.text(form, "kept")
     show = partial(_form, request, target, email=email, kept=kept)
     password = form.get("password")
-    is_ours = forms.is_same_token(form.get(forms.CSRF_FIELD), _cookie_token(request, studio))
-    if not is_ours or is_forged(request.method, request.url.path, request.headers, ""):
+    if not is_own_form(request, form):
         return show(problem="This form has expired. Please sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
         return show(problem="Enter your email and password", status=400)
-    match await studio.auth.sign_in(email, password, address=request.client.host if request.client else ""):
+    match await studio.auth.sign_in(email, password, address=client_of(request)):
         case SignedIn() as signed_in:
             return _start_session(request, signed_in, target, kept)
         case BadCredentials():
@@ -111,13 +101,7 @@ async def sign_out(request: Request) -> Response:
 
 def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:
     studio = studio_state(request)
-    session = StudioSession(
-        access_token=signed_in.access_token,
-        refresh_token=signed_in.refresh_token,
-        expires_at=int(signed_in.expires_at.timestamp()),
-        user_id=str(signed_in.user_id),
-        email=signed_in.email or "",
-    )
+    session = new_session(signed_in)
     form = studio.sealer.open(KEPT, kept, SealedForm) if kept else None
     response: Response = RedirectResponse(target, 303)
     if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
@@ -125,46 +109,12 @@ def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str
         response = page(request, "web/kept_form.html", kept=form, form_token=session.csrf, reason=reason)
     elif form is not None:
         response = forms.redirect(target, "Your form was kept for one hour only. Nothing has been saved", "warn")
-    try:
-        response.headers.append("set-cookie", session_cookie(studio.sealer, session, secure=studio.settings.secure))
-    except SessionTooLarge:
-        raise ServiceUnavailable(
-            "Your user profile is too large for a session cookie: ask an admin to shorten its metadata"
-        ) from None
-    response.delete_cookie(CSRF_COOKIE, httponly=True, samesite="lax", secure=studio.settings.secure)
+    keep_session(request, session, response)
     return response
 
 
 def _form(
     request: Request, target: str, *, email: str = "", problem: str | None = None, status: int = 200, kept: str = ""
 ) -> Response:
-    studio = studio_state(request)
-    existing = _cookie_token(request, studio)
-    token = existing or new_token()
-    # Not the session's CSRF token: the visitor may have no session yet.
-    response = page(
-        request,
-        "sign_in/sign_in.html",
-        status=status,
-        next=target,
-        email=email,
-        problem=problem,
-        form_token=token,
-        kept=kept,
-    )
-    if existing is None:
-        response.set_cookie(
-            CSRF_COOKIE,
-            studio.sealer.seal(CSRF_COOKIE, token),
-            max_age=_CSRF_LIFETIME_S,
-            httponly=True,
-            samesite="lax",
-            secure=studio.settings.secure,
-        )
-    return response
-
-
-def _cookie_token(request: Request, studio: StudioState) -> str | None:
-    """Return the CSRF token set with the sign-in form, which exists before any session does."""
-    sealed = request.cookies.get(CSRF_COOKIE)
-    return None if sealed is None else studio.sealer.open(CSRF_COOKIE, sealed, str)
+    values = {"next": target, "email": email, "problem": problem, "kept": kept}
+    return visitor_page(request, "sign_in/sign_in.html", status=status, **values)

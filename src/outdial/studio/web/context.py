@@ -9,7 +9,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify, parse_mode
-from outdial.auth.client import AuthUnavailable, SignedOut, SignInResult
+from outdial.auth.client import AuthUnavailable, LinkResult, ReturnLink, SignedOut, SignInResult
+from outdial.auth.local.service import LocalAuth
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import organizations
@@ -38,8 +39,26 @@ class AuthBackend(Protocol):
         """Sign in with a password; `address` is the browser's IP address."""
         ...
 
-    async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
-        """Revoke the session of an access token."""
+    async def exchange(self, code: str, verifier: str) -> SignInResult:
+        """Sign in with the code that a link has led back with."""
+        ...
+
+    async def send_invitation(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link that signs a user in, who need not exist yet."""
+        ...
+
+    async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link that signs a user in."""
+        ...
+
+    async def recover(self, email: str, link: ReturnLink) -> LinkResult:
+        """Email a link with which a user sets a new password."""
+        ...
+
+    async def sign_out(
+        self, access_token: str, scope: Literal["local", "others", "global"] = "local"
+    ) -> SignedOut | AuthUnavailable:
+        """Revoke the session of an access token, the user's other sessions, or all of them."""
         ...
 
 
@@ -60,6 +79,8 @@ class StudioState:
     renew: RenewSession = field(repr=False)
     hub: ChangeHub = field(repr=False)
     auth: AuthBackend = field(repr=False)
+    local_auth: LocalAuth | None = field(default=None, repr=False)
+    """The Auth that Outdial serves on plain Postgres, which sends no email; None where the project has its own."""
 
 
 @dataclass(frozen=True, slots=True)

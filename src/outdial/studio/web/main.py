@@ -56,7 +56,7 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
         database = await stack.enter_async_context(await pool)
         async with database.transaction() as connection:
             has_auth = await users.is_local_auth(connection)
-        signing_keys = auth_database = None
+        signing_keys = local_auth = None
         verifier = TokenVerifier.from_keys(keyring, clock)
         if has_auth:
             pool = Database.connect(
@@ -64,13 +64,16 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
             )
             auth_database = await stack.enter_async_context(await pool)
             signing_keys = SigningKeys(auth_database, clock)
+            issuer = f"{settings.studio.supabase_url}{AUTH_PREFIX}"
+            local_auth = LocalAuth(auth_database, clock, signing_keys, issuer)
             verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=signing_keys, clock=clock)
         stack.push_async_callback(verifier.close)
         retrying = RepeatingTask("studio.jwks", verifier, JWKS_RETRY)
         retrying.start()
         stack.push_async_callback(retrying.stop)
         auth_url = f"{own_url}{AUTH_PREFIX}" if has_auth else settings.studio.auth_url
-        auth = await stack.enter_async_context(AuthClient(auth_url, settings.studio.publishable_key))
+        secret_key = next((key.value for key in keyring.keys if key.kind == "secret"), None)
+        auth = await stack.enter_async_context(AuthClient(auth_url, settings.studio.publishable_key, secret_key))
         hub = ChangeHub(urls.api)
         await hub.start()
         stack.push_async_callback(hub.stop)
@@ -86,13 +89,14 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
                 renew=TokenRefresher(auth, clock).current,
                 hub=hub,
                 auth=auth,
+                local_auth=local_auth,
             )
         )
-        if auth_database is not None and signing_keys is not None:
+        if local_auth is not None and signing_keys is not None:
             app.mount(
                 AUTH_PREFIX,
                 create_auth(
-                    LocalAuth(auth_database, clock, signing_keys, f"{settings.studio.supabase_url}{AUTH_PREFIX}"),
+                    local_auth,
                     signing_keys,
                     keyring,
                     clock,

@@ -73,7 +73,7 @@ _CREATE_USER = """\
 insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data,
   raw_user_meta_data, created_at, updated_at)
 values ($1, 'authenticated', 'authenticated', $2, $3, $4, $5::text::jsonb,
-  $6::text::jsonb, $4, $4)
+  $6::text::jsonb, $7, $7)
 on conflict (email) do nothing
 returning id;
 """
@@ -85,13 +85,14 @@ async def create_user(
     id: UUID,
     email: str,
     encrypted_password: str,
-    now: datetime,
+    confirmed_at: datetime | None,
     app_metadata: str,
     user_metadata: str,
+    now: datetime,
 ) -> UUID | None:
     """Insert a user. Returns None when the email address is taken."""
     value: UUID | None = await connection.fetchval(
-        _CREATE_USER, id, email, encrypted_password, now, app_metadata, user_metadata
+        _CREATE_USER, id, email, encrypted_password, confirmed_at, app_metadata, user_metadata, now
     )
     return value
 

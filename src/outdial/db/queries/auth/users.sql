@@ -33,10 +33,11 @@ from auth.users order by id limit :limit offset :skip;
 
 -- name: create_user
 -- returns: UUID | None
+-- null: :confirmed_at
 -- Insert a user. Returns None when the email address is taken.
 insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data,
   raw_user_meta_data, created_at, updated_at)
-values (:id, 'authenticated', 'authenticated', :email, :encrypted_password, :now, :app_metadata::text::jsonb,
+values (:id, 'authenticated', 'authenticated', :email, :encrypted_password, :confirmed_at, :app_metadata::text::jsonb,
   :user_metadata::text::jsonb, :now, :now)
 on conflict (email) do nothing
 returning id;
