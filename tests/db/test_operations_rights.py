@@ -95,7 +95,7 @@ async def test_an_invitation_is_answered_only_by_the_user_whose_confirmed_addres
         async with acting(world, actor) as caller:
             if as_invited:
                 await caller.execute("select set_config('request.jwt.claims', $1, true)", claims)
-            received = await invitations.my_invitations(caller)
+            received = await invitations.my_invitations(caller, now=NOW)
             done = await invitations.answer_invitation(caller, organization_id=organization_id, accepts=True, now=NOW)
         return [row.role for row in received], done
 

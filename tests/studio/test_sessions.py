@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
-from outdial.studio.sign_in.pages import CSRF_COOKIE
 from outdial.studio.web.forms import own_path
 from outdial.studio.web.sessions import COOKIE, CookieSealer, StudioSession
+from outdial.studio.web.visitors import VISITOR_COOKIE
 from tests.support.studio import CSRF, Browser, BrowserFor, FakeAuth, StudioServer
 from tests.support.two_organizations import TwoOrganizations
 
@@ -162,8 +162,8 @@ async def test_the_csrf_token_of_another_visitor_is_rejected(
 async def test_a_sealed_value_serves_one_purpose(studio_app: StudioServer, browser_for: BrowserFor) -> None:
     browser = await browser_for(None)
     await browser.get("/sign-in")
-    visitor = browser.client.cookies[CSRF_COOKIE]
-    assert studio_app.studio.sealer.open(CSRF_COOKIE, visitor, str)
+    visitor = browser.client.cookies[VISITOR_COOKIE]
+    assert studio_app.studio.sealer.open(VISITOR_COOKIE, visitor, str)
     assert studio_app.studio.sealer.open(COOKIE, visitor, str) is None
 
 

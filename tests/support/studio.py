@@ -7,14 +7,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from html import unescape
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
 
 from outdial.auth import ApiKey, KeyRing, TokenVerifier, mint_jwt
-from outdial.auth.client import AuthUnavailable, BadCredentials, SignedOut, SignInResult
+from outdial.auth.client import (
+    AuthUnavailable,
+    BadCredentials,
+    LinkResult,
+    LinkSent,
+    ReturnLink,
+    SignedOut,
+    SignInResult,
+)
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
@@ -128,7 +136,25 @@ class FakeAuth:
         self.asked.append((email, password))
         return self.answer
 
-    async def sign_out(self, access_token: str) -> SignedOut | AuthUnavailable:
+    async def exchange(self, code: str, verifier: str) -> SignInResult:
+        """Return `answer`."""
+        return self.answer
+
+    async def send_invitation(self, email: str, link: ReturnLink) -> LinkResult:
+        """Send nothing."""
+        return LinkSent()
+
+    async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
+        """Send nothing."""
+        return LinkSent()
+
+    async def recover(self, email: str, link: ReturnLink) -> LinkResult:
+        """Send nothing."""
+        return LinkSent()
+
+    async def sign_out(
+        self, access_token: str, scope: Literal["local", "others", "global"] = "local"
+    ) -> SignedOut | AuthUnavailable:
         """Record the sign-out."""
         self.signed_out.append(access_token)
         return SignedOut()

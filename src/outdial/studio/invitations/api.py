@@ -2,32 +2,41 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from outdial.studio.invitations import service as invitations
 from outdial.studio.invitations.service import InvitationSummary, NewInvitation, ReceivedInvitation
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization
+from outdial.studio.web.visitors import own_url
 
 router = APIRouter(tags=["members"])
 
 
 @router.get("/organizations/{organization_id}/invitations")
-async def list_invitations(context: CurrentOrganization) -> list[InvitationSummary]:
+async def list_invitations(request: Request, context: CurrentOrganization) -> list[InvitationSummary]:
     """List the open invitations of the organization."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await invitations.list_invitations(connection, context)
+        return await invitations.list_invitations(connection, context, own_url(request, ""))
 
 
 @router.post("/organizations/{organization_id}/invitations", status_code=201)
-async def invite_member(context: CurrentOrganization, new: NewInvitation) -> InvitationSummary:
-    """Invite a user by email address. They become a member by accepting with an account that has this address.
+async def invite_member(request: Request, context: CurrentOrganization, new: NewInvitation) -> InvitationSummary:
+    """Invite a user by email address. They become a member by opening the link, which is valid for 7 days and once.
 
-    Returns 409 for members and for addresses that are already invited. Outdial sends no email.
+    Returns 409 for members and for addresses that are already invited. This sends no email: send them the link.
     """
     context.require("admin")
     async with context.transaction() as connection:
-        return await invitations.invite(connection, context, new)
+        return await invitations.invite(connection, context, new, own_url(request, ""))
+
+
+@router.post("/organizations/{organization_id}/invitations/{email}/resend")
+async def resend_invitation(request: Request, context: CurrentOrganization, email: str) -> InvitationSummary:
+    """Give an invitation a new link, valid for 7 days. The former link ends."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await invitations.resend(connection, context, email, own_url(request, ""))
 
 
 @router.delete("/organizations/{organization_id}/invitations/{email}", status_code=204)

@@ -16,7 +16,7 @@ LINK_LIVES: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvitationLink:
-    """A link that nobody but the invited user and the admins of the organization know."""
+    """A link, known only to the invited user and the admins of the organization."""
 
     link_id: UUID
     token: str = field(repr=False)

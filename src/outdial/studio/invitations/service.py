@@ -181,7 +181,7 @@ async def _record(
 
 
 def _summary(row: invitations.Invitation, context: OrganizationContext, site: str) -> InvitationSummary:
-    # Whoever opens the link becomes what it says, so an admin does not see those of owners.
+    # A link gives its role to the user who opens it, so an admin does not see those of owners.
     may_manage = row.role != "owner" or context.may("owner")
     link = link_of(row, context.studio.settings.secrets, context.studio.clock.now()) if may_manage else None
     return InvitationSummary(

@@ -1,5 +1,7 @@
 """The page of members and their roles."""
 
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.studio.invitations import service as invitations
+from outdial.studio.invitations.sending import show_sent
 from outdial.studio.invitations.service import NewInvitation
 from outdial.studio.members import service as members
 from outdial.studio.web import forms
@@ -15,6 +18,7 @@ from outdial.studio.web.context import RANKS, CurrentOrganization, MemberRole, O
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
+from outdial.studio.web.visitors import own_url
 
 router = APIRouter()
 ROLES: Final = [
@@ -38,7 +42,8 @@ async def invite_member_page(request: Request, context: CurrentOrganization, for
     given = {"email": forms.text(form, "email"), "role": forms.text(form, "role", "operator")}
     try:
         async with context.transaction() as connection:
-            invited = await invitations.invite(connection, context, NewInvitation.model_validate(given))
+            new = NewInvitation.model_validate(given)
+            invited = await invitations.invite(connection, context, new, own_url(request, ""))
     except ValidationError:
         return await _show(
             request,
@@ -49,7 +54,7 @@ async def invite_member_page(request: Request, context: CurrentOrganization, for
         )
     except (ResourceConflict, PermissionDenied) as error:
         return await _show(request, context=context, given=given, errors={"email": error.message}, status=error.status)
-    return forms.redirect(request.url.path, f"Invited {invited.email}. Outdial sends no email, so let them know.")
+    return await show_sent(request, context, invited)
 
 
 @router.post("/o/{organization_id}/members/{user_id}/role")
@@ -78,7 +83,9 @@ async def _show(
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         found = await members.list_members(connection, context)
-        invited = await invitations.list_invitations(connection, context) if context.may("admin") else []
+        may_invite = context.may("admin")
+        site = own_url(request, "")
+        invited = await invitations.list_invitations(connection, context, site) if may_invite else []
     return page(
         request,
         "members/list.html",
@@ -87,11 +94,22 @@ async def _show(
         url=_url(context),
         members=found,
         invitations=invited,
+        new_invitation=next((one for one in invited if one.email == request.query_params.get("invited")), None),
+        has_email=context.studio.local_auth is None,
+        days_left=partial(_days_left, now=context.studio.clock.now()),
         # Admins cannot appoint owners.
         roles=ROLES if context.may("owner") else ROLES[:-1],
         given=given or {"email": "", "role": "operator"},
         errors=errors or {},
     )
+
+
+def _days_left(expires_at: datetime, now: datetime) -> str:
+    """Say when a link expires, in whole days from now."""
+    if expires_at <= now:
+        return "expired"
+    days = round((expires_at - now) / timedelta(days=1))
+    return f"expires in {days} {'day' if days == 1 else 'days'}" if days else "expires today"
 
 
 def _url(context: OrganizationContext) -> str:

@@ -7,13 +7,13 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
+from outdial.auth.client import AuthUnavailable, SignedIn
 from outdial.log import log
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
 from outdial.studio.web.rendering import page
 from outdial.studio.web.sessions import expired_session_cookie
-from outdial.studio.web.visitors import client_of, is_own_form, keep_session, new_session, visitor_page
+from outdial.studio.web.visitors import client_of, is_own_form, keep_session, new_session, problem_of, visitor_page
 
 KEPT: Final = "outdial_kept_form"
 _KEPT_FOR: Final = timedelta(hours=1)
@@ -68,20 +68,14 @@ async def sign_in(request: Request) -> Response:
         return show(problem="This form has expired. Please sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
         return show(problem="Enter your email and password", status=400)
-    match await studio.auth.sign_in(email, password, address=client_of(request)):
-        case SignedIn() as signed_in:
-            return _start_session(request, signed_in, target, kept)
-        case BadCredentials():
-            return show(problem="Wrong email or password", status=401)
-        case TooManyAttempts(retry_after_s=seconds):
-            minutes = max(1, round(seconds / 60))
-            problem = f"Too many attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}"
-            response = show(problem=problem, status=429)
-            response.headers["retry-after"] = str(round(seconds))
-            return response
-        case AuthUnavailable(reason=reason):
-            log("studio.auth_unavailable", level="warning", reason=reason)
-    return show(problem="Sign-in is temporarily unavailable. Try again in a moment", status=503)
+    result = await studio.auth.sign_in(email, password, address=client_of(request))
+    if isinstance(result, SignedIn):
+        return _start_session(request, result, target, kept)
+    refused = problem_of(result)
+    response = show(problem=refused.text, status=refused.status)
+    if refused.retry_after_s is not None:
+        response.headers["retry-after"] = str(round(refused.retry_after_s))
+    return response
 
 
 @router.post("/sign-out")

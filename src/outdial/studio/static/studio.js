@@ -19,11 +19,13 @@ for (const menu of document.querySelectorAll("details[data-menu]")) {
   });
 }
 
-// Copies the text a button names: <button data-copy="#id-of-the-text">.
+// Copies the text a button names: <button data-copy="#id-of-the-text">; or the address of a link: <a href data-copy>.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  if (button.href) event.preventDefault();
+  const text = button.href || document.querySelector(button.dataset.copy).textContent.trim();
+  await navigator.clipboard.writeText(text);
   const label = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = label; }, 1500);

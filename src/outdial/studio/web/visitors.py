@@ -1,11 +1,13 @@
 """Forms of visitors without a session, with a CSRF token of their own, and the start of a session."""
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
 
 from fastapi import Request, Response
 from starlette.datastructures import FormData
 
-from outdial.auth.client import SignedIn
+from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
+from outdial.log import log
 from outdial.studio.web import forms
 from outdial.studio.web.context import StudioState, studio_state
 from outdial.studio.web.errors import ServiceUnavailable
@@ -16,6 +18,31 @@ from outdial.studio.web.sessions import SessionTooLarge, StudioSession, new_toke
 VISITOR_COOKIE: Final = "outdial_visitor"
 EXPIRED_FORM: Final = "This form has expired. Please try again"
 _LIFETIME_S: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SignInProblem:
+    """Why a sign-in failed, for the user. `retry_after_s` is set after too many attempts."""
+
+    text: str
+    status: int
+    retry_after_s: float | None = None
+
+
+def problem_of(result: BadCredentials | TooManyAttempts | AuthUnavailable) -> SignInProblem:
+    """Return what to show for a sign-in that failed."""
+    match result:
+        case BadCredentials():
+            return SignInProblem("Wrong email or password", 401)
+        case TooManyAttempts(retry_after_s=seconds):
+            minutes = max(1, round(seconds / 60))
+            text = f"Too many attempts. Try again in {minutes} {'minute' if minutes == 1 else 'minutes'}"
+            return SignInProblem(text, 429, seconds)
+        case AuthUnavailable(reason=reason):
+            log("studio.auth_unavailable", level="warning", reason=reason)
+            return SignInProblem("Sign-in is temporarily unavailable. Try again in a moment", 503)
+        case never:
+            assert_never(never)
 
 
 def visitor_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
