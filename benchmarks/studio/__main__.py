@@ -106,7 +106,7 @@ async def _pages(database: Clone, size: int, requests: int) -> list[Measured]:
         process([sys.executable, "-m", "benchmarks.studio.serve"], settings(database.dsn())) as (url, _),
         aiohttp.ClientSession(headers={"cookie": cookie()}, timeout=aiohttp.ClientTimeout(_LIMIT_S)) as client,
     ):
-        for page, path in _paths(await _organization(database)).items():
+        for page, path in page_paths(await organization_of(database)).items():
             measured.append(await _page(client, url + path, page, size, requests))
             _print_progress(
                 f"{size:,} contacts, {page}: {measured[-1].median_ms:.1f} ms, at most {measured[-1].max_ms:.1f} ms"
@@ -114,7 +114,8 @@ async def _pages(database: Clone, size: int, requests: int) -> list[Measured]:
     return measured
 
 
-async def _organization(database: Clone) -> UUID:
+async def organization_of(database: Clone) -> UUID:
+    """Return the organization of the measured campaign."""
     connection = await asyncpg.connect(database.dsn())
     try:
         organization_id: UUID = await connection.fetchval(
@@ -125,7 +126,8 @@ async def _organization(database: Clone) -> UUID:
     return organization_id
 
 
-def _paths(organization_id: UUID) -> Mapping[str, str]:
+def page_paths(organization_id: UUID) -> Mapping[str, str]:
+    """Return the paths of the measured pages by name."""
     home = f"/o/{organization_id}"
     campaign = f"{home}/campaigns/{CAMPAIGN}"
     contacts = f"{campaign}/contacts"
