@@ -23,7 +23,7 @@ MAX_VALUES: Final = 100
 _BARS_SHOWN: Final = 12
 _SERIES: Final = {
     "reached": ChartSeries("good", CALL_LABELS["answered"]),
-    "finished": ChartSeries("warn", "Not answered"),
+    "finished": ChartSeries("neutral", "Not answered"),
 }
 _SUCCESS: Final = {"true": "Successful", "false": "Not successful"}
 _TITLES: Final = {

@@ -38,8 +38,8 @@ _BUCKET_WIDTHS: Final = tuple(
 # From reached to failed, so that every stack has the same order.
 _SERIES: Final = {
     "reached": ChartSeries("good", CALL_LABELS["answered"]),
-    "machine": ChartSeries("info", "Machine"),
-    "missed": ChartSeries("warn", "Not answered"),
+    "machine": ChartSeries("machine", "Machine"),
+    "missed": ChartSeries("neutral", "Not answered"),
     "wrong": ChartSeries("bad", "Failed or unclear"),
     "refused": ChartSeries("neutral", "Not placed"),
     "open": ChartSeries("live", "In progress"),
@@ -346,7 +346,7 @@ def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
         first += timedelta(days=step)
     series = {
         "reached": ChartSeries("good", CALL_LABELS["answered"]),
-        "finished": ChartSeries("warn", "Not answered"),
+        "finished": ChartSeries("neutral", "Not answered"),
         "refused": _SERIES["refused"],
         "open": _SERIES["open"],
     }

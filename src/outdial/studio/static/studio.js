@@ -31,6 +31,22 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = label; }, 1500);
 });
 
+// On a phone, the rows of a list become cards. Each cell shows the head of its column, unless the page has labelled it.
+function labelCells() {
+  for (const wrap of document.querySelectorAll(".table-wrap:not(.chart *)")) {
+    const heads = [...wrap.querySelectorAll("thead th")].map((head) => (head.querySelector(".visually-hidden") ? "" : head.textContent.trim()));
+    if (!wrap.classList.contains("stacks")) wrap.classList.add("stacks");
+    else if (wrap.querySelector("[data-label]")) continue;
+    for (const row of wrap.querySelectorAll("tbody tr")) {
+      for (const [place, cell] of [...row.cells].entries()) {
+        if (cell.tagName === "TD" && heads[place] && cell.textContent.trim()) cell.dataset.label = heads[place];
+      }
+    }
+  }
+}
+labelCells();
+document.addEventListener("outdial:replaced", labelCells);
+
 // A table that fits keeps its head in sight while the page scrolls; one that does not scrolls sideways.
 function showFits() {
   for (const wrap of document.querySelectorAll(".table-wrap")) {
