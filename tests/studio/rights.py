@@ -211,6 +211,10 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/effective-hours": Rule("operator", sends=CAMPAIGN_FORM),
     f"GET {PAGE}/campaigns/{{campaign_id}}": Rule("viewer"),
     f"GET {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/calls": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/callbacks": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/settings": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/activity": Rule("viewer"),
     f"POST {PAGE}/campaigns/{{campaign_id}}/contacts": Rule("operator", 303, sends={"phone": "+12127009945"}),
     f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/change": Rule(
         "operator", 303, sends={"priority": "9"}, uses=PENDING

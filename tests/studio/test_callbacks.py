@@ -44,8 +44,12 @@ async def test_callbacks_are_listed_in_order_and_moved(
     unknown = await operator.get(f"{page}?campaign=x")
     assert (unknown.status_code, "Unknown campaign" in unknown.text) == (400, True)
     of_campaign = f"/o/{own.organization_id}/campaigns/{campaign.id}"
-    for linking in (of_campaign, f"{of_campaign}/contacts/{entries[0].id}"):
-        assert f'href="{query}"' in (await operator.get(linking)).text
+    assert f'href="{query}"' in (await operator.get(f"{of_campaign}/contacts/{entries[0].id}")).text
+    tab = f"{of_campaign}/callbacks"
+    assert f'href="{tab}"' in (await operator.get(of_campaign)).text
+    shown = (await operator.get(tab)).text
+    assert f'action="{page}/{entries[0].id}?campaign={campaign.id}&amp;tab=1"' in shown
+    assert 'aria-current="page">Callbacks</a>' in shown
 
     moved = await operator.patch(f"{url}/{entries[0].id}", json={"time": "in 1 hour"})
     assert moved.status_code == 200

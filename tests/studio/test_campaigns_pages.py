@@ -165,7 +165,7 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
 
     await operator.post_form(base, FORM | duties)
     campaign_id = await connection.fetchval("select id from campaigns where retell_agent_id = 'agent_7'")
-    shown = main_of((await operator.get(f"{base}/{campaign_id}")).text)
+    shown = main_of((await operator.get(f"{base}/{campaign_id}/settings")).text)
     form = (await operator.get(f"{base}/{campaign_id}/edit")).text
 
     assert "Purpose Survey or research" in shown
@@ -208,7 +208,7 @@ async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_a
         "then": "stop",
     }
     assert msgspec.json.decode(row["callback_policy"]) == {"enabled": False, "time_field": "when"}
-    shown = main_of((await operator.get(f"{base}/{row['id']}")).text)
+    shown = main_of((await operator.get(f"{base}/{row['id']}/settings")).text)
     assert "Callbacks Do not call back: if Retell reports" in shown
     assert "Attempt 1: evening, Attempt 2: morning" in shown
     assert "Leave a message on attempt last: “Hello {{name}} <b>”. Stop: the contact is completed" in shown
@@ -386,13 +386,19 @@ async def test_the_campaign_page_shows_progress_and_actions(
     assert len(running) < 60_000
 
 
+SAME_FOR_ALL = ("Go back", "Launch check", "Forecasts", "Analytics", "Stop everything")
+
+
 @pytest.mark.parametrize(
     ("status", "labels"),
     [
-        ("draft", ["Import contacts", "Edit", "Start", "Duplicate", "Evidence", "Delete", "Cancel"]),
-        ("scheduled", ["Import contacts", "Edit", "Start now", "Duplicate", "Evidence", "Cancel"]),
-        ("active", ["Import contacts", "Edit", "Process next batch now", "Pause", "Duplicate", "Evidence", "Cancel"]),
-        ("paused", ["Import contacts", "Edit", "Resume", "Duplicate", "Evidence", "Cancel"]),
+        ("draft", ["Import contacts", "Start", "Edit settings", "Duplicate", "Evidence", "Delete", "Cancel"]),
+        ("scheduled", ["Import contacts", "Start now", "Edit settings", "Duplicate", "Evidence", "Cancel"]),
+        (
+            "active",
+            ["Import contacts", "Pause", "Edit settings", "Process next batch now", "Duplicate", "Evidence", "Cancel"],
+        ),
+        ("paused", ["Import contacts", "Resume", "Edit settings", "Duplicate", "Evidence", "Cancel"]),
         ("completed", ["Duplicate", "Evidence"]),
         ("cancelled", ["Duplicate", "Evidence"]),
     ],
@@ -415,11 +421,12 @@ async def test_each_status_offers_its_actions(
         await create_campaign_contact(connection, campaign)
 
     page = (await operator.get(f"{base}/{campaign.id}")).text
-    buttons = page[page.index('id="campaign-actions"') : page.index('id="campaign-progress"')]
-    labels_shown = re.findall(r'<(?:a|button)[^>]*class="button[^"]*"[^>]*>([^<]+)<', buttons)
+    buttons = page[page.index('id="campaign-actions"') : page.index('id="campaign-tabs"')]
+    labels_shown = re.findall(r'<(?:a|button)[^>]*class="(?:button|item)[^"]*"[^>]*>([^<]+)<', buttons)
     shown = dict.fromkeys(label.strip().rstrip("…") for label in labels_shown)
 
-    assert [label for label in shown if label not in ("Go back", "Stop everything")] == labels
+    assert [label for label in shown if label not in SAME_FOR_ALL] == labels
+    assert buttons.index("campaign-menu") > buttons.index(f">{labels[0]}")
 
 
 async def test_the_buttons_start_pause_resume_and_cancel(

@@ -17,8 +17,10 @@ from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.service import CallEvent, CallFilters, CallListItem, list_call_events, list_calls, show_call
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
+from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.view.badges import humanize
-from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
 from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text, viewer_zone
 from outdial.studio.web.forms import Form, redirect, short_text
@@ -45,8 +47,24 @@ STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for 
 @router.get("/o/{organization_id}/calls")
 async def list_calls_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the calls of an organization with filters."""
+    return await _list(request, context)
+
+
+@router.get("/o/{organization_id}/campaigns/{campaign_id}/calls")
+async def list_calls_of_campaign(
+    request: Request, context: CurrentOrganization, counter: Counter, campaign_id: UUID
+) -> HTMLResponse:
+    """Show the calls of a campaign with filters."""
+    async with context.transaction() as connection:
+        frame = await campaign_frame(connection, context, counter, campaign_id)
+    return await _list(request, context, frame)
+
+
+async def _list(request: Request, context: OrganizationContext, frame: CampaignFrame | None = None) -> HTMLResponse:
     query, url = request.query_params, request.url.path
-    form = query_values(query, ("campaign", "outcome", "status", "q", "from", "to"), max_length=100)
+    names = ("outcome", "status", "q", "from", "to")
+    form = query_values(query, names if frame else ("campaign", *names), max_length=100)
+    only = None if frame is None else frame.campaign.id
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[CallListItem](items=[]), None
     zone = viewer_zone(request)
@@ -54,7 +72,7 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
         try:
             try:
                 filters = CallFilters(
-                    campaign_id=UUID(form["campaign"]) if form["campaign"] else None,
+                    campaign_id=only or (UUID(form["campaign"]) if form["campaign"] else None),
                     status=CallStatus(form["status"]) if form["status"] else None,
                     outcome=Outcome(form["outcome"]) if form["outcome"] else None,
                     search=search_text("q", form["q"]),
@@ -82,6 +100,8 @@ async def list_calls_page(request: Request, context: CurrentOrganization) -> HTM
         "calls/list.html",
         context,
         status=400 if problem else 200,
+        frame=frame,
+        tab="Calls",
         url=url,
         form=form,
         is_narrowed=any(form.values()),

@@ -21,9 +21,10 @@ from outdial.studio.campaign_contacts.service import (
     CallAttempt,
     ContactAuditEntry,
     ContactTimeline,
-    find_campaign,
     show_contact,
 )
+from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.tabs import campaign_frame
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
@@ -56,10 +57,12 @@ class TimelineEntry:
 
 
 @router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts")
-async def list_campaign_contacts(request: Request, campaign_id: UUID, context: CurrentOrganization) -> HTMLResponse:
+async def list_campaign_contacts(
+    request: Request, campaign_id: UUID, context: CurrentOrganization, counter: Counter
+) -> HTMLResponse:
     """Show the contacts of a campaign with filters and search."""
     async with context.transaction() as connection:
-        campaign = await find_campaign(connection, context.organization_id, campaign_id)
+        frame = await campaign_frame(connection, context, counter, campaign_id)
         panel = await contact_panel(
             connection,
             organization_id=context.organization_id,
@@ -70,7 +73,16 @@ async def list_campaign_contacts(request: Request, campaign_id: UUID, context: C
             now=context.studio.clock.now(),
         )
     status = 400 if panel.problem else 200
-    return page(request, "campaign_contacts/list.html", context, status=status, campaign=campaign, contact_panel=panel)
+    return page(
+        request,
+        "campaign_contacts/list.html",
+        context,
+        status=status,
+        frame=frame,
+        tab="Contacts",
+        campaign=frame.campaign,
+        contact_panel=panel,
+    )
 
 
 @router.get("/o/{organization_id}/campaigns/{campaign_id}/contacts/{campaign_contact_id}")

@@ -22,11 +22,9 @@ from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.policies.voicemail import LONGEST_MESSAGE
 from outdial.domain.purpose import Purpose
 from outdial.studio.budgets.service import shared_budgets
-from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import (
     CampaignAction,
-    allowed_actions,
     delete_campaign,
     duplicate_campaign,
     run_action,
@@ -37,10 +35,8 @@ from outdial.studio.campaigns.cures import cure_link
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
     HoursQuestion,
-    closed_contacts_of,
     effective_hours,
     grouped,
-    pending_places,
 )
 from outdial.studio.campaigns.form import (
     CampaignForm,
@@ -52,14 +48,11 @@ from outdial.studio.campaigns.form import (
     parse_settings,
     zone_names,
 )
-from outdial.studio.campaigns.launch import COUNTED_AT_ONCE, SHOWN_IN, launch_report
+from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.retry_form import attempt_options, delay_options, delay_text
 from outdial.studio.campaigns.service import Campaign, CampaignDraft
-from outdial.studio.campaigns.view import contacts_bar, outcomes_bar, sorted_counts, waiting_text
+from outdial.studio.campaigns.view import banner_look, contacts_bar, outcomes_bar, sorted_counts, waiting_text
 from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
-from outdial.studio.forecasts.service import newest_forecast
-from outdial.studio.numbers.service import list_health
-from outdial.studio.reports import service as reports
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
@@ -73,7 +66,6 @@ from outdial.studio.web.rendering import environment, page
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
 LIMIT: Final = 25
-NUMBERS_SHOWN: Final = 25
 _OFFERED_AGENTS: Final = 200
 _STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
 _DONE: Final[Mapping[CampaignAction, str]] = {
@@ -85,6 +77,7 @@ _DONE: Final[Mapping[CampaignAction, str]] = {
 
 environment.globals |= {"purposes": PURPOSES, "consents": CONSENTS, "lists": LISTS}
 environment.filters |= {
+    "banner_look": banner_look,
     "contacts_bar": contacts_bar,
     "outcomes_bar": outcomes_bar,
     "waiting_text": waiting_text,
@@ -183,56 +176,6 @@ async def effective_hours_part(request: Request, context: CurrentOrganization, f
     async with context.transaction() as connection:
         effective = await _effective(connection, context, form_from_request(form), campaign_id)
     return page(request, "campaigns/effective_hours.html", context, effective=effective)
-
-
-@router.get("/{campaign_id}")
-async def show_page(
-    request: Request, context: CurrentOrganization, counter: Counter, campaign_id: UUID
-) -> HTMLResponse:
-    """Show a campaign with its progress, charts and contacts."""
-    now = context.studio.clock.now()
-    async with context.transaction() as connection:
-        campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-        progress = await campaigns.campaign_progress(connection, counter, campaign, rules=context.studio.rules, now=now)
-        charts = await counter.charts(connection, campaign_id, campaign.status, viewer_zone(request))
-        launch = None
-        if campaign.status in SHOWN_IN and 0 < progress.total <= COUNTED_AT_ONCE:
-            launch = await launch_report(connection, context, campaign_id)
-        panel = await contact_panel(
-            connection,
-            organization_id=context.organization_id,
-            campaign_id=campaign_id,
-            query=request.query_params,
-            url=request.url.path,
-            rules=context.studio.rules,
-            now=now,
-        )
-        forecast = await newest_forecast(connection, context, campaign_id)
-        places = await pending_places(connection, context, campaign_id)
-        closed = await closed_contacts_of(connection, context, campaign_id=campaign_id, counts=places)
-        numbers = await list_health(connection, context, campaign.caller_numbers[:NUMBERS_SHOWN])
-    return page(
-        request,
-        "campaigns/show.html",
-        context,
-        campaign=campaign,
-        form=form_from_campaign(campaign),
-        progress=progress,
-        actions=allowed_actions(campaign.status) if context.may("operator") else (),
-        may_edit=context.may("operator") and campaign.status in RESTING + RUNNING,
-        charts=reports.render_charts(charts),
-        launch=launch,
-        forecast=forecast,
-        forecast_age=forecast.age(now) if forecast and campaign.status == CampaignStatus.ACTIVE else None,
-        may_count=campaign.status in SHOWN_IN and progress.total > COUNTED_AT_ONCE,
-        contact_panel=panel,
-        closed=closed,
-        numbers=numbers,
-        weekdays=WEEKDAYS,
-        callback_choices=CHOICES,
-        voicemail_actions=ACTIONS,
-        voicemail_then=THEN,
-    )
 
 
 @router.get("/{campaign_id}/launch-report")

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from outdial.dialer.admission import SkipReason, WaitReason
+from outdial.dialer.doctor import RunReason
 from outdial.studio.campaigns.service import CampaignProgress, WaitingReason
 from outdial.studio.view.badges import Tone, badge_for_outcome, humanize
 from outdial.studio.view.format import iso
@@ -73,6 +75,46 @@ def waiting_text(progress: CampaignProgress) -> WaitingText | None:
         return None
     before, _, after = waiting.sentence.partition(iso(waiting.at)) if waiting.at else (waiting.sentence, "", "")
     return WaitingText(before, after, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class BannerLook:
+    """The tone and the icon of the banner that says why a campaign calls or not."""
+
+    tone: Tone
+    icon: str
+
+
+_LOOKS: Final[Mapping[str, BannerLook]] = {
+    WaitReason.DRAFT: BannerLook("neutral", "pencil"),
+    WaitReason.SCHEDULED: BannerLook("info", "calendar-clock"),
+    WaitReason.PAUSED: BannerLook("warn", "pause"),
+    WaitReason.RETRY_DUE: BannerLook("info", "clock"),
+    WaitReason.DAY_PART: BannerLook("info", "clock"),
+    WaitReason.ZONE_OPENS: BannerLook("info", "clock"),
+    WaitReason.LAW_OPENS: BannerLook("info", "scale"),
+    WaitReason.CALLS_UNDER_WAY: BannerLook("live", "phone-call"),
+    WaitReason.CAMPAIGN_FULL: BannerLook("live", "phone-call"),
+    WaitReason.ACCOUNT_FULL: BannerLook("live", "phone-call"),
+    WaitReason.SHARE_TAKEN: BannerLook("live", "phone-call"),
+    WaitReason.PACING: BannerLook("live", "phone-call"),
+    WaitReason.NO_CONTACTS: BannerLook("info", "users"),
+    WaitReason.STOPPED: BannerLook("bad", "octagon-x"),
+    WaitReason.BUDGET: BannerLook("warn", "wallet"),
+    SkipReason.FINISHED: BannerLook("neutral", "circle-check"),
+    SkipReason.CANCELLED: BannerLook("neutral", "ban"),
+    SkipReason.NOTHING_TO_DO: BannerLook("info", "circle-check"),
+    RunReason.NO_DIALER: BannerLook("bad", "circle-alert"),
+    RunReason.FAILING: BannerLook("bad", "circle-alert"),
+}
+"""By the code of the reason; the others need attention."""
+
+
+def banner_look(progress: CampaignProgress) -> BannerLook:
+    """Return how the banner of a campaign looks."""
+    if progress.waiting is None:
+        return BannerLook("live", "phone-call")
+    return _LOOKS.get(progress.waiting.code, BannerLook("warn", "triangle-alert"))
 
 
 def _bar(parts: Sequence[tuple[Tone, str, int]], whole: int, label: str) -> ProgressBar:

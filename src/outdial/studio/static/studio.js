@@ -8,16 +8,18 @@ reportZone();
 showTimes(document);
 document.addEventListener("outdial:replaced", (event) => showTimes(event.target));
 
-for (const menu of document.querySelectorAll("details[data-menu]")) {
-  document.addEventListener("click", (event) => {
-    if (menu.open && !menu.contains(event.target)) menu.open = false;
-  });
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !menu.open) return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
-}
+// A menu closes on a press elsewhere, and on Escape. Live updates replace menus, so that the document listens.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.target.closest("details[data-menu][open]");
+  if (event.key !== "Escape" || !menu || menu.querySelector(":popover-open")) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
 
 // Copies the text a button names: <button data-copy="#id-of-the-text">; or the address of a link: <a href data-copy>.
 document.addEventListener("click", async (event) => {

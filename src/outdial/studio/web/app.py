@@ -24,7 +24,8 @@ API: Final = (
     "profile.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
-    "sign_in.pages", "campaigns.pages", "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
+    "sign_in.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
+    "campaign_contacts.change_pages", "calls.pages",
     "bulk_jobs.pages", "callbacks.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",

@@ -128,6 +128,8 @@ environment.globals |= {
     "answer_rate_note": ANSWER_RATE_NOTE,
     "zone_sources": ZONE_SOURCES,
     "place_names": place_names,
+    # Pages of one campaign give the campaign's frame; lists that are also pages of their own ask for it.
+    "frame": None,
 }
 environment.filters |= {
     "number": formats.number,
