@@ -217,6 +217,12 @@ def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None
     assert [row["id"] for row in acme.json("campaign", "list", "--status=draft", "--organization=Acme")] == [campaign]
     assert acme.json("campaign", "list", "--status=active") == []
     assert campaign in acme("campaign", "list")
+    assert f"Campaign {campaign} is in the archive." in acme("campaign", "archive", "Spring")
+    assert acme.json("campaign", "list") == []
+    (archived,) = acme.json("campaign", "list", "--archived")
+    assert (archived["id"], archived["progress"]["total"], archived["progress"]["reached"]) == (campaign, 0, 0)
+    assert acme.json("campaign", "unarchive", campaign) == {"id": campaign, "status": "draft", "changed": True}
+    assert f"Campaign {campaign} is already out of the archive." in acme("campaign", "unarchive", "Spring")
 
 
 def test_watching_a_stopped_campaign_prints_its_state_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ EXECUTE = {
     f"private.stop_organization(uuid,text,text,{_TIME})": {"authenticated", "service_role"},
     "private.resume_organization(uuid)": {"authenticated", "service_role"},
     "private.count_costs()": set[str](),
+    "private.unarchive_campaign()": set[str](),
     "private.count_reservations()": set[str](),
     f"private.hang_up_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},
     f"private.due_hang_ups({_TIME},integer)": {"outdial_dialer"},

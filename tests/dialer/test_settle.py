@@ -295,6 +295,7 @@ async def test_each_refusal_has_its_effect_and_uses_up_no_attempt(
     after = await stage.row("campaigns", campaign.id)
     assert after["status"] == campaign_status
     assert ("no tea" in (after["paused_reason"] or "")) == (campaign_status == "pausing")
+    assert after["paused_automatically"] == (campaign_status == "pausing")
 
 
 async def test_account_trouble_pauses_the_other_campaigns_of_the_account_too(stage: Stage) -> None:

@@ -249,6 +249,7 @@ async def test_progress_has_counts_and_rate(
         "finished": 1,
         "live_calls": 1,
         "ended_calls": 3,
+        "reached": 1,
         "contacts": {"calling": 4, "completed": 1, "pending": 1},
         "outcomes": {"answered": 1, "busy": 2},
         "cost_cents": 8.5,
@@ -385,6 +386,49 @@ async def test_a_draft_is_deleted_and_a_campaign_that_was_started_is_not(
         "select subject_id, details->>'name' from audit_log where action = 'delete_campaign'"
     )
     assert [tuple(entry) for entry in entries] == [(draft, NEW["name"])]
+
+
+async def test_an_archived_campaign_leaves_the_list_until_it_is_taken_out_or_started(
+    operator: Any, viewer: Any, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    tenant = two_organizations.own.tenant
+    done, running = [await create_campaign(connection, tenant) for _ in range(2)]
+    for outcome in ("answered", "do_not_call", "busy"):
+        await create_calling(connection, done, status="ended", outcome=outcome)
+    await connection.execute("update campaign_contacts set status = 'completed' where campaign_id = $1", done.id)
+    await connection.execute("update campaigns set status = 'completed' where id = $1", done.id)
+    draft = (await operator.post(base, json=NEW)).json()["id"]
+
+    async def listed(**query: str) -> set[str]:
+        return {item["id"] for item in (await viewer.get(base, params=query)).json()["items"]}
+
+    assert {str(done.id), draft} <= await listed()
+    archived = [await operator.post(f"{base}/{id}/archive") for id in (done.id, done.id, draft, running.id)]
+    assert [(each.status_code, each.json().get("changed")) for each in archived] == [
+        (200, True),
+        (200, False),
+        (200, True),
+        (409, None),
+    ]
+    assert "only a draft or a finished campaign" in archived[-1].json()["message"]
+    assert await listed() & {str(done.id), draft, str(running.id)} == {str(running.id)}
+    assert await listed(archived="true") == {str(done.id), draft}
+    shown = (await viewer.get(base, params={"archived": "true", "status": "completed"})).json()["items"][0]
+    assert (shown["archived_at"] is None, shown["progress"]["reached"], shown["progress"]["ended_calls"]) == (
+        False,
+        2,
+        3,
+    )
+
+    assert (await operator.post(f"{base}/{done.id}/unarchive")).json()["changed"] is True
+    await operator.patch(f"{base}/{draft}", json={"keep_open": True})
+    assert (await operator.post(f"{base}/{draft}/start")).json()["status"] == "active"
+    assert await listed(archived="true") == set()
+    audit = "select action from audit_log where subject_id = $1 and action like '%archive%' order by id"
+    assert [row[0] for row in await connection.fetch(audit, str(done.id))] == ["archive_campaign", "unarchive_campaign"]
+    # Not even the database archives a campaign that has work to do.
+    with pytest.raises(asyncpg.CheckViolationError, match="campaigns_archived"):
+        await connection.execute("update campaigns set archived_at = now() where id = $1", running.id)
 
 
 async def test_a_campaign_is_duplicated_as_a_draft_without_contacts_and_start_time(

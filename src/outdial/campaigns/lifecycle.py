@@ -156,7 +156,12 @@ async def pause(
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
     moved = await campaign_status.begin_pausing(
-        connection, campaign_id=campaign_id, allowed_from=list(PAUSE.allowed_from), reason=reason, now=now
+        connection,
+        campaign_id=campaign_id,
+        allowed_from=list(PAUSE.allowed_from),
+        reason=reason,
+        is_automatic=False,
+        now=now,
     )
     result = await _finish_change(
         connection, campaign=campaign, actor=actor, change=PAUSE, moved=moved, details={"reason": reason}

@@ -261,6 +261,7 @@ class Settler:
                 connection,
                 campaign_id=call.campaign_id,
                 reason=reason,
+                is_automatic=True,
                 allowed_from=CAMPAIGN.may_leave(CampaignStatus.PAUSING),
                 now=now,
             )

@@ -37,3 +37,6 @@ CAMPAIGN: Final = Machine(
 
 # Contacts may be added while a campaign is in one of these.
 OPEN_TO_IMPORT: Final = frozenset({_S.DRAFT, _S.SCHEDULED, _S.ACTIVE, _S.PAUSING, _S.PAUSED})
+
+# Only these can be archived: no process has anything to do for them.
+ARCHIVABLE: Final = frozenset({_S.DRAFT, _S.COMPLETED, _S.CANCELLED})

@@ -1,8 +1,6 @@
 """`outdial campaign`: create campaigns, import contacts, start, pause and watch them."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, assert_never
 from uuid import UUID
@@ -15,9 +13,10 @@ from rich.live import Live
 from outdial.campaigns import lifecycle
 from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
 from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
-from outdial.campaigns.lifecycle import Actor, Changed, Conflict, Forbidden, NotFound, Result, Unchanged
+from outdial.campaigns.lifecycle import Actor, Conflict, Forbidden, NotFound
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns import bulk, callbacks
+from outdial.cli.campaigns.changing import archive, cancel, change_status, close, pause, resume, unarchive
 from outdial.cli.campaigns.contacts import (
     add_contact,
     add_contacts_command,
@@ -35,6 +34,7 @@ from outdial.cli.campaigns.forecasts import (
 from outdial.cli.campaigns.hang_up import hang_up
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
+from outdial.cli.campaigns.listing import list_campaigns
 from outdial.cli.campaigns.new_campaign import new_campaign
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
@@ -44,15 +44,14 @@ from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
     ActionReason,
     find_campaign,
-    maybe_organization,
     read_numbers,
     read_pairs,
     read_zoned_time,
 )
 from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_contacts, campaigns, reviews
-from outdial.db.session import Connection, Database
+from outdial.db.queries import campaign_contacts, reviews
+from outdial.db.session import Database
 from outdial.dialer.forecasting.forecast import ForecastGap
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -65,10 +64,17 @@ clock = SystemClock()
 REFRESH_EVERY = timedelta(milliseconds=500)
 STOPPED = {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED, CampaignStatus.PAUSED, CampaignStatus.DRAFT}
 
+app.command("list")(list_campaigns)
 app.command()(create)
 app.command()(callbacks.callbacks)
 app.command("move-callback")(callbacks.move)
 app.command()(edit)
+app.command()(pause)
+app.command()(resume)
+app.command()(close)
+app.command()(cancel)
+app.command()(archive)
+app.command()(unarchive)
 app.command()(hang_up)
 app.command()(new_campaign)
 app.command()(forecast)
@@ -159,7 +165,7 @@ def start(campaign: CampaignName, as_json: AsJson = False) -> None:
         made = as_service(lambda database: request_forecast(database, campaign))
         if not isinstance(made, ForecastGap):
             print_forecast(made, notes)
-    _change(campaign, lifecycle.start, as_json)
+    change_status(campaign, lifecycle.start, as_json)
 
 
 @app.command()
@@ -179,38 +185,6 @@ def check(campaign: CampaignName, as_json: AsJson = False) -> None:
         print_findings(findings, console)
         print_launch(summary, console)
         print_forecast(made, console)
-
-
-@app.command()
-def pause(
-    campaign: CampaignName,
-    reason: Annotated[str, typer.Option(help="Reason to record.")] = "paused manually",
-    as_json: AsJson = False,
-) -> None:
-    """Stop placing calls. Calls in progress continue."""
-    _change(campaign, partial(lifecycle.pause, reason=reason), as_json)
-
-
-@app.command()
-def resume(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Resume a paused campaign."""
-    _change(campaign, lifecycle.resume, as_json)
-
-
-@app.command()
-def close(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Let a campaign that is kept open complete once its contacts are finished."""
-    _change(campaign, lifecycle.close, as_json)
-
-
-@app.command()
-def cancel(
-    campaign: CampaignName,
-    hang_up: Annotated[bool, typer.Option("--hang-up", help="Also end calls in progress.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Cancel a campaign. It cannot be resumed."""
-    _change(campaign, partial(lifecycle.cancel, hang_up=hang_up), as_json)
 
 
 @app.command()
@@ -347,43 +321,6 @@ def decide(
             assert_never(never)
 
 
-@app.command("list")
-def list_campaigns(
-    organization: Annotated[str | None, typer.Option(help="Organization id or name (default: all).")] = None,
-    status: Annotated[CampaignStatus | None, typer.Option(help="Filter by status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of campaigns.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List campaigns, newest first."""
-
-    async def work(database: Database) -> list[campaigns.CampaignRow]:
-        async with database.as_service() as connection:
-            organization_id = await maybe_organization(connection, organization)
-            return await campaigns.list_campaigns(
-                connection,
-                organization_id=organization_id,
-                status=status,
-                name=None,
-                before_at=None,
-                before_id=None,
-                limit=limit,
-            )
-
-    rows = as_service(work)
-    if as_json:
-        print_json(rows)
-        return
-    columns = {
-        "ID": lambda row: row.id,
-        "NAME": lambda row: row.name,
-        "STATUS": lambda row: row.status,
-        "CREATED": lambda row: row.created_at,
-        "STARTED": lambda row: row.started_at,
-        "FINISHED": lambda row: row.finished_at,
-    }
-    print_rows(columns, rows, empty="No matching campaigns.")
-
-
 @app.command()
 def show(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Show a campaign: settings, progress, and why it is not dialing."""
@@ -462,33 +399,6 @@ async def follow_in_lines(
 def print_json_line(view: CampaignView) -> None:
     """Print a view as one line of JSON."""
     console.print(msgspec.json.encode(view.as_dict(), enc_hook=str).decode(), markup=False, soft_wrap=True)
-
-
-Change = Callable[[Connection, UUID, Actor, datetime], Awaitable[Result]]
-
-
-def _change(campaign: str, change: Change, as_json: bool) -> None:
-    async def work(database: Database) -> tuple[UUID, Result]:
-        async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            return campaign_id, await change(connection, campaign_id, Actor(), clock.now())
-
-    campaign_id, result = as_service(work)
-    match result:
-        case Changed(status) | Unchanged(status):
-            changed = isinstance(result, Changed)
-        case Conflict(_, reason):
-            raise ActionRefused(reason)
-        case NotFound() | Forbidden():
-            raise UnknownName(f"unknown campaign {campaign!r}")
-        case never:
-            assert_never(never)
-    if as_json:
-        print_json({"id": campaign_id, "status": status, "changed": changed})
-    else:
-        console.print(
-            f"Campaign {campaign_id} is {status}." if changed else f"Campaign {campaign_id} is already {status}."
-        )
 
 
 async def _campaign_id(database: Database, campaign: str) -> UUID:

@@ -127,6 +127,36 @@ async def start_campaign(
     return value
 
 
+_ARCHIVE_CAMPAIGN = """\
+update campaigns
+set archived_at = $1, updated_at = $1
+where id = $2 and archived_at is null and status = any ($3::text[])
+returning id;
+"""
+
+
+async def archive_campaign(
+    connection: Connection, *, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
+) -> UUID | None:
+    """Archive a campaign."""
+    value: UUID | None = await connection.fetchval(_ARCHIVE_CAMPAIGN, now, campaign_id, allowed_from)
+    return value
+
+
+_UNARCHIVE_CAMPAIGN = """\
+update campaigns
+set archived_at = null, updated_at = $1
+where id = $2 and archived_at is not null
+returning id;
+"""
+
+
+async def unarchive_campaign(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
+    """Take a campaign out of the archive."""
+    value: UUID | None = await connection.fetchval(_UNARCHIVE_CAMPAIGN, now, campaign_id)
+    return value
+
+
 _SCHEDULE_CAMPAIGN = """\
 update campaigns
 set status = 'scheduled', scheduled_at = $1, updated_at = $2
@@ -179,23 +209,30 @@ async def start_scheduled_campaigns(
 
 _BEGIN_PAUSING = """\
 update campaigns
-set status = 'pausing', paused_reason = $1, next_batch_at = $2, updated_at = $2
-where id = $3 and status = any ($4::text[])
+set status = 'pausing', paused_reason = $1, paused_automatically = $2, next_batch_at = $3,
+  updated_at = $3
+where id = $4 and status = any ($5::text[])
 returning id;
 """
 
 
 async def begin_pausing(
-    connection: Connection, *, reason: str, now: datetime, campaign_id: UUID, allowed_from: Sequence[str]
+    connection: Connection,
+    *,
+    reason: str,
+    is_automatic: bool,
+    now: datetime,
+    campaign_id: UUID,
+    allowed_from: Sequence[str],
 ) -> UUID | None:
     """Begin to pause a campaign. No claim begins after this, and requests in flight finish first."""
-    value: UUID | None = await connection.fetchval(_BEGIN_PAUSING, reason, now, campaign_id, allowed_from)
+    value: UUID | None = await connection.fetchval(_BEGIN_PAUSING, reason, is_automatic, now, campaign_id, allowed_from)
     return value
 
 
 _PAUSE_ACCOUNT_CAMPAIGNS = """\
 update campaigns
-set status = 'pausing', paused_reason = $1, next_batch_at = $2, updated_at = $2
+set status = 'pausing', paused_reason = $1, paused_automatically = true, next_batch_at = $2, updated_at = $2
 where id in (
   select id from campaigns where provider_account_id = $3 and status = 'active' order by id
   for no key update

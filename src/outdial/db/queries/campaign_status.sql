@@ -29,6 +29,22 @@ set status = 'active', next_batch_at = :now, paused_reason = null, waiting_for =
 where id = :campaign_id and status = any (:allowed_from::text[])
 returning id;
 
+-- name: archive_campaign
+-- returns: UUID | None
+-- Archive a campaign.
+update campaigns
+set archived_at = :now, updated_at = :now
+where id = :campaign_id and archived_at is null and status = any (:allowed_from::text[])
+returning id;
+
+-- name: unarchive_campaign
+-- returns: UUID | None
+-- Take a campaign out of the archive.
+update campaigns
+set archived_at = null, updated_at = :now
+where id = :campaign_id and archived_at is not null
+returning id;
+
 -- name: schedule_campaign
 -- returns: UUID | None
 -- Schedule a draft.
@@ -61,14 +77,15 @@ returning id, organization_id;
 -- returns: UUID | None
 -- Begin to pause a campaign. No claim begins after this, and requests in flight finish first.
 update campaigns
-set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
+set status = 'pausing', paused_reason = :reason, paused_automatically = :is_automatic, next_batch_at = :now,
+  updated_at = :now
 where id = :campaign_id and status = any (:allowed_from::text[])
 returning id;
 
 -- name: pause_account_campaigns!
 -- Begin to pause all active campaigns of an account that the provider rejects.
 update campaigns
-set status = 'pausing', paused_reason = :reason, next_batch_at = :now, updated_at = :now
+set status = 'pausing', paused_reason = :reason, paused_automatically = true, next_batch_at = :now, updated_at = :now
 where id in (
   select id from campaigns where provider_account_id = :provider_account_id and status = 'active' order by id
   for no key update

@@ -26,6 +26,7 @@ class CampaignRow:
     paused_reason: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    archived_at: datetime | None
     created_at: datetime
 
 
@@ -67,6 +68,7 @@ class CampaignSettingsRow:
     paused_reason: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    archived_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -208,14 +210,15 @@ async def create_campaign(
 
 _LIST_CAMPAIGNS = """\
 select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, paused_reason, started_at,
-  finished_at, created_at
+  finished_at, archived_at, created_at
 from campaigns
 where ($1::uuid is null or organization_id = $1)
   and ($2::text is null or status = $2)
   and ($3::text is null or position(lower($3) in lower(name)) > 0)
-  and ($4::timestamptz is null or (created_at, id) < ($4, $5::uuid))
+  and ($4::boolean is null or (archived_at is not null) = $4)
+  and ($5::timestamptz is null or (created_at, id) < ($5, $6::uuid))
 order by created_at desc, id desc
-limit $6;
+limit $7;
 """
 
 
@@ -225,6 +228,7 @@ async def list_campaigns(
     organization_id: UUID | None,
     status: str | None,
     name: str | None,
+    is_archived: bool | None,
     before_at: datetime | None,
     before_id: UUID | None,
     limit: int,
@@ -234,7 +238,7 @@ async def list_campaigns(
     return [
         _campaign_row(record)
         for record in await connection.fetch(
-            _LIST_CAMPAIGNS, organization_id, status, name, before_at, before_id, limit
+            _LIST_CAMPAIGNS, organization_id, status, name, is_archived, before_at, before_id, limit
         )
     ]
 
@@ -245,7 +249,7 @@ select id, organization_id, provider_account_id, name, status, retell_agent_id, 
   dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, more_numbers,
   callback_policy::text as callback_policy, voicemail_policy::text as voicemail_policy, day_parts, keep_open,
   reentry_after, budget_cents, priority, share, next_batch_at,
-  waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
+  waiting_for, paused_reason, started_at, finished_at, archived_at, created_at, updated_at
 from campaigns
 where id = $1 and ($2::uuid is null or organization_id = $2);
 """

@@ -16,16 +16,17 @@ values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :f
 -- name: list_campaigns
 -- returns: list[CampaignRow]
 -- row: A campaign in a list.
--- null: scheduled_at, paused_reason, started_at, finished_at, :organization_id, :status, :name, :before_at,
--- null: :before_id
+-- null: scheduled_at, paused_reason, started_at, finished_at, archived_at, :organization_id, :status, :name,
+-- null: :is_archived, :before_at, :before_id
 -- plan: custom
 -- List campaigns, newest first. `before_at` and `before_id` are those of the last campaign on the previous page.
 select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, paused_reason, started_at,
-  finished_at, created_at
+  finished_at, archived_at, created_at
 from campaigns
 where (:organization_id::uuid is null or organization_id = :organization_id)
   and (:status::text is null or status = :status)
   and (:name::text is null or position(lower(:name) in lower(name)) > 0)
+  and (:is_archived::boolean is null or (archived_at is not null) = :is_archived)
   and (:before_at::timestamptz is null or (created_at, id) < (:before_at, :before_id::uuid))
 order by created_at desc, id desc
 limit :limit;
@@ -34,14 +35,14 @@ limit :limit;
 -- returns: CampaignSettingsRow | None
 -- row: A campaign with all its settings. Calling hours, retry policy and variables are JSON text.
 -- null: max_concurrency, scheduled_at, next_batch_at, waiting_for, paused_reason, started_at, finished_at,
--- null: reentry_after, budget_cents, :organization_id
+-- null: archived_at, reentry_after, budget_cents, :organization_id
 -- Read a campaign with all its settings, of `organization_id` if that is given.
 select id, organization_id, provider_account_id, name, status, retell_agent_id, from_number, batch_size,
   max_concurrency, calling_hours::text as calling_hours, retry_policy::text as retry_policy, max_attempts,
   dynamic_variables::text as dynamic_variables, scheduled_at, purpose, consent_required, lists_required, more_numbers,
   callback_policy::text as callback_policy, voicemail_policy::text as voicemail_policy, day_parts, keep_open,
   reentry_after, budget_cents, priority, share, next_batch_at,
-  waiting_for, paused_reason, started_at, finished_at, created_at, updated_at
+  waiting_for, paused_reason, started_at, finished_at, archived_at, created_at, updated_at
 from campaigns
 where id = :campaign_id and (:organization_id::uuid is null or organization_id = :organization_id);
 

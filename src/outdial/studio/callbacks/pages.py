@@ -87,6 +87,7 @@ async def _list(
             organization_id=context.organization_id,
             status=None,
             name=None,
+            is_archived=None,
             before_at=None,
             before_id=None,
             limit=_MAX_CAMPAIGNS,

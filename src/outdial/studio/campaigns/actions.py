@@ -1,4 +1,4 @@
-"""Campaign actions: start, pause, resume, cancel and process batch, shared with `campaign-trigger`."""
+"""Campaign actions: start, pause, resume, cancel, archive and process batch; most are those of `campaign-trigger`."""
 
 from typing import Final, Literal, assert_never
 from uuid import UUID
@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from outdial.campaigns import drafts, lifecycle
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.lifecycle import Changed, Unchanged
+from outdial.campaigns.operations import archive as archiving
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
@@ -16,7 +17,7 @@ from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound, StudioError
 
-CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch", "close"]
+CampaignAction = Literal["start", "pause", "resume", "cancel", "process-batch", "close", "archive", "unarchive"]
 
 _S = CampaignStatus
 _ACTIONS_BY_STATUS: Final[dict[CampaignStatus, tuple[CampaignAction, ...]]] = {
@@ -69,6 +70,10 @@ async def run_action(
             result = await lifecycle.cancel(connection, campaign_id, actor, now, hang_up=hang_up)
         case "close":
             result = await lifecycle.close(connection, campaign_id, actor, now)
+        case "archive":
+            result = await archiving.archive(connection, campaign_id, actor, now)
+        case "unarchive":
+            result = await archiving.unarchive(connection, campaign_id, actor, now)
         case "process-batch":
             result = await lifecycle.ask_for_batch(
                 connection, campaign_id=campaign_id, actor=actor, now=now, batch_size=batch_size

@@ -62,11 +62,12 @@ async def list_campaigns(
     page: PageQuery,
     status: Annotated[CampaignStatus | None, Query(description="Filter by status")] = None,
     name: Annotated[str | None, Query(max_length=200, description="Filter by part of the name")] = None,
+    archived: Annotated[bool, Query(description="List the archived campaigns instead of the others")] = False,
 ) -> Page[CampaignSummary]:
     """List campaigns, newest first, each with its progress and why it is not dialing."""
     async with context.transaction() as connection:
         rows, following = await campaigns.list_campaigns(
-            connection, context.organization_id, page, status=status, name=name
+            connection, context.organization_id, page, status=status, name=name, is_archived=archived
         )
         now = context.studio.clock.now()
         budgets = await read_budgets(connection, [row.id for row in rows], now)
@@ -193,6 +194,18 @@ async def cancel_campaign(
 async def close_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
     """Let a campaign with `keep_open` complete once its contacts are finished."""
     return await _run(context, campaign_id, "close")
+
+
+@router.post("/{campaign_id}/archive")
+async def archive_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
+    """Archive a draft or a finished campaign: lists leave it out, and nothing else changes."""
+    return await _run(context, campaign_id, "archive")
+
+
+@router.post("/{campaign_id}/unarchive")
+async def unarchive_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
+    """Take a campaign out of the archive."""
+    return await _run(context, campaign_id, "unarchive")
 
 
 @router.post("/{campaign_id}/process-batch")

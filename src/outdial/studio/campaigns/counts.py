@@ -15,6 +15,7 @@ from outdial.db.queries import reports
 from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN
+from outdial.domain.policies.number_pool import BY_PERSON
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
 from outdial.studio.web.context import studio_state
 
@@ -49,6 +50,11 @@ class CampaignCounts:
     @property
     def finished(self) -> int:
         return self.total - self.open
+
+    @property
+    def reached(self) -> int:
+        """Ended calls that reached a person."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in BY_PERSON)
 
 
 @dataclass(frozen=True, slots=True)

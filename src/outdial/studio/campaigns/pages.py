@@ -58,7 +58,7 @@ from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import changed_rows, viewer_zone
-from outdial.studio.web.forms import CSRF_FIELD, Form, redirect, short_text, text
+from outdial.studio.web.forms import CSRF_FIELD, Form, back_of, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.preconditions import run_idempotent
 from outdial.studio.web.rendering import environment, page
@@ -234,7 +234,7 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
     """Run an action on a campaign; the campaign page shows a conflict as a message."""
     context.require("operator")
     action = cast("CampaignAction", request.url.path.rpartition("/")[2])
-    url = _url_of(context, campaign_id)
+    url = back_of(form, _url_of(context, campaign_id))
     try:
         async with context.transaction() as connection:
             result = await run_action(connection, context, campaign_id, action, hang_up=text(form, "hang_up") == "true")
@@ -256,6 +256,22 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
     return redirect(url, message)
 
 
+@router.post("/{campaign_id}/archive")
+@router.post("/{campaign_id}/unarchive")
+async def archive(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
+    """Archive a campaign or take it out of the archive; the message offers the opposite."""
+    context.require("operator")
+    action = cast("CampaignAction", request.url.path.rpartition("/")[2])
+    url = back_of(form, _url_of(context, campaign_id))
+    try:
+        async with context.transaction() as connection:
+            await run_action(connection, context, campaign_id, action)
+    except ResourceConflict as error:
+        return redirect(url, error.message, "warn")
+    done, opposite = ("archived", "unarchive") if action == "archive" else ("taken out of the archive", "archive")
+    return redirect(url, f"Campaign {done}.", undo=f"{_url_of(context, campaign_id)}/{opposite}")
+
+
 @router.post("/{campaign_id}/delete")
 async def delete(context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
     """Delete a draft."""
@@ -265,7 +281,7 @@ async def delete(context: CurrentOrganization, campaign_id: UUID, form: Form) ->
             await delete_campaign(connection, context, campaign_id)
     except ResourceConflict as error:
         return redirect(_url_of(context, campaign_id), error.message, "warn")
-    return redirect(f"/o/{context.organization_id}/campaigns", "Draft deleted.", "info")
+    return redirect(back_of(form, f"/o/{context.organization_id}/campaigns"), "Draft deleted.", "info")
 
 
 @router.post("/{campaign_id}/duplicate")

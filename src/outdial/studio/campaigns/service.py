@@ -166,6 +166,7 @@ class Campaign(BaseModel):
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    archived_at: datetime | None
 
     @property
     def etag(self) -> str:
@@ -196,6 +197,7 @@ class CampaignProgress(BaseModel):
     finished: int
     live_calls: int
     ended_calls: int
+    reached: Annotated[int, Field(description="Ended calls that reached a person")]
     contacts: dict[str, int]
     outcomes: dict[str, int]
     cost_cents: float
@@ -216,6 +218,7 @@ class CampaignSummary(BaseModel):
     scheduled_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    archived_at: datetime | None
     created_at: datetime
     progress: CampaignProgress
 
@@ -227,14 +230,19 @@ async def list_campaigns(
     *,
     status: CampaignStatus | None = None,
     name: str | None = None,
+    is_archived: bool | None = None,
 ) -> tuple[Sequence[campaigns.CampaignRow], str | None]:
-    """Return a page of campaigns, newest first, and the cursor of the next page."""
+    """Return a page of campaigns, newest first, and the cursor of the next page.
+
+    With `is_archived`, only those in the archive, or only the others.
+    """
     key = page.key(tuple[datetime, UUID])
     rows = await campaigns.list_campaigns(
         connection,
         organization_id=organization_id,
         status=status,
         name=name or None,
+        is_archived=is_archived,
         before_at=None if key is None else key[0],
         before_id=None if key is None else key[1],
         limit=page.limit + 1,
@@ -371,6 +379,7 @@ async def progress_of(
             finished=counted.finished,
             live_calls=live_of.get(row.id, 0),
             ended_calls=counted.ended_calls,
+            reached=counted.reached,
             contacts=dict(counted.contacts),
             outcomes=dict(counted.outcomes),
             cost_cents=float(counted.cost_cents),

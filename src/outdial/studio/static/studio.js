@@ -69,7 +69,7 @@ document.addEventListener("click", (event) => {
 
 // A toast goes away after ten seconds, unless it offers something or is pointed at.
 for (const toast of document.querySelectorAll("[data-toast]")) {
-  setTimeout(() => { if (!toast.matches(":hover, :focus-within")) toast.remove(); }, 10000);
+  setTimeout(() => { if (!toast.matches(":hover, :focus-within, :has(form)")) toast.remove(); }, 10000);
 }
 
 offerSearch();

@@ -64,6 +64,8 @@ class FlashMessage:
 
     message: str
     kind: FlashKind = "good"
+    undo: str | None = None
+    """Path of the form that takes back what the message is about."""
 
 
 async def checked_form(request: Request) -> FormData:
@@ -170,11 +172,19 @@ def own_path(url: str) -> str:
     return "/" if parts.path.startswith(("/sign-", "/api/", "/static/")) or parts.path.endswith("/live") else url
 
 
-def redirect(url: str, message: str | None = None, kind: FlashKind = "good") -> RedirectResponse:
-    """Return a 303 to `url`, which shows `message` once."""
+def back_of(form: FormData, default: str) -> str:
+    """Return the page that a form was sent from, in its field `back`; `default` without one."""
+    back = text(form, "back")
+    return own_path(back) if back else default
+
+
+def redirect(
+    url: str, message: str | None = None, kind: FlashKind = "good", *, undo: str | None = None
+) -> RedirectResponse:
+    """Return a 303 to `url`, which shows `message` once, with a button that posts to the path `undo`."""
     response = RedirectResponse(url, 303)
     if message is not None:
-        cookie = base64.urlsafe_b64encode(msgspec.json.encode([kind, message[:500]])).decode()
+        cookie = base64.urlsafe_b64encode(msgspec.json.encode([kind, message[:500], undo])).decode()
         response.set_cookie(FLASH_COOKIE, cookie, max_age=60, httponly=True, samesite="lax")
     return response
 
@@ -185,10 +195,10 @@ def pending_flash(request: Request) -> FlashMessage | None:
     if raw is None or request.headers.get("x-live"):
         return None
     try:
-        kind, message = msgspec.json.decode(base64.urlsafe_b64decode(raw), type=tuple[FlashKind, str])
+        kind, message, undo = msgspec.json.decode(base64.urlsafe_b64decode(raw), type=tuple[FlashKind, str, str | None])
     except (ValueError, binascii.Error, msgspec.MsgspecError):
         return None
-    return FlashMessage(message, kind)
+    return FlashMessage(message, kind, undo)
 
 
 def clear_flash(response: Response) -> None:
