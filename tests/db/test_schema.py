@@ -78,7 +78,7 @@ def test_the_clock_of_the_database_is_read_in_column_defaults_only(path: Path) -
     for statement in code_of(path):
         if re.match(
             r"create (?:or replace )?function private"
-            r"\.(re(cord|dact)_audit|sign_audit_entry|audit_direct_\w+|(answer|end)_invitation)\(",
+            r"\.(re(cord|dact)_audit|sign_audit_entry|audit_direct_\w+|(answer|end)_invitation|audit_account_change)\(",
             statement,
         ):
             continue  # An audit entry has the time of the database, which no caller can forge.
@@ -172,6 +172,9 @@ EXECUTE = {
     "private.my_email()": set[str](),
     "private.my_invitations()": {"authenticated"},
     f"private.my_open_invitations({_TIME})": {"authenticated"},
+    f"private.my_sessions({_TIME})": {"authenticated"},
+    f"private.end_my_session(uuid,{_TIME})": {"authenticated"},
+    "private.audit_account_change(uuid,text)": {"authenticated", "service_role"},
     f"private.end_invitation(uuid,text,boolean,{_TIME})": set[str](),
     f"private.answer_invitation_link(bytea,boolean,{_TIME})": {"authenticated"},
     f"private.answer_invitation(uuid,boolean,{_TIME})": {"authenticated"},

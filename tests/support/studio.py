@@ -14,15 +14,7 @@ import httpx
 from fastapi import FastAPI
 
 from outdial.auth import ApiKey, KeyRing, TokenVerifier, mint_jwt
-from outdial.auth.client import (
-    AuthUnavailable,
-    BadCredentials,
-    LinkResult,
-    LinkSent,
-    ReturnLink,
-    SignedOut,
-    SignInResult,
-)
+from outdial.auth.client import AuthClient, AuthUnavailable, BadCredentials, SignedOut, SignInResult
 from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
@@ -123,34 +115,18 @@ class Browser:
         return unescape(found[1])
 
 
-@dataclass(slots=True)
-class FakeAuth:
-    """A fake Auth client: returns `answer` and records its calls."""
+@dataclass
+class FakeAuth(AuthClient):
+    """A fake Auth client: signs in with `answer`, records calls, and is unavailable for everything else."""
 
     answer: SignInResult = field(default_factory=BadCredentials)
     asked: list[tuple[str, str]] = field(default_factory=list)
     signed_out: list[str] = field(default_factory=list)
 
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
+    async def sign_in(self, email: str, password: str, *, address: str = "", device: str = "") -> SignInResult:
         """Record the attempt and return `answer`."""
         self.asked.append((email, password))
         return self.answer
-
-    async def exchange(self, code: str, verifier: str) -> SignInResult:
-        """Return `answer`."""
-        return self.answer
-
-    async def send_invitation(self, email: str, link: ReturnLink) -> LinkResult:
-        """Send nothing."""
-        return LinkSent()
-
-    async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
-        """Send nothing."""
-        return LinkSent()
-
-    async def recover(self, email: str, link: ReturnLink) -> LinkResult:
-        """Send nothing."""
-        return LinkSent()
 
     async def sign_out(
         self, access_token: str, scope: Literal["local", "others", "global"] = "local"
@@ -158,6 +134,9 @@ class FakeAuth:
         """Record the sign-out."""
         self.signed_out.append(access_token)
         return SignedOut()
+
+    async def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> AuthUnavailable:
+        return AuthUnavailable("this test has no Auth")
 
 
 @cache

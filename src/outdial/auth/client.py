@@ -1,6 +1,7 @@
 """Client of Supabase Auth, or of our subset of it, at <SUPABASE_URL>/auth/v1."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -19,13 +20,17 @@ _DEFAULT_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The tokens of a signed-in user. `expires_at` is when the access token expires."""
+    """The tokens of a signed-in user. `expires_at` is when the access token expires.
+
+    `factors` are the ids of the user's verified second factors. Until one is given, the tokens open nothing.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime
     user_id: UUID
     email: str | None
+    factors: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,38 @@ class SignedOut:
     """The session has ended, now or earlier."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthUser:
+    """A user as Auth knows them."""
+
+    id: UUID
+    email: str
+    name: str
+    factors: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorEnrolment:
+    """A second factor that counts once a code of it was verified; `uri` is what the app scans."""
+
+    id: UUID
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorVerified:
+    """The session after a second factor was given. Our own Auth sends `recovery_codes` with the first code."""
+
+    signed_in: SignedIn
+    recovery_codes: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorRemoved:
+    """The user has this factor no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSent:
     """Auth sends the email, or sends none because the address is unknown: it does not say which."""
@@ -85,6 +122,7 @@ class ReturnLink:
 
 
 SignInResult = SignedIn | BadCredentials | TooManyAttempts | AuthUnavailable
+UserResult = AuthUser | SignedOut | AuthRefused | AuthUnavailable
 LinkResult = LinkSent | AuthRefused | TooManyAttempts | AuthUnavailable
 
 
@@ -119,9 +157,12 @@ class AuthClient:
             await self._session.close()
             self._session = None
 
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
-        """Sign in with a password. `address` is the browser's; Auth counts attempts per address."""
-        return await self._token("password", {"email": email, "password": password}, address)
+    async def sign_in(self, email: str, password: str, *, address: str = "", device: str = "") -> SignInResult:
+        """Sign in with a password. `address` is the browser's; Auth counts attempts per address.
+
+        `device` is the browser's user agent, with which Auth lists the session.
+        """
+        return await self._token("password", {"email": email, "password": password}, address, device)
 
     async def refresh(self, refresh_token: str) -> SignInResult:
         """Exchange a refresh token, which is valid once, for new tokens."""
@@ -168,8 +209,7 @@ class AuthClient:
         self, access_token: str, scope: Literal["local", "others", "global"] = "local"
     ) -> SignedOut | AuthUnavailable:
         """End the session that the token belongs to, the user's other sessions, or all of them."""
-        headers = {"authorization": f"Bearer {access_token}"}
-        response = await self._send("POST", f"logout?scope={scope}", None, headers)
+        response = await self._send("POST", f"logout?scope={scope}", None, _bearer(access_token))
         if isinstance(response, AuthUnavailable):
             return response
         # 401 and 403 mean that the token or its session is already invalid.
@@ -177,8 +217,7 @@ class AuthClient:
 
     async def check_session(self, access_token: str) -> SessionActive | SignedOut | AuthUnavailable:
         """Return whether the session of a token that has not expired still exists."""
-        headers = {"authorization": f"Bearer {access_token}"}
-        response = await self._send("GET", "user", None, headers)
+        response = await self._send("GET", "user", None, _bearer(access_token))
         if isinstance(response, AuthUnavailable):
             return response
         if response.status == 200:
@@ -186,29 +225,70 @@ class AuthClient:
         # 401 is a rejected API key, which is our fault; without its session, a token gets 403, without its user 404.
         return SignedOut() if response.status in (403, 404) else AuthUnavailable(f"HTTP {response.status}")
 
-    async def _token(self, grant: str, body: dict[str, str], address: str) -> SignInResult:
+    async def user(self, access_token: str) -> UserResult:
+        """Return the user of a token."""
+        return _user_result(await self._send("GET", "user", None, _bearer(access_token)))
+
+    async def change_user(
+        self, access_token: str, *, password: str | None = None, name: str | None = None
+    ) -> UserResult:
+        """Set the user's password, which ends their other sessions, or their name."""
+        body: dict[str, Any] = {} if password is None else {"password": password}
+        if name is not None:
+            body["data"] = {"name": name}
+        return _user_result(await self._send("PUT", "user", body, _bearer(access_token)))
+
+    async def enroll_factor(self, access_token: str) -> FactorEnrolment | AuthRefused | AuthUnavailable:
+        """Begin to enrol an authenticator app."""
+        body = {"factor_type": "totp", "friendly_name": f"Outdial {SystemClock().now():%Y-%m-%d %H:%M:%S}"}
+        response = await self._send("POST", "factors", body, _bearer(access_token))
+        if isinstance(response, AuthUnavailable):
+            return response
+        if response.status != 200:
+            return _refusal(response)
+        try:
+            totp = response.content["totp"]
+            return FactorEnrolment(id=UUID(response.content["id"]), secret=totp["secret"], uri=totp["uri"])
+        except (KeyError, TypeError, ValueError) as error:
+            return AuthUnavailable(f"unreadable response: {error!r}")
+
+    async def verify_factor(
+        self, access_token: str, factor_id: UUID, code: str, *, address: str = ""
+    ) -> FactorVerified | BadCredentials | TooManyAttempts | AuthUnavailable:
+        """Give a code of a second factor; the session counts as aal2 from then on."""
+        headers = _bearer(access_token) | ({"x-forwarded-for": address} if address else {})
+        challenge = await self._send("POST", f"factors/{factor_id}/challenge", {}, headers)
+        if isinstance(challenge, AuthUnavailable):
+            return challenge
+        if challenge.status != 200 or not isinstance(challenge.content, dict):
+            return _sign_in_problem(challenge)
+        body = {"challenge_id": challenge.content.get("id"), "code": code}
+        response = await self._send("POST", f"factors/{factor_id}/verify", body, headers)
+        if isinstance(response, AuthUnavailable):
+            return response
+        if response.status != 200:
+            return _sign_in_problem(response)
+        signed_in = _signed_in(response)
+        if isinstance(signed_in, AuthUnavailable):
+            return signed_in
+        codes = response.content.get("recovery_codes") or ()
+        return FactorVerified(signed_in, tuple(str(code) for code in codes))
+
+    async def remove_factor(self, access_token: str, factor_id: UUID) -> FactorRemoved | AuthRefused | AuthUnavailable:
+        """Remove a second factor, in a session in which it was given."""
+        response = await self._send("DELETE", f"factors/{factor_id}", None, _bearer(access_token))
+        if isinstance(response, AuthUnavailable):
+            return response
+        return FactorRemoved() if response.status == 200 else _refusal(response)
+
+    async def _token(self, grant: str, body: dict[str, str], address: str, device: str = "") -> SignInResult:
         headers = {"x-forwarded-for": address} if address else {}
+        if device:
+            headers["user-agent"] = device
         response = await self._send("POST", f"token?grant_type={grant}", body, headers)
         if isinstance(response, AuthUnavailable):
             return response
-        status, content = response.status, response.content
-        if status == 200:
-            try:
-                lives = timedelta(seconds=int(content["expires_in"]))
-                expires = content.get("expires_at")
-                return SignedIn(
-                    access_token=content["access_token"],
-                    refresh_token=content["refresh_token"],
-                    expires_at=datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
-                    user_id=UUID(content["user"]["id"]),
-                    email=content["user"].get("email"),
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                return AuthUnavailable(f"unreadable response: {error!r}")
-        if status == 429:
-            return _too_many(response)
-        # A rejected API key is our fault: the user must not be told that the password is wrong.
-        return BadCredentials() if status in (400, 403, 422) else AuthUnavailable(f"HTTP {status}")
+        return _signed_in(response) if response.status == 200 else _sign_in_problem(response)
 
     async def _email(self, path: str, body: dict[str, Any], return_to: str, **headers: str) -> LinkResult:
         response = await self._send("POST", f"{path}?{urlencode({'redirect_to': return_to})}", body, headers)
@@ -232,6 +312,63 @@ class AuthClient:
                 return _Response(response.status, content, response.headers.get("retry-after", ""))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return AuthUnavailable(repr(error))
+
+
+def _bearer(access_token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {access_token}"}
+
+
+def _signed_in(response: _Response) -> SignedIn | AuthUnavailable:
+    content = response.content
+    try:
+        lives = timedelta(seconds=int(content["expires_in"]))
+        expires = content.get("expires_at")
+        return SignedIn(
+            access_token=content["access_token"],
+            refresh_token=content["refresh_token"],
+            expires_at=datetime.fromtimestamp(expires, UTC) if expires else SystemClock().now() + lives,
+            user_id=UUID(content["user"]["id"]),
+            email=content["user"].get("email"),
+            factors=_verified_factors(content["user"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return AuthUnavailable(f"unreadable response: {error!r}")
+
+
+def _sign_in_problem(response: _Response) -> BadCredentials | TooManyAttempts | AuthUnavailable:
+    if response.status == 429:
+        return _too_many(response)
+    # A rejected API key is our fault: the user must not be told that the password is wrong.
+    return BadCredentials() if response.status in (400, 403, 422) else AuthUnavailable(f"HTTP {response.status}")
+
+
+def _user_result(response: _Response | AuthUnavailable) -> UserResult:
+    if isinstance(response, AuthUnavailable):
+        return response
+    content = response.content
+    if response.status == 200:
+        try:
+            metadata = content.get("user_metadata") or {}
+            name = metadata.get("name") or metadata.get("full_name") or ""
+            return AuthUser(
+                id=UUID(content["id"]),
+                email=content.get("email") or "",
+                name=name if isinstance(name, str) else "",
+                factors=_verified_factors(content),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return AuthUnavailable(f"unreadable response: {error!r}")
+    # Without its session, a token gets 403, without its user 404.
+    return SignedOut() if response.status in (403, 404) else _refusal(response)
+
+
+def _verified_factors(user: Mapping[str, Any]) -> tuple[UUID, ...]:
+    """Return the factors that the studio can ask for: authenticator apps."""
+    return tuple(
+        UUID(factor["id"])
+        for factor in user.get("factors") or ()
+        if factor.get("status") == "verified" and factor.get("factor_type") == "totp"
+    )
 
 
 def _too_many(response: _Response) -> TooManyAttempts:

@@ -83,6 +83,33 @@ begin
     began_at timestamptz not null
   );
   create index if not exists attempts_began on auth.attempts (began_at);
+  -- The browser of a session, and whether a second factor was given (aal2), in the columns that Supabase's Auth has.
+  alter table auth.sessions add column if not exists user_agent text;
+  alter table auth.sessions add column if not exists ip text;
+  alter table auth.sessions add column if not exists aal text not null default 'aal1';
+  create table if not exists auth.password_resets (
+    token_sha256 bytea primary key check (octet_length(token_sha256) = 32),
+    user_id uuid not null unique references auth.users (id) on delete cascade,
+    expires_at timestamptz not null
+  );
+  create table if not exists auth.mfa_factors (
+    id uuid primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    friendly_name text,
+    factor_type text not null check (factor_type = 'totp'),
+    status text not null check (status in ('unverified', 'verified')),
+    secret text not null,
+    -- The 30 seconds of the last code that was accepted: a code works once.
+    last_step bigint not null default 0,
+    created_at timestamptz not null,
+    updated_at timestamptz not null
+  );
+  create index if not exists mfa_factors_user on auth.mfa_factors (user_id);
+  create table if not exists auth.recovery_codes (
+    user_id uuid not null references auth.users (id) on delete cascade,
+    code_sha256 bytea not null check (octet_length(code_sha256) = 32),
+    primary key (user_id, code_sha256)
+  );
 end
 $$;
 

@@ -151,6 +151,10 @@ async def test_old_sessions_are_deleted_with_their_tokens(world: World, connecti
     assert await connection.fetchval("select count(*) from auth.refresh_tokens") == 1
 
 
+FACTORS = ("mfa_factors", "recovery_codes", "password_resets")
+TABLES = ("users", "sessions", "refresh_tokens", "signing_keys", "attempts", *FACTORS)
+
+
 async def test_the_auth_role_sees_only_its_own_tables(world: World) -> None:
     tables = "select oid::regclass::text from pg_class where relkind = 'r' and relnamespace = any ($1::regnamespace[])"
     async with world.pool.transaction() as connection:
@@ -159,14 +163,14 @@ async def test_the_auth_role_sees_only_its_own_tables(world: World) -> None:
         seen = {name for name in names if await connection.fetchval(f"select {rights}", name)}
         changes = await connection.fetchval("select has_table_privilege('auth.signing_keys', 'update')")
 
-    assert seen == {f"auth.{name}" for name in ("users", "sessions", "refresh_tokens", "signing_keys", "attempts")}
+    assert seen == {f"auth.{name}" for name in TABLES}
     assert changes is False
 
 
 OTHERS = ("anon", "authenticated", "service_role", *(role for role in ROLES if role != "outdial_auth"))
 
 
-@pytest.mark.parametrize("table", ["sessions", "refresh_tokens", "signing_keys", "attempts", "users"])
+@pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("role", OTHERS)
 async def test_no_other_role_reads_the_auth_tables(
     world: World, connection: asyncpg.Connection, table: str, role: str

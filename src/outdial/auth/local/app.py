@@ -1,6 +1,6 @@
 """The endpoints of /auth/v1 that Supabase's clients use to sign in (reference: Supabase Auth 2.19x)."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -17,11 +17,15 @@ from starlette.routing import Route
 from outdial.auth.caller import AccessDenied, Caller, identify, parse_mode
 from outdial.auth.keys import KeyRing
 from outdial.auth.local.bodies import CORS, AuthError, error_response, json_response, refuse, session_body, user_body
+from outdial.auth.local.factors import NO_FACTOR, SecondFactors
 from outdial.auth.local.passwords import PasswordQueueFull
 from outdial.auth.local.service import AuthRefusal, AuthSession, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.tokens import TokenVerifier, VerifiedToken
 from outdial.clock import Clock
+from outdial.db.queries.auth.factors import FactorRow
+from outdial.db.queries.auth.users import UserRow
+from outdial.domain.ids import new_id
 from outdial.errors_http import preflight_headers
 from outdial.log import log
 from outdial.net import client_address
@@ -29,6 +33,7 @@ from outdial.net import client_address
 _LONGEST_BODY: Final = 64 * 1024
 _MOST_USERS: Final = 1000
 _BUSY_FOR: Final = timedelta(seconds=3)
+_CHALLENGE_LIVES: Final = timedelta(minutes=5)
 _KEYS = [parse_mode("publishable:*"), parse_mode("secret:*")]
 _SECRET = [parse_mode("secret:*")]
 
@@ -38,6 +43,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class _Routes:
     auth: LocalAuth
+    factors: SecondFactors
     keys: SigningKeys
     keyring: KeyRing
     verifier: TokenVerifier
@@ -51,9 +57,12 @@ class _Routes:
         match request.query_params.get("grant_type"):
             case "password":
                 email, password = _text(body, "email"), _text(body, "password")
-                return self._session_response(await self.auth.sign_in(email, password, self._client(request)))
+                device = request.headers.get("user-agent", "")
+                return await self._session_response(
+                    await self.auth.sign_in(email, password, self._client(request), device)
+                )
             case "refresh_token":
-                return self._session_response(await self.auth.refresh(_text(body, "refresh_token")))
+                return await self._session_response(await self.auth.refresh(_text(body, "refresh_token")))
             case other:
                 raise refuse(
                     "validation_failed", f"grant_type {other!r} is not supported: use password or refresh_token"
@@ -65,15 +74,16 @@ class _Routes:
             raise refuse("signup_disabled", "Signups not allowed for this instance")
         body = await _body(request)
         email, password, data = _text(body, "email"), _text(body, "password"), _object(body, "data")
-        return self._session_response(await self.auth.sign_up(email, password, self._client(request), data))
+        return await self._session_response(await self.auth.sign_up(email, password, self._client(request), data))
 
     async def user(self, request: Request) -> Response:
-        claims = await self._claims(request)
-        user = await self.auth.user_of(claims)
-        if user is None:
-            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+        user, claims = await self._user_and_claims(request)
         if request.method == "PUT":
             body = await _body(request)
+            listed = await self.factors.of_user(user.id)
+            has_factor = any(factor.status == "verified" for factor in listed)
+            if body.get("password") is not None and has_factor and claims.get("aal") != "aal2":
+                raise refuse("insufficient_aal", "AAL2 session is required to update the password when MFA is enabled")
             if _optional_text(body, "email") not in (None, user.email):
                 raise refuse(
                     "validation_failed", "Only an administrator can change email addresses: this server sends no email"
@@ -84,8 +94,53 @@ class _Routes:
                 user_metadata=_object(body, "data"),
                 keep_session=UUID(claims["session_id"]),
             )
-            return _user_response(changed)
-        return json_response(user_body(user))
+            return _user_response(changed, await self.factors.of_user(user.id))
+        return json_response(user_body(user, await self.factors.of_user(user.id)))
+
+    async def enroll(self, request: Request) -> Response:
+        user, _ = await self._user_and_claims(request)
+        body = await _body(request)
+        if body.get("factor_type", "totp") != "totp":
+            raise refuse("validation_failed", "factor_type needs to be totp")
+        made = await self.factors.enroll(user, _optional_text(body, "friendly_name"))
+        if isinstance(made, AuthRefusal):
+            raise AuthError(made)
+        return json_response(
+            {
+                "id": str(made.id),
+                "type": "totp",
+                "friendly_name": made.friendly_name or "",
+                "totp": {"secret": made.secret, "uri": made.uri},
+            }
+        )
+
+    async def factor(self, request: Request) -> Response:
+        """Remove a factor."""
+        user, claims = await self._user_and_claims(request)
+        factor_id = _factor_id(request)
+        refused = await self.factors.remove(user, str(claims.get("aal")), factor_id)
+        if refused is not None:
+            raise AuthError(refused)
+        return json_response({"id": str(factor_id)})
+
+    async def challenge(self, request: Request) -> Response:
+        """Return an id for the next code. Codes are checked by time alone, so nothing is stored."""
+        user, _ = await self._user_and_claims(request)
+        if not any(factor.id == _factor_id(request) for factor in await self.factors.of_user(user.id)):
+            raise AuthError(NO_FACTOR)
+        now = self.clock.now()
+        expires = int((now + _CHALLENGE_LIVES).timestamp())
+        return json_response({"id": str(new_id(now)), "type": "totp", "expires_at": expires})
+
+    async def verify(self, request: Request) -> Response:
+        user, claims = await self._user_and_claims(request)
+        body = await _body(request)
+        code, client = _text(body, "code"), self._client(request)
+        verified = await self.factors.verify(user, claims, _factor_id(request), code, client)
+        if isinstance(verified, AuthRefusal):
+            raise AuthError(verified)
+        session = session_body(verified.session, self.clock.now(), await self.factors.of_user(user.id))
+        return json_response({**session, "recovery_codes": list(verified.recovery_codes)})
 
     async def sign_out(self, request: Request) -> Response:
         claims = await self._claims(request)
@@ -159,10 +214,18 @@ class _Routes:
         response.headers["cache-control"] = "public, max-age=600"
         return response
 
-    def _session_response(self, result: AuthSession | AuthRefusal) -> Response:
+    async def _session_response(self, result: AuthSession | AuthRefusal) -> Response:
         if isinstance(result, AuthRefusal):
             raise AuthError(result)
-        return json_response(session_body(result, self.clock.now()))
+        factors = await self.factors.of_user(result.user.id)
+        return json_response(session_body(result, self.clock.now(), factors))
+
+    async def _user_and_claims(self, request: Request) -> tuple[UserRow, Mapping[str, Any]]:
+        claims = await self._claims(request)
+        user = await self.auth.user_of(claims)
+        if user is None:
+            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+        return user, claims
 
     def _client(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
@@ -211,6 +274,7 @@ def create_auth(
     verifier = TokenVerifier(jwt_secret=keyring.jwt_secret, jwks=keys, clock=clock)
     routes = _Routes(
         auth=auth,
+        factors=SecondFactors(auth.database, clock, auth),
         keys=keys,
         keyring=keyring,
         verifier=verifier,
@@ -222,6 +286,10 @@ def create_auth(
         ("/token", routes.token, ["POST"]),
         ("/signup", routes.sign_up, ["POST"]),
         ("/user", routes.user, ["GET", "PUT"]),
+        ("/factors", routes.enroll, ["POST"]),
+        ("/factors/{factor_id}", routes.factor, ["DELETE"]),
+        ("/factors/{factor_id}/challenge", routes.challenge, ["POST"]),
+        ("/factors/{factor_id}/verify", routes.verify, ["POST"]),
         ("/logout", routes.sign_out, ["POST"]),
         ("/admin/users", routes.users, ["GET", "POST"]),
         ("/admin/users/{user_id}", routes.one_user, ["GET", "PUT", "DELETE"]),
@@ -298,9 +366,16 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return min(max(int(raw), 1), most) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else default
 
 
-def _user_response(user: Any) -> Response:
+def _factor_id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["factor_id"])
+    except ValueError:
+        raise AuthError(NO_FACTOR) from None
+
+
+def _user_response(user: Any, factors: Sequence[FactorRow] = ()) -> Response:
     if user is None:
         raise refuse("user_not_found", "User not found")
     if isinstance(user, AuthRefusal):
         raise AuthError(user)
-    return json_response(user_body(user))
+    return json_response(user_body(user, factors))

@@ -1,6 +1,6 @@
 """Response bodies of Auth, in the format of Supabase's clients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import JSONResponse, Response
 
 from outdial.auth.local.service import AuthRefusal, AuthSession
+from outdial.db.queries.auth.factors import FactorRow
 from outdial.db.queries.auth.users import UserRow
 
 API_VERSION: Final = "2024-01-01"
@@ -29,11 +30,15 @@ _STATUS: Final[Mapping[str, int]] = {
     "bad_jwt": 403,
     "session_not_found": 403,
     "not_admin": 403,
+    "insufficient_aal": 401,
     "user_not_found": 404,
+    "mfa_factor_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,
     "email_exists": 422,
+    "mfa_verification_failed": 422,
+    "too_many_enrolled_mfa_factors": 422,
     "email_address_invalid": 422,
     "weak_password": 422,
     "signup_disabled": 422,
@@ -73,7 +78,7 @@ def json_response(body: object, status: int = 200) -> Response:
     return JSONResponse(body, status, dict(CORS))
 
 
-def session_body(session: AuthSession, now: datetime) -> dict[str, Any]:
+def session_body(session: AuthSession, now: datetime, factors: Sequence[FactorRow] = ()) -> dict[str, Any]:
     """Return a session in the format of the `token` endpoint."""
     return {
         "access_token": session.access_token,
@@ -81,11 +86,11 @@ def session_body(session: AuthSession, now: datetime) -> dict[str, Any]:
         "expires_in": int((session.expires_at - now).total_seconds()),
         "expires_at": int(session.expires_at.timestamp()),
         "refresh_token": session.refresh_token,
-        "user": user_body(session.user),
+        "user": user_body(session.user, factors),
     }
 
 
-def user_body(user: UserRow) -> dict[str, Any]:
+def user_body(user: UserRow, factors: Sequence[FactorRow] = ()) -> dict[str, Any]:
     """Return a user in Supabase's format."""
     confirmed = _time(user.email_confirmed_at)
     identity = {
@@ -99,7 +104,20 @@ def user_body(user: UserRow) -> dict[str, Any]:
         "updated_at": _time(user.updated_at),
         "email": user.email,
     }
+    listed = [
+        {
+            "id": str(factor.id),
+            "friendly_name": factor.friendly_name or "",
+            "factor_type": factor.factor_type,
+            "status": factor.status,
+            "created_at": _time(factor.created_at),
+            "updated_at": _time(factor.updated_at),
+        }
+        for factor in factors
+    ]
     return {
+        # As in Supabase's, absent without factors.
+        **({"factors": listed} if listed else {}),
         "id": str(user.id),
         "aud": "authenticated",
         "role": "authenticated",

@@ -16,7 +16,7 @@ from outdial.auth.local.passwords import LONGEST, SHORTEST, PasswordHashing, Pas
 from outdial.auth.local.signing import SigningKeys
 from outdial.auth.local.throttle import SignInThrottle
 from outdial.clock import Clock
-from outdial.db.queries.auth import sessions
+from outdial.db.queries.auth import factors, sessions
 from outdial.db.queries.auth import users as user_queries
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database, encode_json
@@ -29,6 +29,8 @@ SESSION_LIVES: Final = timedelta(days=30)
 # Of user_metadata and app_metadata together. Both are in every access token, and tokens above 16 KiB are rejected.
 MOST_METADATA_BYTES: Final = 8 * 1024
 _FORGET_AT_ONCE: Final = 100
+_LONGEST_DEVICE: Final = 400
+RESET_LIVES: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class LocalAuth:
         self._passwords = passwords or PasswordHashing()
         self._throttle = SignInThrottle(database, clock)
 
+    @property
+    def database(self) -> Database:
+        """The database of users, as outdial_auth."""
+        return self._database
+
     async def sign_up(
         self, email: str, password: str, client: str, user_metadata: Mapping[str, Any] | None = None
     ) -> AuthSession | AuthRefusal:
@@ -86,8 +93,10 @@ class LocalAuth:
         made = await self.create_user(email, password, user_metadata=user_metadata)
         return made if isinstance(made, AuthRefusal) else await self.begin(made.id)
 
-    async def sign_in(self, email: str, password: str, client: str) -> AuthSession | AuthRefusal:
+    async def sign_in(self, email: str, password: str, client: str, device: str = "") -> AuthSession | AuthRefusal:
         """Check the password and begin a session. `client` is the address to count the attempt for.
+
+        `device` is the user agent that the session is listed with.
 
         Raises PasswordQueueFull when too many passwords are being checked; the attempt then does not count.
         """
@@ -111,9 +120,9 @@ class LocalAuth:
                 await user_queries.rehash_password(
                     connection, id=user.id, encrypted_password=checked.new_hash, former=user.encrypted_password
                 )
-        return await self.begin(user.id)
+        return await self.begin(user.id, client=client, device=device)
 
-    async def begin(self, user_id: UUID) -> AuthSession | AuthRefusal:
+    async def begin(self, user_id: UUID, *, client: str = "", device: str = "") -> AuthSession | AuthRefusal:
         """Begin a session of an authenticated user."""
         now = self._clock.now()
         session_id = new_id(now)
@@ -122,10 +131,25 @@ class LocalAuth:
             user = await user_queries.user_by_id(connection, id=user_id)
             if user is None:
                 return BAD_CREDENTIALS
-            await sessions.create_session(connection, id=session_id, user_id=user_id, now=now)
+            await sessions.create_session(
+                connection,
+                id=session_id,
+                user_id=user_id,
+                user_agent=device.replace("\0", "")[:_LONGEST_DEVICE] or None,
+                ip=client[:_LONGEST_DEVICE] or None,
+                now=now,
+            )
             await sessions.delete_old_sessions(connection, before=now - SESSION_LIVES, limit=_FORGET_AT_ONCE)
             refresh_token = await _add_token(connection, session_id, now)
         return await self._session(user, session_id, refresh_token, now)
+
+    async def raise_session(self, user: user_queries.UserRow, session_id: UUID) -> AuthSession:
+        """Record that a second factor was given in a session, and return its new tokens."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            await sessions.raise_session(connection, id=session_id, now=now)
+            refresh_token = await _add_token(connection, session_id, now)
+        return await self._session(user, session_id, refresh_token, now, aal="aal2")
 
     async def refresh(self, refresh_token: str) -> AuthSession | AuthRefusal:
         """Give a refresh token for new ones; one that comes again after its window ends the session."""
@@ -142,7 +166,7 @@ class LocalAuth:
             await sessions.refresh_session(connection, id=found.session_id, now=now)
             successor = await _add_token(connection, found.session_id, now)
             user = required(await user_queries.user_by_id(connection, id=found.user_id))
-        return await self._session(user, found.session_id, successor, now)
+        return await self._session(user, found.session_id, successor, now, aal=found.aal)
 
     async def user_of(self, claims: Mapping[str, Any]) -> user_queries.UserRow | None:
         """Return the user of verified `claims`, None when the user is deleted or the session has ended."""
@@ -238,6 +262,30 @@ class LocalAuth:
         except _TooMuchMetadata:
             return TOO_MUCH_METADATA
 
+    async def begin_reset(self, user_id: UUID) -> str:
+        """Return the token with which a user sets a new password, for 24 hours and once. An earlier one ends."""
+        token = secrets.token_urlsafe(32)
+        async with self._database.transaction() as connection:
+            await factors.set_password_reset(
+                connection, token_sha256=_digest(token), user_id=user_id, expires_at=self._clock.now() + RESET_LIVES
+            )
+        return token
+
+    async def user_of_reset(self, token: str) -> user_queries.UserRow | None:
+        """Return the user whose password a token resets; None when it was used or has expired."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            found = await factors.find_password_reset(connection, token_sha256=_digest(token), now=now)
+            return None if found is None else await user_queries.user_by_id(connection, id=found)
+
+    async def reset_password(self, token: str, password: str) -> user_queries.UserRow | AuthRefusal | None:
+        """Set the password of a token's user and end all their sessions. None when it was used or has expired."""
+        if (refused := _check_password(password)) is not None:
+            return refused
+        async with self._database.transaction() as connection:
+            user_id = await factors.use_password_reset(connection, token_sha256=_digest(token), now=self._clock.now())
+        return None if user_id is None else await self.change_user(user_id, password=password)
+
     async def find_user(self, user_id: UUID) -> user_queries.UserRow | None:
         """Return a user by id."""
         async with self._database.transaction() as connection:
@@ -257,9 +305,10 @@ class LocalAuth:
             return AuthRefusal("conflict", str(error))
 
     async def _session(
-        self, user: user_queries.UserRow, session_id: UUID, refresh_token: str, now: datetime
+        self, user: user_queries.UserRow, session_id: UUID, refresh_token: str, now: datetime, aal: str = "aal1"
     ) -> AuthSession:
         expires = now + ACCESS_LIVES
+        methods = ["password", "totp"] if aal == "aal2" else ["password"]
         claims = {
             "iss": self._issuer,
             "sub": str(user.id),
@@ -271,8 +320,8 @@ class LocalAuth:
             "app_metadata": msgspec.json.decode(user.app_metadata),
             "user_metadata": msgspec.json.decode(user.user_metadata),
             "role": "authenticated",
-            "aal": "aal1",
-            "amr": [{"method": "password", "timestamp": int(now.timestamp())}],
+            "aal": aal,
+            "amr": [{"method": method, "timestamp": int(now.timestamp())} for method in methods],
             "session_id": str(session_id),
             "is_anonymous": False,
         }

@@ -14,6 +14,7 @@ from outdial.db.queries.invitations import InvitationOfLink
 from outdial.domain import limits
 from outdial.studio.invitations import service as invitations
 from outdial.studio.sign_in.returning import new_return_link
+from outdial.studio.sign_in.starting import begin_session
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentCaller, StudioCaller, StudioState, studio_state
 from outdial.studio.web.errors import ServiceUnavailable
@@ -62,11 +63,14 @@ async def join_page(request: Request, token: str) -> Response:
         return _show(request, token, invitation, name=name, errors={"password": made.message}, status=400)
     # A user who exists has signed in here with their password: both are the same form, so that the page of a link does
     # not show whether its address has an account.
-    result = await studio.auth.sign_in(invitation.email, password, address=client_of(request))
+    device = request.headers.get("user-agent", "")
+    result = await studio.auth.sign_in(invitation.email, password, address=client_of(request), device=device)
     if not isinstance(result, SignedIn):
         refused = problem_of(result)
         text = _OTHER_PASSWORD if refused.status == 401 else refused.text
         return _show(request, token, invitation, name=name, errors={"password": text}, status=refused.status)
+    if result.factors:
+        return begin_session(request, result, f"/join/{token}")
     organization_id = await _accept(studio, token, result)
     response = forms.redirect(f"/o/{organization_id}/campaigns", f"Welcome to {invitation.organization_name}.")
     keep_session(request, new_session(result), response)

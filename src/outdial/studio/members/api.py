@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from outdial.studio.members import service as members
-from outdial.studio.members.service import MemberSummary, RoleChange
+from outdial.studio.members.service import MemberSummary, PasswordReset, RoleChange
 from outdial.studio.web.context import CurrentOrganization
 
 router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"])
@@ -24,6 +24,18 @@ async def change_role(context: CurrentOrganization, user_id: UUID, new: RoleChan
     context.require("admin")
     async with context.transaction() as connection:
         return await members.change_role(connection, context, user_id, new.role)
+
+
+@router.post("/{user_id}/password-reset", status_code=201)
+async def begin_password_reset(context: CurrentOrganization, user_id: UUID) -> PasswordReset:
+    """Make a page on which a member sets a new password, once and within 24 hours. Send them its address yourself.
+
+    Returns 403 for owners, members of several organizations and operators of the server, and 409 on a Supabase project,
+    whose Auth emails such links.
+    """
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await members.begin_password_reset(connection, context, user_id)
 
 
 @router.delete("/{user_id}", status_code=204)

@@ -68,6 +68,15 @@ async def change_role_page(context: CurrentOrganization, user_id: UUID, form: Fo
     return forms.redirect(_url(context), f"{member.email} is now {member.role}.")
 
 
+@router.post("/o/{organization_id}/members/{user_id}/password-reset")
+async def reset_password_page(request: Request, context: CurrentOrganization, user_id: UUID, form: Form) -> Response:
+    """Make a link with which a member sets a new password, and show it once."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        made = await members.begin_password_reset(connection, context, user_id)
+    return await _show(request, context, reset_link=own_url(request, made.path))
+
+
 @router.post("/o/{organization_id}/members/{user_id}/remove")
 async def remove_member_page(context: CurrentOrganization, user_id: UUID, form: Form) -> Response:
     """Remove a member."""
@@ -79,7 +88,12 @@ async def remove_member_page(context: CurrentOrganization, user_id: UUID, form: 
 
 
 async def _show(
-    request: Request, context: OrganizationContext, given: Any = None, errors: Any = None, status: int = 200
+    request: Request,
+    context: OrganizationContext,
+    given: Any = None,
+    errors: Any = None,
+    status: int = 200,
+    reset_link: str | None = None,
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         found = await members.list_members(connection, context)
@@ -94,6 +108,7 @@ async def _show(
         url=_url(context),
         members=found,
         invitations=invited,
+        reset_link=reset_link,
         new_invitation=next((one for one in invited if one.email == request.query_params.get("invited")), None),
         has_email=context.studio.local_auth is None,
         days_left=partial(_days_left, now=context.studio.clock.now()),

@@ -4,15 +4,22 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from pydantic import BaseModel, ConfigDict
 
+from outdial.auth.local.service import RESET_LIVES
 from outdial.db.queries import members
+from outdial.db.queries.auth import accounts
 from outdial.db.session import Connection
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
 _OWNERS_ONLY = "Only owners can change or remove owners"
+_SERVER_ONLY = (
+    "Only the operator of the server can reset this password, with: outdial users passwd. The member is an owner, "
+    "works for another organization too, or operates the server"
+)
 _LAST_OWNER = "An organization needs an owner: make another member an owner first"
 
 
@@ -23,6 +30,13 @@ class MemberSummary(BaseModel):
     email: str | None
     role: MemberRole
     created_at: datetime
+
+
+class PasswordReset(BaseModel):
+    """The page on which a member sets a new password, once and until `expires_at`."""
+
+    path: str
+    expires_at: datetime
 
 
 class RoleChange(BaseModel):
@@ -88,6 +102,32 @@ async def remove_member(connection: Connection, context: OrganizationContext, us
         raise ResourceConflict(_LAST_OWNER) from None
     if removed is None:
         raise PermissionDenied(_OWNERS_ONLY)
+
+
+async def begin_password_reset(connection: Connection, context: OrganizationContext, user_id: UUID) -> PasswordReset:
+    """Make a link with which a member sets a new password; raises PermissionDenied or ResourceConflict.
+
+    The caller could use the link. So it is refused where it would give more than the caller has: for owners,
+    members of another organization too, and operators of the server.
+    """
+    context.require("admin")
+    studio, member = context.studio, await _find(connection, context, user_id)
+    if studio.local_auth is None:
+        raise ResourceConflict("The project's Auth resets passwords: the member presses “Forgot your password?”")
+    user = await studio.local_auth.find_user(user_id)
+    if user is None:
+        raise ResourceNotFound("Member not found")
+    async with studio.database.as_service() as service:
+        is_shared = await accounts.count_memberships(service, user_id=user_id) > 1
+    is_operator = bool({str(user_id), user.email.lower()} & set(studio.settings.operators))
+    has_platform_role = msgspec.json.decode(user.app_metadata).get("role") == "platform"
+    if member.role == "owner" or is_shared or is_operator or has_platform_role:
+        raise PermissionDenied(_SERVER_ONLY)
+    token = await studio.local_auth.begin_reset(user_id)
+    await record_audit(
+        connection, context=context, action="begin_password_reset", subject_type="member", subject_id=user_id
+    )
+    return PasswordReset(path=f"/reset-password/{token}", expires_at=studio.clock.now() + RESET_LIVES)
 
 
 async def _find(connection: Connection, context: OrganizationContext, user_id: UUID) -> MemberSummary:

@@ -3,12 +3,14 @@
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from outdial.studio.functions.operators import is_platform_operator
 from outdial.studio.organizations.service import MemberOrganization, list_memberships
+from outdial.studio.profile.service import AccountSession, end_session, list_sessions
 from outdial.studio.web.context import CurrentCaller
+from outdial.studio.web.errors import ResourceNotFound
 
 router = APIRouter(tags=["me"])
 
@@ -24,6 +26,23 @@ class CallerProfile(BaseModel):
     email: str | None
     is_platform_operator: bool
     organizations: list[MemberOrganization]
+
+
+@router.get("/me/sessions")
+async def list_my_sessions(caller: CurrentCaller) -> list[AccountSession]:
+    """List the caller's sessions, the current one first. A back end with the secret key has none."""
+    async with caller.transaction() as connection:
+        return [] if caller.user_id is None else await list_sessions(connection, caller)
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204)
+async def end_my_session(caller: CurrentCaller, session_id: UUID) -> Response:
+    """End a session of the caller."""
+    if caller.user_id is None:
+        raise ResourceNotFound("A back end has no sessions")
+    async with caller.transaction() as connection:
+        await end_session(connection, caller, session_id)
+    return Response(status_code=204)
 
 
 @router.get("/me")

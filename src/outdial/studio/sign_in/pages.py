@@ -1,31 +1,19 @@
 """Password sign-in, and sign-out. A form that was sent after its session had ended is kept during sign-in."""
 
-from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from outdial.auth.client import AuthUnavailable, SignedIn
 from outdial.log import log
+from outdial.studio.sign_in.starting import KEPT, MAX_KEPT_CHARS, SealedForm, begin_session, check_code
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
-from outdial.studio.web.rendering import page
 from outdial.studio.web.sessions import expired_session_cookie
-from outdial.studio.web.visitors import client_of, is_own_form, keep_session, new_session, problem_of, visitor_page
+from outdial.studio.web.visitors import client_of, is_own_form, problem_of, visitor_page
 
-KEPT: Final = "outdial_kept_form"
-_KEPT_FOR: Final = timedelta(hours=1)
-# The sealed form comes back in the field `kept`, whose name counts too.
-_MAX_KEPT_CHARS: Final = forms.MAX_FIELD_BYTES - len("kept")
 router = APIRouter()
-
-
-class SealedForm(forms.KeptForm, frozen=True, kw_only=True):
-    """A form that was sent without a session, as the browser keeps it."""
-
-    kept_at: datetime
 
 
 @router.get("/sign-in")
@@ -49,7 +37,7 @@ async def keep_form(request: Request) -> Response:
         kept_at=studio.clock.now(),
     )
     sealed = studio.sealer.seal(KEPT, kept)
-    if len(sealed) > _MAX_KEPT_CHARS:
+    if len(sealed) > MAX_KEPT_CHARS:
         problem = "Your session has ended, and the form is too long to keep. Go back to copy your entries"
         return _form(request, target, problem=problem)
     return _form(request, target, kept=sealed)
@@ -68,14 +56,22 @@ async def sign_in(request: Request) -> Response:
         return show(problem="This form has expired. Please sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
         return show(problem="Enter your email and password", status=400)
-    result = await studio.auth.sign_in(email, password, address=client_of(request))
+    device = request.headers.get("user-agent", "")
+    result = await studio.auth.sign_in(email, password, address=client_of(request), device=device)
     if isinstance(result, SignedIn):
-        return _start_session(request, result, target, kept)
+        return begin_session(request, result, target, kept)
     refused = problem_of(result)
     response = show(problem=refused.text, status=refused.status)
     if refused.retry_after_s is not None:
         response.headers["retry-after"] = str(round(refused.retry_after_s))
     return response
+
+
+@router.post("/sign-in/code")
+async def give_code(request: Request) -> Response:
+    """Check the second factor of a user who has given their password, and start the session."""
+    form = await forms.read_form(request)
+    return await check_code(request, form) if is_own_form(request, form) else RedirectResponse("/sign-in", 303)
 
 
 @router.post("/sign-out")
@@ -90,20 +86,6 @@ async def sign_out(request: Request) -> Response:
         if isinstance(result, AuthUnavailable):
             log("studio.sign_out_failed", level="warning", reason=result.reason)
     response.headers.append("set-cookie", expired_session_cookie(secure=studio.settings.secure))
-    return response
-
-
-def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:
-    studio = studio_state(request)
-    session = new_session(signed_in)
-    form = studio.sealer.open(KEPT, kept, SealedForm) if kept else None
-    response: Response = RedirectResponse(target, 303)
-    if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
-        reason = "You are signed in again. Your session had ended before you sent this form"
-        response = page(request, "web/kept_form.html", kept=form, form_token=session.csrf, reason=reason)
-    elif form is not None:
-        response = forms.redirect(target, "Your form was kept for one hour only. Nothing has been saved", "warn")
-    keep_session(request, session, response)
     return response
 
 

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
 from outdial.auth.client import ReturnLink, SignedIn
+from outdial.studio.sign_in.starting import begin_session
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
-from outdial.studio.web.visitors import keep_session, new_session, own_url
+from outdial.studio.web.visitors import own_url
 
 _PURPOSE: Final = "outdial_return"
 _PATH: Final = "/sign-in/continue"
@@ -55,6 +55,4 @@ async def continue_page(request: Request) -> Response:
     result = await studio.auth.exchange(query["code"], state.verifier)
     if not isinstance(result, SignedIn):
         return forms.redirect("/sign-in", _ENDED, "warn")
-    response = RedirectResponse(target, 303)
-    keep_session(request, new_session(result), response)
-    return response
+    return begin_session(request, result, target)

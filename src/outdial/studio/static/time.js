@@ -1,11 +1,14 @@
-// Shows each <time datetime> in the browser's time zone, relative to today, and reports that zone to the server, which
-// uses it for filters, charts and exports.
+// Shows each <time datetime> in the viewer's time zone, relative to today: the one chosen in the account, else that of
+// this device, which is reported to the server, because filters, charts and exports use it too.
 
-const clock = new Intl.DateTimeFormat("en-US", { hour: "numeric", minute: "2-digit" });
-const withSeconds = new Intl.DateTimeFormat("en-US", { hour: "numeric", minute: "2-digit", second: "2-digit" });
-const thisYear = new Intl.DateTimeFormat("en-US", { day: "numeric", month: "short" });
-const anyYear = new Intl.DateTimeFormat("en-US", { day: "numeric", month: "short", year: "numeric" });
-const exact = new Intl.DateTimeFormat("en-US", { dateStyle: "full", timeStyle: "long" });
+const timeZone = document.documentElement.dataset.zone;
+const formatted = (options) => new Intl.DateTimeFormat("en-US", { timeZone, ...options });
+const clock = formatted({ hour: "numeric", minute: "2-digit" });
+const withSeconds = formatted({ hour: "numeric", minute: "2-digit", second: "2-digit" });
+const thisYear = formatted({ day: "numeric", month: "short" });
+const anyYear = formatted({ day: "numeric", month: "short", year: "numeric" });
+const onlyYear = formatted({ year: "numeric" });
+const exact = formatted({ dateStyle: "full", timeStyle: "long" });
 // Behind https, the studio reads only cookies that no other host can have set.
 const IS_SECURE = location.protocol === "https:";
 const ZONE_COOKIE = IS_SECURE ? "__Host-outdial_zone" : "outdial_zone";
@@ -17,8 +20,8 @@ export function clockText(time, format = clock) {
 }
 
 export function timeText(time, now = new Date()) {
-  if (time.toDateString() === now.toDateString()) return `today at ${clockText(time)}`;
-  return `${(time.getFullYear() === now.getFullYear() ? thisYear : anyYear).format(time)} at ${clockText(time)}`;
+  if (anyYear.format(time) === anyYear.format(now)) return `today at ${clockText(time)}`;
+  return `${(onlyYear.format(time) === onlyYear.format(now) ? thisYear : anyYear).format(time)} at ${clockText(time)}`;
 }
 
 export function secondsText(time) {

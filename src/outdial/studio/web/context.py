@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol, cast
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from fastapi import Depends, Request
 
 from outdial.auth import AccessDenied, Caller, KeyRing, TokenVerifier, identify, parse_mode
-from outdial.auth.client import AuthUnavailable, LinkResult, ReturnLink, SignedOut, SignInResult
+from outdial.auth.client import AuthClient
 from outdial.auth.local.service import LocalAuth
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
@@ -32,36 +32,6 @@ _MAX_SWITCHER_ENTRIES = 20
 _AUTH_MODES = [parse_mode("user"), parse_mode("secret")]
 
 
-class AuthBackend(Protocol):
-    """The part of `outdial.auth.client.AuthClient` the studio uses."""
-
-    async def sign_in(self, email: str, password: str, *, address: str = "") -> SignInResult:
-        """Sign in with a password; `address` is the browser's IP address."""
-        ...
-
-    async def exchange(self, code: str, verifier: str) -> SignInResult:
-        """Sign in with the code that a link has led back with."""
-        ...
-
-    async def send_invitation(self, email: str, link: ReturnLink) -> LinkResult:
-        """Email a link that signs a user in, who need not exist yet."""
-        ...
-
-    async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
-        """Email a link that signs a user in."""
-        ...
-
-    async def recover(self, email: str, link: ReturnLink) -> LinkResult:
-        """Email a link with which a user sets a new password."""
-        ...
-
-    async def sign_out(
-        self, access_token: str, scope: Literal["local", "others", "global"] = "local"
-    ) -> SignedOut | AuthUnavailable:
-        """Revoke the session of an access token, the user's other sessions, or all of them."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioState:
     """Application state shared by all requests. `database` connects as outdial_api.
@@ -78,7 +48,7 @@ class StudioState:
     sealer: CookieSealer = field(repr=False)
     renew: RenewSession = field(repr=False)
     hub: ChangeHub = field(repr=False)
-    auth: AuthBackend = field(repr=False)
+    auth: AuthClient = field(repr=False)
     local_auth: LocalAuth | None = field(default=None, repr=False)
     """The Auth that Outdial serves on plain Postgres, which sends no email; None where the project has its own."""
 

@@ -20,6 +20,8 @@ from outdial.studio.web.errors import InvalidInput
 
 ZONE_COOKIE: Final = "outdial_zone"
 """The browser's time zone; static/time.js sets it."""
+CHOSEN_ZONE_COOKIE: Final = "outdial_chosen_zone"
+"""The time zone that the user has chosen for all pages in this browser."""
 
 CursorTime = Annotated[datetime, msgspec.Meta(tz=True)]
 CursorText = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=400)]
@@ -68,9 +70,15 @@ def text_values(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str
 
 
 def viewer_zone(request: Request) -> ZoneInfo:
-    """Return the viewer's time zone; UTC until the browser has reported one that Outdial knows."""
-    name = unquote(request.cookies.get(ZONE_COOKIE, ""))
+    """Return the viewer's time zone: the chosen one, else the device's; UTC until the browser has reported one."""
+    name = chosen_zone(request) or unquote(request.cookies.get(ZONE_COOKIE, ""))
     return ZoneInfo(name if is_zone_name(name) else "UTC")
+
+
+def chosen_zone(request: Request) -> str:
+    """Return the name of the time zone that the user has chosen; empty when times follow the device."""
+    name = request.cookies.get(CHOSEN_ZONE_COOKIE, "")
+    return name if is_zone_name(name) else ""
 
 
 def changed_rows(request: Request) -> frozenset[UUID] | None:

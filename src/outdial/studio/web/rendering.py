@@ -19,7 +19,7 @@ from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import OrganizationContext
-from outdial.studio.web.filters import viewer_zone
+from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
 TEMPLATES = Path(__file__).parents[1]
@@ -119,6 +119,7 @@ environment.globals |= {
     "static_url": static_url,
     "navigation": navigation,
     "theme_of": theme_of,
+    "chosen_zone": chosen_zone,
     "badge_for_status": badge_for_status,
     "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,

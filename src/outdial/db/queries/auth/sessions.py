@@ -12,11 +12,23 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session; `aal` is aal2 once a second factor was given."""
+
+    id: UUID
+    aal: str
+
+
+_session_row = row_builder(SessionRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTokenRow:
     """A refresh token with its session."""
 
     session_id: UUID
     user_id: UUID
+    aal: str
     used_at: datetime | None
     refreshed_at: datetime
     ended_at: datetime | None
@@ -48,24 +60,27 @@ class AttemptCount:
 _attempt_count = row_builder(AttemptCount)
 
 _CREATE_SESSION = """\
-insert into auth.sessions (id, user_id, created_at, refreshed_at) values ($1, $2, $3, $3);
+insert into auth.sessions (id, user_id, created_at, refreshed_at, user_agent, ip)
+values ($1, $2, $3, $3, $4::text, $5::text);
 """
 
 
-async def create_session(connection: Connection, *, id: UUID, user_id: UUID, now: datetime) -> int:
+async def create_session(
+    connection: Connection, *, id: UUID, user_id: UUID, now: datetime, user_agent: str | None, ip: str | None
+) -> int:
     """Insert a session."""
-    return rows_touched(await connection.execute(_CREATE_SESSION, id, user_id, now))
+    return rows_touched(await connection.execute(_CREATE_SESSION, id, user_id, now, user_agent, ip))
 
 
 _FIND_SESSION = """\
-select id from auth.sessions where id = $1 and user_id = $2 and ended_at is null;
+select id, aal from auth.sessions where id = $1 and user_id = $2 and ended_at is null;
 """
 
 
-async def find_session(connection: Connection, *, id: UUID, user_id: UUID) -> UUID | None:
+async def find_session(connection: Connection, *, id: UUID, user_id: UUID) -> SessionRow | None:
     """Find a session of this user that has not ended."""
-    value: UUID | None = await connection.fetchval(_FIND_SESSION, id, user_id)
-    return value
+    record = await connection.fetchrow(_FIND_SESSION, id, user_id)
+    return None if record is None else _session_row(record)
 
 
 _REFRESH_SESSION = """\
@@ -76,6 +91,16 @@ update auth.sessions set refreshed_at = $1 where id = $2 and ended_at is null;
 async def refresh_session(connection: Connection, *, now: datetime, id: UUID) -> int:
     """Record that a session was refreshed."""
     return rows_touched(await connection.execute(_REFRESH_SESSION, now, id))
+
+
+_RAISE_SESSION = """\
+update auth.sessions set aal = 'aal2', refreshed_at = $1 where id = $2 and ended_at is null;
+"""
+
+
+async def raise_session(connection: Connection, *, now: datetime, id: UUID) -> int:
+    """Record that a second factor was given in a session."""
+    return rows_touched(await connection.execute(_RAISE_SESSION, now, id))
 
 
 _END_SESSIONS = """\
@@ -117,7 +142,7 @@ async def add_refresh_token(connection: Connection, *, token_sha256: bytes, sess
 
 
 _LOCK_REFRESH_TOKEN = """\
-select s.id as session_id, s.user_id, t.used_at, s.refreshed_at, s.ended_at
+select s.id as session_id, s.user_id, s.aal, t.used_at, s.refreshed_at, s.ended_at
 from auth.refresh_tokens t join auth.sessions s on s.id = t.session_id
 where t.token_sha256 = $1
 for update of s, t;

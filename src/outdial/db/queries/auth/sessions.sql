@@ -1,17 +1,24 @@
 -- Sessions of local Auth, the keys that sign its tokens, and counts of attempts.
 
 -- name: create_session!
+-- null: :user_agent, :ip
 -- Insert a session.
-insert into auth.sessions (id, user_id, created_at, refreshed_at) values (:id, :user_id, :now, :now);
+insert into auth.sessions (id, user_id, created_at, refreshed_at, user_agent, ip)
+values (:id, :user_id, :now, :now, :user_agent::text, :ip::text);
 
 -- name: find_session
--- returns: UUID | None
+-- returns: SessionRow | None
+-- row: A session; `aal` is aal2 once a second factor was given.
 -- Find a session of this user that has not ended.
-select id from auth.sessions where id = :id and user_id = :user_id and ended_at is null;
+select id, aal from auth.sessions where id = :id and user_id = :user_id and ended_at is null;
 
 -- name: refresh_session!
 -- Record that a session was refreshed.
 update auth.sessions set refreshed_at = :now where id = :id and ended_at is null;
+
+-- name: raise_session!
+-- Record that a second factor was given in a session.
+update auth.sessions set aal = 'aal2', refreshed_at = :now where id = :id and ended_at is null;
 
 -- name: end_sessions!
 -- null: :only, :but
@@ -37,7 +44,7 @@ insert into auth.refresh_tokens (token_sha256, session_id, created_at) values (:
 -- row: A refresh token with its session.
 -- null: used_at, ended_at
 -- Lock a refresh token and its session. Of two requests with one token, the second sees what the first did.
-select s.id as session_id, s.user_id, t.used_at, s.refreshed_at, s.ended_at
+select s.id as session_id, s.user_id, s.aal, t.used_at, s.refreshed_at, s.ended_at
 from auth.refresh_tokens t join auth.sessions s on s.id = t.session_id
 where t.token_sha256 = :token_sha256
 for update of s, t;

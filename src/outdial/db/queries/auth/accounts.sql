@@ -1,0 +1,23 @@
+-- What users see and change about their own account, whichever Auth keeps it.
+
+-- name: my_sessions
+-- returns: list[OwnSession]
+-- row: A session of the caller. `used_at` is when its tokens were renewed last.
+-- null: user_agent
+-- List the sessions of the caller, the current one first.
+select id, created_at, used_at, user_agent, is_current from private.my_sessions(:now)
+order by is_current desc, used_at desc, id;
+
+-- name: end_my_session
+-- returns: bool
+-- End a session of the caller. Returns false when there is none.
+select private.end_my_session(:id, :now) as id;
+
+-- name: audit_account_change!
+-- Record a change of a user's account in each organization that they work for.
+select private.audit_account_change(:user_id, :action);
+
+-- name: count_memberships
+-- returns: int
+-- Count the organizations of a user. Only the service sees all.
+select count(*)::int as id from organization_members where user_id = :user_id;

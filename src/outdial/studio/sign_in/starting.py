@@ -1,0 +1,89 @@
+"""The start of a session: a second factor where the user has one, then the page that the user came for."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
+
+from outdial.auth.client import FactorVerified, SignedIn
+from outdial.studio.web import forms
+from outdial.studio.web.context import studio_state
+from outdial.studio.web.rendering import page
+from outdial.studio.web.visitors import client_of, keep_session, new_session, problem_of, visitor_page
+
+KEPT: Final = "outdial_kept_form"
+_KEPT_FOR: Final = timedelta(hours=1)
+# The sealed form comes back in the field `kept`, whose name counts too.
+MAX_KEPT_CHARS: Final = forms.MAX_FIELD_BYTES - len("kept")
+_PENDING: Final = "outdial_second_factor"
+_PENDING_FOR: Final = timedelta(minutes=10)
+_LONGEST_CODE: Final = 40
+
+
+class SealedForm(forms.KeptForm, frozen=True, kw_only=True):
+    """A form that was sent without a session, as the browser keeps it."""
+
+    kept_at: datetime
+
+
+class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A user who has given their password and not yet their second factor, encrypted in the form of the code."""
+
+    access_token: str
+    factor_id: UUID
+    target: str
+    kept: str
+    made_at: datetime
+
+
+def begin_session(request: Request, signed_in: SignedIn, target: str, kept: str = "") -> Response:
+    """Start the session of a user and go on to `target`; with a second factor, ask for a code of it first."""
+    if signed_in.factors:
+        pending = PendingSignIn(
+            access_token=signed_in.access_token,
+            factor_id=signed_in.factors[0],
+            target=target,
+            kept=kept,
+            made_at=studio_state(request).clock.now(),
+        )
+        return _code_form(request, studio_state(request).sealer.seal(_PENDING, pending))
+    return _start_session(request, signed_in, target, kept)
+
+
+async def check_code(request: Request, form: FormData) -> Response:
+    """Start the session when the code of a form is right, else show the form again."""
+    studio, sealed = studio_state(request), forms.text(form, "pending")
+    pending = studio.sealer.open(_PENDING, sealed, PendingSignIn)
+    if pending is None or pending.made_at + _PENDING_FOR <= studio.clock.now():
+        return forms.redirect("/sign-in", "That took too long. Please sign in again", "warn")
+    code = forms.short_text(form, "code", _LONGEST_CODE)
+    if not code:
+        return _code_form(request, sealed, problem="Enter the code of your app", status=400)
+    result = await studio.auth.verify_factor(pending.access_token, pending.factor_id, code, address=client_of(request))
+    if isinstance(result, FactorVerified):
+        return _start_session(request, result.signed_in, pending.target, pending.kept)
+    refused = problem_of(result)
+    text = "Wrong code. Each code works once" if refused.status == 401 else refused.text
+    return _code_form(request, sealed, problem=text, status=refused.status)
+
+
+def _code_form(request: Request, pending: str, *, problem: str | None = None, status: int = 200) -> Response:
+    return visitor_page(request, "sign_in/code.html", status=status, pending=pending, problem=problem)
+
+
+def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:
+    studio = studio_state(request)
+    session = new_session(signed_in)
+    form = studio.sealer.open(KEPT, kept, SealedForm) if kept else None
+    response: Response = RedirectResponse(target, 303)
+    if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
+        reason = "You are signed in again. Your session had ended before you sent this form"
+        response = page(request, "web/kept_form.html", kept=form, form_token=session.csrf, reason=reason)
+    elif form is not None:
+        response = forms.redirect(target, "Your form was kept for one hour only. Nothing has been saved", "warn")
+    keep_session(request, session, response)
+    return response
