@@ -41,9 +41,6 @@ _ROWS: Mapping[str, str] = {
     "rule_id": "select rule_id from calling_rules where organization_id = $1 and rule_id like 'OWN-ES-%'",
     "pending": "select id from campaign_contacts where organization_id = $1 and status = 'pending' and rank = 7",
     "failed": "select id from campaign_contacts where organization_id = $1 and status = 'failed' and rank = 7",
-    # No link has this token, and Auth has no such session.
-    "token": "select 'unknown' where $1::uuid is not null",
-    "session_id": "select gen_random_uuid() where $1::uuid is not null",
     "in_review": "select id from campaign_contacts where organization_id = $1 and status = 'review'",
 }
 
