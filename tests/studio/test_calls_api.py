@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from outdial.retell.dispositions import DISPOSITIONS
+from outdial.retell.simulator.objects import CreateCall, SimulatedCall, describe
+from outdial.retell.simulator.script import ScriptStep
 from outdial.studio.calls.service import MAX_BODY_BYTES, safe_url
-from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
+from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript, with_times
 from outdial.studio.view.decisions import explain_decision, explain_reason
 from tests.support.factories import (
     NOW,
@@ -119,11 +121,30 @@ async def test_a_call_has_transcript_outcome_and_cost(
         duration_ms=61_000,
     )
 
+    for event, start in (("call_analyzed", 0.25), ("call_ended", 7.0)):
+        await insert(
+            connection,
+            "webhook_events",
+            organization_id=campaign.tenant.organization_id,
+            call_id=call_id,
+            source="webhook",
+            credential="default",
+            retell_call_id="call_1",
+            event=event,
+            body=timed_event([("agent", "Hello.", [(start, start + 0.5), (start + 0.5, start + 1)])]),
+            body_sha256=event.encode().ljust(32),
+            received_at=NOW,
+            next_try_at=NOW,
+            status="applied",
+            applied_at=NOW,
+        )
+
     call = (await (await client_for(viewer)).get(address(campaign, call_id))).json()
 
+    # The times are those of the analyzed call, which has the final transcript.
     assert call["turns"] == [
-        {"speaker": "agent", "text": "Hello."},
-        {"speaker": "user", "text": "Hi,\nwho is it?"},
+        {"speaker": "agent", "text": "Hello.", "start_ms": 250, "end_ms": 1250},
+        {"speaker": "user", "text": "Hi,\nwho is it?", "start_ms": None, "end_ms": None},
     ]
     assert call["reason_in_words"] == ["A person answered.", "The contact is completed."]
     assert (call["cost_cents"], call["duration_ms"]) == (12.3456, 61_000)
@@ -226,6 +247,63 @@ async def test_an_unsafe_recording_url_is_not_returned(
 )
 def test_a_transcript_is_split_into_turns(transcript: str, turns: list[TranscriptTurn]) -> None:
     assert parse_transcript(transcript) == turns
+
+
+def timed_event(spoken: list[tuple[str, str, list[tuple[float, float]]]]) -> bytes:
+    """Return the body of an event with these utterances, each with the times of its words, beside a call of a tool."""
+    utterances: list[dict[str, Any]] = [
+        {"role": role, "content": text, "words": [{"word": "x", "start": start, "end": end} for start, end in words]}
+        for role, text, words in spoken
+    ]
+    tool_call = {"role": "tool_call_invocation", "name": "look_up", "words": None}
+    return json.dumps({"event": "call_ended", "call": {"transcript_object": [tool_call, *utterances]}}).encode()
+
+
+HELLO = TranscriptTurn(speaker="agent", text="Hello.")
+HI = TranscriptTurn(speaker="user", text="Hi, it  is\nme.")
+
+
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        (timed_event([("agent", "Hello.", [(0, 1.5)]), ("user", "Hi, it is me.", [(2, 2.5), (2.5, 3.2)])]),
+         [(0, 1500), (2000, 3200)]),
+        # What was redacted in the transcript has no time, and what follows keeps its own.
+        (timed_event([("agent", "Hello Ada.", [(0, 1)]), ("user", "Hi, it is me.", [(2, 3)])]),
+         [(None, None), (2000, 3000)]),
+        (timed_event([("user", "Hello.", [(0, 1)])]), [(None, None), (None, None)]),
+        (timed_event([("agent", "Hello.", []), ("user", "Hi, it is me.", [(3, 2)])]), [(None, None), (3000, 3000)]),
+        (timed_event([("agent", "Hello.", [(-1, 1e300)])]), [(None, None), (None, None)]),
+        (b"\xff\x00", [(None, None), (None, None)]),
+        (b'{"event": "call_ended", "call": {"transcript_object": "none"}}', [(None, None), (None, None)]),
+        (b'{"event_type": "call_ended", "data": {"transcript_object": [{"role": "agent", "content": "Hello.",'
+         b' "words": [{"start": 1, "end": 2}]}]}}', [(1000, 2000), (None, None)]),
+    ],
+)  # fmt: skip
+def test_turns_get_the_times_of_their_words(body: bytes, times: list[tuple[int | None, int | None]]) -> None:
+    turns = with_times([HELLO, HI], body)
+
+    assert [(turn.start_ms, turn.end_ms) for turn in turns] == times
+    assert [turn.text for turn in turns] == [HELLO.text, HI.text]
+
+
+def test_the_simulator_gives_each_turn_its_place_in_the_recording() -> None:
+    call = SimulatedCall(
+        call_id="call_1",
+        request=CreateCall(from_number="+12125550000", to_number="+12125550001"),
+        created_ms=0,
+        step=ScriptStep("user_hangup"),
+        status="ended",
+        reason="user_hangup",
+        start_ms=1_000,
+        end_ms=61_000,
+    )
+    described = describe(call)
+    body = json.dumps({"event": "call_ended", "call": {"transcript_object": described.transcript_object}}).encode()
+    turns = with_times(parse_transcript(described.transcript or ""), body)
+
+    assert len(turns) > 2
+    assert [(turn.start_ms, turn.end_ms) for turn in turns] == [(n * 1500, n * 1500 + 1200) for n in range(len(turns))]
 
 
 @pytest.mark.parametrize("reason", DISPOSITIONS)

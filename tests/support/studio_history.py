@@ -27,6 +27,15 @@ Agent: Your plan renews next week, and I would like to make sure that it still f
 User: It does, thank you. Send me the papers by mail, please.
 Agent: I will. Goodbye!
 """
+# The turns as Retell reports them: five seconds apart, with the time of a word.
+_SPOKEN = [
+    {
+        "role": speaker.lower(),
+        "content": text,
+        "words": [{"word": text.split()[0], "start": 5.0 * number, "end": 5.0 * number + 4}],
+    }
+    for number, (speaker, _, text) in enumerate(line.partition(": ") for line in _TRANSCRIPT.splitlines())
+]
 _ANALYSIS = {"call_summary": "The customer keeps the plan.", "user_sentiment": "Positive", "call_successful": True}
 _DECISION = {
     "zone_key": "America/New_York",
@@ -104,6 +113,7 @@ async def _contact(connection: Connection, campaign: Campaign, n: int) -> UUID |
 
 
 async def _event(connection: Connection, tenant: Tenant, call_id: UUID, name: str) -> None:
+    call, spoken = {"call_id": f"call_{name}"}, {"transcript_object": _SPOKEN}
     for number, event in enumerate(("call_started", "call_ended", "call_analyzed")):
         await insert(
             connection,
@@ -112,7 +122,7 @@ async def _event(connection: Connection, tenant: Tenant, call_id: UUID, name: st
             credential=tenant.credential,
             retell_call_id=f"call_{name}",
             event=event,
-            body=json.dumps({"event": event, "call": {"call_id": f"call_{name}"}}).encode(),
+            body=json.dumps({"event": event, "call": call | (spoken if event != "call_started" else {})}).encode(),
             body_sha256=bytes([number]) * 32,
             source="webhook",
             received_at=NOW - timedelta(minutes=3 - number),

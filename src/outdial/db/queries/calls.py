@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -84,6 +84,19 @@ class CallSummary:
 
 
 _call_summary = row_builder(CallSummary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsBeside:
+    """The calls before and after one in a list, and how many there are up to a limit."""
+
+    newer_id: UUID | None
+    older_id: UUID | None
+    newer_count: int
+    older_count: int
+
+
+_calls_beside = row_builder(CallsBeside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,13 +386,13 @@ from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
 where c.organization_id = $1
-  and ($2::uuid is null or c.campaign_id = $2)
-  and ($3::text is null or c.status = $3)
-  and ($4::text is null or c.outcome = $4)
-  and ($5::timestamptz is null or c.created_at >= $5)
-  and ($6::timestamptz is null or c.created_at < $6)
-  and ($7::text is null or c.phone >= $7 and c.phone <= $8)
-  and ($9::uuid[] is null or c.contact_id = any ($9))
+    and ($2::uuid is null or c.campaign_id = $2)
+    and ($3::text is null or c.status = $3)
+    and ($4::text is null or c.outcome = $4)
+    and ($5::timestamptz is null or c.created_at >= $5)
+    and ($6::timestamptz is null or c.created_at < $6)
+    and ($7::text is null or c.phone >= $7 and c.phone <= $8)
+    and ($9::uuid[] is null or c.contact_id = any ($9))
   and ($10::timestamptz is null or (c.created_at, c.id) < ($10, $11::uuid))
 order by c.created_at desc, c.id desc
 limit $12;
@@ -422,6 +435,78 @@ async def list_calls(
             limit,
         )
     ]
+
+
+_CALLS_BESIDE = """\
+with newer as (
+  select c.id, c.created_at from calls c
+  where c.organization_id = $1 and (c.created_at, c.id) > ($2, $3::uuid)
+      and ($4::uuid is null or c.campaign_id = $4)
+      and ($5::text is null or c.status = $5)
+      and ($6::text is null or c.outcome = $6)
+      and ($7::timestamptz is null or c.created_at >= $7)
+      and ($8::timestamptz is null or c.created_at < $8)
+      and ($9::text is null or c.phone >= $9 and c.phone <= $10)
+      and ($11::uuid[] is null or c.contact_id = any ($11))
+  order by c.created_at, c.id
+  limit $12
+), older as (
+  select c.id, c.created_at from calls c
+  where c.organization_id = $1 and (c.created_at, c.id) < ($2, $3::uuid)
+      and ($4::uuid is null or c.campaign_id = $4)
+      and ($5::text is null or c.status = $5)
+      and ($6::text is null or c.outcome = $6)
+      and ($7::timestamptz is null or c.created_at >= $7)
+      and ($8::timestamptz is null or c.created_at < $8)
+      and ($9::text is null or c.phone >= $9 and c.phone <= $10)
+      and ($11::uuid[] is null or c.contact_id = any ($11))
+  order by c.created_at desc, c.id desc
+  limit $12
+)
+select (select n.id from newer n order by n.created_at, n.id limit 1) as newer_id,
+  (select o.id from older o order by o.created_at desc, o.id desc limit 1) as older_id,
+  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count;
+"""
+
+
+async def calls_beside(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    created_at: datetime,
+    call_id: UUID,
+    campaign_id: UUID | None,
+    status: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    first_phone: str | None,
+    last_phone: str | None,
+    contact_ids: Sequence[UUID] | None,
+    limit: int,
+) -> CallsBeside:
+    """Find the calls next to one in the list that the filters select. Each side is counted up to the limit."""
+    await connection.execute(CUSTOM_PLAN)
+    return _calls_beside(
+        required(
+            await connection.fetchrow(
+                _CALLS_BESIDE,
+                organization_id,
+                created_at,
+                call_id,
+                campaign_id,
+                status,
+                outcome,
+                since,
+                until,
+                first_phone,
+                last_phone,
+                contact_ids,
+                limit,
+            ),
+            "calls_beside",
+        )
+    )
 
 
 _SHOW_CALL = """\

@@ -55,6 +55,16 @@ _call_event_row = row_builder(CallEventRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptEvent:
+    """The event that has the transcript of a call with its times."""
+
+    body: bytes
+
+
+_transcript_event = row_builder(TranscriptEvent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventWithBody:
     """An event with its raw body."""
 
@@ -231,6 +241,24 @@ async def call_events(
         _call_event_row(record)
         for record in await connection.fetch(_CALL_EVENTS, most_bytes, call_id, organization_id, limit)
     ]
+
+
+_TRANSCRIPT_EVENT = """\
+select body
+from webhook_events
+where call_id = $1 and organization_id = $2 and status = 'applied'
+  and event in ('call_ended', 'call_analyzed') and octet_length(body) between 2 and $3::integer
+order by event = 'call_analyzed' desc, id desc
+limit 1;
+"""
+
+
+async def transcript_event(
+    connection: Connection, *, call_id: UUID, organization_id: UUID, most_bytes: int
+) -> TranscriptEvent | None:
+    """Read the last event of a call that has its transcript, unless it has more than `most_bytes`."""
+    record = await connection.fetchrow(_TRANSCRIPT_EVENT, call_id, organization_id, most_bytes)
+    return None if record is None else _transcript_event(record)
 
 
 _SHOW_EVENT = """\

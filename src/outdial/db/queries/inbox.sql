@@ -52,6 +52,17 @@ where call_id = :call_id and organization_id = :organization_id
 order by id
 limit :limit;
 
+-- name: transcript_event
+-- returns: TranscriptEvent | None
+-- row: The event that has the transcript of a call with its times.
+-- Read the last event of a call that has its transcript, unless it has more than `most_bytes`.
+select body
+from webhook_events
+where call_id = :call_id and organization_id = :organization_id and status = 'applied'
+  and event in ('call_ended', 'call_analyzed') and octet_length(body) between 2 and :most_bytes::integer
+order by event = 'call_analyzed' desc, id desc
+limit 1;
+
 -- name: show_event
 -- returns: EventWithBody | None
 -- row: An event with its raw body.

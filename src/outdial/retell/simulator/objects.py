@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from outdial.retell.simulator.agents import DEFAULT_AGENT
+from outdial.retell.simulator.recording import SPOKEN_S, TURN_S
 from outdial.retell.simulator.script import CALLBACK_AT, ScriptStep, WebhookHabit, connects
 
 _LINES: Final = (
@@ -179,6 +180,16 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
     return described
 
 
+def _words(line: str, start: float) -> list[dict[str, Any]]:
+    """Return the words of a line with their times, as the voices of the recording take turns."""
+    words = line.split()
+    step = SPOKEN_S / len(words)
+    return [
+        {"word": word, "start": round(start + number * step, 3), "end": round(start + (number + 1) * step, 3)}
+        for number, word in enumerate(words)
+    ]
+
+
 def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: bool) -> None:
     chance = random.Random(call.call_id)
     described.public_log_url = f"{call.files_url}/logs/{call.call_id}.txt"
@@ -206,7 +217,7 @@ def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: b
                 {
                     "role": "user" if index % 2 else "agent",
                     "content": line,
-                    "words": [{"word": line.split()[0], "start": index * 4.0, "end": index * 4.0 + 0.4}],
+                    "words": _words(line, index * TURN_S),
                 }
                 for index, line in enumerate(lines)
             ]

@@ -1,7 +1,7 @@
 """Pages for calls."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,17 +12,26 @@ from markupsafe import escape
 from outdial.db.queries import campaigns as campaign_queries
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.domain.outcomes import Outcome
 from outdial.studio.calls.hanging_up import hang_up_call
-from outdial.studio.calls.service import CallEvent, CallFilters, CallListItem, list_call_events, list_calls, show_call
+from outdial.studio.calls.navigation import filter_query, read_filters, typed_filters
+from outdial.studio.calls.service import (
+    CallEvent,
+    CallFilters,
+    CallListItem,
+    find_place,
+    list_call_events,
+    list_calls,
+    show_call,
+)
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.view.badges import humanize
+from outdial.studio.view.format import NOTHING
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceNotFound
-from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text, viewer_zone
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, redirect, short_text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -31,15 +40,16 @@ router = APIRouter()
 
 LIMIT: Final = 50
 _MAX_CAMPAIGNS: Final = 100
-# Limits that keep the page small, in escaped characters; each turn adds about 70 characters of markup.
+# Limits that keep the page small, in escaped characters; each turn adds about 240 characters of markup.
 _MAX_TRANSCRIPT_CHARS: Final = 24_000
-_TURN_MARKUP_CHARS: Final = 70
+_TURN_MARKUP_CHARS: Final = 240
 _MAX_EVENTS: Final = 12
 _MAX_EVENT_CHARS: Final = 16_000
 _MAX_BODY_CHARS: Final = 5_000
 _MAX_ANALYSIS_FIELDS: Final = 60
 _MAX_VALUE_CHARS: Final = 1_000
 _MAX_NAME_CHARS: Final = 120
+SUMMARY_LABEL: Final = humanize("call_summary")
 SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Other"}
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
 
@@ -62,25 +72,15 @@ async def list_calls_of_campaign(
 
 async def _list(request: Request, context: OrganizationContext, frame: CampaignFrame | None = None) -> HTMLResponse:
     query, url = request.query_params, request.url.path
-    names = ("outcome", "status", "q", "from", "to")
-    form = query_values(query, names if frame else ("campaign", *names), max_length=100)
-    only = None if frame is None else frame.campaign.id
+    form = typed_filters(query)
+    if frame is not None:
+        form["campaign"] = ""
+    selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     found, problem = Page[CallListItem](items=[]), None
-    zone = viewer_zone(request)
     async with context.transaction() as connection:
         try:
-            try:
-                filters = CallFilters(
-                    campaign_id=only or (UUID(form["campaign"]) if form["campaign"] else None),
-                    status=CallStatus(form["status"]) if form["status"] else None,
-                    outcome=Outcome(form["outcome"]) if form["outcome"] else None,
-                    search=search_text("q", form["q"]),
-                    since=parse_day("from", form["from"], zone),
-                    until=parse_last_day("to", form["to"], zone),
-                )
-            except ValueError:
-                raise InvalidInput("Unknown campaign, status or outcome: choose one from the list") from None
+            filters = read_filters(selecting, viewer_zone(request))
             found = await list_calls(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:
             problem = error.summary
@@ -110,6 +110,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         outcomes=OUTCOMES,
         statuses=STATUSES,
         calls=found.items,
+        filter_query=filter_query(selecting),
         problem=problem,
         **page_links(url, form, page_request, found.next),
     )
@@ -117,40 +118,63 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
 
 @router.get("/o/{organization_id}/calls/{call_id}")
 async def show_call_page(request: Request, call_id: UUID, context: CurrentOrganization) -> HTMLResponse:
-    """Show a call: transcript, recording, analysis, decision and events."""
+    """Show a call: analysis, recording, transcript, decision and events, and the calls beside it in the list."""
+    form = typed_filters(request.query_params)
     async with context.transaction() as connection:
         call = await show_call(
             connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
         )
         events = await list_call_events(connection, context.organization_id, call_id)
-    turns: list[TranscriptTurn] = []
-    room = _MAX_TRANSCRIPT_CHARS
-    for turn in call.turns:
-        if room <= 0:
-            break
-        text = turn.text[:room]
-        turns.append(turn.model_copy(update={"text": text}))
-        room -= len(escape(text)) + _TURN_MARKUP_CHARS
-    shown_events: list[CallEvent] = []
-    room = _MAX_EVENT_CHARS
-    for event in events[:_MAX_EVENTS]:
-        body = event.body[: min(_MAX_BODY_CHARS, room // 2)]
-        shown_events.append(
-            event.model_copy(update={"body": body, "is_cut": event.is_cut or len(body) < len(event.body)})
-        )
-        room = max(0, room - len(escape(body)))
+        try:
+            filters = read_filters(form, viewer_zone(request))
+            place = await find_place(connection, context.organization_id, call, filters)
+        except InvalidInput:
+            # The address was changed by hand, or the search matches too many contacts by now.
+            form = typed_filters({})
+            place = await find_place(connection, context.organization_id, call, CallFilters())
+    turns = shown_turns(call.turns)
+    fields = analysis_fields(call.analysis or {})
+    summary = next((value for label, value in fields if label == SUMMARY_LABEL and value != NOTHING), None)
     return page(
         request,
         "calls/show.html",
         context,
         call=call,
+        place=place,
+        filter_query=filter_query(form),
         turns=turns,
+        length_ms=max([call.duration_ms or 0, *(turn.end_ms or 0 for turn in call.turns)]),
         is_transcript_cut=turns != call.turns,
         speakers=SPEAKERS,
-        analysis=analysis_fields(call.analysis or {}),
-        events=shown_events,
+        summary=summary,
+        analysis=[field for field in fields if field[0] != SUMMARY_LABEL],
+        events=shown_events(events),
         events_left=len(events[_MAX_EVENTS:]),
     )
+
+
+def shown_turns(turns: Sequence[TranscriptTurn]) -> list[TranscriptTurn]:
+    """Return the turns that fit on the page; the last one may be cut."""
+    shown: list[TranscriptTurn] = []
+    room = _MAX_TRANSCRIPT_CHARS
+    for turn in turns:
+        if room <= 0:
+            break
+        text = turn.text[:room]
+        shown.append(turn.model_copy(update={"text": text}))
+        room -= len(escape(text)) + _TURN_MARKUP_CHARS
+    return shown
+
+
+def shown_events(events: Sequence[CallEvent]) -> list[CallEvent]:
+    """Return the events that fit on the page, with the beginnings of their bodies."""
+    shown: list[CallEvent] = []
+    room = _MAX_EVENT_CHARS
+    for event in events[:_MAX_EVENTS]:
+        body = event.body[: min(_MAX_BODY_CHARS, room // 2)]
+        shown.append(event.model_copy(update={"body": body, "is_cut": event.is_cut or len(body) < len(event.body)}))
+        room = max(0, room - len(escape(body)))
+    return shown
 
 
 @router.get("/o/{organization_id}/calls/{call_id}/hang-up")
@@ -183,7 +207,7 @@ def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[s
                 fields += analysis_fields(value, "" if name == "custom_analysis_data" else f"{label}: ")
                 continue
             case None:
-                shown = "–"
+                shown = NOTHING
             case bool():
                 shown = "Yes" if value else "No"
             case str():

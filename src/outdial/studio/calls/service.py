@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypedDict
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from outdial.db.queries import calls, contacts, inbox
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.outcomes import Outcome
-from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript
+from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript, with_times
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.campaigns.shapes import AnalysisField, DecisionField
 from outdial.studio.view.decisions import explain_decision, explain_reason
@@ -34,7 +34,11 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 MAX_EVENTS: Final = 100
 MAX_MATCHES: Final = 10_000
 MAX_BODY_BYTES: Final = 100_000
+MOST_COUNTED: Final = 1_000
+"""Calls that are counted on each side of one, to say which it is in its list."""
 _MAX_TURNS: Final = 2_000
+# An event of an hour's call has about 1 MB, because each word has its times.
+_MAX_TIMED_BYTES: Final = 3_000_000
 
 
 class CallListItem(BaseModel):
@@ -150,6 +154,32 @@ async def list_calls(
     if filters.campaign_id is not None:
         await find_campaign(connection, organization_id, filters.campaign_id)
     before = page.key(tuple[CursorTime, UUID]) or (None, None)
+    rows = await calls.list_calls(
+        connection,
+        organization_id=organization_id,
+        **await _selection(connection, organization_id, filters),
+        before_at=before[0],
+        before_id=before[1],
+        limit=page.limit + 1,
+    )
+    shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
+    return Page(items=[CallListItem.model_validate(row, from_attributes=True) for row in shown], next=following)
+
+
+class _SelectedCalls(TypedDict):
+    """The parameters of the queries that include selected_calls."""
+
+    campaign_id: UUID | None
+    status: str | None
+    outcome: str | None
+    since: datetime | None
+    until: datetime | None
+    first_phone: str | None
+    last_phone: str | None
+    contact_ids: list[UUID] | None
+
+
+async def _selection(connection: Connection, organization_id: UUID, filters: CallFilters) -> _SelectedCalls:
     digits = phone_digits("phone", filters.phone)
     phones = None if digits is None else phone_range(digits)
     term, contact_ids = search_text("search", filters.search), None
@@ -159,9 +189,7 @@ async def list_calls(
         )
         if len(contact_ids) == MAX_MATCHES:
             raise InvalidInput("Too many contacts match", {"search": "enter more of the name or number"})
-    rows = await calls.list_calls(
-        connection,
-        organization_id=organization_id,
+    return _SelectedCalls(
         campaign_id=filters.campaign_id,
         status=filters.status,
         outcome=filters.outcome,
@@ -170,12 +198,41 @@ async def list_calls(
         first_phone=None if phones is None else phones["first"],
         last_phone=None if phones is None else phones["last"],
         contact_ids=contact_ids,
-        before_at=before[0],
-        before_id=before[1],
-        limit=page.limit + 1,
     )
-    shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
-    return Page(items=[CallListItem.model_validate(row, from_attributes=True) for row in shown], next=following)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlace:
+    """Where a call is in a list: the calls beside it, its position from 1, and how many there are.
+
+    `position` and `total` are None beyond MOST_COUNTED.
+    """
+
+    previous_id: UUID | None
+    next_id: UUID | None
+    position: int | None
+    total: int | None
+
+
+async def find_place(
+    connection: Connection, organization_id: UUID, call: CallDetail, filters: CallFilters
+) -> CallPlace:
+    """Return where a call is in the list of `filters`, newest first; raises InvalidInput."""
+    found = await calls.calls_beside(
+        connection,
+        organization_id=organization_id,
+        created_at=call.created_at,
+        call_id=call.id,
+        **await _selection(connection, organization_id, filters),
+        limit=MOST_COUNTED,
+    )
+    is_counted = max(found.newer_count, found.older_count) < MOST_COUNTED
+    return CallPlace(
+        previous_id=found.newer_id,
+        next_id=found.older_id,
+        position=found.newer_count + 1 if is_counted else None,
+        total=found.newer_count + 1 + found.older_count if is_counted else None,
+    )
 
 
 async def show_call(
@@ -187,6 +244,11 @@ async def show_call(
         raise ResourceNotFound("Call not found")
     decision = decode_object(row.decision)
     turns = parse_transcript(row.transcript or "")[:_MAX_TURNS]
+    if turns:
+        event = await inbox.transcript_event(
+            connection, call_id=call_id, organization_id=organization_id, most_bytes=_MAX_TIMED_BYTES
+        )
+        turns = turns if event is None else with_times(turns, event.body)
     return CallDetail(
         id=row.id,
         campaign_id=row.campaign_id,

@@ -19,9 +19,9 @@ export function clockText(time, format = clock) {
   return format.format(time).replaceAll("\u202f", " ");
 }
 
-export function timeText(time, now = new Date()) {
-  if (anyYear.format(time) === anyYear.format(now)) return `today at ${clockText(time)}`;
-  return `${(onlyYear.format(time) === onlyYear.format(now) ? thisYear : anyYear).format(time)} at ${clockText(time)}`;
+export function timeText(time, now = new Date(), format = clock) {
+  if (anyYear.format(time) === anyYear.format(now)) return `today at ${clockText(time, format)}`;
+  return `${(onlyYear.format(time) === onlyYear.format(now) ? thisYear : anyYear).format(time)} at ${clockText(time, format)}`;
 }
 
 export function secondsText(time) {
@@ -32,7 +32,7 @@ export function showTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([data-plain])")) {
     const time = new Date(element.dateTime);
     if (Number.isNaN(time.getTime())) continue;
-    const text = timeText(time);
+    const text = timeText(time, new Date(), "seconds" in element.dataset ? withSeconds : clock);
     if (element.textContent !== text) element.textContent = text;
     element.title = exact.format(time);
   }

@@ -72,9 +72,9 @@ def viewer_time(value: datetime) -> datetime:
     return value.astimezone(UTC if zone is None else zone)
 
 
-def clock(value: datetime) -> str:
-    """Format the time of day of a local time, such as "9:00 AM"."""
-    return f"{value.hour % 12 or 12}:{value:%M %p}"
+def clock(value: datetime, *, seconds: bool = False) -> str:
+    """Format the time of day of a local time, such as "9:00 AM" or "9:00:07 AM"."""
+    return f"{value.hour % 12 or 12}:{value:%M:%S %p}" if seconds else f"{value.hour % 12 or 12}:{value:%M %p}"
 
 
 def day_text(value: date) -> str:
@@ -82,10 +82,10 @@ def day_text(value: date) -> str:
     return f"{value:%b} {value.day}"
 
 
-def moment(value: datetime) -> str:
+def moment(value: datetime, seconds: bool = False) -> str:
     """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
     local = viewer_time(value)
-    return f"{day_text(local)}, {local.year} at {clock(local)}"
+    return f"{day_text(local)}, {local.year} at {clock(local, seconds=seconds)}"
 
 
 def place_name(zone: str) -> str:

@@ -1,0 +1,81 @@
+"""The page of a call: its recording is played in step with the transcript, and keys lead through the list."""
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from outdial.retell.simulator.recording import recording_of
+from tests.browser.test_pages import AXE, Site, site, what_axe_says
+
+__all__ = ["site"]
+pytestmark = pytest.mark.timeout(300)
+RECORDINGS = "https://recordings.example.com/**"
+
+
+async def test_a_recording_is_heard_in_step_with_its_transcript(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    sound = recording_of("call_1", 12_000)
+    await context.route(RECORDINGS, lambda route: route.fulfill(body=sound, content_type="audio/wav"))
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/calls/{call_id}"), wait_until="load")
+    turns = page.get_by_role("region", name="Transcript").get_by_role("listitem")
+    audio = page.locator("audio")
+
+    await page.get_by_role("button", name="2×").click()
+    await page.get_by_role("button", name="Play from 0:05").click()
+    await expect(turns.nth(1)).to_have_attribute("aria-current", "true")
+    assert await audio.evaluate("audio => [audio.playbackRate, audio.paused]") == [2, False]
+    await audio.evaluate("audio => audio.pause()")
+    await page.get_by_role("button", name="10 s back").click()
+    await expect(turns.nth(0)).to_have_attribute("aria-current", "true")
+    assert await audio.evaluate("audio => audio.currentTime") == 0
+    await page.get_by_role("button", name="10 s forward").click()
+    await expect(turns.nth(2)).to_have_attribute("aria-current", "true")
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+        assert await what_axe_says(page) == []
+
+    # The speed is kept for the next call.
+    await page.reload()
+    await expect(page.get_by_role("button", name="2×")).to_have_attribute("aria-pressed", "true")
+    await context.close()
+
+
+async def test_a_recording_that_cannot_be_played_says_why(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+
+    async def expired(route: Route) -> None:
+        await route.fulfill(status=403, body="expired")
+
+    await context.route(RECORDINGS, expired)
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/calls/{call_id}"), wait_until="load")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+    await page.get_by_role("button", name="Play from 0:05").click()
+
+    await expect(page.get_by_role("alert")).to_contain_text("cannot be played")
+    await expect(page.get_by_role("alert")).to_contain_text("expired")
+    await context.close()
+
+
+async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/calls") + "?outcome=voicemail", wait_until="load")
+    await page.locator("tr[data-href] th a").first.click()
+    beside = page.get_by_role("navigation", name="Calls of the list")
+    await expect(beside).to_contain_text("1 of 3")
+    first = page.url
+
+    await page.keyboard.press("j")
+    await expect(beside).to_contain_text("2 of 3")
+    assert "outcome=voicemail" in page.url
+    await page.keyboard.press("k")
+    await page.wait_for_url(first)
+    # The first one has none before it.
+    await page.keyboard.press("k")
+    await expect(beside).to_contain_text("1 of 3")
+    await context.close()
