@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Browser, Route, expect
 
+from outdial.retell.simulator.controls import partial_response
 from outdial.retell.simulator.recording import recording_of
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
 
@@ -15,7 +16,12 @@ async def test_a_recording_is_heard_in_step_with_its_transcript(site: Site, chro
     context = await chromium.new_context()
     await site.sign_in(context)
     sound = recording_of("call_1", 12_000)
-    await context.route(RECORDINGS, lambda route: route.fulfill(body=sound, content_type="audio/wav"))
+
+    async def play(route: Route) -> None:
+        part = partial_response(sound, route.request.headers.get("range", ""))
+        await route.fulfill(status=part.status_code, headers=dict(part.headers), body=bytes(part.body))
+
+    await context.route(RECORDINGS, play)
     page = await context.new_page()
     await page.goto(site.address("/o/{organization_id}/calls/{call_id}"), wait_until="load")
     turns = page.get_by_role("region", name="Transcript").get_by_role("listitem")

@@ -1,6 +1,7 @@
 """The simulator's controls under /_sim: ledger, state, faults, scripts, magic numbers, reset."""
 
 import asyncio
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -170,7 +171,7 @@ class SimulatorControls:
         if call is None or call.start_ms is None or call.end_ms is None:
             return _json({"status": "error", "message": "There is no such recording."}, 404)
         content = await asyncio.to_thread(recording_of, call.call_id, call.end_ms - call.start_ms)
-        return Response(content, media_type="audio/wav")
+        return partial_response(content, request.headers.get("range", ""))
 
     async def log(self, request: Request) -> Response:
         """Return the public log of a call that has ended, as text."""
@@ -180,6 +181,20 @@ class SimulatorControls:
         steps = [(call.created_ms, "registered"), (call.start_ms, "connected"), (call.end_ms, f"ended: {call.reason}")]
         lines = [f"{from_epoch_ms(at_ms).isoformat()} {text}" for at_ms, text in steps if at_ms is not None]
         return Response("\n".join([*lines, ""]), media_type="text/plain")
+
+
+def partial_response(content: bytes, wanted: str) -> Response:
+    """Return a recording, or the bytes of a Range header. Browsers jump only in recordings that are sent in parts."""
+    headers = {"accept-ranges": "bytes"}
+    match = re.fullmatch(r"bytes=(\d{1,12})-(\d{0,12})", wanted)
+    if match is None:
+        return Response(content, media_type="audio/wav", headers=headers)
+    first = int(match[1])
+    last = min(int(match[2] or len(content)), len(content) - 1)
+    if first > last:
+        return Response(status_code=416, headers={"content-range": f"bytes */{len(content)}"})
+    headers["content-range"] = f"bytes {first}-{last}/{len(content)}"
+    return Response(content[first : last + 1], 206, headers, "audio/wav")
 
 
 async def _body(request: Request) -> bytes:

@@ -39,8 +39,10 @@ function listen(player) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = place.className;
-    button.textContent = place.textContent;
-    button.setAttribute("aria-label", `Play from ${place.textContent}`);
+    const label = document.createElement("span");
+    label.className = "visually-hidden";
+    label.textContent = "Play from ";
+    button.append(label, place.textContent);
     place.replaceWith(button);
     turn.addEventListener("click", () => {
       // Selecting text of the transcript is no wish to hear it.
