@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -84,19 +84,6 @@ class CallSummary:
 
 
 _call_summary = row_builder(CallSummary)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallsBeside:
-    """The calls before and after one in a list, and how many there are up to a limit."""
-
-    newer_id: UUID | None
-    older_id: UUID | None
-    newer_count: int
-    older_count: int
-
-
-_calls_beside = row_builder(CallsBeside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,78 +422,6 @@ async def list_calls(
             limit,
         )
     ]
-
-
-_CALLS_BESIDE = """\
-with newer as (
-  select c.id, c.created_at from calls c
-  where c.organization_id = $1 and (c.created_at, c.id) > ($2, $3::uuid)
-      and ($4::uuid is null or c.campaign_id = $4)
-      and ($5::text is null or c.status = $5)
-      and ($6::text is null or c.outcome = $6)
-      and ($7::timestamptz is null or c.created_at >= $7)
-      and ($8::timestamptz is null or c.created_at < $8)
-      and ($9::text is null or c.phone >= $9 and c.phone <= $10)
-      and ($11::uuid[] is null or c.contact_id = any ($11))
-  order by c.created_at, c.id
-  limit $12
-), older as (
-  select c.id, c.created_at from calls c
-  where c.organization_id = $1 and (c.created_at, c.id) < ($2, $3::uuid)
-      and ($4::uuid is null or c.campaign_id = $4)
-      and ($5::text is null or c.status = $5)
-      and ($6::text is null or c.outcome = $6)
-      and ($7::timestamptz is null or c.created_at >= $7)
-      and ($8::timestamptz is null or c.created_at < $8)
-      and ($9::text is null or c.phone >= $9 and c.phone <= $10)
-      and ($11::uuid[] is null or c.contact_id = any ($11))
-  order by c.created_at desc, c.id desc
-  limit $12
-)
-select (select n.id from newer n order by n.created_at, n.id limit 1) as newer_id,
-  (select o.id from older o order by o.created_at desc, o.id desc limit 1) as older_id,
-  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count;
-"""
-
-
-async def calls_beside(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    created_at: datetime,
-    call_id: UUID,
-    campaign_id: UUID | None,
-    status: str | None,
-    outcome: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    first_phone: str | None,
-    last_phone: str | None,
-    contact_ids: Sequence[UUID] | None,
-    limit: int,
-) -> CallsBeside:
-    """Find the calls next to one in the list that the filters select. Each side is counted up to the limit."""
-    await connection.execute(CUSTOM_PLAN)
-    return _calls_beside(
-        required(
-            await connection.fetchrow(
-                _CALLS_BESIDE,
-                organization_id,
-                created_at,
-                call_id,
-                campaign_id,
-                status,
-                outcome,
-                since,
-                until,
-                first_phone,
-                last_phone,
-                contact_ids,
-                limit,
-            ),
-            "calls_beside",
-        )
-    )
 
 
 _SHOW_CALL = """\

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from outdial.campaigns.selection import phone_range, search_patterns
 from outdial.db.queries import calls, contacts, inbox
+from outdial.db.queries.dialing import listening
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.outcomes import Outcome
@@ -218,7 +219,7 @@ async def find_place(
     connection: Connection, organization_id: UUID, call: CallDetail, filters: CallFilters
 ) -> CallPlace:
     """Return where a call is in the list of `filters`, newest first; raises InvalidInput."""
-    found = await calls.calls_beside(
+    found = await listening.calls_beside(
         connection,
         organization_id=organization_id,
         created_at=call.created_at,
