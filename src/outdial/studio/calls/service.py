@@ -203,7 +203,7 @@ async def _selection(connection: Connection, organization_id: UUID, filters: Cal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallPlace:
+class PlaceInList:
     """Where a call is in a list: the calls beside it, its position from 1, and how many there are.
 
     `position` and `total` are None beyond MOST_COUNTED.
@@ -217,7 +217,7 @@ class CallPlace:
 
 async def find_place(
     connection: Connection, organization_id: UUID, call: CallDetail, filters: CallFilters
-) -> CallPlace:
+) -> PlaceInList:
     """Return where a call is in the list of `filters`, newest first; raises InvalidInput."""
     found = await listening.calls_beside(
         connection,
@@ -228,7 +228,7 @@ async def find_place(
         limit=MOST_COUNTED,
     )
     is_counted = max(found.newer_count, found.older_count) < MOST_COUNTED
-    return CallPlace(
+    return PlaceInList(
         previous_id=found.newer_id,
         next_id=found.older_id,
         position=found.newer_count + 1 if is_counted else None,
