@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from outdial.auth.local.factors import SecondFactors
 from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
@@ -77,6 +78,22 @@ def passwd(email: Annotated[str, typer.Argument(help="Email address.")], passwor
     if isinstance(changed, AuthRefusal):
         raise InvalidArgument(changed.message)
     console.print(f"Password of {changed.email} changed.", markup=False)
+
+
+@app.command()
+def two_factor_off(email: Annotated[str, typer.Argument(help="Email address.")]) -> None:
+    """Turn two-factor sign-in off for a user who has lost their app and their recovery codes."""
+
+    async def work(auth: LocalAuth) -> int | None:
+        found = next((row for row in await _all_users(auth) if row.email == email.strip().lower()), None)
+        return None if found is None else await SecondFactors(auth.database, clock, auth).remove_all(found.id)
+
+    removed = _with_auth(work)
+    if removed is None:
+        raise UnknownName(f"unknown user {email}: outdial users list shows all")
+    if not removed:
+        raise ActionRefused(f"{email} has no second factor")
+    console.print(f"Two-factor sign-in of {email} is off.", markup=False)
 
 
 async def _all_users(auth: LocalAuth) -> list[user_queries.UserRow]:

@@ -115,6 +115,15 @@ class SecondFactors:
             await factors.delete_factor(connection, id=factor_id, user_id=user.id)
         return None
 
+    async def remove_all(self, user_id: UUID) -> int:
+        """Remove the factors and recovery codes of a user who has lost them; return how many factors there were."""
+        async with self._database.transaction() as connection:
+            listed = await factors.list_factors(connection, user_id=user_id)
+            for factor in listed:
+                await factors.delete_factor(connection, id=factor.id, user_id=user_id)
+            await factors.delete_recovery_codes(connection, user_id=user_id)
+        return len(listed)
+
     async def _is_right(self, connection: Connection, user_id: UUID, factor: factors.FactorSecret, code: str) -> bool:
         digits = "".join(code.split())
         step = matching_step(factor.secret, digits, self._clock.now())

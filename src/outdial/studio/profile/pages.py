@@ -39,7 +39,7 @@ _PLACES: Final = (
 @router.get("/account")
 async def account_page(request: Request, caller: CurrentCaller) -> HTMLResponse:
     """Show the caller's account."""
-    return await _show(request, caller)
+    return await show_account(request, caller)
 
 
 @router.post("/account/name")
@@ -47,12 +47,12 @@ async def change_name_page(request: Request, caller: CurrentCaller, form: Form) 
     """Change the caller's name."""
     name = forms.short_text(form, "name", limits.LONGEST_NAME)
     if not name:
-        return await _show(request, caller, {"name": "Enter your name"}, {"name": name})
+        return await show_account(request, caller, {"name": "Enter your name"}, {"name": name})
     auth, session = caller.studio.auth, session_of(request)
     try:
         profile.own_user(await auth.change_user(session.access_token, name=name), "name")
     except InvalidInput as error:
-        return await _show(request, caller, error.fields, {"name": name})
+        return await show_account(request, caller, error.fields, {"name": name})
     return forms.redirect(_URL, "Name saved.")
 
 
@@ -61,12 +61,12 @@ async def change_password_page(request: Request, caller: CurrentCaller, form: Fo
     """Change the caller's password, and end their other sessions."""
     present, new = (str(form.get(name) or "") for name in ("present", "new"))
     if len(new) < SHORTEST:
-        return await _show(request, caller, {"new": f"Enter a password of at least {SHORTEST} characters"})
+        return await show_account(request, caller, {"new": f"Enter a password of at least {SHORTEST} characters"})
     change = PasswordChange(present=present, new=new, address=client_of(request))
     try:
         await profile.change_password(caller, session_of(request), change)
     except InvalidInput as error:
-        return await _show(request, caller, error.fields)
+        return await show_account(request, caller, error.fields)
     return forms.redirect(_URL, "Password changed. Your other sessions have ended.")
 
 
@@ -82,7 +82,7 @@ async def choose_zone_page(request: Request, caller: CurrentCaller, form: Form) 
     try:
         check_zone("time_zone", name)
     except InvalidInput as error:
-        return await _show(request, caller, error.fields, {"time_zone": name})
+        return await show_account(request, caller, error.fields, {"time_zone": name})
     response.set_cookie(
         CHOSEN_ZONE_COOKIE,
         name,
@@ -122,12 +122,13 @@ def session_of(request: Request) -> StudioSession:
     return session
 
 
-async def _show(
+async def show_account(
     request: Request,
     caller: StudioCaller,
     errors: Mapping[str, str] | None = None,
     given: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
+    """Render the account, with what is wrong beside each field."""
     session = session_of(request)
     user = profile.own_user(await caller.studio.auth.user(session.access_token))
     async with caller.transaction() as connection:
@@ -143,6 +144,7 @@ async def _show(
         zone_of_pages=chosen_zone(request),
         needs_present=profile.needs_present_password(caller.identity.claims, caller.studio.clock.now()),
         shortest=SHORTEST,
+        has_recovery_codes=caller.studio.local_auth is not None,
         errors=errors or {},
         given=given or {},
     )

@@ -31,7 +31,7 @@ PAGES: Final = (
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",
     "test_calls.pages", "numbers.pages", "budgets.pages", "web.theme", "web.design", "search.pages",
-    "sign_in.returning", "sign_in.passwords", "invitations.join", "profile.pages",
+    "sign_in.returning", "sign_in.passwords", "invitations.join", "profile.pages", "profile.two_factor",
 )  # fmt: skip
 
 
