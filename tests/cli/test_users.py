@@ -47,6 +47,20 @@ async def test_a_new_password_ends_all_sessions(outdial: Outdial, connection: as
     assert await connection.fetchval("select count(*) from auth.sessions where ended_at is null") == 0
 
 
+async def test_the_second_factor_of_a_user_who_lost_it_is_removed(
+    outdial: Outdial, connection: asyncpg.Connection
+) -> None:
+    await asyncio.to_thread(outdial, "users", "create", EMAIL, "--password=long enough")
+    assert "has no second factor" in await asyncio.to_thread(outdial.error, "users", "two-factor-off", EMAIL)
+    await connection.execute(
+        "insert into auth.mfa_factors (id, user_id, factor_type, status, secret, created_at, updated_at)"
+        " select gen_random_uuid(), id, 'totp', 'verified', 'A', created_at, created_at from auth.users"
+    )
+    told = await asyncio.to_thread(outdial, "users", "two-factor-off", EMAIL)
+    assert told == "Two-factor sign-in of ada@example.com is off.\n"
+    assert await connection.fetchval("select count(*) from auth.mfa_factors") == 0
+
+
 def test_errors_are_reported(outdial: Outdial) -> None:
     assert "unknown organization 'Acme'" in outdial.error(
         "users", "create", EMAIL, "--password=long enough", "--organization=Acme"
