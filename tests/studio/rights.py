@@ -58,6 +58,10 @@ class Rule:
 
 RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls": Rule("viewer"),
+    f"GET {API}/live-calls": Rule("viewer"),
+    f"GET {API}/campaigns/{{campaign_id}}/live-calls": Rule("viewer"),
+    f"GET {PAGE}/live-calls": Rule("viewer"),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/live-calls": Rule("viewer"),
     f"GET {API}/callbacks": Rule("viewer"),
     f"GET {API}/callbacks/requests": Rule("viewer"),
     f"PATCH {API}/callbacks/{{campaign_contact_id}}": Rule("operator", 409, sends={"time": "in 2 hours"}),

@@ -1,6 +1,7 @@
 """Pages for calls."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -30,9 +31,9 @@ from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import NOTHING
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
-from outdial.studio.web.errors import InvalidInput, ResourceNotFound
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
-from outdial.studio.web.forms import Form, redirect, short_text
+from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -51,6 +52,7 @@ _MAX_VALUE_CHARS: Final = 1_000
 _MAX_NAME_CHARS: Final = 120
 SUMMARY_LABEL: Final = humanize("call_summary")
 SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Other"}
+_LIVE_PAGE: Final = re.compile(r"(campaigns/[0-9a-f-]{36}/)?live-calls")
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
 
 
@@ -192,9 +194,18 @@ async def confirm_hang_up_page(request: Request, call_id: UUID, context: Current
 async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Hang up a live call."""
     context.require("operator")
-    async with context.transaction() as connection:
-        await hang_up_call(connection, context, call_id, short_text(form, "reason", LONGEST_DECISION_NOTE))
-    return redirect(f"/o/{context.organization_id}/calls/{call_id}", "The call is being hung up.")
+    shown_on = text(form, "shown_on")
+    home = f"/o/{context.organization_id}"
+    is_live_page = _LIVE_PAGE.fullmatch(shown_on) is not None
+    try:
+        async with context.transaction() as connection:
+            await hang_up_call(connection, context, call_id, short_text(form, "reason", LONGEST_DECISION_NOTE))
+    except ResourceConflict as conflict:
+        # On the live page, a call may end while the dialog is open.
+        if not is_live_page:
+            raise
+        return redirect(f"{home}/{shown_on}", conflict.message, "warn")
+    return redirect(f"{home}/{shown_on if is_live_page else f'calls/{call_id}'}", "The call is being hung up.")
 
 
 def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

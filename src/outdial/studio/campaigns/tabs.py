@@ -41,6 +41,7 @@ class CampaignFrame:
         """The tabs as triples of label, URL and count."""
         return [
             ("Overview", self.url, None),
+            ("Live", f"{self.url}/live-calls", self.live_calls),
             ("Contacts", f"{self.url}/contacts", self.total),
             ("Calls", f"{self.url}/calls", self.ended_calls + self.live_calls),
             ("Callbacks", f"{self.url}/callbacks", None),

@@ -3,10 +3,12 @@
 //
 // A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
 // (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only.
+// The rows of a table body with `data-live-keyed` are updated one by one, by their ids (rows.js).
 // While an element has `data-live-every="5"`, the page is refreshed every five seconds, for data the stream does not cover.
 //
 // The server sends something every 15 seconds. After 35 seconds of silence, the page says that it may be out of date.
 
+import { replaceKeyedRows } from "./rows.js";
 import { secondsText } from "./time.js";
 
 const MIN_INTERVAL_MS = 700;
@@ -207,7 +209,9 @@ const renderedRows = new Map();
 export function replaceLive(fresh) {
   renderedRows.clear();
   for (const old of document.querySelectorAll("[data-live][id]")) {
-    replaceIfChanged(old, fresh.getElementById(old.id), rendered);
+    const next = fresh.getElementById(old.id);
+    if (next && "liveKeyed" in old.dataset) replaceKeyedRows(old, next, isInUse);
+    else replaceIfChanged(old, next, rendered);
   }
 }
 

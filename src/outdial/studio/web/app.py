@@ -21,11 +21,11 @@ API: Final = (
     "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
     "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
-    "profile.api", "web.api_docs",
+    "profile.api", "live_calls.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     "sign_in.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
-    "campaign_contacts.change_pages", "calls.pages",
+    "campaign_contacts.change_pages", "calls.pages", "live_calls.pages",
     "bulk_jobs.pages", "callbacks.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",

@@ -26,6 +26,7 @@ TEMPLATES = Path(__file__).parents[1]
 MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Run": (
         ("campaigns", "Campaigns", "megaphone"),
+        ("live-calls", "Live", "radio"),
         ("calls", "Calls", "phone"),
         ("callbacks", "Callbacks", "calendar-clock"),
         ("contacts", "Contacts", "users"),

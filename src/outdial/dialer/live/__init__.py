@@ -1,0 +1,1 @@
+"""The calls on the line, for pages and commands."""

@@ -1,0 +1,96 @@
+"""The live page: times count up, a call is hung up from its row, and one that ends slides below the others."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.test_live_pages import new_york, open_page, site, world
+from tests.browser.test_pages import AXE, SHAPES, Site, put_into, what_axe_says
+from tests.studio.test_live_calls import create_busy_line
+from tests.support.factories import NOW, create_campaign
+from tests.support.two_organizations import TwoOrganizations
+
+pytestmark = pytest.mark.timeout(300)
+__all__ = ["new_york", "site", "world"]
+
+
+async def assert_accessible(page: Page, pictures: Path, name: str) -> None:
+    """Keep a picture in each shape and have axe look at it."""
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+    for shape in SHAPES:
+        await put_into(page, shape)
+        await page.screenshot(path=pictures / f"{name}.{shape.name}.png", full_page=True)
+        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        if AXE.exists():
+            assert await what_axe_says(page, shape.axe_rules) == []
+    await put_into(page, SHAPES[0])
+
+
+async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_when_it_ends(
+    new_york: BrowserContext,
+    site: Site,
+    connection: asyncpg.Connection,
+    world: TwoOrganizations,
+    screenshots: Path,
+) -> None:
+    await connection.execute("delete from calls where organization_id = $1", world.own.tenant.organization_id)
+    campaign = await create_campaign(connection, world.own.tenant, name="Spring")
+    line = await create_busy_line(connection, campaign)
+    page = await open_page(new_york, site, f"campaigns/{campaign.id}/live-calls")
+    talking, ringing = page.locator(f"#call-{line['talking']}"), page.locator(f"#call-{line['ringing']}")
+    await expect(talking).to_contain_text("Maria")
+    await expect(talking).to_contain_text("Talking")
+    # The server's clock stands still in this test; the page counts on.
+    await expect(talking.locator("time")).to_have_text(re.compile("0:4[4-9]"))
+    await assert_accessible(page, screenshots, "live-calls")
+
+    await talking.get_by_role("link", name="Hang up").click()
+    dialog = page.get_by_role("dialog", name="Hang up on Ada Hopper?")
+    await expect(dialog).to_be_visible()
+    await assert_accessible(page, screenshots, "live-calls-hang-up")
+    await dialog.get_by_label("Reason").fill("wrong person")
+    await dialog.get_by_role("button", name="Hang up").click()
+    await expect(page).to_have_url(re.compile("/live-calls$"))
+    await expect(page.locator("[data-toast]")).to_have_text("The call is being hung up.")
+    await expect(talking).to_contain_text("Hanging up")
+    await expect(page.get_by_text("Last update")).to_be_visible()
+    due = await connection.fetchval("select hang_up_due_at from calls where id = $1", line["talking"])
+    assert due is not None
+
+    for row in (talking, ringing):
+        await row.evaluate("row => { row.dataset.mark = 'kept'; }")
+    await connection.execute(
+        "update calls set status = 'ended', outcome = 'stopped', ended_at = $2, duration_ms = 42000 where id = $1",
+        line["talking"],
+        NOW - timedelta(seconds=1),
+    )
+    ended = page.locator("#just-ended ~ tr")
+    await expect(ended).to_have_count(2)
+    await expect(ended.first).to_contain_text("Ada Hopper")
+    await expect(ended.first).to_contain_text("Stopped")
+    await expect(ended.first).to_contain_text("0:42")
+    # The same rows: they have moved, they were not drawn anew.
+    await expect(page.locator("tr[data-mark=kept]")).to_have_count(2)
+    await expect(page.locator("#live-lines")).to_contain_text("2 of 20 lines")
+
+
+async def test_an_empty_line_says_when_the_next_call_is(
+    new_york: BrowserContext,
+    site: Site,
+    connection: asyncpg.Connection,
+    world: TwoOrganizations,
+    screenshots: Path,
+) -> None:
+    await connection.execute("delete from calls where organization_id = $1", world.own.tenant.organization_id)
+    campaign = await create_campaign(
+        connection, world.own.tenant, status="scheduled", scheduled_at=NOW + timedelta(hours=2), next_batch_at=None
+    )
+    page = await open_page(new_york, site, f"campaigns/{campaign.id}/live-calls")
+    await expect(page.locator("#live-empty")).to_contain_text("No one on the line")
+    await expect(page.locator("#live-empty")).to_contain_text("Next call Mar ")
+    await assert_accessible(page, screenshots, "live-calls-empty")

@@ -1,0 +1,198 @@
+"""Live calls: who is on the line, with which agent, since when; what has just ended; and else the next call."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.support.factories import (
+    NOW,
+    Campaign,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+    create_tenant,
+    create_test_call,
+    insert,
+)
+from tests.support.studio import BrowserFor, ClientFor
+
+
+@pytest.fixture
+async def campaign(connection: asyncpg.Connection) -> Campaign:
+    return await create_campaign(connection, await create_tenant(connection), name="Spring")
+
+
+@pytest.fixture
+async def operator(connection: asyncpg.Connection, campaign: Campaign) -> UUID:
+    return await create_member(connection, campaign.tenant.organization_id, "operator")
+
+
+async def create_busy_line(connection: asyncpg.Connection, campaign: Campaign) -> dict[str, UUID]:
+    """A call that talks and one that rings, one of another campaign, and two that have ended, one of them long ago."""
+    tenant = campaign.tenant
+    ada = await create_contact(connection, tenant.organization_id, name="Ada Hopper")
+    await insert(
+        connection,
+        "agents",
+        provider_account_id=tenant.provider_account_id,
+        organization_id=tenant.organization_id,
+        agent_id="agent_7",
+        name="Maria",
+        seen_at=NOW,
+    )
+    other = await create_campaign(connection, tenant, name="Autumn")
+    ended = {"status": "ended", "duration_ms": 61_000}
+    _, talking = await create_calling(
+        connection,
+        campaign,
+        ada,
+        status="ongoing",
+        requested_at=NOW - timedelta(seconds=60),
+        started_at=NOW - timedelta(seconds=42),
+        request='{"override_agent_id": "agent_7"}',
+    )
+    _, ringing = await create_calling(
+        connection, campaign, status="placed", placed_at=NOW - timedelta(seconds=5), hang_up_due_at=NOW
+    )
+    _, elsewhere = await create_calling(connection, other, requested_at=NOW + timedelta(seconds=3))
+    _, voicemail = await create_calling(
+        connection, campaign, **ended, outcome="voicemail", ended_at=NOW - timedelta(minutes=1)
+    )
+    await create_calling(connection, campaign, **ended, outcome="answered", ended_at=NOW - timedelta(minutes=6))
+    return {"talking": talking, "ringing": ringing, "elsewhere": elsewhere, "voicemail": voicemail}
+
+
+async def read(client_for: ClientFor, user: UUID, campaign: Campaign, path: str = "") -> Any:
+    client = await client_for(user)
+    response = await client.get(f"/api/v1/organizations/{campaign.tenant.organization_id}{path}/live-calls")
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_live_calls_have_their_agent_their_state_and_the_time_since_they_were_answered(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign, operator: UUID
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    await create_test_call(connection, campaign)
+
+    live = await read(client_for, operator, campaign)
+
+    shown = {each["id"]: each for each in live["calls"]}
+    assert list(shown) == [str(line["talking"]), str(line["ringing"]), str(line["elsewhere"])]
+    talking, ringing, elsewhere = shown.values()
+    assert (talking["name"], talking["campaign_name"], talking["agent_name"], talking["state"]) == (
+        "Ada Hopper", "Spring", "Maria", "talking",
+    )  # fmt: skip
+    assert talking["since"] == (NOW - timedelta(seconds=42)).isoformat().replace("+00:00", "Z")
+    assert (ringing["state"], ringing["is_hanging_up"], ringing["agent_name"]) == ("ringing", True, None)
+    assert (elsewhere["state"], elsewhere["campaign_name"]) == ("dialing", "Autumn")
+    assert elsewhere["since"] == NOW.isoformat().replace("+00:00", "Z")
+    assert [(each["id"], each["outcome"], each["duration_ms"]) for each in live["ended"]] == [
+        (str(line["voicemail"]), "voicemail", 61_000)
+    ]
+    assert live["lines"] == {"lines": 20, "in_use": 4}
+    assert live["next_call"] is None
+
+    of_campaign = await read(client_for, operator, campaign, f"/campaigns/{campaign.id}")
+    assert [each["id"] for each in of_campaign["calls"]] == [str(line["talking"]), str(line["ringing"])]
+    assert of_campaign["lines"] == {"lines": 20, "in_use": 4}
+
+
+async def test_another_organization_has_its_own_line(
+    connection: asyncpg.Connection, client_for: ClientFor, campaign: Campaign
+) -> None:
+    await create_busy_line(connection, campaign)
+    other = await create_campaign(connection, await create_tenant(connection, credential="other"))
+    member = await create_member(connection, other.tenant.organization_id, "viewer")
+
+    live = await read(client_for, member, other)
+
+    assert (live["calls"], live["ended"], live["lines"]["in_use"]) == ([], [], 0)
+    client = await client_for(member)
+    organizations = "/api/v1/organizations"
+    assert (await client.get(f"{organizations}/{campaign.tenant.organization_id}/live-calls")).status_code == 404
+    path = f"{organizations}/{other.tenant.organization_id}/campaigns/{campaign.id}/live-calls"
+    assert (await client.get(path)).status_code == 404
+
+
+async def test_without_a_call_the_next_one_is_the_earliest_of_all_campaigns(
+    connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor, campaign: Campaign, operator: UUID
+) -> None:
+    tenant = campaign.tenant
+    for status in ("pausing", "paused"):
+        await connection.execute("update campaigns set status = $2 where id = $1", campaign.id, status)
+    nothing = (await read(client_for, operator, campaign))["next_call"]
+    assert nothing == {"campaign_id": None, "at": None, "waiting": None}
+    late, soon = [
+        await create_campaign(
+            connection, tenant, status="scheduled", scheduled_at=NOW + timedelta(hours=hours), next_batch_at=None
+        )
+        for hours in (9, 2)
+    ]
+
+    first = (await read(client_for, operator, campaign))["next_call"]
+    assert first["campaign_id"] == str(soon.id)
+    assert first["at"] == (NOW + timedelta(hours=2)).isoformat().replace("+00:00", "Z")
+    assert first["waiting"]["code"] == "scheduled"
+    of_late = (await read(client_for, operator, campaign, f"/campaigns/{late.id}"))["next_call"]
+    assert of_late["campaign_id"] == str(late.id)
+    paused = (await read(client_for, operator, campaign, f"/campaigns/{campaign.id}"))["next_call"]
+    assert (paused["at"], paused["waiting"]["code"]) == (None, "paused")
+    browser = await browser_for(operator)
+    page = (await browser.get(f"/o/{tenant.organization_id}/live-calls")).text
+    assert "No one on the line" in page
+    assert "Next call <time" in page
+
+    dialing = await create_campaign(connection, tenant, next_batch_at=NOW)
+    await create_campaign_contact(connection, dialing)
+    now = (await read(client_for, operator, campaign))["next_call"]
+    assert now == {"campaign_id": str(dialing.id), "at": None, "waiting": None}
+
+
+async def test_a_call_is_hung_up_from_its_row_and_the_page_comes_back(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, operator: UUID
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    home = f"/o/{campaign.tenant.organization_id}"
+    browser = await browser_for(operator)
+    page = (await browser.get(f"{home}/campaigns/{campaign.id}/live-calls")).text
+    assert "4 of 20" not in page
+    assert "3 of 20" in page
+    assert f'href="../../calls/{line["talking"]}/hang-up"' in page
+    assert f"{line['ringing']}/hang-up" not in page  # it is being hung up already
+
+    sent = {"reason": "wrong person", "shown_on": f"campaigns/{campaign.id}/live-calls"}
+    response = await browser.post_form(f"{home}/calls/{line['talking']}/hang-up", sent)
+    assert response.headers["location"] == f"{home}/campaigns/{campaign.id}/live-calls"
+    due = await connection.fetchval("select hang_up_due_at from calls where id = $1", line["talking"])
+    assert due is not None
+
+    gone = await browser.post_form(f"{home}/calls/{line['voicemail']}/hang-up", sent)
+    assert gone.status_code == 303, "the call ended while the dialog was open"
+    page = (await browser.get(gone.headers["location"])).text
+    assert "Only live calls can be hung up; this one is ended" in page
+    elsewhere = {"shown_on": "https://evil.example/live-calls"}
+    response = await browser.post_form(f"{home}/calls/{line['elsewhere']}/hang-up", elsewhere)
+    assert response.headers["location"] == f"{home}/calls/{line['elsewhere']}"
+
+
+async def test_a_page_of_many_live_calls_stays_small(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, operator: UUID
+) -> None:
+    for number in range(60):
+        contact = await create_contact(connection, campaign.tenant.organization_id, name=f"Bartholomew Fitz {number}")
+        await create_calling(connection, campaign, contact, status="ongoing", started_at=NOW)
+        if number < 12:
+            await create_calling(connection, campaign, status="ended", outcome="answered", ended_at=NOW)
+    browser = await browser_for(operator)
+
+    response = await browser.get(f"/o/{campaign.tenant.organization_id}/live-calls")
+
+    assert response.text.count("data-elapsed") == 40
+    assert "20 more live calls" in response.text
+    assert len(response.content) < 60_000
