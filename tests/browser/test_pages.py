@@ -32,6 +32,8 @@ NOT_SHOWN = {
     "/o/{organization_id}/live",
     "/o/{organization_id}/exports/{export_id}/file",
     "/o/{organization_id}/imports/{import_id}/refusals.csv",
+    "/o/{organization_id}/imports/template.csv",
+    "/o/{organization_id}/imports/template.xlsx",
 }
 ELSEWHERE = {"/sign-in", "/organizations", "/design", "/api/v1/docs", "/api/v1/docs/schemas"}
 # The parameters for which a page needs another row than the usual one.

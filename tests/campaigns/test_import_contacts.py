@@ -86,7 +86,7 @@ async def test_each_refused_row_is_reported_with_its_line_and_reason_while_the_g
     assert await phones_of(connection, campaign) == [phone(1), "+80012345678", phone(2)]
     assert refusals_of(report) == [
         (3, "call me", Refusal.BAD_PHONE, "holds letters ('call me'); leave only the number in the cell"),
-        (5, phone(2), Refusal.NO_TIME_ZONE, "'Mars/Olympus' is not a time zone; use an IANA name"),
+        (5, "Mars/Olympus", Refusal.UNKNOWN_TIME_ZONE, "'Mars/Olympus' is not a time zone; use an IANA name"),
         (6, "+80012345678", Refusal.NO_TIME_ZONE, PLACELESS),
         (8, "415-555-0001", Refusal.DUPLICATE, "has the same number as line 2"),
         (9, phone(9), Refusal.DO_NOT_CALL, "is on the do-not-call list"),
@@ -95,7 +95,8 @@ async def test_each_refused_row_is_reported_with_its_line_and_reason_while_the_g
     assert tuple(seen) == report.first_refused
     assert report.refused == {
         Refusal.BAD_PHONE: 1,
-        Refusal.NO_TIME_ZONE: 2,
+        Refusal.UNKNOWN_TIME_ZONE: 1,
+        Refusal.NO_TIME_ZONE: 1,
         Refusal.DUPLICATE: 1,
         Refusal.DO_NOT_CALL: 1,
         Refusal.WRONG_COLUMNS: 1,

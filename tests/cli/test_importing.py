@@ -160,3 +160,17 @@ def test_an_import_is_undone_with_the_command_that_it_prints(acme: Outdial, camp
     report = acme.json("campaign", "import", campaign, str(file), "--region=US", "--map=phone=Mobile")
     assert report["added"] == 2
     assert acme.json("campaign", "undo-import", campaign, report["import_id"])["removed"] == 2
+
+
+def test_a_file_without_a_header_and_with_names_of_zones_is_read_as_the_options_say(
+    acme: Outdial, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "bare.csv"
+    file.write_text("+12125550123,Eastern,Ada\n+12125550124,Mars,Bob\n")
+    options = ("--no-header", "--map=timezone=Column 2", "--map=name=Column 3", "--zone=eastern=America/New_York")
+
+    report = acme.json("campaign", "import", campaign, str(file), *options)
+
+    assert (report["added"], [row["kind"] for row in report["first_refused"]]) == (1, ["unknown_time_zone"])
+    refused = acme.error("campaign", "import", campaign, str(file), "--zone=Mars=Mars/Olympus")
+    assert "'Mars/Olympus' is not a time zone" in refused

@@ -277,6 +277,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/exports/{{export_id}}/cancel": Rule("operator", 303),
     f"GET {PAGE}/exports/{{export_id}}/file": Rule("viewer", uses={"export_id": "completed"}),
     f"POST {PAGE}/imports": Rule("operator", 303, sends={"campaign_id": "{campaign_id}"}, files=FILE),
+    f"GET {PAGE}/imports/template.csv": Rule("viewer"),
+    f"GET {PAGE}/imports/template.xlsx": Rule("viewer"),
     f"GET {PAGE}/imports/{{import_id}}": Rule("viewer"),
     f"POST {PAGE}/imports/{{import_id}}/cancel": Rule("operator", 303),
     f"POST {PAGE}/imports/{{import_id}}/undo": Rule("operator", 303, uses={"import_id": "finished"}),

@@ -1,11 +1,15 @@
 """Pages for imports, as a browser without JavaScript uses them."""
 
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 
 import asyncpg
 import pytest
 
+from outdial.campaigns.importing.refusals import Refusal
 from outdial.jobs.worker import JobWorker
+from outdial.studio.imports.causes import TITLES
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 from tests.support.studio import Browser, BrowserFor
@@ -47,6 +51,9 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     url = await upload(operator, two_organizations)
     unmapped = await operator.get(url)
     assert "No phone column" in unmapped.text
+    assert "Automatic (variable Handy)" in unmapped.text
+    assert "Automatic (Name)" in unmapped.text
+    assert "Not in the file: Phone" in unmapped.text
     mapped = f"{url}?map_phone=Handy&region="
     preview = await operator.get(mapped)
     assert "+12122000001" in preview.text
@@ -60,7 +67,7 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     await worker.run_once()
 
     report = await operator.get(url)
-    assert "Download refused rows" in report.text
+    assert "Download rows to fix" in report.text
     refused = await operator.get(f"{url}/refusals.csv")
     assert (
         refused.text.splitlines()[1]
@@ -146,7 +153,7 @@ async def test_a_form_without_a_file_explains_the_problem(
     )
 
     assert response.status_code == 400
-    assert "select a CSV" in response.text
+    assert "Select a CSV" in response.text
 
 
 async def test_a_file_with_a_blank_name_counts_as_missing(
@@ -160,7 +167,7 @@ async def test_a_file_with_a_blank_name_counts_as_missing(
     )
 
     assert response.status_code == 400
-    assert "select a CSV" in response.text
+    assert "Select a CSV" in response.text
 
 
 async def test_a_form_without_the_csrf_token_stores_nothing(
@@ -242,3 +249,135 @@ async def test_the_script_uploads_in_parts_with_session_and_csrf_token(
         "Preview of people.csv"
         in (await operator.get(f"{home_of(two_organizations)}/imports/{made.json()['id']}")).text
     )
+
+
+BAD = (
+    b"Customer;Handy;E-Mail;Due Date;Time Zone;Amount\n"
+    b"Ada;(206) 222-7481;ada@example.com;2026-12-01;Eastern;1\n"
+    b"Bob;(206) 222-7482;;2026-12-02;Central Mars;2\n"
+    b"Cyd;+442079460123;;;;3\n"
+    b"Dee;call me;;;;4\n"
+)
+
+
+def form_with(html: str, text: str) -> dict[str, str]:
+    """Return the fields of the form of a page that contains `text`, as a browser sends them."""
+    form = next(part for part in re.findall(r"<form.*?</form>", html, re.DOTALL) if text in part)
+    fields = {}
+    for tag in re.findall(r"<(?:input|button)[^>]*>", form):
+        attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        if "name" in attributes:
+            fields[unescape(attributes["name"])] = unescape(attributes.get("value", ""))
+    for name, options in re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        selected = re.search(r'value="([^"]*)" selected', options) or re.search(r'value="([^"]*)"', options)
+        fields[unescape(name)] = unescape(selected[1]) if selected else ""
+    return fields
+
+
+async def test_each_cause_is_cured_by_the_form_beside_it_and_the_choices_are_kept(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    url = await upload(operator, two_organizations, BAD)
+
+    html = (await operator.get(url)).text
+    table = form_with(html, "Update preview")
+    html = (await operator.get(url, params=table | {"column_Handy": "phone"})).text
+    assert "2 numbers have no country code" in html
+    assert "2 without a country code" in html
+    cure = form_with(html, "cure-region")
+    assert cure["region"] == "GB", "the country of the other numbers"
+    html = (await operator.get(url, params=cure | {"region": "US"})).text
+    assert "no country code" not in html
+    assert "2 time zones are unknown" in html
+    cure = form_with(html, "zone-1")
+    assert (cure["zone_Eastern"], cure["zone_Central Mars"]) == ("America/New_York", "")
+    wrong = (await operator.get(url, params=cure | {"zone_Central Mars": "Mars/Olympus"})).text
+    assert "Select a time zone from the list" in wrong
+    assert 'value="Mars/Olympus"' in wrong, "what was typed is kept"
+    html = (await operator.get(url, params=cure | {"zone_Central Mars": "America/Chicago"})).text
+    assert "1 number is invalid" in html
+    assert "unknown" not in html
+
+    # The rows to fix come whole, also before the import.
+    link = unescape(html.split(" download>")[0].rpartition('href="')[2].rstrip('"'))
+    rows = (await operator.get(link)).text.splitlines()
+    assert rows[0].endswith("refused_line,refused_kind,refused_reason,Customer,Handy,E-Mail,Due Date,Time Zone,Amount")
+    assert [row.partition(",")[0] for row in rows[1:]] == ["5"]
+    assert rows[1].endswith("Dee,call me,,,,4")
+
+    start = form_with(html, "Start import")
+    await operator.post_form(f"{url}/start", start, page=url)
+    await worker.run_once()
+    found = await connection.fetch("select phone, timezone from contacts where phone like '+1206222748_' order by 1")
+    assert [tuple(row) for row in found] == [
+        ("+12062227481", "America/New_York"),
+        ("+12062227482", "America/Chicago"),
+    ]
+    shown = (await operator.get(url)).text
+    assert "1 number is invalid" in shown
+    assert "You can undo the import until one of its contacts is called." in shown
+
+    # The corrected file is read like the first one, and its reasons are left out.
+    file = (await operator.get(f"{url}/refusals.csv")).text.replace("call me", "(206) 222-7484")
+    again = (await operator.get(await upload(operator, two_organizations, file.encode()))).text
+    assert "as in the last import" in again
+    assert "+12062227484" in again
+    assert "refused_reason" not in form_with(again, "Update preview")
+
+
+async def test_a_file_without_a_header_row_is_read_from_its_first_line_at_a_press(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    url = await upload(operator, two_organizations, b"Ada,+12122000001\nBob,+12122000002\n")
+    html = (await operator.get(url)).text
+    assert "Treat the first line as data" in html
+
+    html = (await operator.get(url, params=form_with(html, "Treat the first line"))).text
+    assert "2" in html.split("To import")[1][:30]
+    assert "Use it as the header" in html
+    await operator.post_form(f"{url}/start", form_with(html, "Start import"), page=url)
+    await worker.run_once()
+
+    assert await connection.fetchval("select count(*) from contacts where phone like '+1212200000_'") == 2
+
+
+async def test_two_columns_that_go_to_one_field_are_reported_beside_the_second(
+    two_organizations: TwoOrganizations, operator: Browser
+) -> None:
+    url = await upload(operator, two_organizations, b"phone,Firma,Company\n+12122000001,A,B\n")
+    choices = {"region": "", "column_phone": "", "column_Firma": "company", "column_Company": "company"}
+
+    assert "Firma goes there already" in (await operator.get(url, params=choices)).text
+    variable = (await operator.get(url, params=choices | {"column_Firma": "", "column_Company": "not-company"})).text
+    assert "Variable Company" in variable
+    assert 'name="map_company" value="-"' in variable
+
+
+async def test_an_empty_file_is_reported_beside_the_field_and_leaves_no_upload(
+    two_organizations: TwoOrganizations, operator: Browser, connection: asyncpg.Connection
+) -> None:
+    response = await operator.post_form(
+        f"{home_of(two_organizations)}/imports",
+        {"campaign_id": str(two_organizations.own.fresh.id), "region": "US"},
+        page=f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import",
+        files={"file": ("empty.csv", b"", "text/csv")},
+    )
+
+    assert response.status_code == 400
+    assert '<span class="wrong" data-wrong>The file is empty</span>' in response.text
+    assert '<option value="US" selected>' in response.text
+    assert await connection.fetchval("select status from imports where file_name = 'empty.csv'") == "cancelled"
+
+
+async def test_each_template_imports_as_it_is(two_organizations: TwoOrganizations, operator: Browser) -> None:
+    for ending in ("csv", "xlsx"):
+        file = await operator.get(f"{home_of(two_organizations)}/imports/template.{ending}")
+        html = (await operator.get(await upload(operator, two_organizations, file.content))).text
+        assert "of 2 rows" in html
+        assert "Rows to fix" not in html
+        assert "Automatic (State or province)" in html
+        assert "Automatic (variable due_date)" in html
+
+
+def test_every_reason_of_an_import_has_words() -> None:
+    assert TITLES.keys() == set(Refusal) - {Refusal.BAD_ITEM, Refusal.BAD_TIME}

@@ -66,6 +66,8 @@ async def store_import(connection: Connection, campaign: Campaign, content: byte
                     import_id=import_id,
                     organization_id=organization_id,
                     mapping="{}",
+                    zone_names="{}",
+                    has_header=True,
                     default_region=None,
                     sheet=None,
                     bytes=len(content),

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -14,10 +15,11 @@ from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, RefusedRow, un
 from outdial.campaigns.importing.workbooks import open_readable, unread_sheets
 from outdial.campaigns.lifecycle import Actor
 from outdial.cli.errors import InvalidArgument
-from outdial.cli.finding import find_campaign
+from outdial.cli.finding import find_campaign, read_pairs
 from outdial.cli.output import console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.ids import new_id
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.stack.local import as_service, erasure_keys
@@ -66,13 +68,30 @@ class RefusedFile:
             self.path.unlink()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReading:
+    """How a file is read: what is said of its columns, its first line and its sheet, and of names of time zones."""
+
+    region: str | None
+    mapping: Mapping[str, str]
+    zone_names: Mapping[str, str]
+    has_header: bool
+    sheet: str | None
+
+
+def read_zone_names(pairs: Sequence[str]) -> dict[str, str]:
+    """Return the zone of each name; raises InvalidArgument for a zone that does not exist."""
+    names = read_pairs("--zone", pairs)
+    if wrong := next((zone for zone in names.values() if not is_zone_name(zone)), None):
+        raise InvalidArgument(f"--zone: {wrong!r} is not a time zone; use an IANA name such as America/New_York")
+    return names
+
+
 def run_import(
     campaign: str,
     file: Path,
+    reading: FileReading,
     *,
-    region: str | None,
-    mapping: Mapping[str, str],
-    sheet: str | None,
     refused: Path | None,
     as_json: bool,
 ) -> bool:
@@ -90,7 +109,7 @@ def run_import(
             await open_readable(opened) as readable,
             Progress(*_BAR_COLUMNS, console=notes, transient=True, disable=not sys.stderr.isatty()) as bars,
         ):
-            chosen, source = readable.select(sheet), readable.file
+            chosen, source = readable.select(reading.sheet), readable.file
             unread = None if chosen is None else unread_sheets(readable.sheets, chosen.name)
             notices = [] if unread is None else [f"{unread}; import another one with --sheet"]
             # Before the import, which may fail because it is the wrong sheet.
@@ -101,8 +120,10 @@ def run_import(
                 database.as_service,
                 actor=Actor(),
                 clock=SystemClock(),
-                default_region=region,
-                mapping=mapping,
+                default_region=reading.region,
+                mapping=reading.mapping,
+                zone_names=reading.zone_names,
+                has_header=reading.has_header,
                 erasure_keys=erasure_keys(),
                 import_id=import_id,
                 on_header=rejects.begin,

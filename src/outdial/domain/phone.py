@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import phonenumbers
 
-from outdial.domain.phone_reading import number_of, read_cell, read_plain
+from outdial.domain.phone_reading import NO_COUNTRY_CODE, number_of, read_cell, read_plain
 
 _NON_GEOGRAPHIC = "001"
 
@@ -23,6 +23,11 @@ class InvalidPhone:
 
     raw: str
     reason: str
+
+    @property
+    def lacks_country_code(self) -> bool:
+        """Whether a default region may make it a number."""
+        return self.reason.endswith(NO_COUNTRY_CODE)
 
 
 def parse_phone(raw: str, default_region: str | None, calling_code: int | None = None) -> Phone | InvalidPhone:

@@ -20,6 +20,9 @@ from phonenumbers import (
     ValidationResult,
 )
 
+NO_COUNTRY_CODE = "has no country code, and no default region is set"
+"""The reason of a number that a default region may cure."""
+
 _EMPTY = {
     "", "-", "--", ".", "0", "null", "(null)", "\\n", "n/a", "#n/a", "na", "nan", "none", "nil", "undefined", "#value!",
     "#ref!",
@@ -267,7 +270,7 @@ def _invalid(text: str, region: str | None, calling_code: int | None) -> str:
         if region == "ZZ":
             return f"{calling_code} is not a country code"
     if region is None and not re.match(r"\(?\s*\+|00", text):
-        return "has no country code, and no default region is set"
+        return NO_COUNTRY_CODE
     try:
         number = phonenumbers.parse(re.sub(r"^00", "+", text) if region is None else text, region)
     except NumberParseException as error:

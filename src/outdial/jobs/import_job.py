@@ -130,6 +130,8 @@ class _ImportRun:
                 default_region=taken.default_region,
                 actor=Actor(taken.created_by),
                 mapping=msgspec.json.decode(taken.mapping, type=dict[str, str]),
+                zone_names=msgspec.json.decode(taken.zone_names, type=dict[str, str]),
+                has_header=taken.has_header,
                 erasure_keys=self._erasure_keys,
                 import_id=taken.id,
                 on_header=self._on_header,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from outdial.campaigns.errors import UnusableFile
+from outdial.campaigns.importing.headerless import looks_like_data
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, unescape_cell
 from outdial.campaigns.results.names import left_out_of_import, normalise
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES, CONTACT_FIELDS
@@ -51,7 +52,6 @@ _REMAIN_VARIABLES: Final = (*NAME_PARTS, "calling_code", "country", "region", "p
 # A column named so says nothing about whose number it has, so it never stands in for another phone column.
 _AMBIGUOUS: Final = "number"
 _ABOUT_PHONES: Final = re.compile(r"phone|mobil|cell|tel|handy|number|nummer", re.IGNORECASE)
-_PHONE_NUMBER: Final = re.compile(r"(?=(?:\D*\d){7})\+?[\d\s().\-/]+")
 _NAMES_SHOWN: Final = 20
 
 
@@ -104,14 +104,31 @@ def cell_text(cell: str) -> str:
     return "" if text in EMPTY_WORDS else text
 
 
+class MissingPhoneColumn(UnusableFile):
+    """No column of the file has phone numbers. `lacks_header` says that its first line seems to be a contact."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.lacks_header = looks_like_data(names)
+        super().__init__(_no_phone(names, self.lacks_header))
+
+
 def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
     """Match the columns of `header` with fields; `mapping` names the column of a field that has another header.
 
-    A field that is mapped to an empty name has no column, even if one is recognized.
+    Raises UnusableFile for columns with the same name, a wrong mapping, and a missing phone.
+    """
+    columns = match_columns(header, mapping)
+    if "phone" not in columns.fields:
+        raise MissingPhoneColumn(columns.names)
+    return columns
 
-    Fields are recognized in any spelling; a variable has the name that the header gives it. Columns without a name and
-    those of REFUSED_COLUMNS are left out. Raises UnusableFile for columns with the same name, a wrong mapping, and a
-    missing phone.
+
+def match_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
+    """Match the columns of `header` with fields as `find_columns` does, also if none has the phone.
+
+    A field that is mapped to an empty name has no column, even if one is recognized. Fields are recognized in any
+    spelling; a variable has the name that the header gives it. Columns without a name and those of REFUSED_COLUMNS are
+    left out. Raises UnusableFile for columns with the same name and a wrong mapping.
     """
     names = [unescape_cell(name) for name in header]
     indices = _indices(names)
@@ -122,8 +139,6 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
         known = next((name for name in known_names if name in indices and indices[name] not in fields.values()), None)
         if field not in fields and known is not None and (mapping or {}).get(field) != "":
             fields[field] = indices[known]
-    if "phone" not in fields:
-        raise UnusableFile(_no_phone(names))
     taken = {index for field, index in fields.items() if field not in _REMAIN_VARIABLES}
     return Columns(
         names=names,
@@ -172,8 +187,8 @@ def _mapped(indices: Mapping[str, int], names: Sequence[str], mapping: Mapping[s
     return fields
 
 
-def _no_phone(names: Sequence[str]) -> str:
-    if any(_PHONE_NUMBER.fullmatch(name) for name in names):
+def _no_phone(names: Sequence[str], lacks_header: bool) -> str:
+    if lacks_header:
         return "the file has no header row: its first row holds a phone number; add a row such as phone,name above it"
     reason = f"no phone column among {_list(names)}"
     if likely := next((name for name in names if _ABOUT_PHONES.search(name)), None):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from types import MappingProxyType
 
 from phonenumbers import SUPPORTED_REGIONS
 
@@ -15,8 +16,10 @@ from outdial.campaigns.importing.file_rows import FileRows
 from outdial.campaigns.importing.first_lines import FirstLines
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.db.session import encode_json
+from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.contact import DEFAULT_RANK, rank_of
 from outdial.domain.geography.countries import find_country
+from outdial.domain.geography.regions import fold
 from outdial.domain.limits import PRIORITY
 from outdial.domain.location import Location, StatedPlace, Unlocatable, locate
 from outdial.domain.permission.consent import GivenConsent
@@ -78,30 +81,40 @@ def check_region(default_region: str | None) -> None:
 class ContactReader:
     """Reads contacts from rows at `now`.
 
-    Numbers without a country code belong to the country of their row, else to `default_region`.
+    Numbers without a country code belong to the country of their row, else to `default_region`. `zone_names` has the
+    IANA zone of names that the file has instead, such as Eastern, in any spelling.
     The constructor raises UnknownRegion if libphonenumber does not know the region.
     """
 
-    def __init__(self, columns: Columns, default_region: str | None, now: datetime) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        default_region: str | None,
+        now: datetime,
+        zone_names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         check_region(default_region)
         self._columns, self._default_region, self._now = columns, default_region, now
+        self._zone_names = {fold(name): zone for name, zone in zone_names.items()}
 
     def read(self, row: Row) -> NewContact | RefusedRow:
         """Return the contact in a row, or why the row is refused."""
         columns, cells = self._columns, row.cells
         written, phone = read_phone(columns, cells, self._default_region)
         if isinstance(phone, InvalidPhone):
-            return RefusedRow(row.line, written, Refusal.BAD_PHONE, phone.reason, cells=cells)
-        location = locate(phone, self._stated_place(cells))
+            kind = Refusal.NO_COUNTRY_CODE if phone.lacks_country_code else Refusal.BAD_PHONE
+            return RefusedRow(row.line, written, kind, phone.reason, cells=cells, field="phone")
+        stated = self._stated_place(cells)
+        location = locate(phone, stated)
         if isinstance(location, Unlocatable):
-            kind = Refusal.NO_TIME_ZONE if location.field == "timezone" else Refusal.BAD_PLACE
-            return RefusedRow(row.line, written, kind, location.reason, cells=cells, phone=phone.e164)
+            kind = _kind_of(location, stated)
+            return self._refuse(row, kind, location.reason, phone, written, location.field)
         consent = read_consent(columns, cells, self._now)
         if isinstance(consent, str):
-            return RefusedRow(row.line, written, Refusal.BAD_CONSENT, consent, cells=cells, phone=phone.e164)
+            return self._refuse(row, Refusal.BAD_CONSENT, consent, phone, written, "consent")
         priority = _read_priority(columns, cells)
         if isinstance(priority, str):
-            return RefusedRow(row.line, written, Refusal.BAD_PRIORITY, priority, cells=cells, phone=phone.e164)
+            return self._refuse(row, Refusal.BAD_PRIORITY, priority, phone, written, "priority")
         variables = ((name, cell_text(cells[index])) for name, index in columns.variables)
         return NewContact(
             line=row.line,
@@ -115,15 +128,29 @@ class ContactReader:
             rank=rank_of(priority),
         )
 
+    def _refuse(self, row: Row, kind: Refusal, reason: str, phone: Phone, written: str, field: str) -> RefusedRow:
+        # Of the six columns of a consent, the reason names the wrong one.
+        value = written if field == "consent" else self._columns.cell(row.cells, field) or written
+        return RefusedRow(row.line, value, kind, reason, cells=row.cells, phone=phone.e164, field=field)
+
     def _stated_place(self, cells: Sequence[str]) -> StatedPlace:
         timezone, country, region, postal_code = (
             self._columns.cell(cells, field) for field in ("timezone", "country", "region", "postal_code")
         )
+        if timezone is not None and self._zone_names:
+            timezone = self._zone_names.get(fold(timezone), timezone)
         if country is None and (code := self._columns.cell(cells, "calling_code")) is not None:
             # A column of calling codes may hold countries instead.
             named = read_calling_code(code)
             country = named if isinstance(named, str) else None
         return StatedPlace(timezone=timezone, country=country, region=region, postal_code=postal_code)
+
+
+def _kind_of(location: Unlocatable, stated: StatedPlace) -> Refusal:
+    if location.field != "timezone":
+        return Refusal.BAD_PLACE
+    is_unknown = stated.timezone is not None and not is_zone_name(stated.timezone.strip())
+    return Refusal.UNKNOWN_TIME_ZONE if is_unknown else Refusal.NO_TIME_ZONE
 
 
 def _read_priority(columns: Columns, cells: Sequence[str]) -> int | str:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.csv_lines import TextLines, is_readable
+from outdial.campaigns.importing.headerless import name_columns
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 
 LONGEST_ROW = 64 * 1024
@@ -32,14 +33,15 @@ class Row:
 
 
 class CsvRows:
-    """The rows of a CSV file with a header. The constructor raises UnusableFile if the header cannot be read.
+    """The rows of a CSV file. The constructor raises UnusableFile if its header cannot be read.
 
+    Without `has_header`, the first row is the first contact, and the columns get the names of `name_columns`.
     The delimiter is the most frequent of `,` `;` tab and `|` in the header. Blank rows are skipped and counted in
     `blank`. Rows that are shorter than the header are filled with empty cells, and empty cells beyond its last column
     are ignored. A notice names the columns without a name that have cells with text.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, has_header: bool = True) -> None:
         self._lines = TextLines(file, LONGEST_ROW)
         self._feed = _Feed(iter(self._lines))
         self.blank = 0
@@ -53,7 +55,8 @@ class CsvRows:
             raise UnusableFile("the file has no header row; it needs one, such as phone,name")
         if isinstance(header, RefusedRow):
             raise UnusableFile(f"the header row cannot be read: {header.reason}")
-        self.header = header.cells
+        self._first = None if has_header else header
+        self.header = header.cells if has_header else name_columns(header.cells)
         self._nameless = [index for index, name in enumerate(self.header) if not name.strip()]
         self._left_out: list[int] = []
 
@@ -75,7 +78,8 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[Row | RefusedRow]:
         columns = len(self.header)
-        while (row := self._next()) is not None:
+        while (row := self._first or self._next()) is not None:
+            self._first = None
             if isinstance(row, RefusedRow):
                 yield row
                 continue

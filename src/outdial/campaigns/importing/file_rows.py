@@ -26,9 +26,12 @@ class FileRows(Protocol):
     def __iter__(self) -> Iterator[Row | RefusedRow]: ...
 
 
-def open_rows(file: BinaryIO) -> FileRows:
-    """Return the rows of a seekable file from its current position on; raises UnusableFile."""
+def open_rows(file: BinaryIO, *, has_header: bool = True) -> FileRows:
+    """Return the rows of a seekable file from its current position on; raises UnusableFile.
+
+    `has_header` says whether the first line of a CSV file has the names of the columns. JSON lines name them anyway.
+    """
     start = file.tell()
     beginning = file.read(_SNIFFED_BYTES)
     file.seek(start)
-    return JsonRows(file) if is_json_lines(beginning) else CsvRows(file)
+    return JsonRows(file) if is_json_lines(beginning) else CsvRows(file, has_header=has_header)

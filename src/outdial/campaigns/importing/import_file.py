@@ -70,6 +70,8 @@ async def import_contacts(
     default_region: str | None,
     actor: Actor,
     mapping: Mapping[str, str] | None = None,
+    zone_names: Mapping[str, str] | None = None,
+    has_header: bool = True,
     erasure_keys: ErasureKeys | None = None,
     import_id: UUID | None = None,
     on_header: Callable[[Sequence[str]], None] | None = None,
@@ -82,24 +84,25 @@ async def import_contacts(
 
     `transaction` opens a transaction with the rights of `actor`, and the audit log gets one entry for `actor`. Numbers
     without a country code belong to `default_region` (ISO 3166, such as US). `mapping` gives the column of a field,
-    such as {"phone": "Handy"}. An import with an `import_id` can be undone. The file is read from its
-    current position, in a thread while the previous chunk is stored; it must be seekable and is not closed. `on_header`
-    is called once, before anything is stored, with the names of all columns. `on_refused` and `on_progress` are called
-    after each chunk. `on_added` is called within its transaction: if it raises, the chunk is rolled back and the import
-    ends.
+    such as {"phone": "Handy"}, and `zone_names` the time zone of a name in the file, such as {"Eastern":
+    "America/New_York"}. Without `has_header`, the first row of a CSV file is a contact. An import with an `import_id`
+    can be undone. The file is read from its current position, in a thread while the previous chunk is stored; it must
+    be seekable and is not closed. `on_header` is called once, before anything is stored, with the names of all columns.
+    `on_refused` and `on_progress` are called after each chunk. `on_added` is called within its transaction: if it
+    raises, the chunk is rolled back and the import ends.
 
     `erasure_keys` recognize erased phones, which are refused. Importing a file again adds no contact twice and
     refreshes the variables of pending contacts. Raises UnusableFile, UnknownRegion, CampaignNotFound and
     ErasureKeyMissing before anything is stored. Raises CampaignClosed also later, if the campaign is cancelled in the
     meantime; contacts added so far stay.
     """
-    rows = await asyncio.to_thread(open_rows, file)
+    rows = await asyncio.to_thread(open_rows, file, has_header=has_header)
     columns = find_columns(rows.header, mapping)
     store = ContactStore(
         transaction, campaign_id, clock, erasure_keys=erasure_keys, import_id=import_id, on_added=on_added
     )
     columns = columns.keep_names(await store.check())
-    reader = ContactReader(columns, default_region, clock.now())
+    reader = ContactReader(columns, default_region, clock.now(), zone_names or {})
     if on_header is not None:
         on_header(rows.header)
     tally, places = _Tally(on_progress, on_refused), _Places(store)

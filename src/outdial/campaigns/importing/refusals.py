@@ -28,7 +28,9 @@ class Refusal(StrEnum):
     BROKEN_QUOTES = "broken_quotes"
     WRONG_COLUMNS = "wrong_columns"
     BAD_PHONE = "bad_phone"
+    NO_COUNTRY_CODE = "no_country_code"
     BAD_PLACE = "bad_place"
+    UNKNOWN_TIME_ZONE = "unknown_time_zone"
     NO_TIME_ZONE = "no_time_zone"
     BAD_CONSENT = "bad_consent"
     BAD_PRIORITY = "bad_priority"
@@ -42,11 +44,12 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A refused row: the physical line on which it starts, the phone or start of the row as written, and the reason.
+    """A refused row: the physical line on which it starts, the cell that is wrong as written, and the reason.
 
-    `cells` are those of the row, so that it can be corrected and imported again: one cell with its first line if its
-    quotes are broken, and none if it is too long. `phone` is the number, if it could be read. Nothing is masked, so
-    that users can find the row in their file. Keep it out of logs.
+    `value` is the phone if no cell of its own is wrong, and the start of a row that cannot be read. `field` is the
+    field of the wrong cell. `cells` are those of the row, so that it can be corrected and imported again: one cell with
+    its first line if its quotes are broken, and none if it is too long. `phone` is the number, if it could be read.
+    Nothing is masked, so that users can find the row in their file. Keep it out of logs.
     """
 
     line: int
@@ -55,3 +58,4 @@ class RefusedRow:
     reason: str
     cells: Sequence[str] = ()
     phone: str | None = None
+    field: str | None = None

@@ -1,7 +1,6 @@
 """`outdial campaign`: create campaigns, import contacts, start, pause and watch them."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, assert_never
 from uuid import UUID
 
@@ -12,7 +11,6 @@ from rich.live import Live
 
 from outdial.campaigns import lifecycle
 from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicate_campaign
-from outdial.campaigns.importing.undo import AlreadyCalled, UndoHeld, Undone, undo_import
 from outdial.campaigns.lifecycle import Actor, Conflict, Forbidden, NotFound
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns import bulk, callbacks
@@ -32,6 +30,7 @@ from outdial.cli.campaigns.forecasts import (
     request_forecast,
 )
 from outdial.cli.campaigns.hang_up import hang_up
+from outdial.cli.campaigns.imports import import_, undo_import_
 from outdial.cli.campaigns.launch import launch_document, print_launch, read_launch
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
 from outdial.cli.campaigns.listing import list_campaigns
@@ -45,7 +44,6 @@ from outdial.cli.finding import (
     ActionReason,
     find_campaign,
     read_numbers,
-    read_pairs,
     read_zoned_time,
 )
 from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
@@ -90,68 +88,8 @@ app.command("retry")(retry_contact)
 app.add_typer(bulk.app, name="bulk")
 
 
-@app.command("import")
-def import_(
-    campaign: CampaignName,
-    file: Annotated[
-        Path, typer.Argument(help="CSV or XLSX file with a header row, or JSON lines. Every column is a variable.")
-    ],
-    region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, such as phone=Mobile, or FIELD= for none; repeatable."),
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(help="Sheet of a workbook to import (default: its first visible one with rows).")
-    ] = None,
-    refused: Annotated[Path | None, typer.Option(help="File for refused rows (default: FILE.refused.csv).")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Import contacts from a CSV file, a sheet of an XLSX workbook, or JSON lines into a campaign.
-
-    Valid rows are imported; each refused row is reported with its line and the reason. Importing a file again changes
-    nothing. The exit status is 1 when no row is valid.
-    """
-    from outdial.cli.importing import run_import
-
-    any_valid = run_import(
-        campaign,
-        file,
-        region=region,
-        mapping=read_pairs("--map", map_ or ()),
-        sheet=sheet,
-        refused=refused,
-        as_json=as_json,
-    )
-    raise typer.Exit(0 if any_valid else 1)
-
-
-@app.command("undo-import")
-def undo_import_(
-    campaign: CampaignName,
-    import_id: Annotated[UUID, typer.Argument(help="Id of the import, as printed by campaign import.")],
-    as_json: AsJson = False,
-) -> None:
-    """Remove the contacts that an import added, unless one of them has been called."""
-
-    async def work(database: Database) -> Undone | AlreadyCalled | UndoHeld | NotFound | Forbidden:
-        campaign_id = await _campaign_id(database, campaign)
-        return await undo_import(database.as_service, campaign_id, import_id, Actor(), clock.now())
-
-    result = as_service(work)
-    match result:
-        case Undone(0):
-            raise ActionRefused("this import has no contacts in the campaign, or it is still running")
-        case Undone(removed) if as_json:
-            print_json({"import_id": import_id, "removed": removed})
-        case Undone(removed):
-            console.print(f"Removed {removed:,} contact{'' if removed == 1 else 's'}.")
-        case AlreadyCalled() | UndoHeld():
-            raise ActionRefused(result.reason)
-        case NotFound() | Forbidden():
-            raise UnknownName(f"unknown campaign {campaign!r}")
-        case never:
-            assert_never(never)
+app.command("import")(import_)
+app.command("undo-import")(undo_import_)
 
 
 @app.command()

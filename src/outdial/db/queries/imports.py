@@ -13,7 +13,10 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRow:
-    """An import with the name of its campaign. Mapping, sheets, counts by kind and notices are JSON text."""
+    """An import with the name of its campaign.
+
+    Mapping, sheets, zone names, counts by kind and notices are JSON text.
+    """
 
     id: UUID
     organization_id: UUID
@@ -43,6 +46,8 @@ class ImportRow:
     removed: int
     sheet: str | None
     sheets: str
+    zone_names: str
+    has_header: bool
 
 
 _import_row = row_builder(ImportRow)
@@ -70,6 +75,8 @@ class ImportRun:
     organization_id: UUID
     campaign_id: UUID
     mapping: str
+    zone_names: str
+    has_header: bool
     default_region: str | None
     chunks: int
     runs: int
@@ -112,7 +119,8 @@ _SHOW_IMPORT = """\
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets,
+  i.zone_names::text as zone_names, i.has_header
 from imports i join campaigns c on c.id = i.campaign_id
 where i.id = $1 and i.organization_id = $2;
 """
@@ -128,7 +136,8 @@ _LIST_IMPORTS = """\
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets,
+  i.zone_names::text as zone_names, i.has_header
 from imports i join campaigns c on c.id = i.campaign_id
 where i.organization_id = $1
   and ($2::uuid is null or i.campaign_id = $2)
@@ -233,8 +242,9 @@ async def abandon_upload(connection: Connection, *, now: datetime, import_id: UU
 
 _QUEUE_IMPORT = """\
 update imports set status = 'queued', mapping = $1::text::jsonb, default_region = $2,
-  sheet = $3, bytes_stored = $4, size = $4, chunks = $5, queued_at = $6, updated_at = $6
-where id = $7 and organization_id = $8 and status = 'ready'
+  zone_names = $3::text::jsonb, has_header = $4, sheet = $5, bytes_stored = $6,
+  size = $6, chunks = $7, queued_at = $8, updated_at = $8
+where id = $9 and organization_id = $10 and status = 'ready'
 returning id;
 """
 
@@ -244,6 +254,8 @@ async def queue_import(
     *,
     mapping: str,
     default_region: str | None,
+    zone_names: str,
+    has_header: bool,
     sheet: str | None,
     bytes: int,
     chunks: int,
@@ -256,7 +268,17 @@ async def queue_import(
     The caller enqueues its job in the same transaction, and keeps only the chunks of the sheet.
     """
     value: UUID | None = await connection.fetchval(
-        _QUEUE_IMPORT, mapping, default_region, sheet, bytes, chunks, now, import_id, organization_id
+        _QUEUE_IMPORT,
+        mapping,
+        default_region,
+        zone_names,
+        has_header,
+        sheet,
+        bytes,
+        chunks,
+        now,
+        import_id,
+        organization_id,
     )
     return value
 
@@ -337,7 +359,8 @@ update imports
 set status = 'running', runs = runs + 1, heartbeat_at = $1, started_at = coalesce(started_at, $1), updated_at = $1
 where id = $2
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < $3)))
-returning id, organization_id, campaign_id, mapping::text as mapping, default_region, chunks, runs, added, created_by;
+returning id, organization_id, campaign_id, mapping::text as mapping, zone_names::text as zone_names, has_header,
+  default_region, chunks, runs, added, created_by;
 """
 
 

@@ -10,13 +10,14 @@ values (:id, :organization_id, :campaign_id, :file_name, :size, :mapping::text::
 
 -- name: show_import
 -- returns: ImportRow | None
--- row: An import with the name of its campaign. Mapping, sheets, counts by kind and notices are JSON text.
+-- row: An import with the name of its campaign. Mapping, sheets, zone names, counts by kind and notices are JSON text.
 -- null: size, default_region, error, sheet, created_by, started_at, finished_at, undone_at
 -- Read an import of an organization.
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets,
+  i.zone_names::text as zone_names, i.has_header
 from imports i join campaigns c on c.id = i.campaign_id
 where i.id = :import_id and i.organization_id = :organization_id;
 
@@ -29,7 +30,8 @@ where i.id = :import_id and i.organization_id = :organization_id;
 select i.id, i.organization_id, i.campaign_id, c.name as campaign_name, i.file_name, i.size, i.bytes_stored, i.chunks,
   i.mapping::text as mapping, i.default_region, i.status, i.added, i.already_there, i.refused, i.rows, i.bytes_read,
   i.refused_by_kind::text as refused_by_kind, i.notices::text as notices, i.error, i.created_by, i.created_at,
-  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets
+  i.updated_at, i.started_at, i.finished_at, i.undone_at, i.removed, i.sheet, i.sheets::text as sheets,
+  i.zone_names::text as zone_names, i.has_header
 from imports i join campaigns c on c.id = i.campaign_id
 where i.organization_id = :organization_id
   and (:campaign_id::uuid is null or i.campaign_id = :campaign_id)
@@ -79,7 +81,8 @@ returning id;
 -- Queue an import whose file has `bytes` in `chunks`. The caller enqueues its job in the same transaction, and keeps only
 -- the chunks of the sheet.
 update imports set status = 'queued', mapping = :mapping::text::jsonb, default_region = :default_region,
-  sheet = :sheet, bytes_stored = :bytes, size = :bytes, chunks = :chunks, queued_at = :now, updated_at = :now
+  zone_names = :zone_names::text::jsonb, has_header = :has_header, sheet = :sheet, bytes_stored = :bytes,
+  size = :bytes, chunks = :chunks, queued_at = :now, updated_at = :now
 where id = :import_id and organization_id = :organization_id and status = 'ready'
 returning id;
 
@@ -125,7 +128,8 @@ update imports
 set status = 'running', runs = runs + 1, heartbeat_at = :now, started_at = coalesce(started_at, :now), updated_at = :now
 where id = :import_id
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < :silent_since)))
-returning id, organization_id, campaign_id, mapping::text as mapping, default_region, chunks, runs, added, created_by;
+returning id, organization_id, campaign_id, mapping::text as mapping, zone_names::text as zone_names, has_header,
+  default_region, chunks, runs, added, created_by;
 
 -- name: end_cancelled_import
 -- returns: UUID | None

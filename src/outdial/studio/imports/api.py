@@ -135,13 +135,27 @@ async def download_refused_rows(context: CurrentOrganization, import_id: UUID) -
     return await refused_rows_response(context, import_id)
 
 
+async def preview_refused_rows(context: OrganizationContext, import_id: UUID, options: ImportOptions) -> Response:
+    """Return the response that downloads the rows that a preview refuses; raises what `preview_import` raises."""
+    checked = await previews.check_first_rows(context, import_id, options)
+    header = [unescape_cell(column) for column in checked.preview.file_header]
+    text = CsvBuffer([*REFUSED_COLUMNS, *header])
+    for row in checked.refused:
+        text.add([row.line, row.kind.value, row.reason, *map(unescape_cell, row.cells)])
+    return Response(text.take(), media_type="text/csv", headers=_file_headers(import_id))
+
+
 async def refused_rows_response(context: OrganizationContext, import_id: UUID) -> Response:
     """Return the response that downloads the refused rows; raises ResourceNotFound."""
     async with context.transaction() as connection:
         await imports.find_import(connection, context, import_id)
         header = await imports.import_header(connection, context, import_id)
-    headers = {"content-disposition": f'attachment; filename="refused-{import_id}.csv"', "cache-control": "no-store"}
-    return StreamingResponse(_refused_rows_csv(context, import_id, header), media_type="text/csv", headers=headers)
+    rows = _refused_rows_csv(context, import_id, header)
+    return StreamingResponse(rows, media_type="text/csv", headers=_file_headers(import_id))
+
+
+def _file_headers(import_id: UUID) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="rows-to-fix-{import_id}.csv"', "cache-control": "no-store"}
 
 
 async def _refused_rows_csv(

@@ -3,20 +3,24 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from outdial.campaigns.erasure import ERASED_REASON, find_erased
+from outdial.campaigns.erasure import find_erased
 from outdial.campaigns.errors import ErasureKeyMissing
+from outdial.campaigns.importing.causes import RefusalCause, group_refusals
 from outdial.campaigns.importing.contact_rows import NewContact
+from outdial.campaigns.importing.contact_store import erased_row
 from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
-from outdial.campaigns.importing.uploads import stored_sheets
+from outdial.campaigns.importing.refusals import Refusal, RefusedRow
+from outdial.campaigns.importing.uploads import StoredSheet, stored_sheets
 from outdial.campaigns.importing.workbooks import unread_sheets
 from outdial.db.queries import campaign_contacts, do_not_call, imports
 from outdial.domain.explaining.closed_contacts import ClosedContacts
+from outdial.domain.geography.zone_names import suggest_zone
 from outdial.studio.campaigns.effective_hours import closed_contacts_of
 from outdial.studio.contacts.service import ContactColumns
 from outdial.studio.imports.service import ImportOptions, ImportRefusal, ImportSheet, chosen_sheet, find_import_row
@@ -27,6 +31,7 @@ from outdial.studio.web.errors import ResourceConflict
 
 MAX_ROWS_SHOWN: Final = 20
 MAX_REFUSED_SHOWN: Final = 100
+MAX_ZONES_SHOWN: Final = 20
 # 2 MiB: more than a thousand rows of typical exports.
 _CHUNKS: Final = 8
 
@@ -56,12 +61,46 @@ class ClosedRows(BaseModel):
     rule_id: str | None
 
 
+class ColumnPreview(BaseModel):
+    """A column of the file, its first different values, and where they go: to a field, an agent variable, or nowhere.
+
+    `automatic` is the field that the name of the column stands for. `refused` counts the rows by the kind of refusal
+    that this column caused.
+    """
+
+    name: str
+    samples: list[str]
+    automatic: str | None
+    field: str | None
+    variable: str | None
+    refused: dict[str, int]
+
+
+class NamedZone(BaseModel):
+    """Text in the place of a time zone, its number of rows, and the IANA zone that it most likely means."""
+
+    name: str
+    rows: int
+    suggestion: str | None
+
+
+class ImportCause(BaseModel):
+    """The rows that are refused for one cause, with examples. `zones` lists the names of unknown time zones."""
+
+    kind: str
+    rows: int
+    examples: list[ImportRefusal]
+    zones: list[NamedZone]
+
+
 class ImportPreview(BaseModel):
     """The first rows of a file as they would be imported.
 
     `problem` is set when the file cannot be imported at all. `mapping` is the column of each field; all other columns
     become agent variables. `sheet` is the previewed one of the `sheets` of a workbook. Of `checked_rows`, `good_rows`
-    would be imported; `rows` and `refused` list the first ones.
+    would be imported; `rows` and `refused` list the first ones, and `causes` groups the refused ones. `likely_region`
+    is the country of most numbers when others lack a country code. `lacks_header` says that the first line of the file
+    seems to be a contact.
     """
 
     problem: str | None
@@ -69,6 +108,7 @@ class ImportPreview(BaseModel):
     sheets: list[ImportSheet]
     header: list[str]
     mapping: dict[str, str]
+    columns: list[ColumnPreview]
     variables: list[str]
     checked_rows: int
     is_whole_file: bool
@@ -77,9 +117,25 @@ class ImportPreview(BaseModel):
     refused_by_kind: dict[str, int]
     rows: list[PreviewRow]
     refused: list[ImportRefusal]
+    causes: list[ImportCause]
     zones: list[ZoneCount]
     closed: list[ClosedRows]
     notices: list[str]
+    likely_region: str | None
+    lacks_header: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedRows:
+    """The first rows of a file, sorted by what the database knows about their numbers."""
+
+    found: imports.ImportRow
+    sheet: StoredSheet | None
+    is_whole: bool
+    preview: Preview
+    good: Sequence[NewContact]
+    refused: Sequence[RefusedRow]
+    closed: Sequence[ClosedContacts]
 
 
 async def preview_import(context: OrganizationContext, import_id: UUID, options: ImportOptions) -> ImportPreview:
@@ -87,6 +143,23 @@ async def preview_import(context: OrganizationContext, import_id: UUID, options:
 
     Raises InvalidInput for a sheet that the workbook does not have.
     """
+    checked = await check_first_rows(context, import_id, options)
+    shown = _import_preview(checked)
+    if checked.sheet is None:
+        return shown
+    sheets = stored_sheets(checked.found.sheets)
+    unread = unread_sheets(sheets, checked.sheet.name)
+    return shown.model_copy(
+        update={
+            "sheet": checked.sheet.name,
+            "sheets": [ImportSheet(name=each.name, rows=each.rows) for each in sheets],
+            "notices": [*([] if unread is None else [sentence_case(unread)]), *shown.notices],
+        }
+    )
+
+
+async def check_first_rows(context: OrganizationContext, import_id: UUID, options: ImportOptions) -> CheckedRows:
+    """Read the first rows of the file, once; raises what `preview_import` raises."""
     async with context.transaction() as connection:
         found = await find_import_row(connection, context, import_id)
         if found.status != "ready":
@@ -96,16 +169,17 @@ async def preview_import(context: OrganizationContext, import_id: UUID, options:
         names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
     is_whole = len(beginning) == (found.bytes_stored if sheet is None else sheet.bytes)
-    region = options.default_region.upper() if options.default_region else found.default_region
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
         is_whole=is_whole,
         mapping=decode_texts(found.mapping) if options.mapping is None else options.mapping,
-        default_region=region,
+        default_region=options.default_region.upper() if options.default_region else found.default_region,
         now=context.studio.clock.now(),
         names_in_use=names_in_use,
+        zone_names=decode_texts(found.zone_names) if options.zone_names is None else options.zone_names,
+        has_header=found.has_header if options.has_header is None else options.has_header,
     )
     async with context.transaction() as connection:
         phones = [contact.phone for contact in read.contacts]
@@ -125,61 +199,37 @@ async def preview_import(context: OrganizationContext, import_id: UUID, options:
             campaign_id=found.campaign_id,
             counts=Counter(contact.location.place for contact in good),
         )
-    shown = _import_preview(read, good=good, blocked=blocked, erased=erased, closed=closed, is_whole=is_whole)
-    if sheet is None:
-        return shown
-    sheets = stored_sheets(found.sheets)
-    unread = unread_sheets(sheets, sheet.name)
-    return shown.model_copy(
-        update={
-            "sheet": sheet.name,
-            "sheets": [ImportSheet(name=each.name, rows=each.rows) for each in sheets],
-            "notices": [*([] if unread is None else [sentence_case(unread)]), *shown.notices],
-        }
-    )
-
-
-def _import_preview(
-    read: Preview,
-    *,
-    good: Sequence[NewContact],
-    blocked: frozenset[str],
-    erased: frozenset[str],
-    closed: Sequence[ClosedContacts],
-    is_whole: bool,
-) -> ImportPreview:
     refused = [
+        *read.refused,
         *(
-            ImportRefusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
-            for row in read.refused
-        ),
-        *(
-            ImportRefusal(
-                line=contact.line, value=contact.written, kind="do_not_call", reason="is on the do-not-call list"
-            )
+            contact.refuse(Refusal.DO_NOT_CALL, "is on the do-not-call list")
             for contact in read.contacts
             if contact.phone in blocked
         ),
-        *(
-            ImportRefusal(line=contact.line, value="", kind="erased", reason=ERASED_REASON)
-            for contact in read.contacts
-            if contact.phone in erased
-        ),
+        *(erased_row(contact.line) for contact in read.contacts if contact.phone in erased),
     ]
     refused.sort(key=lambda row: row.line)
-    zones = Counter(contact.location.place.zone_key for contact in good)
+    return CheckedRows(
+        found=found, sheet=sheet, is_whole=is_whole, preview=read, good=good, refused=refused, closed=closed
+    )
+
+
+def _import_preview(checked: CheckedRows) -> ImportPreview:
+    read, refused = checked.preview, checked.refused
+    zones = Counter(contact.location.place.zone_key for contact in checked.good)
     return ImportPreview(
         problem=None if read.problem is None else sentence_case(read.problem),
         sheet=None,
         sheets=[],
         header=list(read.header),
         mapping=dict(read.mapping),
+        columns=[ColumnPreview.model_validate(column, from_attributes=True) for column in read.columns],
         variables=list(read.variables),
         checked_rows=read.rows,
-        is_whole_file=is_whole and read.rows < MOST_ROWS,
-        good_rows=len(good),
+        is_whole_file=checked.is_whole and read.rows < MOST_ROWS,
+        good_rows=len(checked.good),
         refused_rows=len(refused),
-        refused_by_kind=dict(Counter(row.kind for row in refused)),
+        refused_by_kind=dict(Counter(row.kind.value for row in refused)),
         rows=[
             PreviewRow(
                 line=contact.line,
@@ -187,10 +237,30 @@ def _import_preview(
                 **{name: contact.details[name] for name in PreviewRow.model_fields if name in contact.details},
                 zone_key=contact.location.place.zone_key,
             )
-            for contact in good[:MAX_ROWS_SHOWN]
+            for contact in checked.good[:MAX_ROWS_SHOWN]
         ],
-        refused=refused[:MAX_REFUSED_SHOWN],
+        refused=list(map(_refusal, refused[:MAX_REFUSED_SHOWN])),
+        causes=[_cause(cause) for cause in group_refusals(refused)],
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
-        closed=[ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in closed],
+        closed=[ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in checked.closed],
         notices=list(read.notices),
+        likely_region=read.likely_region,
+        lacks_header=read.lacks_header,
+    )
+
+
+def _refusal(row: RefusedRow) -> ImportRefusal:
+    return ImportRefusal(line=row.line, value=row.value, kind=row.kind.value, reason=row.reason)
+
+
+def _cause(cause: RefusalCause) -> ImportCause:
+    names = cause.values if cause.kind is Refusal.UNKNOWN_TIME_ZONE else {}
+    return ImportCause(
+        kind=cause.kind.value,
+        rows=cause.rows,
+        examples=[_refusal(row) for row in cause.examples],
+        zones=[
+            NamedZone(name=name, rows=rows, suggestion=suggest_zone(name))
+            for name, rows in list(names.items())[:MAX_ZONES_SHOWN]
+        ],
     )

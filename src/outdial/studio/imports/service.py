@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 from outdial.campaigns.errors import UnusableFile
@@ -29,6 +29,7 @@ from outdial.db.queries import campaign_status, import_refusals, imports, jobs
 from outdial.db.queries.importing import uploads
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
+from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
@@ -42,12 +43,28 @@ from outdial.studio.web.forms import file_too_large
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_FILE_BYTES: Final = 1 << 30
+
+
+def _zone(name: str) -> str:
+    if not is_zone_name(name):
+        raise ValueError(f"{name!r} is not a time zone; use an IANA name such as America/New_York")
+    return name
+
+
 ColumnMapping = Annotated[
     dict[str, Annotated[str, Field(max_length=200)]],
     Field(
         max_length=40,
         description="Column name by field, for columns with other names; an empty name leaves the field out",
         examples=[{"phone": "Mobile"}],
+    ),
+]
+ZoneNames = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, AfterValidator(_zone)]],
+    Field(
+        max_length=100,
+        description="IANA time zone by the name that the file has for it",
+        examples=[{"Eastern": "America/New_York"}],
     ),
 ]
 
@@ -71,6 +88,10 @@ class ImportOptions(BaseModel):
     default_region: Region = None
     sheet: Annotated[
         str | None, Field(max_length=100, description="Sheet of a workbook to read (default: its first visible one)")
+    ] = None
+    zone_names: ZoneNames | None = None
+    has_header: Annotated[
+        bool | None, Field(description="Whether the first line of a CSV file has the names of the columns")
     ] = None
 
 
@@ -101,6 +122,8 @@ class Import(BaseModel):
     bytes_stored: int
     bytes_read: int
     mapping: dict[str, str]
+    zone_names: dict[str, str]
+    has_header: bool
     default_region: str | None
     sheets: Annotated[list[ImportSheet], Field(description="The visible sheets of a workbook that have rows")]
     sheet: Annotated[str | None, Field(description="The sheet that the import reads, once it has been started")]
@@ -319,6 +342,8 @@ async def start_import(
         import_id=import_id,
         organization_id=context.organization_id,
         mapping=encode_json(mapping),
+        zone_names=encode_json(found.zone_names if how.zone_names is None else how.zone_names),
+        has_header=found.has_header if how.has_header is None else how.has_header,
         default_region=_region(how.default_region) or found.default_region,
         sheet=None if sheet is None else sheet.name,
         bytes=found.bytes_stored if sheet is None else sheet.bytes,
@@ -446,10 +471,11 @@ def _import(row: imports.ImportRow) -> Import:
     return Import(
         **kept,
         mapping=decode_texts(row.mapping),
+        zone_names=decode_texts(row.zone_names),
         sheets=[ImportSheet(name=sheet.name, rows=sheet.rows) for sheet in stored_sheets(row.sheets)],
         refused_by_kind=msgspec.json.decode(row.refused_by_kind),
         notices=msgspec.json.decode(row.notices),
     )
 
 
-_JSON: Final = ("mapping", "sheets", "refused_by_kind", "notices")
+_JSON: Final = ("mapping", "zone_names", "sheets", "refused_by_kind", "notices")

@@ -20,6 +20,7 @@ class Upload {
   #form;
   #file;
   #stopping = new AbortController();
+  #id = null;
 
   constructor(form, file) {
     this.#form = form;
@@ -28,15 +29,34 @@ class Upload {
 
   async run() {
     this.#show(true);
+    addEventListener("beforeunload", warn);
+    addEventListener("pagehide", this.#discard);
     try {
       const created = await this.#create();
+      this.#id = created.id;
       await this.#sendAll(created);
+      this.#settle();
       location.assign(this.#form.dataset.then + created.id);
     } catch (error) {
+      this.#settle();
+      this.#discard();
       this.#show(false);
-      this.#report(error.name === "AbortError" ? "Upload stopped." : `Upload failed: ${error.message}`);
+      this.#report(error.name === "AbortError" ? "Upload stopped. Nothing was imported." : `Upload failed: ${error.message}`);
     }
   }
+
+  #settle() {
+    removeEventListener("beforeunload", warn);
+    removeEventListener("pagehide", this.#discard);
+  }
+
+  // An upload that has ended early would stay in the list of imports as one that is uploading.
+  #discard = () => {
+    if (this.#id === null) return;
+    const headers = { "x-csrf-token": this.#form.elements.csrf_token.value };
+    fetch(`${this.#form.dataset.upload}/${this.#id}/cancel`, { method: "POST", headers, keepalive: true }).catch(() => {});
+    this.#id = null;
+  };
 
   async #create() {
     const { campaign_id: campaign, region } = this.#form.elements;
@@ -44,7 +64,7 @@ class Upload {
       campaign_id: campaign.value,
       file_name: this.#file.name.slice(-300),
       size: this.#file.size,
-      default_region: region.value.trim() || null,
+      default_region: region.value || null,
     }), { "content-type": "application/json" });
   }
 
@@ -93,14 +113,18 @@ class Upload {
   }
 
   #progress(bytes) {
-    const percent = Math.floor((100 * bytes) / this.#file.size);
+    const percent = Math.floor((100 * bytes) / Math.max(this.#file.size, 1));
     this.#form.querySelector("progress").value = percent;
-    this.#report(`${percent}% of ${this.#file.name}`);
+    this.#report(percent < 100 ? `${percent}% of ${this.#file.name}` : "Reading the file…");
   }
 
   #report(text) {
     this.#form.querySelector("[data-said]").textContent = text;
   }
+}
+
+function warn(event) {
+  event.preventDefault();
 }
 
 function pause(ms) {

@@ -6,7 +6,7 @@ Uploads of imports: a file that has arrived becomes ready, and the chunks of one
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import rows_touched
+from outdial.db.rows import required, rows_touched
 from outdial.db.session import Connection
 
 _RECEIVE_UPLOAD = """\
@@ -92,3 +92,21 @@ where import_id = $2 and number >= $1;
 async def copy_chunks_to_start(connection: Connection, *, first: int, import_id: UUID) -> int:
     """Copy the chunks of a file from number `first` on to its start."""
     return rows_touched(await connection.execute(_COPY_CHUNKS_TO_START, first, import_id))
+
+
+_HAS_CALLED_CONTACT = """\
+select exists (
+  select from (
+    select campaign_contact_id from calls where campaign_id = $1 order by created_at desc limit 1000
+  ) k join campaign_contacts cc on cc.id = k.campaign_contact_id
+  where cc.import_id = $2
+) as id;
+"""
+
+
+async def has_called_contact(connection: Connection, *, campaign_id: UUID, import_id: UUID) -> bool:
+    """Return whether one of the contacts that an import has added was called, as far as the last 1,000 calls show:
+    the undoing of the import checks all of them.
+    """
+    value: bool = required(await connection.fetchval(_HAS_CALLED_CONTACT, campaign_id, import_id), "has_called_contact")
+    return value

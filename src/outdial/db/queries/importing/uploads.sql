@@ -39,3 +39,14 @@ delete from import_chunks where import_id = :import_id and (number < :first or n
 insert into import_chunks (organization_id, import_id, number, content)
 select organization_id, import_id, number - :first::integer, content from import_chunks
 where import_id = :import_id and number >= :first;
+
+-- name: has_called_contact
+-- returns: bool
+-- Return whether one of the contacts that an import has added was called, as far as the last 1,000 calls show: the
+-- undoing of the import checks all of them.
+select exists (
+  select from (
+    select campaign_contact_id from calls where campaign_id = :campaign_id order by created_at desc limit 1000
+  ) k join campaign_contacts cc on cc.id = k.campaign_contact_id
+  where cc.import_id = :import_id
+) as id;

@@ -1,0 +1,31 @@
+"""Countries to select for numbers without a country code, and the one that the viewer most likely means."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+from phonenumbers import SUPPORTED_REGIONS
+
+from outdial.domain.geography.countries import country_name, zones_of_country
+
+_LANGUAGE_OF_REGION: Final = re.compile(r"\s*[A-Za-z]{2,3}(?:-[A-Za-z]{4})?-([A-Za-z]{2})\b")
+
+
+@cache
+def country_options() -> Sequence[tuple[str, str]]:
+    """Return the code and the name of each country that has telephone numbers, ordered by name."""
+    return sorted(((code, country_name(code)) for code in SUPPORTED_REGIONS), key=lambda option: option[1])
+
+
+def likely_country(accept_language: str, zone: str) -> str | None:
+    """Return the country of the viewer by the languages of the browser, else by its time zone."""
+    for language in accept_language.split(",")[:10]:
+        if (found := _LANGUAGE_OF_REGION.match(language)) and (code := found[1].upper()) in SUPPORTED_REGIONS:
+            return code
+    return _countries_of_zones().get(zone)
+
+
+@cache
+def _countries_of_zones() -> dict[str, str]:
+    return {zone: code for code in sorted(SUPPORTED_REGIONS) for zone in zones_of_country(code)}
