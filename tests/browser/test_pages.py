@@ -30,6 +30,7 @@ LARGEST_PAGE = 60_000
 NOT_SHOWN = {
     "/o/{organization_id}",
     "/o/{organization_id}/live",
+    "/o/{organization_id}/campaigns/{campaign_id}/setup",
     "/o/{organization_id}/exports/{export_id}/file",
     "/o/{organization_id}/imports/{import_id}/refusals.csv",
     "/o/{organization_id}/imports/template.csv",
@@ -39,6 +40,7 @@ ELSEWHERE = {"/sign-in", "/organizations", "/design", "/api/v1/docs", "/api/v1/d
 # The parameters for which a page needs another row than the usual one.
 USES = {
     "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"},
+    "/o/{organization_id}/campaigns/{campaign_id}/setup/{step}": {"campaign_id": "draft"},
     "/o/{organization_id}/campaigns/{campaign_id}/bulk-jobs/{bulk_job_id}": {"campaign_id": "of_bulk_job"},
 }
 PAGES = sorted(

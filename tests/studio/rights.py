@@ -242,6 +242,9 @@ RULES: Final[Mapping[str, Rule]] = {
         "operator", 303, sends={"decision": "never_call"}, uses=IN_REVIEW
     ),
     f"GET {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", uses=DRAFT),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/setup": Rule("operator", 303, uses=DRAFT),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/setup/{{step}}": Rule("operator", uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/setup/{{step}}": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/delete": Rule("operator", 303, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/archive": Rule("operator", 303, uses=DRAFT),

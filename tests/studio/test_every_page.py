@@ -18,7 +18,7 @@ from tests.support.studio_routes import routes_of
 from tests.support.studio_world import RouteRows, create_route_rows
 
 LARGEST_PAGE = 60_000
-NO_PAGES = ("/live", "/file", ".csv")
+NO_PAGES = ("/live", "/file", ".csv", "/setup")
 PAGES = [route.path for route in routes_of(app_without_database()) if route.is_page]
 SHOWN = [path for path in PAGES if path != "/o/{organization_id}" and not path.endswith(NO_PAGES)]
 LISTS = [path for path in SHOWN if path.count("{") == 1]
@@ -67,7 +67,7 @@ async def test_every_template_renders_and_every_page_is_small(
     sizes = {}
     for path in SHOWN:
         wanted = rows | {"campaign_contact_id": str(entry)}
-        if path.endswith("/edit"):
+        if path.endswith(("/edit", "/setup/{step}")):
             wanted["campaign_id"] = route_rows.own["draft"]
         if "{bulk_job_id}" in path:
             wanted["campaign_id"] = route_rows.own["of_bulk_job"]
@@ -96,10 +96,14 @@ async def look_at_what_is_left(
     assert (await owner.get("/api/v1/docs/schemas")).status_code == 200
     edit_running = address("/o/{organization_id}/campaigns/{campaign_id}/edit", dict(route_rows.own))
     assert (await owner.get(edit_running)).status_code == 200
+    review = address("/o/{organization_id}/campaigns/{draft}/setup/review", dict(route_rows.own))
+    assert (await owner.get(review)).status_code == 200
     await sign_in_with_a_kept_form(studio_app, route_rows)
     import_url = address("/o/{organization_id}/imports/{import_id}", dict(route_rows.own))
     assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
     assert (await owner.get(import_url)).status_code == 200
+    await connection.execute("delete from phone_numbers")
+    assert (await owner.get(address("/o/{organization_id}/campaigns/new", dict(route_rows.own)))).status_code == 200
 
 
 async def sign_in_with_a_kept_form(studio_app: StudioServer, route_rows: RouteRows) -> None:

@@ -78,12 +78,11 @@ async def test_a_form_survives_the_sign_in(
     action = re.search(r'action="(/o/[^"]+)"', kept.text)
     assert action is not None
     sent = await browser.client.post(action[1], data=fields, headers=SAME_ORIGIN)
-    assert (sent.status_code, sent.headers["location"].endswith("/import")) == (303, True)
+    assert (sent.status_code, sent.headers["location"].endswith("/setup/contacts?saved=who")) == (303, True)
     row = await connection.fetchrow(
-        "select dynamic_variables ->> 'city' as city, calling_hours from campaigns where name = $1", FORM["name"]
+        "select dynamic_variables ->> 'city' as city from campaigns where name = $1", FORM["name"]
     )
     assert row["city"] == "Köln"
-    assert "14:00" in row["calling_hours"]
 
 
 async def test_a_wrong_password_keeps_the_form_too(
@@ -160,7 +159,7 @@ async def test_a_form_of_an_earlier_session_is_shown_again_with_the_token_of_thi
     action = re.search(r'action="(/o/[^"]+/campaigns)"', kept.text)
     assert action is not None
     sent = await signed_in.client.post(action[1], data=fields, headers=SAME_ORIGIN)
-    assert (sent.status_code, sent.headers["location"].endswith("/import")) == (303, True)
+    assert (sent.status_code, sent.headers["location"].endswith("/setup/contacts?saved=who")) == (303, True)
 
 
 async def test_a_form_without_proof_of_its_origin_gets_no_token(

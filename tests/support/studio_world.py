@@ -177,7 +177,7 @@ async def _deploy(connection: Connection) -> None:
 
 async def _rows_of(connection: Connection, filled: FilledOrganization) -> Mapping[str, str]:
     organization_id = filled.tenant.organization_id
-    found = {"organization_id": str(organization_id), "slug": "hello"}
+    found = {"organization_id": str(organization_id), "slug": "hello", "step": "who"}
     for name, query in _ROWS.items():
         about = organization_id if "organization_id = $1" in query else filled.spare_entry.id
         found[name] = str(await connection.fetchval(query, about))

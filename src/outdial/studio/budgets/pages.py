@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse
 from outdial.domain.policies.budget import SCOPE_NAMES, amount_text, read_amount
 from outdial.studio.budgets import service as budgets
 from outdial.studio.budgets.service import NewBudgets
-from outdial.studio.campaigns.form import zone_names
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
@@ -87,7 +86,6 @@ async def _show(
         budgets=found,
         form=form,
         errors=errors or {},
-        zones=zone_names(),
         calls=calls,
         campaign=campaign,
         **page_links(

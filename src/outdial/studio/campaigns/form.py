@@ -6,10 +6,9 @@ Form values stay text, so that an invalid form is shown again exactly as it was 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import FormData
 
@@ -20,13 +19,20 @@ from outdial.domain.errors import (
     InvalidRetryPolicy,
     InvalidVoicemailPolicy,
 )
-from outdial.domain.limits import CAMPAIGN_LIMITS
+from outdial.domain.limits import CAMPAIGN_LIMITS, MAX_ATTEMPTS
 from outdial.domain.policies.budget import amount_text, read_amount
 from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.purpose import Purpose, RequiredConsent
 from outdial.domain.retry import parse_retry_policy
 from outdial.studio.campaigns.callback_form import CallbackForm, callbacks_from_policy, callbacks_from_request
-from outdial.studio.campaigns.retry_form import RetryRuleForm, policy_from_rules, rules_from_form, rules_from_policy
+from outdial.studio.campaigns.retry_form import (
+    RetryRuleForm,
+    policy_from_rules,
+    preset_from_request,
+    preset_of,
+    rules_from_form,
+    rules_from_policy,
+)
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.campaigns.voicemail_form import VoicemailForm, voicemail_from_policy, voicemail_from_request
 from outdial.studio.web.errors import InvalidInput
@@ -85,6 +91,21 @@ class CampaignForm:
     def windows_of(self, day: str) -> Windows:
         """Return the windows of a day, padded with empty ones for input."""
         return padded(self.hours.get(day, ()))
+
+    @property
+    def numbers(self) -> Sequence[str]:
+        """The caller numbers besides the first."""
+        return [number for part in self.more_numbers.split(",") if (number := part.strip())]
+
+    @property
+    def holidays(self) -> Sequence[str]:
+        """The days without calls, as typed."""
+        return self.excluded_dates.replace(",", " ").split()
+
+    @property
+    def preset(self) -> str:
+        """The key of the preset with these retries; "custom" for others."""
+        return preset_of(self.rules, self.limits.get(MAX_ATTEMPTS.name, ""))
 
     @property
     def part_choices(self) -> Sequence[str]:
@@ -172,19 +193,20 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
 
 def form_from_request(form: FormData) -> CampaignForm:
     """Return the submitted form."""
+    preset = preset_from_request(form)
     return CampaignForm(
         name=text(form, "name"),
         retell_agent_id=text(form, "retell_agent_id"),
         from_number=text(form, "from_number"),
-        more_numbers=text(form, "more_numbers"),
+        more_numbers=_joined(form, "more_numbers"),
         provider_account_id=text(form, "provider_account_id"),
-        limits={limit.name: text(form, limit.name) for limit in CAMPAIGN_LIMITS},
+        limits={**{limit.name: text(form, limit.name) for limit in CAMPAIGN_LIMITS}, **preset.limits},
         is_scheduled=text(form, "schedule") == "at",
         scheduled_local=text(form, "scheduled_local"),
         zone=text(form, "zone", "UTC"),
         hours=windows_from_request(form, WEEKDAYS),
-        excluded_dates=text(form, "excluded_dates"),
-        rules=rules_from_form(form),
+        excluded_dates=_joined(form, "excluded_dates"),
+        rules=preset.rules or rules_from_form(form),
         variables=text(form, "variables"),
         purpose=text(form, "purpose", Purpose.SALES),
         consent_required=text(form, "consent_required", RequiredConsent.NONE),
@@ -211,7 +233,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
         fields["retell_agent_id"] = "Enter a Retell agent ID, such as agent_0123"
     if not form.from_number:
         fields["from_number"] = "Enter a caller number, such as +14155550100"
-    settings["more_numbers"] = [number for part in form.more_numbers.split(",") if (number := part.strip())]
+    settings["more_numbers"] = form.numbers
     for limit in CAMPAIGN_LIMITS:
         typed = form.limits.get(limit.name, "")
         # More than 9 digits exceed every limit and Postgres's integer.
@@ -253,14 +275,7 @@ def parse_hours(fields: dict[str, str], form: CampaignForm) -> dict[str, Any]:
     hours: dict[str, Any] = {**parse_windows(form.hours, _DAYS, fields, "calling_hours")}
     if not hours:
         fields.setdefault("calling_hours", "Open at least half an hour on one day")
-    dates = form.excluded_dates.replace(",", " ").split()
-    return hours | {"excluded_dates": dates} if dates else hours
-
-
-@cache
-def zone_names() -> Sequence[str]:
-    """Return the selectable time zones, ordered by name."""
-    return sorted(name for name in available_timezones() if is_zone_name(name) and name != "Etc/UTC")
+    return hours | {"excluded_dates": form.holidays} if form.holidays else hours
 
 
 def _windows_by_day(hours: CallingHours) -> dict[str, Windows]:
@@ -268,6 +283,11 @@ def _windows_by_day(hours: CallingHours) -> dict[str, Windows]:
         day: [(clock_text(window.start_minute), clock_text(window.end_minute % 1440)) for window in windows]
         for day, windows in zip(WEEKDAYS, hours.week, strict=True)
     }
+
+
+def _joined(form: FormData, name: str) -> str:
+    """Return a field that can come several times, and have several values each time."""
+    return ", ".join(part for value in form.getlist(name) if (part := str(value).strip(" ,")))
 
 
 def _limit_text(value: int | None) -> str:

@@ -1,26 +1,16 @@
 """Pages for campaigns."""
 
-import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.edit import RESTING, RUNNING
-from outdial.db.queries import accounts as account_queries
-from outdial.db.queries import campaigns as campaign_queries
-from outdial.db.queries.dialing import agents as agent_queries
-from outdial.db.session import Connection
 from outdial.dialer.budgets.limits import read_budgets
-from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.ids import new_id
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.domain.policies.day_parts import DayPart
-from outdial.domain.policies.voicemail import LONGEST_MESSAGE
-from outdial.domain.purpose import Purpose
 from outdial.studio.budgets.service import shared_budgets
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import (
@@ -29,44 +19,36 @@ from outdial.studio.campaigns.actions import (
     duplicate_campaign,
     run_action,
 )
-from outdial.studio.campaigns.callback_form import CHOICES
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.cures import cure_link
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
-    HoursQuestion,
-    effective_hours,
     grouped,
 )
-from outdial.studio.campaigns.form import (
-    CampaignForm,
-    empty_form,
-    form_from_campaign,
-    form_from_request,
-    parse_account,
-    parse_hours,
-    parse_settings,
-    zone_names,
+from outdial.studio.campaigns.form import CampaignForm, form_from_campaign, form_from_request, parse_settings
+from outdial.studio.campaigns.form_view import (
+    FormChoices,
+    effective_of_form,
+    form_choices,
+    form_values,
+    is_date,
 )
 from outdial.studio.campaigns.launch import launch_report
-from outdial.studio.campaigns.retry_form import attempt_options, delay_options, delay_text
-from outdial.studio.campaigns.service import Campaign, CampaignDraft
+from outdial.studio.campaigns.retry_form import delay_text
+from outdial.studio.campaigns.service import Campaign
 from outdial.studio.campaigns.view import banner_look, contacts_bar, outcomes_bar, sorted_counts, waiting_text
-from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import changed_rows, viewer_zone
-from outdial.studio.web.forms import CSRF_FIELD, Form, back_of, redirect, short_text, text
+from outdial.studio.web.forms import Form, back_of, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
-from outdial.studio.web.preconditions import run_idempotent
 from outdial.studio.web.rendering import environment, page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
 LIMIT: Final = 25
-_OFFERED_AGENTS: Final = 200
 _STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
 _DONE: Final[Mapping[CampaignAction, str]] = {
     "start": "started",
@@ -85,6 +67,7 @@ environment.filters |= {
     "sorted_counts": sorted_counts,
     "delay_text": delay_text,
     "grouped": grouped,
+    "is_date": is_date,
 }
 
 
@@ -127,43 +110,6 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
     )
 
 
-@router.get("/new")
-async def new_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show the form of a new campaign, with agent and number of the most recent one."""
-    context.require("operator")
-    async with context.transaction() as connection:
-        choices = await _choices(connection, context.organization_id)
-        form = empty_form(choices["agent"], choices["caller"], viewer_zone(request))
-        effective = await _effective(connection, context, form)
-    return _form_page(request, context, form, choices, effective=effective)
-
-
-@router.post("")
-async def create(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Create a draft, once even when the form is sent twice, and redirect to the import."""
-    context.require("operator")
-    typed = form_from_request(form)
-    try:
-        settings = parse_settings(typed) | {"provider_account_id": parse_account(typed)}
-        sent = sorted((key, str(value)) for key, value in form.multi_items() if key != CSRF_FIELD)
-        created = await run_idempotent(
-            context,
-            text(form, "key")[:200] or None,
-            hashlib.sha256(repr(sent).encode()).digest(),
-            # Validated in `campaigns`, which names the invalid field.
-            lambda connection: campaigns.create_campaign(
-                connection, context, CampaignDraft.model_construct(**settings)
-            ),
-        )
-    except (InvalidInput, ResourceConflict) as error:
-        async with context.transaction() as connection:
-            choices = await _choices(connection, context.organization_id)
-            effective = await _effective(connection, context, typed)
-        return _form_page(request, context, typed, choices, effective=effective, error=error)
-    url = f"/o/{context.organization_id}/campaigns/{created.body['id']}/import"
-    return redirect(url, f"{typed.name} created as a draft. Import contacts, then start it.")
-
-
 @router.post("/effective-hours")
 async def effective_hours_part(request: Request, context: CurrentOrganization, form: Form) -> HTMLResponse:
     """Return the part of the form that shows which of its hours the calling rules allow."""
@@ -174,7 +120,7 @@ async def effective_hours_part(request: Request, context: CurrentOrganization, f
     except ValueError:
         raise InvalidInput("Unknown campaign", {"campaign_id": "must be a campaign's id"}) from None
     async with context.transaction() as connection:
-        effective = await _effective(connection, context, form_from_request(form), campaign_id)
+        effective = await effective_of_form(connection, context, form_from_request(form), campaign_id)
     return page(request, "campaigns/effective_hours.html", context, effective=effective)
 
 
@@ -193,9 +139,9 @@ async def edit_page(request: Request, context: CurrentOrganization, campaign_id:
     context.require("operator")
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-        choices = await _choices(connection, context.organization_id)
+        choices = await form_choices(connection, context.organization_id)
         form = form_from_campaign(campaign, viewer_zone(request))
-        effective = await _effective(connection, context, form, campaign_id)
+        effective = await effective_of_form(connection, context, form, campaign_id)
     if campaign.status not in RESTING + RUNNING:
         message = f"This campaign is {campaign.status}. It can no longer be edited."
         return redirect(_url_of(context, campaign_id), message, "warn")
@@ -215,8 +161,8 @@ async def save(request: Request, context: CurrentOrganization, campaign_id: UUID
     except (InvalidInput, ResourceConflict, PreconditionFailed) as error:
         async with context.transaction() as connection:
             campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-            choices = await _choices(connection, context.organization_id)
-            effective = await _effective(connection, context, typed, campaign_id)
+            choices = await form_choices(connection, context.organization_id)
+            effective = await effective_of_form(connection, context, typed, campaign_id)
         seen = campaign.etag if isinstance(error, PreconditionFailed) else text(form, "seen")
         return _form_page(
             request, context, typed, choices, effective=effective, campaign=campaign, seen=seen, error=error
@@ -291,58 +237,22 @@ async def duplicate(context: CurrentOrganization, campaign_id: UUID, form: Form)
     async with context.transaction() as connection:
         reason = short_text(form, "reason", LONGEST_DECISION_NOTE) or None
         copy = await duplicate_campaign(connection, context, campaign_id, reason=reason)
-    return redirect(f"{_url_of(context, copy.id)}/edit", "Draft created. Import contacts before you start it.")
-
-
-async def _effective(
-    connection: Connection, context: OrganizationContext, form: CampaignForm, campaign_id: UUID | None = None
-) -> EffectiveHours | None:
-    """Return the hours in a form that the rules allow; None if the hours or the purpose cannot be read."""
-    fields: dict[str, str] = {}
-    hours = parse_hours(fields, form)
-    if fields or form.purpose not in list(Purpose):
-        return None
-    question = HoursQuestion(calling_hours=hours, purpose=Purpose(form.purpose), campaign_id=campaign_id)
-    try:
-        return await effective_hours(connection, context, question)
-    except InvalidInput:
-        return None
+    return redirect(f"{_url_of(context, copy.id)}/setup/who", "Draft created. Import contacts before you start it.")
 
 
 def _url_of(context: OrganizationContext, campaign_id: UUID) -> str:
     return f"/o/{context.organization_id}/campaigns/{campaign_id}"
 
 
-async def _choices(connection: Connection, organization_id: UUID) -> dict[str, Any]:
-    """Return the options of the form: accounts, numbers and agents, with those of the newest campaign as defaults."""
-    accounts = await account_queries.list_accounts(connection, organization_id=organization_id)
-    callers = await account_queries.list_caller_numbers(connection, organization_id=organization_id)
-    recent = await campaign_queries.recent_callers(connection, organization_id=organization_id)
-    numbers = {caller.phone: caller.nickname or "" for caller in callers}
-    numbers |= {row.from_number: "" for row in recent if row.from_number not in numbers}
-    listed = await agent_queries.list_agents(connection, organization_id=organization_id)
-    agents = {agent.agent_id: agent.name for agent in listed if not agent.is_suspended}
-    used = [row.retell_agent_id for row in recent] + [caller.retell_agent_id for caller in callers]
-    known_agents = [agent for agent in dict.fromkeys(filter(None, used)) if agent in agents or not listed]
-    agents |= {agent: "" for agent in known_agents if agent not in agents}
-    return {
-        "accounts": [("", "Select one"), *((str(account.id), account.name) for account in accounts)],
-        "numbers": numbers,
-        "agents": dict([*agents.items()][:_OFFERED_AGENTS]),
-        "agent": known_agents[0] if known_agents else next(iter(agents), ""),
-        "caller": recent[0].from_number if recent else next(iter(numbers), ""),
-    }
-
-
 def _form_page(
     request: Request,
     context: OrganizationContext,
     form: CampaignForm,
-    choices: Mapping[str, Any],
+    choices: FormChoices,
     *,
     effective: EffectiveHours | None,
-    campaign: Campaign | None = None,
-    seen: str = "",
+    campaign: Campaign,
+    seen: str,
     error: StudioError | None = None,
 ) -> HTMLResponse:
     return page(
@@ -350,22 +260,7 @@ def _form_page(
         "campaigns/form.html",
         context,
         status=200 if error is None else error.status,
-        campaign=campaign,
-        is_running=campaign is not None and campaign.status in RUNNING,
-        form=form,
-        effective=effective,
+        is_running=campaign.status in RUNNING,
         seen=seen,
-        key=str(new_id(context.studio.clock.now())),
-        choices=choices,
-        zones=zone_names(),
-        weekdays=WEEKDAYS,
-        delay_options=delay_options,
-        day_parts=tuple(DayPart),
-        callback_choices=CHOICES,
-        voicemail_actions=ACTIONS,
-        voicemail_then=THEN,
-        longest_message=LONGEST_MESSAGE,
-        attempt_options=attempt_options,
-        error=error,
-        errors=error.fields if isinstance(error, InvalidInput) else {},
+        **form_values(form, choices, effective=effective, campaign=campaign, error=error),
     )

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from starlette.datastructures import FormData
 
-from outdial.domain.limits import RETRY_ATTEMPTS
+from outdial.domain.limits import MAX_ATTEMPTS, RETRY_ATTEMPTS
 from outdial.domain.outcomes import Outcome
 from outdial.domain.retry import DEFAULT_POLICY, parse_retry_policy
+from outdial.studio.web.forms import text
 
 _MIN_DELAYS: Final = 3
 _MAX_DELAYS: Final = 20
@@ -23,6 +24,87 @@ class RetryRuleForm:
 
     delays: Sequence[str]
     attempts: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPreset:
+    """Retries with a name. `text` says what a contact who is not reached gets."""
+
+    key: str
+    label: str
+    text: str
+    attempts: int
+    policy: Mapping[str, Any]
+
+    @property
+    def rules(self) -> dict[str, RetryRuleForm]:
+        """The form values of the policy."""
+        return rules_from_policy(self.policy)
+
+    @property
+    def fields(self) -> dict[str, Sequence[str]]:
+        """The fields of the form that show the preset, by name."""
+        fields: dict[str, Sequence[str]] = {MAX_ATTEMPTS.name: [str(self.attempts)]}
+        for outcome, rule in self.rules.items():
+            fields |= {f"retry_{outcome}_delay": rule.delays, f"retry_{outcome}_attempts": [rule.attempts]}
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenPreset:
+    """The values that a chosen preset gives to the form; empty when the details of the form apply."""
+
+    rules: Mapping[str, RetryRuleForm]
+    limits: Mapping[str, str]
+
+
+CUSTOM: Final = "custom"
+PRESETS: Final = (
+    RetryPreset(
+        key="gentle",
+        label="Gentle",
+        text="Up to 2 attempts, the second on the next day.",
+        attempts=2,
+        policy={
+            "no_answer": {"delays": ["1d"]},
+            "busy": {"delays": ["2h"]},
+            "voicemail": {"delays": ["1d"]},
+            "ivr": {"delays": ["1d"], "max_attempts": 1},
+            "declined": {"delays": ["1d"], "max_attempts": 1},
+        },
+    ),
+    RetryPreset(
+        key="standard",
+        label="Standard",
+        text="Up to 3 attempts: after half an hour, then after two hours. After voicemail, four hours later.",
+        attempts=MAX_ATTEMPTS.default,
+        policy={},
+    ),
+    RetryPreset(
+        key="persistent",
+        label="Persistent",
+        text="Up to 6 attempts: the first three on one day, then one a day.",
+        attempts=6,
+        policy={"busy": {"delays": ["30m", "2h", "1d"]}, "voicemail": {"delays": ["2h", "4h", "1d"]}},
+    ),
+)
+
+
+def preset_of(rules: Mapping[str, RetryRuleForm], attempts: str) -> str:
+    """Return the key of the preset with these form values; CUSTOM for others."""
+    return next((each.key for each in PRESETS if str(each.attempts) == attempts and each.rules == rules), CUSTOM)
+
+
+def preset_from_request(form: FormData) -> ChosenPreset:
+    """Return the values of a newly chosen preset.
+
+    The form names the preset it showed: if that one is still chosen, its details apply, which may have been edited.
+    """
+    chosen = text(form, "retry_preset")
+    for preset in PRESETS:
+        if preset.key == chosen != text(form, "retry_preset_shown"):
+            return ChosenPreset(preset.rules, {MAX_ATTEMPTS.name: str(preset.attempts)})
+    return ChosenPreset({}, {})
 
 
 def rules_from_policy(policy: Mapping[str, Any]) -> dict[str, RetryRuleForm]:

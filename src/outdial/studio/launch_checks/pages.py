@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import FormData
 
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.forecasts.service import make_forecast
@@ -13,7 +14,7 @@ from outdial.studio.launch_checks import service as checks
 from outdial.studio.test_calls.service import list_test_calls
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
-from outdial.studio.web.forms import Form, redirect
+from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/launch-check")
@@ -33,19 +34,24 @@ async def check_now(request: Request, context: CurrentOrganization, campaign_id:
     context.require("operator")
     async with context.transaction() as connection:
         await checks.request_check(connection, context, campaign_id)
-    return redirect(request.url.path, "Launch check requested.")
+    return redirect(shown_on(form, request.url.path), "Launch check requested.")
 
 
 @router.post("/forecast")
 async def forecast_here(request: Request, context: CurrentOrganization, campaign_id: UUID, form: Form) -> Response:
     """Forecast a campaign as if it started now, and show the forecast beside the check."""
     context.require("operator")
-    url = f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check"
+    url = shown_on(form, f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check")
     try:
         await make_forecast(context, campaign_id)
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
     return redirect(url, "Forecast made.")
+
+
+def shown_on(form: FormData, url: str) -> str:
+    """Return the page that shows a launch check: the review of the setup if the form comes from there, else `url`."""
+    return url.replace("/launch-check", "/setup/review") if text(form, "shown_on") == "setup" else url
 
 
 async def show_launch_check(

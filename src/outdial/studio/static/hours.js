@@ -242,10 +242,11 @@ function windowsOf(row) {
   });
 }
 
-function writeWindows(row, windows) {
+// Gives a day at least so many pairs of times, and returns them.
+export function addWindows(row, least) {
   const pairs = [...row.querySelectorAll("[data-window]")];
   const template = pairs[0];
-  while (pairs.length < windows.length) {
+  while (pairs.length < least) {
     const pair = template.cloneNode(true);
     for (const input of pair.querySelectorAll("input")) {
       input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/\d+$/, String(pairs.length + 1)));
@@ -253,7 +254,11 @@ function writeWindows(row, windows) {
     pairs.at(-1).after(pair);
     pairs.push(pair);
   }
-  pairs.forEach((pair, index) => {
+  return pairs;
+}
+
+function writeWindows(row, windows) {
+  addWindows(row, windows.length).forEach((pair, index) => {
     const [from, to] = pair.querySelectorAll("input");
     from.value = index < windows.length ? clock(windows[index][0]) : "";
     to.value = index < windows.length ? clock(windows[index][1] % 1440) : "";

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from outdial.studio.launch_checks.pages import show_launch_check
+from outdial.studio.launch_checks.pages import show_launch_check, shown_on
 from outdial.studio.test_calls import service as test_calls
 from outdial.studio.test_calls.service import NewTestCall
 from outdial.studio.web.context import CurrentOrganization
@@ -39,5 +39,5 @@ async def request_test_call_page(
         return await show_launch_check(
             request, context, campaign_id, given, {"to": error.message}, status=error.status, headers=error.headers
         )
-    url = f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check"
+    url = shown_on(form, f"/o/{context.organization_id}/campaigns/{campaign_id}/launch-check")
     return redirect(url, f"Calling {requested.phone}.", "info")

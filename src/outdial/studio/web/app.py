@@ -24,7 +24,8 @@ API: Final = (
     "profile.api", "live_calls.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
-    "sign_in.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
+    "sign_in.pages", "campaign_setup.pages",
+    "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
     "campaign_contacts.change_pages", "calls.pages", "live_calls.pages",
     "bulk_jobs.pages", "callbacks.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",

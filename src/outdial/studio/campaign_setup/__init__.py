@@ -1,0 +1,1 @@
+"""The setup of a new campaign in steps, each with a URL of its own."""

@@ -1,0 +1,134 @@
+// Makes a long <select data-search="agents"> searchable: a field that lists the options which contain what is typed. The
+// select stays in the form, hidden, and keeps the value. A short select stays as it is.
+
+const LEAST_OPTIONS = 8;
+const MOST_SHOWN = 60;
+
+export function makeSearchable(select) {
+  if (select.options.length >= LEAST_OPTIONS) new SearchableSelect(select);
+}
+
+class SearchableSelect {
+  #select;
+  #input;
+  #list;
+  #active = -1;
+
+  constructor(select) {
+    this.#select = select;
+    const id = select.id;
+    select.id = `${id}-value`;
+    this.#input = Object.assign(document.createElement("input"), { type: "text", id, autocomplete: "off", spellcheck: false });
+    this.#list = Object.assign(document.createElement("ul"), { id: `${id}-options`, hidden: true });
+    this.#list.setAttribute("role", "listbox");
+    this.#list.setAttribute("aria-label", `Matching ${select.dataset.search}`);
+    for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"], ["aria-controls", this.#list.id]]) {
+      this.#input.setAttribute(name, value);
+    }
+    for (const name of ["aria-describedby", "aria-invalid"]) {
+      if (select.hasAttribute(name)) this.#input.setAttribute(name, select.getAttribute(name));
+    }
+    const box = Object.assign(document.createElement("div"), { className: "searchable" });
+    select.before(box);
+    box.append(this.#input, this.#list, select);
+    select.hidden = true;
+    this.#showChosen();
+    this.#listen();
+  }
+
+  #listen() {
+    this.#input.addEventListener("focus", () => this.#input.select());
+    this.#input.addEventListener("click", () => this.#open(""));
+    this.#input.addEventListener("input", (event) => {
+      // What is typed here is no field of the form: only a choice changes it.
+      event.stopPropagation();
+      this.#open(this.#input.value);
+    });
+    this.#input.addEventListener("change", (event) => event.stopPropagation());
+    this.#input.addEventListener("keydown", (event) => this.#key(event));
+    this.#input.addEventListener("blur", () => this.#close());
+    this.#list.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      const option = event.target.closest("[role=option]");
+      if (option) this.#choose(option.dataset.value);
+    });
+    this.#select.addEventListener("restored", () => this.#showChosen());
+  }
+
+  #open(typed) {
+    const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = [...this.#select.options].filter((option) => words.every((word) => haystack(option).includes(word)));
+    this.#list.replaceChildren(...found.slice(0, MOST_SHOWN).map((option, index) => this.#entry(option, index)));
+    if (!found.length) this.#list.append(note(`No ${this.#select.dataset.search} match`));
+    if (found.length > MOST_SHOWN) this.#list.append(note(`${found.length - MOST_SHOWN} more: type to search`));
+    this.#list.hidden = false;
+    this.#input.setAttribute("aria-expanded", "true");
+    this.#activate(found.length ? Math.max(0, typed ? 0 : found.findIndex((option) => option.selected)) : -1);
+  }
+
+  #entry(option, index) {
+    const entry = Object.assign(document.createElement("li"), { id: `${this.#list.id}-${index}`, textContent: option.label });
+    entry.setAttribute("role", "option");
+    entry.dataset.value = option.value;
+    const group = option.parentElement.label;
+    if (group) {
+      const region = Object.assign(document.createElement("span"), { className: "muted", textContent: group });
+      entry.append(" ", region);
+    }
+    return entry;
+  }
+
+  #activate(index) {
+    const entries = this.#list.querySelectorAll("[role=option]");
+    this.#active = Math.min(index, entries.length - 1);
+    entries.forEach((entry, position) => entry.setAttribute("aria-selected", String(position === this.#active)));
+    const active = entries[this.#active];
+    if (active) {
+      this.#input.setAttribute("aria-activedescendant", active.id);
+      active.scrollIntoView({ block: "nearest" });
+    } else this.#input.removeAttribute("aria-activedescendant");
+  }
+
+  #key(event) {
+    const isOpen = !this.#list.hidden;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (!isOpen) this.#open("");
+      else this.#activate(Math.max(0, this.#active + (event.key === "ArrowDown" ? 1 : -1)));
+    } else if (event.key === "Enter" && isOpen) {
+      event.preventDefault();
+      const active = this.#list.querySelector("[aria-selected=true]");
+      if (active) this.#choose(active.dataset.value);
+    } else if (event.key === "Escape" && isOpen) {
+      event.preventDefault();
+      this.#close();
+    }
+  }
+
+  #choose(value) {
+    this.#select.value = value;
+    this.#close();
+    this.#select.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  #close() {
+    this.#list.hidden = true;
+    this.#input.setAttribute("aria-expanded", "false");
+    this.#input.removeAttribute("aria-activedescendant");
+    this.#showChosen();
+  }
+
+  #showChosen() {
+    this.#input.value = this.#select.selectedOptions[0]?.label ?? "";
+  }
+}
+
+function haystack(option) {
+  return `${option.label} ${option.value} ${option.parentElement.label ?? ""}`.replaceAll("_", " ").toLowerCase();
+}
+
+function note(text) {
+  const entry = Object.assign(document.createElement("li"), { className: "note", textContent: text });
+  entry.setAttribute("role", "presentation");
+  return entry;
+}

@@ -1,0 +1,198 @@
+// Saves a step of the setup as one types, and keeps what the server does not have yet: in the session storage of this tab,
+// so that it survives the end of the session, the back button, a reload and a server that is away.
+
+import { addWindows } from "./hours.js";
+import { secondsText } from "./time.js";
+
+const PAUSE_MS = 1000;
+const FIRST_RETRY_MS = 2000;
+const MAX_RETRY_MS = 30000;
+const UNKEPT = new Set(["csrf_token", "seen", "key", "campaign_id", "retry_preset_shown"]);
+const PREFIX = "outdial:setup:";
+
+class StepForm {
+  #form;
+  #note;
+  #timer = 0;
+  #retryMs = FIRST_RETRY_MS;
+  #saving = null;
+  #isChanged = false;
+  #isSent = false;
+
+  constructor(form) {
+    this.#form = form;
+    this.#note = form.querySelector("[data-saved-note]");
+    this.#restore();
+    for (const name of ["input", "change", "hours-painted"]) form.addEventListener(name, () => this.#typed());
+    form.addEventListener("submit", (event) => this.#submit(event));
+    window.addEventListener("online", () => this.#isChanged && this.#save());
+    window.addEventListener("pagehide", () => this.#leave());
+  }
+
+  get #key() {
+    return PREFIX + this.#form.dataset.setupForm;
+  }
+
+  #typed() {
+    this.#isChanged = true;
+    this.#keep();
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#schedule(PAUSE_MS);
+  }
+
+  #schedule(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#save(), ms);
+  }
+
+  // The key of the form is kept too: it makes one draft of what a lost response has saved already.
+  #keep() {
+    const fields = [...new FormData(this.#form)].filter(([name]) => !UNKEPT.has(name) || name === "key");
+    sessionStorage.setItem(this.#key, JSON.stringify(fields));
+  }
+
+  #restore() {
+    const kept = JSON.parse(sessionStorage.getItem(this.#key) ?? "null");
+    // A page with errors shows what was sent, which is what is kept.
+    if (!kept || this.#form.querySelector("[aria-invalid]")) return;
+    fill(this.#form, kept);
+    this.#isChanged = true;
+    this.#say("Restored what you typed.");
+    this.#schedule(0);
+  }
+
+  async #save() {
+    clearTimeout(this.#timer);
+    if (this.#saving) return this.#saving;
+    this.#saving = this.#send();
+    await this.#saving;
+    this.#saving = null;
+    return undefined;
+  }
+
+  async #send() {
+    this.#isChanged = false;
+    try {
+      const response = await fetch(this.#form.action, this.#request());
+      if (response.type === "opaqueredirect") return this.#stale("Your session has ended.", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+      if (!response.headers.get("content-type")?.startsWith("application/json")) {
+        if (response.status >= 500) throw new Error(`status ${response.status}`);
+        return this.#stale("This page is out of date.", "Reload it", location.pathname);
+      }
+      const body = await response.json();
+      showErrors(this.#form, body.fields ?? {});
+      if (response.ok) this.#saved(body);
+      else {
+        this.#isChanged = true;
+        this.#say(`Not saved yet: ${Object.values(body.fields ?? {})[0] ?? body.message}`);
+      }
+    } catch {
+      this.#isChanged = true;
+      this.#say("The server cannot be reached. What you typed is kept in this tab, and saved when it is back.");
+      this.#schedule(this.#retryMs);
+      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+    }
+    return undefined;
+  }
+
+  #request() {
+    return {
+      method: "POST",
+      body: new URLSearchParams(new FormData(this.#form)),
+      headers: { "x-autosave": "1" },
+      redirect: "manual",
+    };
+  }
+
+  #saved(body) {
+    this.#retryMs = FIRST_RETRY_MS;
+    if (this.#isChanged) this.#schedule(PAUSE_MS);
+    else sessionStorage.removeItem(this.#key);
+    if (!this.#form.elements.seen) this.#created(body);
+    this.#form.elements.seen.value = body.seen;
+    const title = document.querySelector("h1");
+    if (title.textContent.trim() !== body.name) title.textContent = body.name;
+    this.#say(`Saved ${secondsText(new Date())}`);
+  }
+
+  // From now on, this is the page of a draft: a reload shows it, and the other steps can be opened.
+  #created(body) {
+    sessionStorage.removeItem(this.#key);
+    const url = `${body.setup}/${body.step}`;
+    this.#form.action = url;
+    this.#form.dataset.setupForm = url;
+    this.#form.elements.key.remove();
+    this.#form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "seen" }));
+    if (this.#isChanged) this.#keep();
+    history.replaceState(null, "", url);
+    for (const link of document.querySelectorAll("a[data-step]")) link.href = `${body.setup}/${link.dataset.step}`;
+  }
+
+  #stale(reason, label, href) {
+    this.#isChanged = true;
+    this.#say(`${reason} What you typed is kept in this tab. `);
+    this.#note.append(Object.assign(document.createElement("a"), { href, textContent: label }));
+  }
+
+  // The draft has to be of the last save when the form is sent: a save under way would overtake it.
+  async #submit(event) {
+    clearTimeout(this.#timer);
+    if (!this.#saving) {
+      this.#isSent = true;
+      return;
+    }
+    event.preventDefault();
+    const button = event.submitter;
+    await this.#saving;
+    this.#form.requestSubmit(button);
+  }
+
+  #leave() {
+    if (this.#isChanged && !this.#saving && !this.#isSent) fetch(this.#form.action, { ...this.#request(), keepalive: true }).catch(() => {});
+  }
+
+  #say(text) {
+    this.#note.textContent = text;
+  }
+}
+
+function fill(form, fields) {
+  const values = new Map();
+  for (const [name, value] of fields) values.set(name, [...(values.get(name) ?? []), value]);
+  for (const row of form.querySelectorAll("[data-day]")) addWindows(row, values.get(`${row.dataset.day}_from`)?.length ?? 0);
+  for (const element of [...form.elements]) {
+    if (!element.name || element.type === "submit" || (UNKEPT.has(element.name) && element.name !== "key")) continue;
+    const given = values.get(element.name) ?? [];
+    if (element.type === "checkbox" || element.type === "radio") element.checked = given.includes(element.value);
+    else element.value = given.shift() ?? "";
+    element.dispatchEvent(new Event("restored"));
+  }
+  for (const row of form.querySelectorAll("[data-day]")) row.dispatchEvent(new Event("change"));
+}
+
+// Shows beside each field what is wrong with it, and removes what is right by now.
+function showErrors(form, fields) {
+  for (const old of form.querySelectorAll("[data-autosave-error]")) old.remove();
+  for (const [name, reason] of Object.entries(fields)) {
+    const element = form.querySelector(`#field-${CSS.escape(name)}`);
+    const place = element?.closest(".field") ?? element;
+    if (!place) continue;
+    const note = Object.assign(document.createElement("p"), { className: "note wrong", textContent: reason });
+    note.dataset.autosaveError = "";
+    place.append(note);
+  }
+}
+
+// The page after a step says which step was saved: nothing of it needs to be kept.
+function forgetSaved() {
+  const url = new URL(location.href);
+  const step = url.searchParams.get("saved");
+  if (!step) return;
+  sessionStorage.removeItem(PREFIX + url.pathname.replace(/[^/]+$/, step));
+  if (step === "who") sessionStorage.removeItem(PREFIX + url.pathname.replace(/\/[^/]+\/setup\/.*$/, "/new"));
+  url.searchParams.delete("saved");
+  history.replaceState(null, "", url);
+}
+
+forgetSaved();
+for (const form of document.querySelectorAll("[data-setup-form]")) new StepForm(form);

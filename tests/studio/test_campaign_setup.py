@@ -1,0 +1,247 @@
+"""The setup of a campaign in steps: each saves what it asks for, alone, once, and without losing what was typed."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from outdial.studio.campaign_setup.steps import CONTENTS, SetupStep
+from outdial.studio.campaigns.form import CampaignForm
+from outdial.studio.campaigns.retry_form import PRESETS
+from outdial.studio.campaigns.service import CampaignChanges
+from tests.support.factories import NOW, create_campaign, create_campaign_contact, insert
+from tests.support.studio import Browser
+from tests.support.two_organizations import TwoOrganizations
+
+WHO = {"name": "Spring", "retell_agent_id": "agent_7", "from_number": "+12125550123", "variables": "offer = spring"}
+AUTOSAVE = {"x-autosave": "1"}
+
+
+@pytest.fixture
+def base(two_organizations: TwoOrganizations) -> str:
+    return f"/o/{two_organizations.own.tenant.organization_id}/campaigns"
+
+
+@pytest.fixture
+async def operator(two_organizations: TwoOrganizations, browser_for: Callable[[UUID | None], Any]) -> Any:
+    return await browser_for(two_organizations.own.users["operator"])
+
+
+@pytest.fixture
+async def draft(connection: asyncpg.Connection, two_organizations: TwoOrganizations) -> UUID:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    return campaign.id
+
+
+def test_each_setting_and_each_field_belongs_to_one_step() -> None:
+    settings = [name for content in CONTENTS.values() for name in content.settings]
+    assert sorted(settings) == sorted(CampaignChanges.model_fields)
+    asked = [name for content in CONTENTS.values() for name in content.attributes]
+    assert sorted([*asked, "limits", "unreadable"]) == sorted(CampaignForm.__dataclass_fields__)
+
+
+async def test_the_first_step_sent_again_with_its_key_changes_the_same_draft(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    typed = WHO | {"key": "of this form"}
+    first = await operator.post_form(base, typed | {"name": "Spr"}, page=f"{base}/new")
+    again = [await operator.post_form(base, typed, page=f"{base}/new") for _ in range(2)]
+
+    row = await connection.fetchrow(
+        "select id, name, status, dynamic_variables from campaigns where from_number like '%0123'"
+    )
+    assert (row["name"], row["status"], row["dynamic_variables"]) == ("Spring", "draft", '{"offer": "spring"}')
+    location = f"{base}/{row['id']}/setup/contacts?saved=who"
+    assert [answer.headers["location"] for answer in (first, *again)] == [location] * 3
+
+
+async def test_a_step_saves_its_settings_alone(
+    operator: Browser, base: str, connection: asyncpg.Connection, draft: UUID
+) -> None:
+    sent = {
+        "who": WHO,
+        "contacts": {"keep_open": "yes", "reentry_after": "30d"},
+        "when": {
+            "purpose": "survey",
+            "monday_from": "09:00",
+            "monday_to": "17:00",
+            "excluded_dates": ["2026-12-25", ""],
+        },
+        "retries": {"retry_preset": "persistent", "retry_preset_shown": "standard", "max_attempts": "3"},
+        "pace": {"budget": "99.50", "batch_size": "20", "priority": "5", "share": "1"},
+    }
+    for step, fields in sent.items():
+        answer = await operator.post_form(f"{base}/{draft}/setup/{step}", fields)
+        assert answer.status_code == 303, (step, answer.text)
+
+    row = await connection.fetchrow("select * from campaigns where id = $1", draft)
+    assert (row["name"], row["keep_open"], row["purpose"], row["budget_cents"]) == ("Spring", True, "survey", 9950)
+    assert msgspec.json.decode(row["calling_hours"]) == {
+        "monday": [["09:00", "17:00"]],
+        "excluded_dates": ["2026-12-25"],
+    }
+    assert (row["max_attempts"], row["batch_size"]) == (6, 20)
+    assert "voicemail" in row["retry_policy"]
+    # The last step asks for a launch check, which the review shows.
+    assert await connection.fetchval("select count(*) from launch_checks where campaign_id = $1", draft) == 1
+    review = await operator.get(f"{base}/{draft}/setup/review")
+    assert "Persistent, 6 attempts" in review.text
+    assert "Start now" in review.text
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "named", "kept"),
+    [
+        ("who", {"name": "", "variables": "offer"}, "variables", ">offer</textarea>"),
+        ("contacts", {"reentry_after": "soon"}, "reentry_after", 'value="soon"'),
+        ("when", {"monday_from": "12:00", "monday_to": "09:00"}, "calling_hours", 'value="12:00"'),
+        ("retries", {"max_attempts": "many"}, "max_attempts", 'value="many"'),
+        ("pace", {"budget": "much"}, "budget", 'value="much"'),
+    ],
+)
+async def test_an_invalid_step_is_shown_again_as_typed_and_saves_nothing(
+    operator: Browser,
+    base: str,
+    connection: asyncpg.Connection,
+    draft: UUID,
+    step: str,
+    fields: dict[str, str],
+    named: str,
+    kept: str,
+) -> None:
+    before = await connection.fetchrow("select * from campaigns where id = $1", draft)
+    url = f"{base}/{draft}/setup/{step}"
+
+    page = await operator.post_form(url, fields)
+    token = await operator.token_on(url)
+    saved = await operator.client.post(url, data={"csrf_token": token, **fields}, headers=AUTOSAVE)
+
+    assert (page.status_code, f'href="#field-{named}"' in page.text, kept in unescape(page.text)) == (400, True, True)
+    assert (saved.status_code, named in saved.json()["fields"]) == (400, True)
+    assert await connection.fetchrow("select * from campaigns where id = $1", draft) == before
+
+
+async def test_a_save_while_typing_returns_what_the_next_one_needs(
+    operator: Browser, base: str, connection: asyncpg.Connection
+) -> None:
+    token = await operator.token_on(f"{base}/new")
+    typed = {"csrf_token": token, "key": "typed", **WHO}
+    created = (await operator.client.post(base, data=typed, headers=AUTOSAVE)).json()
+    page = (await operator.get(f"{created['setup']}/who")).text
+    seen = re.search(r'name="seen" value="([^"]+)"', page)
+    assert seen is not None
+    assert (created["name"], created["step"], created["seen"]) == ("Spring", "who", unescape(seen[1]))
+
+    url = f"{created['setup']}/who"
+    changed = await operator.client.post(
+        url, data=typed | {"seen": created["seen"], "name": "Summer"}, headers=AUTOSAVE
+    )
+    # The form that was sent while the last save was under way has the older version, and the same content.
+    same = await operator.post_form(url, WHO | {"seen": created["seen"], "name": "Summer"})
+    other = await operator.client.post(url, data=typed | {"seen": created["seen"], "name": "Autumn"}, headers=AUTOSAVE)
+    shown = await operator.post_form(url, WHO | {"seen": created["seen"], "name": "Autumn"})
+
+    assert (changed.status_code, same.status_code, other.status_code, shown.status_code) == (200, 303, 412, 412)
+    assert 'value="Autumn"' in shown.text
+    assert await connection.fetchval("select name from campaigns where from_number like '%0123'") == "Summer"
+    seen = re.search(r'name="seen" value="([^"]+)"', shown.text)
+    assert seen is not None
+    assert (await operator.post_form(url, WHO | {"seen": unescape(seen[1]), "name": "Autumn"})).status_code == 303
+
+
+async def test_the_setup_opens_at_the_first_missing_step_and_ends_with_the_draft(
+    operator: Browser, base: str, connection: asyncpg.Connection, draft: UUID
+) -> None:
+    setup = f"{base}/{draft}/setup"
+    missing = await operator.get(setup)
+    row = await connection.fetchrow("select * from campaigns where id = $1", draft)
+    assert row is not None
+    await connection.execute("update campaigns set keep_open = true where id = $1", draft)
+    ready = await operator.get(setup)
+    await connection.execute("update campaigns set status = 'active', next_batch_at = $1", NOW)
+    running = await operator.get(f"{setup}/when")
+    token = await operator.token_on(f"{base}/{draft}/edit")
+    late = await operator.client.post(f"{setup}/pace", data={"csrf_token": token}, headers=AUTOSAVE)
+
+    assert missing.headers["location"] == f"{setup}/contacts"
+    assert ready.headers["location"] == f"{setup}/review"
+    assert running.headers["location"] == f"{base}/{draft}/edit"
+    assert late.status_code == 409
+
+
+async def test_agents_and_numbers_are_chosen_by_name_or_imported(
+    operator: Browser,
+    base: str,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    browser_for: Callable[[UUID | None], Any],
+) -> None:
+    admin = await browser_for(two_organizations.own.users["admin"])
+    tenant = two_organizations.own.tenant
+    ids = {"organization_id": tenant.organization_id, "provider_account_id": tenant.provider_account_id}
+    await connection.execute("delete from phone_numbers; delete from agents; delete from number_imports")
+    typed = WHO | {"then": "import", "key": "typed"}
+
+    shown = await admin.post_form(base, typed, page=f"{base}/new")
+    refused = await operator.post_form(base, typed, page=f"{base}/new")
+
+    assert (shown.status_code, "Check again" in shown.text, 'value="Spring"' in shown.text) == (200, True, True)
+    assert refused.status_code == 403
+    assert await connection.fetchval("select count(*) from number_imports") == 1
+    assert "An admin can import" in (await operator.get(f"{base}/new")).text
+
+    await insert(connection, "agents", **ids, agent_id="agent_7", name="Ada from sales", seen_at=NOW)
+    for phone, nickname in (("+12125550199", "Front desk"), ("+12125550198", None)):
+        await insert(connection, "phone_numbers", **ids, phone=phone, nickname=nickname)
+    page = (await operator.get(f"{base}/new")).text
+    assert '<option value="agent_7" selected>Ada from sales</option>' in page
+    assert '<option value="+12125550199">Front desk · +12125550199</option>' in page
+    assert 'name="more_numbers" value="+12125550198"' in page
+    numbers = {"more_numbers": ["+12125550198", "+12125550199"], "from_number": "+12125550199"}
+    await operator.post_form(base, WHO | numbers, page=f"{base}/new")
+    assert await connection.fetchval("select more_numbers from campaigns where from_number = '+12125550199'") == [
+        "+12125550198"
+    ]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.key)
+async def test_a_preset_of_retries_is_saved_and_recognized(
+    operator: Browser, base: str, connection: asyncpg.Connection, draft: UUID, preset: Any
+) -> None:
+    url = f"{base}/{draft}/setup/retries"
+    other = "custom" if preset.key == "standard" else "standard"
+    await operator.post_form(url, {"retry_preset": preset.key, "retry_preset_shown": other})
+    chosen = (await operator.get(url)).text
+    # The details of the form apply where the preset it showed is still chosen.
+    await operator.post_form(
+        url, preset.fields | {"retry_preset": preset.key, "retry_preset_shown": preset.key, "retry_busy_delay": "7d"}
+    )
+
+    assert re.search(rf'value="{preset.key}" data-fields="[^"]+" checked', chosen)
+    assert await connection.fetchval("select max_attempts from campaigns where id = $1", draft) == preset.attempts
+    assert 'value="custom" checked' in (await operator.get(url)).text
+
+
+async def test_the_review_counts_the_contacts_and_keeps_its_actions_on_the_page(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    review = f"{base}/{campaign.id}/setup/review"
+    assert "has no contacts yet" in (await operator.get(review)).text
+    await create_campaign_contact(connection, campaign)
+
+    answers = [
+        await operator.post_form(f"{base}/{campaign.id}/{action}", {"shown_on": "setup"}, page=review)
+        for action in ("launch-check", "launch-check/forecast")
+    ]
+
+    assert [answer.headers["location"] for answer in answers] == [review] * 2
+    page = (await operator.get(review)).text
+    assert f'action="{base}/{campaign.id}/start"' in page
+    assert "A dialer runs the check within seconds" in page
+    assert list(SetupStep)[-1] == SetupStep.REVIEW
