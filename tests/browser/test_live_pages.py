@@ -258,12 +258,10 @@ async def test_a_form_sent_without_a_session_is_kept_during_sign_in(
     page = await new_york.new_page()
     await page.goto(f"{site.url}/o/{site.rows['organization_id']}/campaigns/new")
     await page.get_by_label("Name", exact=True).fill("Autumn & renewals")
-    await page.get_by_label("Retell agent").fill("agent_1")
-    await page.get_by_label("Caller number", exact=True).fill("+14155550100")
-    await page.get_by_role("button", name="Around the clock").click()
+    await page.get_by_label("Variables for the agent").fill("city = Köln")
     await new_york.clear_cookies(name=COOKIE)
 
-    await page.get_by_role("button", name="Create and add contacts").click()
+    await page.get_by_role("button", name="Save and continue").click()
     await expect(page.get_by_text("Your entries have been kept")).to_be_visible()
     await page.get_by_label("Email").fill("ada@example.com")
     await page.get_by_label("Password").fill("secret")
@@ -271,6 +269,8 @@ async def test_a_form_sent_without_a_session_is_kept_during_sign_in(
     await expect(page.get_by_text("Autumn & renewals")).to_be_visible()
     await page.get_by_role("button", name="Send form").click()
 
-    await expect(page).to_have_url(re.compile("/import$"))
-    hours = await connection.fetchval("select calling_hours ->> 'sunday' from campaigns where name like 'Autumn %'")
-    assert json.loads(hours) == [["00:00", "24:00"]]
+    await expect(page).to_have_url(re.compile("/setup/contacts$"))
+    rows = await connection.fetch(
+        "select dynamic_variables ->> 'city' as city from campaigns where name like 'Autumn %'"
+    )
+    assert [row["city"] for row in rows] == ["Köln"]

@@ -163,13 +163,16 @@ async def test_the_setup_opens_at_the_first_missing_step_and_ends_with_the_draft
     assert row is not None
     await connection.execute("update campaigns set keep_open = true where id = $1", draft)
     ready = await operator.get(setup)
+    after = [await operator.get(f"{setup}?after=contacts")]
     await connection.execute("update campaigns set status = 'active', next_batch_at = $1", NOW)
+    after.append(await operator.get(f"{setup}?after=contacts"))
     running = await operator.get(f"{setup}/when")
     token = await operator.token_on(f"{base}/{draft}/edit")
     late = await operator.client.post(f"{setup}/pace", data={"csrf_token": token}, headers=AUTOSAVE)
 
     assert missing.headers["location"] == f"{setup}/contacts"
     assert ready.headers["location"] == f"{setup}/review"
+    assert [answer.headers["location"] for answer in after] == [f"{setup}/when", f"{base}/{draft}"]
     assert running.headers["location"] == f"{base}/{draft}/edit"
     assert late.status_code == 409
 

@@ -393,7 +393,7 @@ SAME_FOR_ALL = ("Go back", "Launch check", "Forecasts", "Analytics", "Stop every
 @pytest.mark.parametrize(
     ("status", "labels"),
     [
-        ("draft", ["Import contacts", "Start", "Edit settings", "Duplicate", "Evidence", "Delete", "Cancel"]),
+        ("draft", ["Import contacts", "Continue setup", "Start", "Duplicate", "Evidence", "Delete", "Cancel"]),
         ("scheduled", ["Import contacts", "Start now", "Edit settings", "Duplicate", "Evidence", "Cancel"]),
         (
             "active",

@@ -90,9 +90,17 @@ async def test_the_places_of_a_campaign_are_those_of_its_pending_contacts(
     assert foreign["places"][0]["contacts"] is None
 
 
-async def test_the_form_shows_the_effect_of_the_hours_that_it_would_save(operator: Browser, base: str) -> None:
-    new = (await operator.get(f"{base}/new")).text
-    wrong = await operator.post_form(base, FORM | {"name": "", "monday_from": ["06:00"], "monday_to": ["23:00"]})
+async def test_the_form_shows_the_effect_of_the_hours_that_it_would_save(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    draft = await create_campaign(
+        connection, two_organizations.own.tenant, status="draft", next_batch_at=None, calling_hours="{}"
+    )
+    step = f"{base}/{draft.id}/setup/when"
+    new = (await operator.get(step)).text
+    wrong = await operator.post_form(
+        step, FORM | {"schedule": "at", "monday_from": ["06:00"], "monday_to": ["23:00"]}
+    )
     part = await operator.post_form(
         f"{base}/effective-hours", FORM | {"monday_from": ["06:00"], "monday_to": ["23:00"]}
     )

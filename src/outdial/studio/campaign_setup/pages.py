@@ -89,15 +89,25 @@ async def create_draft(request: Request, context: CurrentOrganization, counter: 
 
 
 @router.get("/{campaign_id}/setup")
-async def setup_page(context: CurrentOrganization, counter: Counter, campaign_id: UUID) -> Response:
-    """Go to the first step that is not done, else to the review."""
+async def setup_page(
+    context: CurrentOrganization, counter: Counter, campaign_id: UUID, after: SetupStep | None = None
+) -> Response:
+    """Go to the step `after` another one, else to the first that is not done, else to the review.
+
+    An import leads here: without a setup, it goes on to the campaign.
+    """
     context.require("operator")
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         counted = await counter.count(connection, {campaign_id: campaign.status})
+    url = _url_of(context, campaign_id)
+    if campaign.status != CampaignStatus.DRAFT:
+        return redirect(url)
+    if after is not None:
+        return redirect(f"{url}/setup/{neighbor(after, 1)}")
     marks = step_marks(campaign, form_from_campaign(campaign), {}, counted[campaign_id].total)
     step = next((mark.step for mark in marks if not mark.is_done), SetupStep.REVIEW)
-    return redirect(f"{_url_of(context, campaign_id)}/setup/{step}")
+    return redirect(f"{url}/setup/{step}")
 
 
 @router.get("/{campaign_id}/setup/{step}")
