@@ -98,9 +98,7 @@ async def test_the_form_shows_the_effect_of_the_hours_that_it_would_save(
     )
     step = f"{base}/{draft.id}/setup/when"
     new = (await operator.get(step)).text
-    wrong = await operator.post_form(
-        step, FORM | {"schedule": "at", "monday_from": ["06:00"], "monday_to": ["23:00"]}
-    )
+    wrong = await operator.post_form(step, FORM | {"schedule": "at", "monday_from": ["06:00"], "monday_to": ["23:00"]})
     part = await operator.post_form(
         f"{base}/effective-hours", FORM | {"monday_from": ["06:00"], "monday_to": ["23:00"]}
     )
