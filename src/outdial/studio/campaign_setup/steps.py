@@ -1,4 +1,4 @@
-"""The steps of the setup: which settings each of them asks for, and what the draft has so far."""
+"""The steps of the setup: which settings each of them asks for, and which of them are done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +85,7 @@ CONTENTS: Final[Mapping[SetupStep, StepContent]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMark:
-    """A step in the list of steps: whether it is done, and what it says so far."""
+    """A step in the list of steps: whether it is done, and its summary."""
 
     step: SetupStep
     label: str
