@@ -181,7 +181,7 @@ async def import_contacts(page: Page, directory: Path, task: Task) -> None:
     await expect(page.get_by_role("region", name="First rows").first).to_contain_text("America/New York")
     await task.click(page.get_by_role("button", name="Start import"))
     # Nobody loads this page again: it says by itself that the import is done.
-    await task.click(page.get_by_role("link", name="Continue with the campaign"))
+    await task.click(page.get_by_role("link", name="Continue setup"))
     await expect(page).to_have_url(re.compile("/setup/when$"))
 
 

@@ -15,7 +15,6 @@ from outdial.campaigns.importing.workbooks import MOST_WORKBOOK_BYTES
 from outdial.db.queries.importing import uploads
 from outdial.jobs.tables import MEDIA_TYPES
 from outdial.studio.campaign_contacts.service import find_campaign
-from outdial.studio.campaigns.form import zone_names
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.api import preview_refused_rows, refused_rows_response
 from outdial.studio.imports.causes import cause_texts, stored_cause_texts
@@ -25,6 +24,7 @@ from outdial.studio.imports.previews import ImportPreview, preview_import
 from outdial.studio.imports.service import MAX_FILE_BYTES, Import, NewImport
 from outdial.studio.imports.template import csv_template, workbook_template
 from outdial.studio.view.countries import country_options, likely_country
+from outdial.studio.view.zones import zone_names
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.filters import viewer_zone

@@ -16,6 +16,12 @@ def zone_groups(chosen: str) -> Mapping[str, ZoneChoices]:
 
 
 @cache
+def zone_names() -> Sequence[str]:
+    """Return the selectable time zones, ordered by name."""
+    return ["UTC", *sorted(name for zones in _regions().values() for name, _ in zones)]
+
+
+@cache
 def _regions() -> Mapping[str, ZoneChoices]:
     # zone.tab names each place once, without aliases such as US/Eastern.
     table = (files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
