@@ -75,6 +75,7 @@ IMPERSONAL = {
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
     " public.screening_lists.* public.pre_dial_hooks.* public.organization_budgets.*"
     " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
+    "counts and links": "public.campaign_reports.* public.report_links.*",
     "agents of the workspace": "public.agents.*",
     "states and codes of test calls": "public.test_calls.status public.test_calls.requested_by"
     " public.test_calls.from_number public.test_calls.retell_call_id public.test_calls.outcome"

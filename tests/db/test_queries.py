@@ -44,6 +44,7 @@ NEVER_NULL = {
     ("analyze_calls", "cost_cents"): "coalesced",
     ("call_buckets", "outcome"): "coalesced",
     ("calls_so_far", "cost_cents"): "coalesced",
+    ("report_calls", "cost_cents"): "coalesced",
     ("calls_so_far", "duration_ms"): "coalesced",
     ("calls_so_far", "outcome"): "the query selects calls that have one",
     ("campaign_spending", "cost_cents"): "coalesced",

@@ -280,6 +280,7 @@ EXECUTE = {
     f"private.forecasts_to_make({_TIME},integer)": {"outdial_jobs"},
     f"private.forecasts_to_renew({_TIME},uuid[],integer)": {"outdial_jobs"},
     f"private.forecasts_to_compare({_TIME},integer)": {"outdial_jobs"},
+    f"private.reports_to_compute({_TIME},integer,integer)": {"outdial_jobs"},
     "private.check_paused()": set[str](),
     "private.check_open_campaign()": set[str](),
     "private.keep_an_owner()": set[str](),

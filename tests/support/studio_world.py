@@ -26,6 +26,7 @@ _ROWS: Mapping[str, str] = {
     "number_id": "select id from phone_numbers where organization_id = $1",
     "number_phone": "select phone from phone_numbers where organization_id = $1",
     "resting": "select phone from number_health where organization_id = $1 and rests_until > '2040-01-01'",
+    "link_id": "select id from report_links where organization_id = $1 order by id limit 1",
     "erasure_id": "select id from erasures where organization_id = $1",
     "contact_id": "select contact_id from campaign_contacts where id = $1",
     "consent_id": "select id from consents where organization_id = $1 and basis = 'written'",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from uuid import UUID, uuid4
 
@@ -75,6 +76,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "pre_dial_hooks",
         "opt_out_reads",
         "campaign_forecasts",
+        "campaign_reports",
+        "report_links",
         "launch_checks",
         "test_calls",
         "agents",
@@ -162,6 +165,10 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"contacts": 1, "past_calls": 0}
         | {f"finish_{part}": NOW for part in ("p10", "p50", "p90")}
         | {f"{of}_{part}": 1 for of in ("cost_cents", "calls") for part in ("p10", "p50", "p90")},
+        "campaign_reports": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
+        | {"format": 99, "computed_at": NOW, "report": "{}"},
+        "report_links": {"id": uuid4(), "campaign_id": entry.campaign.id, "token_sha256": uuid4().bytes * 2}
+        | {"created_by": "ann", "created_at": NOW, "expires_at": NOW + timedelta(days=1)},
         "number_health": {"phone": new_phone(), "rests_until": NOW, "rest_reason": "by_member", "rests_since": NOW},
         "number_imports": {"provider_account_id": tenant.provider_account_id, "requested_at": NOW},
         "organization_budgets": {"day_cents": 5000, "updated_at": NOW},

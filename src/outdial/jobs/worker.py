@@ -15,6 +15,7 @@ from pgqueuer.domain.types import QueueExecutionMode
 
 from outdial.background import RepeatingTask
 from outdial.campaigns.erasure_keys import ErasureKeys
+from outdial.campaigns.results import report
 from outdial.clock import Clock
 from outdial.db.connect import connect_as
 from outdial.db.errors import DatabaseError, QueueMissing
@@ -67,12 +68,14 @@ class JobWorker:
         self.data_retention = data_retention.DataRetention(database, clock)
         self.erasures = erasing.ErasureSweeper(database, clock)
         self.screening = screening_retention.ScreeningRetention(database, clock)
+        self.reports = report.ReportWriter(database, clock)
         self._tasks = (
             RepeatingTask("sweep", self.sweeper, sweep.EVERY),
             RepeatingTask("retention", self.retention, retention.EVERY),
             RepeatingTask("data_retention", self.data_retention, data_retention.EVERY),
             RepeatingTask("erasures", self.erasures, erasing.EVERY),
             RepeatingTask("screening", self.screening, screening_retention.EVERY),
+            RepeatingTask("reports", self.reports, report.EVERY),
             *([] if forecasts is None else [RepeatingTask("forecasts", forecasts, FORECASTS_EVERY)]),
         )
         self._manager: QueueManager | None = None

@@ -35,6 +35,7 @@ from outdial.cli.campaigns.launch import launch_document, print_launch, read_lau
 from outdial.cli.campaigns.launch_check import print_findings, read_findings
 from outdial.cli.campaigns.listing import list_campaigns
 from outdial.cli.campaigns.new_campaign import new_campaign
+from outdial.cli.campaigns.report import report
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
 from outdial.cli.campaigns.test_calls import call_phone, list_test_calls
@@ -79,6 +80,7 @@ app.command()(forecast)
 app.command()(forecasts)
 app.command("test-call")(call_phone)
 app.command("test-calls")(list_test_calls)
+app.command()(report)
 app.command()(results)
 app.command()(add_contact)
 app.command("add-contacts")(add_contacts_command)

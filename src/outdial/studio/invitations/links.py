@@ -1,17 +1,16 @@
 """Links of invitations: a signature of the link's id, of which the database stores only a hash."""
 
-import base64
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Final, Self
 from uuid import UUID, uuid4
 
 from outdial.db.queries.invitations import Invitation
+from outdial.studio.web.signed_links import sign_link, token_digest
 
 LINK_LIVES: Final = timedelta(days=7)
+_PURPOSE: Final = "invitations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,7 @@ class InvitationLink:
     def new(cls, secrets: Sequence[str], now: datetime) -> Self:
         """Make a link, signed with the newest of the studio's secrets."""
         link_id = uuid4()
-        return cls(link_id=link_id, token=_signature(secrets[0], link_id), expires_at=now + LINK_LIVES)
+        return cls(link_id=link_id, token=sign_link(_PURPOSE, secrets[0], link_id), expires_at=now + LINK_LIVES)
 
     @property
     def token_sha256(self) -> bytes:
@@ -44,16 +43,7 @@ def link_of(invitation: Invitation, secrets: Sequence[str], now: datetime) -> In
     if link_id is None or expires_at is None or expires_at <= now:
         return None
     links = [
-        InvitationLink(link_id=link_id, token=_signature(secret, link_id), expires_at=expires_at) for secret in secrets
+        InvitationLink(link_id=link_id, token=sign_link(_PURPOSE, secret, link_id), expires_at=expires_at)
+        for secret in secrets
     ]
     return next((link for link in links if link.token_sha256 == invitation.token_sha256), None)
-
-
-def token_digest(token: str) -> bytes:
-    """Return the hash under which the link of a token is stored."""
-    return sha256(token.encode()).digest()
-
-
-def _signature(secret: str, link_id: UUID) -> str:
-    key = sha256(b"outdial invitations\0" + secret.encode()).digest()
-    return base64.urlsafe_b64encode(hmac.digest(key, link_id.bytes, "sha256")).decode().rstrip("=")

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import invitations, members
 from outdial.db.queries.invitations import InvitationOfLink
 from outdial.db.session import Connection
-from outdial.studio.invitations.links import InvitationLink, link_of, token_digest
+from outdial.studio.invitations.links import InvitationLink, link_of
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext, StudioCaller, StudioState
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
+from outdial.studio.web.signed_links import token_digest
 
 _OWNERS_ONLY = "Only owners can invite owners"
 LINK_ENDED: Final = "This invitation has been used, revoked or has expired. Ask for a new one"

@@ -22,6 +22,7 @@ _LONGEST_NAME: Final = 30
 _MAX_LABELS: Final = 8
 # Keeps a few bars from filling the whole chart.
 _MAX_BAR_WIDTH: Final = 48.0
+_HEAT_LEVELS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,65 @@ class ChartSeries:
 
     tone: str
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatValue:
+    """A share of a whole, such as the answered ones among the finished calls."""
+
+    part: int
+    whole: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """A cell of a heat map: its text, its depth from 0 (nothing) to 5 (the highest share), and its value in words."""
+
+    text: str
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """A table whose cells are colored by their share. `scale` is the share of the deepest color, in percent."""
+
+    title: str
+    first_head: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[HeatCell]]]
+    scale: int
+
+
+def heat_map(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[HeatValue | None]]],
+    *,
+    first_head: str,
+) -> HeatMap:
+    """Lay out shares by row and column; the highest share has the deepest color. Rows are a name and their values."""
+    shares = [value.part / value.whole for _, values in rows for value in values if value is not None and value.whole]
+    top = max(shares, default=0.0)
+
+    def cell(row: str, column: str, value: HeatValue | None) -> HeatCell:
+        if value is None or not value.whole:
+            return HeatCell("", 0, f"{row}, {column}: no calls")
+        share = value.part / value.whole
+        level = ceil(_HEAT_LEVELS * share / top) if share else 0
+        text = f"{100 * share:.0f}"
+        return HeatCell(text, level, f"{row}, {column}: {text}%, {value.part:,} of {value.whole:,}")
+
+    return HeatMap(
+        title=title,
+        first_head=first_head,
+        columns=columns,
+        rows=[
+            (name, [cell(name, column, value) for column, value in zip(columns, values, strict=True)])
+            for name, values in rows
+        ],
+        scale=round(100 * top),
+    )
 
 
 def stacked_bars(

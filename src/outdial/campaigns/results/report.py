@@ -1,0 +1,351 @@
+"""What a campaign came to: the end report, added up from its contacts and calls."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from outdial.clock import Clock
+from outdial.db.queries import jobs
+from outdial.db.queries.results import report as queries
+from outdial.db.queries.results.report import ReportCalls, ReportContacts, ReportValue
+from outdial.db.session import Connection, Database, encode_json
+from outdial.domain.campaign import CAMPAIGN, CampaignStatus
+from outdial.domain.contact import OPEN, ContactStatus
+from outdial.domain.policies.number_pool import BY_PERSON
+from outdial.domain.policies.uncalled import uncalled_group
+
+FORMAT: Final = 1
+"""Raise it with each change of CampaignReport: stored reports of another format are added up again."""
+COUNTED_AT_ONCE: Final = 5_000
+"""A campaign with more contacts has a report only after its end, when the jobs process has added it up."""
+FEWEST: Final = 3
+"""A value of the analysis that fewer calls have is not stored and not shared: it could be about one person."""
+VALUES_SHOWN: Final = 5
+EVERY: Final = timedelta(seconds=5)
+_LONGEST_VALUE: Final = 40
+_LONGEST_FIELD: Final = 60
+_MOST_VALUES: Final = 20
+_MOST_ROWS: Final = 200
+_MOST_NUMBERS: Final = 50
+_UNCALLED: Final = (ContactStatus.SKIPPED, ContactStatus.CANCELLED)
+_REACHED: Final = sorted(BY_PERSON)
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFigures:
+    """Calls of one attempt, one number or one hour. `finished` have an outcome; `reached` are conversations."""
+
+    calls: int
+    finished: int
+    reached: int
+    successful: int
+    cost_cents: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFigures(CallFigures):
+    """Calls of one attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberFigures(CallFigures):
+    """Calls from one caller number."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourFigures(CallFigures):
+    """Calls of one attempt in one hour of the contact's day."""
+
+    attempt: int
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeContacts:
+    """Contacts that no one reached, by their last outcome; null if it is not known."""
+
+    outcome: str | None
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCalls:
+    """Calls by outcome."""
+
+    outcome: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncalledContacts:
+    """Contacts that were skipped or cancelled before a person was reached, for one reason in words."""
+
+    status: str
+    reason: str
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    """How many conversations have a value."""
+
+    value: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisField:
+    """A field of the custom analysis with its most frequent values. `calls` are the conversations that have the field.
+
+    A free text has no values.
+    """
+
+    field: str
+    calls: int
+    is_text: bool
+    values: list[ValueCount]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedForecast:
+    """The forecast from the campaign's start, beside which the report shows what happened."""
+
+    made_at: datetime
+    finish_p10: datetime | None
+    finish_p50: datetime | None
+    finish_p90: datetime | None
+    calls_p10: int
+    calls_p50: int
+    calls_p90: int
+    cost_cents_p10: float
+    cost_cents_p50: float
+    cost_cents_p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignReport:
+    """What a campaign came to.
+
+    Of its `contacts`, a person was reached at `reached`; `not_reached` were called without that, `uncalled` were
+    skipped or cancelled, and `open` are not finished. `failed` are those of `not_reached` with that status.
+    `conversations` are calls in which a person was reached; the analysis calls some `successful` or `unsuccessful`.
+    """
+
+    campaign_id: UUID
+    name: str
+    status: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    computed_at: datetime
+    contacts: int
+    reached: int
+    open: int
+    failed: int
+    calls: int
+    conversations: int
+    successful: int
+    unsuccessful: int
+    talk_ms: int
+    cost_cents: float
+    cost_per_conversation_cents: float | None
+    cost_per_success_cents: float | None
+    not_reached: list[OutcomeContacts]
+    outcomes: list[OutcomeCalls]
+    attempts: list[AttemptFigures]
+    hours: list[HourFigures]
+    numbers: list[NumberFigures]
+    uncalled: list[UncalledContacts]
+    fields: list[AnalysisField]
+    forecast: ReportedForecast | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the campaign has ended."""
+        return CampaignStatus(self.status) in CAMPAIGN.final
+
+    @property
+    def success_share(self) -> float | None:
+        """The share of successful conversations among those that the analysis judges."""
+        judged = self.successful + self.unsuccessful
+        return self.successful / judged if judged else None
+
+
+async def find_report(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignReport | None:
+    """Return the report of a campaign; None while it is not there.
+
+    That of a small campaign is added up at once, that of a large one by the jobs process after its end.
+    """
+    if await queries.has_more_contacts(connection, campaign_id=campaign_id, most=COUNTED_AT_ONCE):
+        stored = await queries.stored_report(connection, campaign_id=campaign_id, format=FORMAT)
+        return None if stored is None else decode_report(stored.report)
+    return await compute_report(connection, campaign_id, now, fewest=1)
+
+
+def decode_report(stored: str) -> CampaignReport:
+    """Return a stored report."""
+    return msgspec.json.decode(stored, type=CampaignReport)
+
+
+async def compute_report(
+    connection: Connection, campaign_id: UUID, now: datetime, *, fewest: int
+) -> CampaignReport | None:
+    """Add up the report of a campaign; None if it does not exist. It reads each of its contacts and calls.
+
+    Values of the analysis that fewer than `fewest` conversations have are left out.
+    """
+    campaign = await queries.report_campaign(connection, campaign_id=campaign_id)
+    if campaign is None:
+        return None
+    contacts = await queries.report_contacts(connection, campaign_id=campaign_id, reached=_REACHED)
+    calls = await queries.report_calls(connection, campaign_id=campaign_id)
+    values = await queries.report_values(
+        connection,
+        campaign_id=campaign_id,
+        reached=_REACHED,
+        longest_name=_LONGEST_FIELD,
+        longest=_LONGEST_VALUE,
+        most_values=_MOST_VALUES,
+        most=VALUES_SHOWN,
+        fewest=fewest,
+        limit=_MOST_ROWS,
+    )
+    forecast = await queries.report_forecast(connection, campaign_id=campaign_id)
+    total = _figures(calls)
+    unsuccessful = sum(row.calls for row in calls if _is_conversation(row) and row.success == "false")
+    talk_ms = sum(row.talk_ms for row in calls)
+    numbers = sorted(_grouped(calls, lambda row: row.from_number), key=lambda item: (-item[1].calls, item[0]))
+    return CampaignReport(
+        campaign_id=campaign.id,
+        name=campaign.name,
+        status=campaign.status,
+        started_at=campaign.started_at,
+        finished_at=campaign.finished_at,
+        computed_at=now,
+        contacts=sum(row.contacts for row in contacts),
+        reached=sum(row.contacts for row in contacts if row.is_reached),
+        open=sum(row.contacts for row in contacts if not row.is_reached and row.status in OPEN),
+        failed=sum(row.contacts for row in contacts if not row.is_reached and row.status == ContactStatus.FAILED),
+        calls=total.calls,
+        conversations=total.reached,
+        successful=total.successful,
+        unsuccessful=unsuccessful,
+        talk_ms=talk_ms,
+        cost_cents=total.cost_cents,
+        cost_per_conversation_cents=total.cost_cents / total.reached if total.reached else None,
+        cost_per_success_cents=total.cost_cents / total.successful if total.successful else None,
+        not_reached=_not_reached(contacts),
+        outcomes=_outcomes(calls),
+        attempts=[
+            AttemptFigures(attempt=attempt, **asdict(figures))
+            for attempt, figures in sorted(_grouped(calls, lambda row: row.attempt))
+        ],
+        hours=[
+            HourFigures(attempt=attempt, hour=hour, **asdict(figures))
+            for (attempt, hour), figures in sorted(
+                _grouped([row for row in calls if row.hour is not None], lambda row: (row.attempt, row.hour or 0))
+            )
+        ],
+        numbers=[NumberFigures(number=number, **asdict(figures)) for number, figures in numbers[:_MOST_NUMBERS]],
+        uncalled=_uncalled(contacts),
+        fields=_analysis(values),
+        forecast=None if forecast is None else ReportedForecast(**asdict(forecast)),
+    )
+
+
+def _is_conversation(row: ReportCalls) -> bool:
+    return row.outcome in BY_PERSON
+
+
+def _figures(rows: Sequence[ReportCalls]) -> CallFigures:
+    return CallFigures(
+        calls=sum(row.calls for row in rows),
+        finished=sum(row.calls for row in rows if row.outcome is not None),
+        reached=sum(row.calls for row in rows if _is_conversation(row)),
+        successful=sum(row.calls for row in rows if _is_conversation(row) and row.success == "true"),
+        cost_cents=sum(row.cost_cents for row in rows),
+    )
+
+
+def _grouped(rows: Iterable[ReportCalls], key: Callable[[ReportCalls], _Key]) -> list[tuple[_Key, CallFigures]]:
+    groups: dict[_Key, list[ReportCalls]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return [(name, _figures(group)) for name, group in groups.items()]
+
+
+def _not_reached(rows: Sequence[ReportContacts]) -> list[OutcomeContacts]:
+    counts: dict[str | None, int] = defaultdict(int)
+    for row in rows:
+        if not row.is_reached and row.status not in OPEN and row.status not in _UNCALLED:
+            counts[row.last_outcome] += row.contacts
+    return [OutcomeContacts(*item) for item in sorted(counts.items(), key=lambda item: (-item[1], item[0] or ""))]
+
+
+def _outcomes(rows: Sequence[ReportCalls]) -> list[OutcomeCalls]:
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row.outcome is not None or row.is_refused:
+            counts[row.outcome or "refused"] += row.calls
+    return [OutcomeCalls(*item) for item in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _uncalled(rows: Sequence[ReportContacts]) -> list[UncalledContacts]:
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for row in rows:
+        if not row.is_reached and row.status in _UNCALLED:
+            counts[row.status, uncalled_group(row.reason)] += row.contacts
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [UncalledContacts(status=status, reason=reason, contacts=count) for (status, reason), count in ordered]
+
+
+def _analysis(rows: Sequence[ReportValue]) -> list[AnalysisField]:
+    by_field: dict[str, list[ReportValue]] = defaultdict(list)
+    for row in rows:
+        by_field[row.name].append(row)
+    return [
+        AnalysisField(
+            field=field,
+            calls=group[0].field_calls,
+            is_text=group[0].is_text,
+            values=[ValueCount(row.value, row.calls) for row in group if row.value is not None],
+        )
+        for field, group in by_field.items()
+    ]
+
+
+class ReportWriter:
+    """A background task: adds up the reports of campaigns that have ended, one in each run. Several may run at once."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def run_once(self) -> int:
+        """Add up one report that is missing or lacks late results; return how many that were."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            found = await queries.reports_to_compute(connection, now=now, format=FORMAT, limit=1)
+        for each in found:
+            async with self._database.for_organization(each.organization_id) as connection:
+                report = await compute_report(connection, each.campaign_id, now, fewest=FEWEST)
+                if report is not None:
+                    await queries.store_report(
+                        connection,
+                        campaign_id=each.campaign_id,
+                        organization_id=each.organization_id,
+                        format=FORMAT,
+                        computed_at=now,
+                        report=encode_json(report),
+                    )
+                    await jobs.notify_jobs(connection, organization_id=each.organization_id)
+        return len(found)

@@ -1,0 +1,1 @@
+"""End reports of campaigns, and the links that share them."""

@@ -1,0 +1,88 @@
+"""The charts and tables of an end report."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from outdial.campaigns.results.report import CampaignReport
+from outdial.studio.view.badges import badge_for_outcome
+from outdial.studio.view.charts import Chart, HeatMap, HeatValue, heat_map, row_bars
+from outdial.studio.view.format import duration, moment, money, number
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastLine:
+    """What was forecast, its range, and what happened."""
+
+    label: str
+    forecast: str
+    between: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedReport:
+    """The variable `rendered` of the report's pages."""
+
+    not_reached: Chart
+    outcomes: Chart
+    hours: HeatMap | None
+    forecast: list[ForecastLine]
+    texts: list[str]
+    took: str | None
+
+
+def render_report(report: CampaignReport) -> RenderedReport:
+    """Lay out the charts of a report."""
+    missed = [
+        (
+            badge_for_outcome(row.outcome or "unknown").label,
+            badge_for_outcome(row.outcome or "unknown").tone,
+            row.contacts,
+        )
+        for row in report.not_reached
+    ]
+    outcomes = [
+        (badge_for_outcome(row.outcome).label, badge_for_outcome(row.outcome).tone, row.calls)
+        for row in report.outcomes
+    ]
+    attempts = sorted({row.attempt for row in report.hours})
+    values = {(row.attempt, row.hour): HeatValue(row.reached, row.finished) for row in report.hours if row.finished}
+    hours = None
+    if values:
+        first, last = min(hour for _, hour in values), max(hour for _, hour in values)
+        hours = heat_map(
+            "Answer rate by hour of the contact's day",
+            [f"{hour}:00" for hour in range(first, last + 1)],
+            [
+                (f"Attempt {attempt}", [values.get((attempt, hour)) for hour in range(first, last + 1)])
+                for attempt in attempts
+            ],
+            first_head="Attempt",
+        )
+    took = None
+    if report.started_at is not None and report.finished_at is not None:
+        took = duration((report.finished_at - report.started_at) / timedelta(milliseconds=1))
+    return RenderedReport(
+        not_reached=row_bars("Why not reached", missed, first_head="Last outcome"),
+        outcomes=row_bars("Calls by outcome", outcomes, first_head="Outcome"),
+        hours=hours,
+        forecast=_forecast(report),
+        texts=[field.field for field in report.fields if field.is_text],
+        took=took,
+    )
+
+
+def _forecast(report: CampaignReport) -> list[ForecastLine]:
+    forecast = report.forecast
+    if forecast is None:
+        return []
+    lines = []
+    if forecast.finish_p10 and forecast.finish_p50 and forecast.finish_p90:
+        finished = moment(report.finished_at) if report.finished_at else "Not yet"
+        between = f"{moment(forecast.finish_p10)} to {moment(forecast.finish_p90)}"
+        lines.append(ForecastLine("End", moment(forecast.finish_p50), between, finished))
+    calls = f"{number(forecast.calls_p10)} to {number(forecast.calls_p90)}"
+    lines.append(ForecastLine("Calls", number(forecast.calls_p50), calls, number(report.calls)))
+    cost = f"{money(forecast.cost_cents_p10)} to {money(forecast.cost_cents_p90)}"
+    lines.append(ForecastLine("Cost", money(forecast.cost_cents_p50), cost, money(report.cost_cents)))
+    return lines

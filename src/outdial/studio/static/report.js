@@ -1,0 +1,6 @@
+// Prints the end report. Without this script, the browser's own menu does.
+
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
