@@ -35,6 +35,7 @@ NOT_SHOWN = {
     "/o/{organization_id}/imports/{import_id}/refusals.csv",
     "/o/{organization_id}/imports/template.csv",
     "/o/{organization_id}/imports/template.xlsx",
+    "/o/{organization_id}/campaigns/{campaign_id}/report.csv",
 }
 ELSEWHERE = {"/sign-in", "/organizations", "/design", "/api/v1/docs", "/api/v1/docs/schemas"}
 # The parameters for which a page needs another row than the usual one.

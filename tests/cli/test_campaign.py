@@ -211,6 +211,12 @@ def test_a_campaign_is_forecast_and_its_forecasts_are_listed(acme: Outdial, camp
     assert [each["id"] for each in acme.json("campaign", "forecasts", campaign)][1] == made["id"]
     assert "Actual cost" in acme("campaign", "forecasts", campaign)
 
+    report = acme.json("campaign", "report", campaign)
+    assert (report["contacts"], report["open"], report["reached"]) == (2, 2, 0)
+    assert report["forecast"]["calls_p50"] == made["calls"]["p50"]
+    assert re.search(r"^reached +0 \(0%\)$", acme("campaign", "report", "Spring"), re.MULTILINE)
+    assert "contacts,all,2,,,,," in acme("campaign", "report", campaign, "--csv").splitlines()
+
 
 def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None:
     assert [row["id"] for row in acme.json("campaign", "list")] == [campaign]

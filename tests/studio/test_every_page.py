@@ -92,6 +92,7 @@ async def look_at_what_is_left(
     assert (await owner.get("/organizations")).status_code == 200
     assert (await owner.get("/design")).status_code == 200
     assert (await owner.get("/nowhere")).status_code == 404
+    assert (await owner.get("/shared/reports/unknown")).status_code == 404
     assert (await owner.get("/api/v1/docs")).status_code == 200
     assert (await owner.get("/api/v1/docs/schemas")).status_code == 200
     edit_running = address("/o/{organization_id}/campaigns/{campaign_id}/edit", dict(route_rows.own))

@@ -18,7 +18,7 @@ from outdial.studio.end_reports.links import DEFAULT_DAYS, LONGEST_DAYS, NewRepo
 from outdial.studio.end_reports.view import render_report
 from outdial.studio.forecasts.service import newest_forecast
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
-from outdial.studio.web.errors import ResourceConflict, ResourceNotFound
+from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.rendering import page
 from outdial.studio.web.visitors import own_url
@@ -74,11 +74,8 @@ async def revoke(context: CurrentOrganization, campaign_id: UUID, link_id: UUID,
     """Revoke a link to the report."""
     context.require("operator")
     url = f"{_url(context, campaign_id)}#share"
-    try:
-        async with context.transaction() as connection:
-            await links.revoke_link(connection, context, campaign_id, link_id)
-    except ResourceNotFound as error:
-        return redirect(url, error.message, "warn")
+    async with context.transaction() as connection:
+        await links.revoke_link(connection, context, campaign_id, link_id)
     return redirect(url, "Link revoked. It no longer opens the report.", "info")
 
 

@@ -4,7 +4,7 @@ The end report of a campaign: what is counted of it, and what is stored.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -64,7 +64,7 @@ _report_calls = row_builder(ReportCalls)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportValue:
-    """A value of a field of the custom analysis, with the field's numbers of values and of calls.
+    """A value of the custom analysis, with the numbers of values and of calls under its name.
 
     A free text has one row, without a value.
     """
@@ -249,10 +249,10 @@ async def report_values(
     fewest: int,
     limit: int,
 ) -> list[ReportValue]:
-    """Count the most frequent values of each field of the custom analysis, in the calls in which a person was
+    """Count the most frequent values under each name of the custom analysis, in the calls in which a person was
     reached.
 
-    A field is a free text if it has many values, or a long one, or one that may be a phone number or an address.
+    A free text has many values, or a long one, or one that may be a phone number or an address.
     """
     await connection.execute(CUSTOM_PLAN)
     return [

@@ -46,12 +46,12 @@ group by 1, 2, 3, 4, 5, 6;
 
 -- name: report_values
 -- returns: list[ReportValue]
--- row: A value of a field of the custom analysis, with the field's numbers of values and of calls. A free text has one
--- row: row, without a value.
+-- row: A value of the custom analysis, with the numbers of values and of calls under its name. A free text has one row,
+-- row: without a value.
 -- null: value
 -- plan: custom
--- Count the most frequent values of each field of the custom analysis, in the calls in which a person was reached. A
--- field is a free text if it has many values, or a long one, or one that may be a phone number or an address.
+-- Count the most frequent values under each name of the custom analysis, in the calls in which a person was reached. A
+-- free text has many values, or a long one, or one that may be a phone number or an address.
 with said as (
   select f.key as name, jsonb_typeof(f.value) as kind, f.value #>> '{}' as value
   from calls c, jsonb_each(case when jsonb_typeof(c.analysis -> 'custom_analysis_data') = 'object'
