@@ -208,17 +208,7 @@ async def compute_report(
         return None
     contacts = await queries.report_contacts(connection, campaign_id=campaign_id, reached=_REACHED)
     calls = await queries.report_calls(connection, campaign_id=campaign_id)
-    values = await queries.report_values(
-        connection,
-        campaign_id=campaign_id,
-        reached=_REACHED,
-        longest_name=_LONGEST_FIELD,
-        longest=_LONGEST_VALUE,
-        most_values=_MOST_VALUES,
-        most=VALUES_SHOWN,
-        fewest=fewest,
-        limit=_MOST_ROWS,
-    )
+    fields = await _analysis_fields(connection, campaign_id, fewest)
     forecast = await queries.report_forecast(connection, campaign_id=campaign_id)
     total = _figures(calls)
     unsuccessful = sum(row.calls for row in calls if _is_conversation(row) and row.success == "false")
@@ -257,7 +247,7 @@ async def compute_report(
         ],
         numbers=[NumberFigures(number=number, **asdict(figures)) for number, figures in numbers[:_MOST_NUMBERS]],
         uncalled=_uncalled(contacts),
-        fields=_analysis(values),
+        fields=fields,
         forecast=None if forecast is None else ReportedForecast(**asdict(forecast)),
     )
 
@@ -308,7 +298,18 @@ def _uncalled(rows: Sequence[ReportContacts]) -> list[UncalledContacts]:
     return [UncalledContacts(status=status, reason=reason, contacts=count) for (status, reason), count in ordered]
 
 
-def _analysis(rows: Sequence[ReportValue]) -> list[AnalysisField]:
+async def _analysis_fields(connection: Connection, campaign_id: UUID, fewest: int) -> list[AnalysisField]:
+    rows = await queries.report_values(
+        connection,
+        campaign_id=campaign_id,
+        reached=_REACHED,
+        longest_name=_LONGEST_FIELD,
+        longest=_LONGEST_VALUE,
+        most_values=_MOST_VALUES,
+        most=VALUES_SHOWN,
+        fewest=fewest,
+        limit=_MOST_ROWS,
+    )
     by_field: dict[str, list[ReportValue]] = defaultdict(list)
     for row in rows:
         by_field[row.name].append(row)
