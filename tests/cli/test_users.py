@@ -57,7 +57,7 @@ async def test_the_second_factor_of_a_user_who_lost_it_is_removed(
         " select gen_random_uuid(), id, 'totp', 'verified', 'A', created_at, created_at from auth.users"
     )
     told = await asyncio.to_thread(outdial, "users", "two-factor-off", EMAIL)
-    assert told == "Two-factor sign-in of ada@example.com is off.\n"
+    assert told == f"Two-factor sign-in of {EMAIL} is off.\n"
     assert await connection.fetchval("select count(*) from auth.mfa_factors") == 0
 
 

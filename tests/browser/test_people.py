@@ -1,0 +1,118 @@
+"""Inviting, joining, two-factor sign-in and a forgotten password in a real browser, with the number of clicks."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from outdial.auth.local.totp import code_at, step_of
+from outdial.db.queries.auth.users import UserRow
+from tests.browser.test_pages import AXE, SHAPES, listening, put_into, what_axe_says
+from tests.support.factories import create_member
+from tests.support.postgres import Scratch
+from tests.support.studio_with_auth import PASSWORD, StudioWithAuth, serve_studio_with_auth
+from tests.support.two_organizations import TwoOrganizations
+
+pytestmark = pytest.mark.timeout(300)
+OWNER, NEW = "owner@example.com", "grace@example.com"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The studio at an address of its own, with an owner who has a password."""
+
+    url: str
+    world: StudioWithAuth
+    members: str
+
+
+@pytest.fixture
+async def place(
+    two_organizations: TwoOrganizations, database: Scratch, connection: asyncpg.Connection
+) -> AsyncIterator[Place]:
+    own = two_organizations.own.tenant.organization_id
+    async with serve_studio_with_auth(database) as world, listening(world.served.app) as url:
+        owner = await world.auth.create_user(OWNER, PASSWORD)
+        assert isinstance(owner, UserRow)
+        await create_member(connection, own, "owner", user_id=owner.id)
+        yield Place(url, world, f"{url}/o/{own}/members")
+        world.served.studio.hub.end_streams()
+
+
+async def sign_in(page: Page, place: Place, email: str = OWNER) -> None:
+    await page.goto(f"{place.url}/sign-in")
+    await page.get_by_label("Email").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def is_sound(page: Page, pictures: Path, name: str) -> None:
+    """Keep a picture of the page in each shape, and ask axe about it."""
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+    for shape in SHAPES:
+        await put_into(page, shape)
+        await page.screenshot(path=pictures / f"people-{name}.{shape.name}.png", full_page=True)
+        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        if AXE.exists():
+            assert await what_axe_says(page, shape.axe_rules) == []
+    await put_into(page, SHAPES[0])
+
+
+async def test_a_colleague_is_invited_with_one_click_and_joins_with_one(
+    place: Place, chromium: Browser, screenshots: Path
+) -> None:
+    owner = await (await chromium.new_context()).new_page()
+    await sign_in(owner, place)
+    await owner.goto(place.members)
+    await owner.get_by_label("Email").fill(NEW)
+    await owner.get_by_role("button", name="Send invitation").click()
+    await expect(owner.get_by_text("Invited, expires in 7 days")).to_be_visible()
+    link = await owner.locator("#new-link").inner_text()
+    await is_sound(owner, screenshots, "members")
+
+    grace = await (await chromium.new_context()).new_page()
+    await grace.goto(link)
+    await is_sound(grace, screenshots, "join")
+    await grace.get_by_label("Your name").fill("Grace Hopper")
+    await grace.get_by_label("Password").fill(PASSWORD)
+    await grace.get_by_role("button", name=re.compile("^Join")).click()
+    await expect(grace.get_by_role("heading", name="Campaigns", level=1)).to_be_visible()
+
+    await owner.goto(place.members)
+    await owner.get_by_role("row", name=NEW).get_by_role("button", name="Reset password").click()
+    await owner.get_by_role("dialog").get_by_role("button", name="Reset password").click()
+    reset = await owner.locator("#reset-link").inner_text()
+    await grace.goto(reset)
+    await is_sound(grace, screenshots, "reset")
+    await grace.goto(f"{place.url}/sign-in/forgot")
+    await is_sound(grace, screenshots, "forgot")
+
+
+async def test_two_factor_sign_in_is_set_up_and_asked_for(place: Place, chromium: Browser, screenshots: Path) -> None:
+    page = await (await chromium.new_context()).new_page()
+    await sign_in(page, place)
+    await page.goto(f"{place.url}/account")
+    await is_sound(page, screenshots, "profile")
+    await page.locator("#field-enroll").fill(PASSWORD)
+    await page.get_by_role("button", name="Set up two-factor sign-in").click()
+    await is_sound(page, screenshots, "enroll")
+    secret = (await page.locator("code").inner_text()).replace(" ", "")
+    clock = place.world.served.clock
+    await page.get_by_label("Code").fill(code_at(secret, step_of(clock.now())))
+    await page.get_by_role("button", name="Turn on").click()
+    await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    await is_sound(page, screenshots, "recovery")
+
+    clock.advance(timedelta(seconds=30))
+    other = await (await chromium.new_context()).new_page()
+    await sign_in(other, place)
+    await is_sound(other, screenshots, "code")
+    await other.get_by_label("Code").fill(code_at(secret, step_of(clock.now())))
+    await other.get_by_role("button", name="Sign in").click()
+    await expect(other.get_by_role("heading", name="Campaigns", level=1)).to_be_visible()
