@@ -378,6 +378,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "POST /account/sign-out-everywhere": {"nobody": 303, "outsider": 403, "viewer": 403},
     "GET /api/v1/me/sessions": {"nobody": 401, "outsider": 200, "viewer": 200},
     "DELETE /api/v1/me/sessions/{session_id}": {"nobody": 401, "outsider": 404, "viewer": 404},
+    "GET /sign-in/with/{provider}": {"nobody": 303, "outsider": 303, "viewer": 303},
     "GET /sign-in/continue": {"nobody": 303, "outsider": 303, "viewer": 303},
     "GET /health": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /sign-in": {"nobody": 200, "outsider": 200, "viewer": 200},

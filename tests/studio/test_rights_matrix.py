@@ -112,7 +112,7 @@ async def test_routes_outside_organizations(route: StudioRoute, route_rows: Rout
             browser = await served.browser_of(route_rows.world.own.users.get(who))
             named = {"name": "studio.css", "organization_id": route_rows.own["organization_id"]}
             # No link has this token, and no user this session.
-            named |= {"token": "unknown", "session_id": str(UUID(int=1))}
+            named |= {"token": "unknown", "provider": "unknown", "session_id": str(UUID(int=1))}
             url = route.path.format(requested_version=version(), **named)
             asking = browser.client
             if route.is_api and browser.session is not None:

@@ -123,6 +123,10 @@ class FakeAuth(AuthClient):
     asked: list[tuple[str, str]] = field(default_factory=list)
     signed_out: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Initialize the client, which never connects."""
+        super().__init__("http://auth.invalid", "sb_publishable_test")
+
     async def sign_in(self, email: str, password: str, *, address: str = "", device: str = "") -> SignInResult:
         """Record the attempt and return `answer`."""
         self.asked.append((email, password))

@@ -1,6 +1,7 @@
 """Client of Supabase Auth, or of our subset of it, at <SUPABASE_URL>/auth/v1."""
 
 import base64
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,10 @@ from outdial.clock import SystemClock
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _API_VERSION = "2024-01-01"
 _DEFAULT_WAIT_S = 60.0
+# How long the list of identity providers is kept, which every sign-in page shows.
+_FRESH_S = 300.0
+# Entries of the settings that are no identity providers.
+_NO_PROVIDER = frozenset({"email", "phone", "anonymous_users"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,8 @@ class AuthClient:
         self._base = base_url.rstrip("/")
         self._headers = {"apikey": publishable_key, "x-supabase-api-version": _API_VERSION}
         self._secret_key = secret_key
+        self._providers: tuple[str, ...] | None = None
+        self._providers_at = 0.0
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -177,12 +184,10 @@ class AuthClient:
 
         The result is the same with and without a user of this address.
         """
-        settings = await self._send("GET", "settings", None, {})
+        settings = await self._settings()
         if isinstance(settings, AuthUnavailable):
             return settings
-        if not isinstance(settings.content, dict) or settings.status != 200:
-            return AuthUnavailable(f"HTTP {settings.status}")
-        if not settings.content.get("disable_signup"):
+        if not settings.get("disable_signup"):
             return await self._email("otp", {"email": email, "create_user": True, **link.challenge}, link.url)
         if self._secret_key is None:
             return AuthRefused("signup_disabled", "sign-ups are off, and the studio has no secret key to invite with")
@@ -194,6 +199,29 @@ class AuthClient:
         if isinstance(invited, AuthRefused) and invited.code == "email_exists":
             return await self.send_sign_in_link(email, link)
         return invited
+
+    async def identity_providers(self) -> tuple[str, ...]:
+        """Return the names of the identity providers that are switched on, such as google; none without a response."""
+        now = time.monotonic()
+        if self._providers is None or now - self._providers_at > _FRESH_S:
+            settings = await self._settings()
+            if isinstance(settings, AuthUnavailable):
+                return self._providers or ()
+            external = settings.get("external")
+            listed = external.items() if isinstance(external, dict) else ()
+            self._providers = tuple(
+                sorted(name for name, is_on in listed if is_on is True and name not in _NO_PROVIDER)
+            )
+            self._providers_at = now
+        return self._providers
+
+    async def _settings(self) -> dict[str, Any] | AuthUnavailable:
+        response = await self._send("GET", "settings", None, {})
+        if isinstance(response, AuthUnavailable):
+            return response
+        if response.status != 200 or not isinstance(response.content, dict):
+            return AuthUnavailable(f"HTTP {response.status}")
+        return response.content
 
     async def send_sign_in_link(self, email: str, link: ReturnLink) -> LinkResult:
         """Email a link that signs a user in. Unknown addresses get none."""

@@ -1,6 +1,7 @@
 """Password sign-in, and sign-out. A form that was sent after its session had ended is kept during sign-in."""
 
 from functools import partial
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -8,18 +9,28 @@ from fastapi.responses import RedirectResponse
 from outdial.auth.client import AuthUnavailable, SignedIn
 from outdial.log import log
 from outdial.studio.sign_in.starting import KEPT, MAX_KEPT_CHARS, SealedForm, begin_session, check_code
+from outdial.studio.view.badges import humanize
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
 from outdial.studio.web.sessions import expired_session_cookie
 from outdial.studio.web.visitors import client_of, is_own_form, problem_of, visitor_page
 
 router = APIRouter()
+# Of those that are not their name with a capital.
+_PROVIDER_NAMES: Final = {
+    "azure": "Microsoft",
+    "github": "GitHub",
+    "gitlab": "GitLab",
+    "linkedin_oidc": "LinkedIn",
+    "slack_oidc": "Slack",
+    "workos": "WorkOS",
+}
 
 
 @router.get("/sign-in")
 async def show_sign_in(request: Request) -> Response:
     """Show the sign-in form, also to a signed-in user who wants to switch accounts."""
-    return _form(request, forms.own_path(request.query_params.get("next", "/")))
+    return await _form(request, forms.own_path(request.query_params.get("next", "/")))
 
 
 @router.post("/sign-in/form")
@@ -39,8 +50,8 @@ async def keep_form(request: Request) -> Response:
     sealed = studio.sealer.seal(KEPT, kept)
     if len(sealed) > MAX_KEPT_CHARS:
         problem = "Your session has ended, and the form is too long to keep. Go back to copy your entries"
-        return _form(request, target, problem=problem)
-    return _form(request, target, kept=sealed)
+        return await _form(request, target, problem=problem)
+    return await _form(request, target, kept=sealed)
 
 
 @router.post("/sign-in")
@@ -53,15 +64,15 @@ async def sign_in(request: Request) -> Response:
     show = partial(_form, request, target, email=email, kept=kept)
     password = form.get("password")
     if not is_own_form(request, form):
-        return show(problem="This form has expired. Please sign in again", status=403)
+        return await show(problem="This form has expired. Please sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
-        return show(problem="Enter your email and password", status=400)
+        return await show(problem="Enter your email and password", status=400)
     device = request.headers.get("user-agent", "")
     result = await studio.auth.sign_in(email, password, address=client_of(request), device=device)
     if isinstance(result, SignedIn):
         return begin_session(request, result, target, kept)
     refused = problem_of(result)
-    response = show(problem=refused.text, status=refused.status)
+    response = await show(problem=refused.text, status=refused.status)
     if refused.retry_after_s is not None:
         response.headers["retry-after"] = str(round(refused.retry_after_s))
     return response
@@ -89,8 +100,11 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
-def _form(
+async def _form(
     request: Request, target: str, *, email: str = "", problem: str | None = None, status: int = 200, kept: str = ""
 ) -> Response:
-    values = {"next": target, "email": email, "problem": problem, "kept": kept}
+    studio = studio_state(request)
+    listed = await studio.auth.identity_providers() if studio.local_auth is None else ()
+    providers = [(name, _PROVIDER_NAMES.get(name, humanize(name))) for name in listed]
+    values = {"next": target, "email": email, "problem": problem, "kept": kept, "providers": providers}
     return visitor_page(request, "sign_in/sign_in.html", status=status, **values)

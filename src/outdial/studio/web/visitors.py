@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from outdial.auth.client import AuthUnavailable, BadCredentials, SignedIn, TooManyAttempts
 from outdial.log import log
 from outdial.studio.web import forms
-from outdial.studio.web.context import StudioState, studio_state
+from outdial.studio.web.context import studio_state
 from outdial.studio.web.errors import ServiceUnavailable
 from outdial.studio.web.middleware.session import is_forged
 from outdial.studio.web.rendering import page
@@ -48,7 +48,7 @@ def problem_of(result: BadCredentials | TooManyAttempts | AuthUnavailable) -> Si
 def visitor_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Render a page whose forms work without a session; the template puts `form_token` into each of them."""
     studio = studio_state(request)
-    existing = _cookie_token(request, studio)
+    existing = visitor_token(request)
     # Not the session's CSRF token: the visitor may have no session yet.
     token = existing or new_token()
     response = page(request, template, status=status, form_token=token, **values)
@@ -66,7 +66,7 @@ def visitor_page(request: Request, template: str, *, status: int = 200, **values
 
 def is_own_form(request: Request, form: FormData) -> bool:
     """Return whether a form of `visitor_page` was sent by the browser that loaded it."""
-    is_ours = forms.is_same_token(form.get(forms.CSRF_FIELD), _cookie_token(request, studio_state(request)))
+    is_ours = forms.is_same_token(form.get(forms.CSRF_FIELD), visitor_token(request))
     return is_ours and not is_forged(request.method, request.url.path, request.headers, "")
 
 
@@ -104,7 +104,7 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _cookie_token(request: Request, studio: StudioState) -> str | None:
+def visitor_token(request: Request) -> str | None:
     """Return the CSRF token that was set with an earlier form, which exists before any session does."""
     sealed = request.cookies.get(VISITOR_COOKIE)
-    return None if sealed is None else studio.sealer.open(VISITOR_COOKIE, sealed, str)
+    return None if sealed is None else studio_state(request).sealer.open(VISITOR_COOKIE, sealed, str)

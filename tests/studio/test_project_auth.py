@@ -1,0 +1,140 @@
+"""The studio of a Supabase project, whose Auth emails invitations and resets, and offers identity providers."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from outdial.auth.client import AuthClient
+from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
+from tests.support.factories import create_user
+from tests.support.postgres import Scratch
+from tests.support.project_auth import ProjectAuth, project_auth, query_of
+from tests.support.studio import Browser, StudioServer, app_without_database, serve_studio, unchanged
+from tests.support.two_organizations import TwoOrganizations
+
+NEW, KNOWN = "grace@example.com", "ada@example.com"
+
+
+@dataclass
+class Project:
+    """The studio, and the Auth of its project."""
+
+    served: StudioServer
+    auth: ProjectAuth
+
+
+@pytest.fixture
+async def project(two_organizations: TwoOrganizations, database: Scratch) -> AsyncIterator[Project]:
+    async with (
+        project_auth() as auth,
+        serve_studio(database, unchanged, app_without_database()) as served,
+        AuthClient(auth.url, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY) as client,
+    ):
+        served.studio = replace(served.studio, auth=client)
+        served.app.state.studio = served.studio
+        yield Project(served, auth)
+
+
+async def user(project: Project, connection: asyncpg.Connection, email: str) -> None:
+    """Make a user with a confirmed address."""
+    user_id = await create_user(connection, email=email)
+    project.auth.users[email] = user_id
+    project.auth.tokens[email] = project.served.token(user_id, email=email)
+
+
+def path_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+async def invite(project: Project, houses: TwoOrganizations, email: str) -> tuple[Browser, str]:
+    admin = await project.served.browser_of(houses.own.users["admin"])
+    sent = await admin.post_form(f"/o/{houses.own.tenant.organization_id}/members", {"email": email, "role": "viewer"})
+    return admin, sent.headers["location"]
+
+
+@pytest.mark.parametrize("sign_ups", [True, False])
+async def test_an_invitation_is_emailed_to_new_and_known_addresses_alike(
+    project: Project, two_organizations: TwoOrganizations, connection: asyncpg.Connection, sign_ups: bool
+) -> None:
+    project.auth.settings["disable_signup"] = not sign_ups
+    await user(project, connection, KNOWN)
+    for email in (NEW, KNOWN):
+        admin, shown = await invite(project, two_organizations, email)
+        page = await admin.get(shown)
+        assert f"Invitation sent to {email}." in page.text
+        assert "expires in 7 days" in page.text
+    assert [address for _, address, _ in project.auth.sent] == [NEW, KNOWN]
+
+
+async def test_the_link_of_the_email_signs_in_and_leads_to_the_invitation(
+    project: Project, two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    await user(project, connection, KNOWN)
+    await invite(project, two_organizations, KNOWN)
+    [(_, _, back)] = project.auth.sent
+    visitor = await project.served.browser_of(None)
+    arrived = await visitor.get(f"{path_of(back)}&code={project.auth.code_for(KNOWN)}")
+    assert re.fullmatch(r"/join/[\w-]{43}", arrived.headers["location"])
+    page = await visitor.get(arrived.headers["location"])
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token is not None
+    accepted = await visitor.client.post(f"{arrived.headers['location']}/accept", data={"csrf_token": token[1]})
+    own = two_organizations.own.tenant.organization_id
+    assert accepted.headers["location"] == f"/o/{own}/campaigns"
+
+    again = await visitor.get(f"{path_of(back)}&code={project.auth.code_for(KNOWN)}")
+    assert again.headers["location"] == "/sign-in", "a code works once"
+
+
+async def test_an_email_that_is_not_sent_is_reported_and_the_link_is_there(
+    project: Project, two_organizations: TwoOrganizations
+) -> None:
+    project.auth.recent.add(NEW)
+    admin, shown = await invite(project, two_organizations, NEW)
+    page = (await admin.get(shown)).text
+    assert ("no email was sent" in page, "/join/" in page) == (True, True)
+
+
+async def test_a_forgotten_password_gets_the_same_response_for_every_address(
+    project: Project, connection: asyncpg.Connection
+) -> None:
+    await user(project, connection, KNOWN)
+    await user(project, connection, "recent@example.com")
+    project.auth.recent.add("recent@example.com")
+    visitor = await project.served.browser_of(None)
+    texts = []
+    for email in (KNOWN, NEW, "recent@example.com"):
+        sent = await visitor.post_form("/sign-in/forgot", {"email": email}, page="/sign-in/forgot")
+        texts.append((sent.status_code, sent.text.replace(email, "")))
+    assert texts[0] == texts[1] == texts[2]
+    assert [(kind, address) for kind, address, _ in project.auth.sent] == [("recover", KNOWN)]
+
+    back = path_of(project.auth.sent[0][2])
+    arrived = await visitor.get(f"{back}&code={project.auth.code_for(KNOWN)}")
+    assert arrived.headers["location"] == "/account"
+
+
+async def test_an_identity_provider_leads_back_to_the_browser_that_began(
+    project: Project, connection: asyncpg.Connection
+) -> None:
+    await user(project, connection, KNOWN)
+    project.auth.settings["external"] |= {"google": True, "azure": True, "apple": False}
+    visitor, other = [await project.served.browser_of(None) for _ in range(2)]
+    page = await visitor.get("/sign-in?next=/organizations")
+    assert re.findall(r"Continue with (\w+)", page.text) == ["Microsoft", "Google"]
+    assert (await other.get("/sign-in/with/google")).headers["location"] == "/sign-in", "it has no form"
+
+    left = (await visitor.get("/sign-in/with/google?next=/organizations")).headers["location"]
+    asked = query_of(left)
+    assert (urlsplit(left).path, asked["provider"]) == ("/auth/v1/authorize", "google")
+    assert (await visitor.get("/sign-in/with/apple")).headers["location"] == "/sign-in"
+    project.auth.challenges[KNOWN] = asked["code_challenge"]
+    back = f"{path_of(asked['redirect_to'])}&code={project.auth.code_for(KNOWN)}"
+    await other.get("/sign-in")
+    assert (await other.get(back)).headers["location"] == "/sign-in", "another site's user is not signed in here"
+    assert (await visitor.get(back)).headers["location"] == "/organizations"
