@@ -410,7 +410,7 @@ async def test_an_archived_campaign_leaves_the_list_until_it_is_taken_out_or_sta
         (200, True),
         (409, None),
     ]
-    assert "only a draft or a finished campaign" in archived[-1].json()["message"]
+    assert "Only a draft or a finished campaign" in archived[-1].json()["message"]
     assert await listed() & {str(done.id), draft, str(running.id)} == {str(running.id)}
     assert await listed(archived="true") == {str(done.id), draft}
     shown = (await viewer.get(base, params={"archived": "true", "status": "completed"})).json()["items"][0]
