@@ -42,6 +42,7 @@ PYTHON_TYPES: dict[str, type] = {
 # Columns that are nullable in a table of the query, and why they are not null in its rows.
 NEVER_NULL = {
     ("analyze_calls", "cost_cents"): "coalesced",
+    ("board_day", "cost_cents"): "coalesced",
     ("call_buckets", "outcome"): "coalesced",
     ("calls_so_far", "cost_cents"): "coalesced",
     ("report_calls", "cost_cents"): "coalesced",

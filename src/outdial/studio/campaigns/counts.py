@@ -1,10 +1,10 @@
 """Progress counts of campaigns, with a cache for campaigns that are slow to count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,8 @@ _REUSE_FACTOR_RUNNING: Final = 5
 _REUSE_FACTOR_FINISHED: Final = 500
 _COUNTS: Final = "counts"
 _CHARTS: Final = "charts"
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,20 @@ class CampaignCounter:
 
     async def charts(self, connection: Connection, campaign_id: UUID, status: str, zone: ZoneInfo) -> CampaignCharts:
         """Return the charts of a campaign whose current status is `status`; `zone` decides where days begin."""
-        kind = f"{_CHARTS} {zone.key}"
-        entry = self._find(kind, campaign_id, status)
+        return await self.kept(
+            f"{_CHARTS} {zone.key}", campaign_id, status, lambda: campaign_charts(connection, campaign_id, zone)
+        )
+
+    async def kept(self, kind: str, id: UUID, status: str, load: Callable[[], Awaitable[Loaded]]) -> Loaded:
+        """Return what `load` returns, or what it returned while that is kept: the longer, the slower it was."""
+        entry = self._find(kind, id, status)
         if entry is not None:
-            charts: CampaignCharts = entry.value
-            return charts
+            kept: Loaded = entry.value
+            return kept
         started_at = self._clock.now()
-        charts = await campaign_charts(connection, campaign_id, zone)
-        self._store(kind, campaign_id, status, charts, started_at)
-        return charts
+        loaded = await load()
+        self._store(kind, id, status, loaded, started_at)
+        return loaded
 
     def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:
         entry = self._cache.get((kind, id))

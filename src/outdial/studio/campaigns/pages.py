@@ -8,10 +8,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.edit import RESTING, RUNNING
-from outdial.dialer.budgets.limits import read_budgets
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.studio.budgets.service import shared_budgets
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.actions import (
     CampaignAction,
@@ -19,7 +17,6 @@ from outdial.studio.campaigns.actions import (
     duplicate_campaign,
     run_action,
 )
-from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.cures import cure_link
 from outdial.studio.campaigns.effective_hours import (
     EffectiveHours,
@@ -41,9 +38,8 @@ from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
-from outdial.studio.web.filters import changed_rows, viewer_zone
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, back_of, redirect, short_text, text
-from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import environment, page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
@@ -69,45 +65,6 @@ environment.filters |= {
     "grouped": grouped,
     "is_date": is_date,
 }
-
-
-@router.get("")
-async def list_page(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
-    """Show the campaigns with their progress; a live update asks for the changed ones only."""
-    query = request.query_params
-    name = query.get("name", "").strip()[:200]
-    status = query.get("status", "")
-    chosen = CampaignStatus(status) if status in set(CampaignStatus) else None
-    page_request = PageRequest(query.get("cursor") or None, LIMIT)
-    changed = changed_rows(request)
-    now = context.studio.clock.now()
-    async with context.transaction() as connection:
-        found, following = await campaigns.list_campaigns(
-            connection, context.organization_id, page_request, status=chosen, name=name
-        )
-        budgets = await read_budgets(connection, [row.id for row in found], now)
-        progress_of = await campaigns.progress_of(
-            connection,
-            counter,
-            [row for row in found if changed is None or row.id in changed],
-            budgets=budgets,
-            rules=context.studio.rules,
-            now=now,
-        )
-    form = {"name": name, "status": chosen or ""}
-    return page(
-        request,
-        "campaigns/list.html",
-        context,
-        campaigns=found,
-        progress_of=progress_of,
-        budgets=shared_budgets(budgets.values()),
-        name=name,
-        chosen=chosen,
-        statuses=_STATUSES,
-        is_narrowed=any(form.values()),
-        **page_links(request.url.path, form, page_request, following),
-    )
 
 
 @router.post("/effective-hours")

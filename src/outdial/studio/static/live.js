@@ -2,7 +2,8 @@
 // stream reports a change that concerns the page, after a reconnect, and when a hidden tab is shown again.
 //
 // A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
-// (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only.
+// (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only,
+// and with them the elements marked `data-live-with-rows`.
 // The rows of a table body with `data-live-keyed` are updated one by one, by their ids (rows.js).
 // While an element has `data-live-every="5"`, the page is refreshed every five seconds, for data the stream does not cover.
 //
@@ -225,6 +226,9 @@ function replaceRows(fresh) {
   for (const next of fresh.querySelectorAll("[data-live-rows] tbody tr[id]")) {
     const old = document.getElementById(next.id);
     if (old) replaceIfChanged(old, next, renderedRows);
+  }
+  for (const old of document.querySelectorAll("[data-live-with-rows][id]")) {
+    replaceIfChanged(old, fresh.getElementById(old.id), rendered);
   }
   rendered.delete(document.querySelector("[data-live-rows]").id);
   return true;

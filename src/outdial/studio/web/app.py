@@ -25,7 +25,7 @@ API: Final = (
 )  # fmt: skip
 PAGES: Final = (
     "sign_in.pages", "campaign_setup.pages",
-    "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
+    "campaign_board.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
     "campaign_contacts.change_pages", "calls.pages", "live_calls.pages",
     "bulk_jobs.pages", "callbacks.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",

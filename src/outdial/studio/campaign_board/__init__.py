@@ -1,0 +1,1 @@
+"""The list of campaigns: what needs attention, what runs, and what has finished."""
