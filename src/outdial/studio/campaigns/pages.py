@@ -34,7 +34,6 @@ from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.retry_form import delay_text
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.campaigns.view import banner_look, contacts_bar, outcomes_bar, sorted_counts, waiting_text
-from outdial.studio.view.badges import humanize
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
@@ -44,8 +43,6 @@ from outdial.studio.web.rendering import environment, page
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns")
 
-LIMIT: Final = 25
-_STATUSES: Final = [("", "Any"), *((status.value, humanize(status)) for status in CampaignStatus)]
 _DONE: Final[Mapping[CampaignAction, str]] = {
     "start": "started",
     "pause": "paused",
