@@ -12,6 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, Route, 
 
 from outdial.auth.client import SignedIn
 from outdial.studio.web.sessions import COOKIE
+from tests.browser.test_charts import CLIPPED_TEXT
 from tests.browser.test_pages import Site, listening
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
@@ -232,18 +233,6 @@ BROKEN_NUMBERS = """
     return new Set([...range.getClientRects()].map((box) => Math.round(box.top / 8))).size > 1;
   })
   .map((element) => element.textContent.trim())
-"""
-# Labels of charts that reach beyond their drawing, or into each other.
-CLIPPED_TEXT = """
-[...document.querySelectorAll(".drawing svg")].flatMap((svg) => {
-  const texts = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBBox()]);
-  const { width, height } = svg.viewBox.baseVal;
-  const beyond = texts.filter(([, box]) =>
-    box.x < 0 || box.y < 0 || box.x + box.width > width || box.y + box.height > height);
-  const touching = texts.filter(([, a], i) => texts.some(([, b], j) =>
-    i < j && a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height));
-  return [...beyond, ...touching].map(([text]) => text);
-})
 """
 
 

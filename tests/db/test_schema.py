@@ -221,6 +221,7 @@ EXECUTE = {
     "private.remove_body()": set[str](),
     "private.count_campaign_contacts(uuid[])": {"authenticated", "service_role"},
     "private.count_pending_places(uuid,uuid,integer)": {"authenticated", "service_role"},
+    "private.count_contacts_by_outcome(uuid[])": {"authenticated", "service_role"},
     "private.count_ended_calls(uuid[])": {"authenticated", "service_role"},
     "private.visible_campaigns(uuid[])": set[str](),
     "private.sign_audit_entry()": set[str](),

@@ -132,7 +132,7 @@ async def test_the_page_shows_each_picture_with_its_numbers(
     assert shown.status_code == 200
     for text in ("Caller number", "agent_2", "09:00", "leads.csv", "Positive", "Not successful", "$0.08"):
         assert text in shown.text, text
-    assert shown.text.count('role="img"') == shown.text.count("<table>") == len(DIMENSIONS)
+    assert shown.text.count('<figure class="chart">') == shown.text.count("<table>") == len(DIMENSIONS)
     assert f'href="/o/{campaign.tenant.organization_id}/reports" aria-current="true"' in shown.text
     assert "No calls in this period" in (await browser.get(f"{url}?since=2025-01-01&until=2025-01-02")).text
     assert (await browser.get(f"{url}?campaign=nonsense")).status_code == 400

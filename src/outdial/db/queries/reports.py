@@ -132,6 +132,18 @@ class CampaignReport:
 
 _campaign_report = row_builder(CampaignReport)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastOutcomeCount:
+    """Contacts of a campaign whose last call had one outcome."""
+
+    campaign_id: UUID
+    outcome: str
+    contacts: int
+
+
+_last_outcome_count = row_builder(LastOutcomeCount)
+
 _COUNT_CONTACTS = """\
 select status, count(*) as contacts, coalesce(sum(attempts), 0)::bigint as attempts
 from campaign_contacts
@@ -305,3 +317,13 @@ async def report_by_campaign(
         _campaign_report(record)
         for record in await connection.fetch(_REPORT_BY_CAMPAIGN, reached, organization_id, since, until, limit)
     ]
+
+
+_COUNT_CONTACTS_BY_OUTCOME = """\
+select campaign_id, outcome, contacts from private.count_contacts_by_outcome($1::uuid[]);
+"""
+
+
+async def count_contacts_by_outcome(connection: Connection, *, campaign_ids: Sequence[UUID]) -> list[LastOutcomeCount]:
+    """Count contacts of campaigns that the caller may see by the outcome of their last call, from an index alone."""
+    return [_last_outcome_count(record) for record in await connection.fetch(_COUNT_CONTACTS_BY_OUTCOME, campaign_ids)]

@@ -16,6 +16,7 @@ from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN
 from outdial.domain.policies.number_pool import BY_PERSON
+from outdial.studio.campaigns.results import CampaignResults, read_results
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
 from outdial.studio.web.context import studio_state
 
@@ -27,6 +28,7 @@ _REUSE_FACTOR_RUNNING: Final = 5
 _REUSE_FACTOR_FINISHED: Final = 500
 _COUNTS: Final = "counts"
 _CHARTS: Final = "charts"
+_RESULTS: Final = "results"
 
 Loaded = TypeVar("Loaded")
 
@@ -104,6 +106,17 @@ class CampaignCounter:
         loaded = await load()
         self._store(kind, id, status, loaded, started_at)
         return loaded
+
+    async def results(self, connection: Connection, campaign_id: UUID, status: str) -> CampaignResults:
+        """Return what a campaign whose current status is `status` came to."""
+        entry = self._find(_RESULTS, campaign_id, status)
+        if entry is not None:
+            results: CampaignResults = entry.value
+            return results
+        started_at = self._clock.now()
+        results = await read_results(connection, campaign_id)
+        self._store(_RESULTS, campaign_id, status, results, started_at)
+        return results
 
     def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:
         entry = self._cache.get((kind, id))

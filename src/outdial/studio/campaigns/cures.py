@@ -156,8 +156,11 @@ def _cure_of_limit(reason: LimitReason | Literal[WaitReason.DAILY_CAP], campaign
 
 def _cure_of_skip(reason: SkipReason) -> CurePage | NoCure:
     match reason:
-        case SkipReason.CANCELLED | SkipReason.FINISHED | SkipReason.NOTHING_TO_DO:
-            return NoCure("the campaign is over")
+        case SkipReason.CANCELLED | SkipReason.FINISHED:
+            # Nothing ends this wait: the report is what a member wants then.
+            return CurePage(label="Open report", path="report", base=CureBase.CAMPAIGN)
+        case SkipReason.NOTHING_TO_DO:
+            return NoCure("the campaign is about to complete")
         case SkipReason.NEVER_OPENS:
             return _HOURS
         case SkipReason.LAW_NEVER_OPENS | SkipReason.PROHIBITED:

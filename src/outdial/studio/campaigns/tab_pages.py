@@ -15,13 +15,15 @@ from outdial.studio.campaigns.activity import activity_reason, activity_sentence
 from outdial.studio.campaigns.callback_form import CHOICES
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.effective_hours import closed_contacts_of, pending_places
+from outdial.studio.campaigns.figures import campaign_figures, outcome_chart, rate_chart
 from outdial.studio.campaigns.form import form_from_campaign
 from outdial.studio.campaigns.launch import COUNTED_AT_ONCE, SHOWN_IN, launch_report
+from outdial.studio.campaigns.results import NEWEST_RATED
 from outdial.studio.campaigns.tabs import campaign_frame, frame_of
 from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
 from outdial.studio.forecasts.service import newest_forecast
 from outdial.studio.numbers.service import list_health
-from outdial.studio.reports import service as reports
+from outdial.studio.reports.service import calls_over_time
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import query_values, viewer_zone
 from outdial.studio.web.forms import redirect
@@ -53,6 +55,7 @@ async def overview_page(
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         progress = await campaigns.campaign_progress(connection, counter, campaign, rules=context.studio.rules, now=now)
         charts = await counter.charts(connection, campaign_id, campaign.status, viewer_zone(request))
+        results = await counter.results(connection, campaign_id, campaign.status)
         launch = None
         if campaign.status in SHOWN_IN and 0 < progress.total <= COUNTED_AT_ONCE:
             launch = await launch_report(connection, context, campaign_id)
@@ -68,7 +71,11 @@ async def overview_page(
         tab="Overview",
         campaign=campaign,
         progress=progress,
-        charts=reports.render_charts(charts),
+        figures=campaign_figures(campaign, progress, results, forecast, now),
+        outcomes=outcome_chart(results, progress.total, f"{request.url.path}/contacts"),
+        rates=rate_chart(results),
+        newest_rated=NEWEST_RATED,
+        over_time=calls_over_time(charts),
         launch=launch,
         forecast=forecast,
         forecast_age=forecast.age(now) if forecast and campaign.status == CampaignStatus.ACTIVE else None,

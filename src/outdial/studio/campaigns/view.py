@@ -7,14 +7,14 @@ from typing import Final
 from outdial.dialer.admission import SkipReason, WaitReason
 from outdial.dialer.doctor import RunReason
 from outdial.studio.campaigns.service import CampaignProgress, WaitingReason
-from outdial.studio.view.badges import Tone, badge_for_outcome, humanize
+from outdial.studio.view.badges import Tone, badge_for_contact, badge_for_outcome
 from outdial.studio.view.format import iso
 
 # From completed to failed, then calls in progress; pending contacts are the rest of the bar.
 _CONTACT_TONES: Final[Mapping[str, Tone]] = {
     "completed": "good",
     "review": "warn",
-    "failed": "bad",
+    "failed": "neutral",
     "skipped": "neutral",
     "cancelled": "neutral",
     "calling": "live",
@@ -51,7 +51,10 @@ class WaitingText:
 
 def contacts_bar(progress: CampaignProgress) -> ProgressBar:
     """Render the contacts by status."""
-    parts = [(tone, humanize(status), progress.contacts.get(status, 0)) for status, tone in _CONTACT_TONES.items()]
+    parts = [
+        (tone, badge_for_contact(status).label, progress.contacts.get(status, 0))
+        for status, tone in _CONTACT_TONES.items()
+    ]
     return _bar(parts, progress.total, f"{progress.finished:,} of {progress.total:,} contacts finished")
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from outdial.campaigns.results.report import CampaignReport
 from outdial.studio.view.badges import badge_for_outcome
-from outdial.studio.view.charts import Chart, HeatMap, HeatValue, heat_map, row_bars
-from outdial.studio.view.format import duration, moment, money, number
+from outdial.studio.view.charts import Chart, RatedCalls, heat_map, row_bars
+from outdial.studio.view.format import duration, hour_text, moment, money, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RenderedReport:
 
     not_reached: Chart
     outcomes: Chart
-    hours: HeatMap | None
+    hours: Chart | None
     forecast: list[ForecastLine]
     texts: list[str]
     took: str | None
@@ -45,20 +45,12 @@ def render_report(report: CampaignReport) -> RenderedReport:
         (badge_for_outcome(row.outcome).label, badge_for_outcome(row.outcome).tone, row.calls)
         for row in report.outcomes
     ]
-    attempts = sorted({row.attempt for row in report.hours})
-    values = {(row.attempt, row.hour): HeatValue(row.reached, row.finished) for row in report.hours if row.finished}
-    hours = None
-    if values:
-        first, last = min(hour for _, hour in values), max(hour for _, hour in values)
-        hours = heat_map(
-            "Answer rate by hour of the contact's day",
-            [f"{hour}:00" for hour in range(first, last + 1)],
-            [
-                (f"Attempt {attempt}", [values.get((attempt, hour)) for hour in range(first, last + 1)])
-                for attempt in attempts
-            ],
-            first_head="Attempt",
-        )
+    cells = [
+        RatedCalls(row=hour_text(f"{row.hour:02}"), column=str(row.attempt), calls=row.finished, answered=row.reached)
+        for row in sorted(report.hours, key=lambda row: (row.hour, row.attempt))
+        if row.finished
+    ]
+    hours = heat_map("Answer rate by hour and attempt", cells, corner="Hour", axis="attempt") if cells else None
     took = None
     if report.started_at is not None and report.finished_at is not None:
         took = duration((report.finished_at - report.started_at) / timedelta(milliseconds=1))

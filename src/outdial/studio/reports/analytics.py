@@ -15,7 +15,7 @@ from outdial.db.session import Connection
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports.service import CallTotals, ReportPeriod, call_totals, resolve_period
 from outdial.studio.view.call_labels import CALL_LABELS
-from outdial.studio.view.charts import Chart, ChartSeries, row_bars, stacked_bars
+from outdial.studio.view.charts import Chart, ChartSeries, rate, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
 
 CampaignQuery = Annotated[UUID | None, Query(description="Filter by campaign")]
@@ -153,7 +153,14 @@ def analytics_sections(found: CallAnalytics) -> list[AnalyticsSection]:
                 (group.label, {"reached": group.answered, "finished": group.finished - group.answered})
                 for group in groups
             ]
-            chart = stacked_bars(f"Finished calls by {title.lower()}", columns, _SERIES, first_head=title)
+            chart: Chart = stacked_bars(
+                f"Finished calls by {title.lower()}",
+                columns,
+                _SERIES,
+                first_head=title,
+                rates=[rate(group.answered, group.finished) for group in groups],
+                rate_label=CALL_LABELS["answer_rate"],
+            )
         else:
             counts_all = key in _COUNTED
             shown = groups[:_BARS_SHOWN]

@@ -16,7 +16,6 @@ from outdial.studio.reports.service import (
     report_chart,
     report_period,
 )
-from outdial.studio.view.charts import WIDE
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_date, query_values, viewer_zone
@@ -48,7 +47,7 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
         status=400 if problem else 200,
         form=form,
         report=report,
-        charts=None if report is None else {"wide": report_chart(report, WIDE), "narrow": report_chart(report)},
+        drawn=None if report is None else report_chart(report),
         problem=problem,
     )
 

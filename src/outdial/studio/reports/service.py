@@ -17,11 +17,10 @@ from outdial.clock import Clock
 from outdial.db.queries import reports
 from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
-from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.view.call_labels import CALL_LABELS
-from outdial.studio.view.charts import WIDTH, Chart, ChartSeries, row_bars, stacked_bars
+from outdial.studio.view.charts import Chart, ChartSeries, rate, stacked_bars
 from outdial.studio.view.decisions import REACHED
-from outdial.studio.view.format import clock, day_text
+from outdial.studio.view.format import clock, day_text, hour_text
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import check_day, check_zone
 
@@ -47,6 +46,7 @@ _SERIES: Final = {
 # A Monday, so that weekly buckets start on Mondays.
 _EPOCH: Final = date(2024, 1, 1)
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 _MACHINES: Final = frozenset({"voicemail", "ivr"})
 _MISSED: Final = frozenset({"no_answer", "busy", "declined"})
 
@@ -191,36 +191,27 @@ def width_for(span: timedelta) -> timedelta:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedCharts:
-    """The variable `charts` of `reports/campaign_charts.html`."""
-
-    calls: int
-    over_time: Chart
-    outcomes: Chart
-
-
-def render_charts(charts: CampaignCharts) -> RenderedCharts:
-    """Render the calls over time and the outcomes of a campaign."""
+def calls_over_time(charts: CampaignCharts) -> Chart | None:
+    """Render the calls of a campaign over time with their answer rate; None without calls."""
+    if not charts.buckets:
+        return None
     width = timedelta(seconds=charts.width_s)
     starts = [bucket.starts_at.astimezone(ZoneInfo(charts.zone)) for bucket in charts.buckets]
     is_one_day = len({start.date() for start in starts}) == 1
-    columns = []
+    columns, rates = [], []
     for start, bucket in zip(starts, charts.buckets, strict=True):
         if width >= _DAY:
             name = day_text(start)
         else:
-            name = clock(start) if is_one_day else f"{day_text(start)}, {clock(start)}"
-        columns.append((name, group_by_series(bucket.outcomes)))
-    over_time = stacked_bars(f"Calls per {_width_text(width)}", columns, _SERIES, first_head="From")
-    ordered = sorted(charts.outcomes.items(), key=lambda item: (-item[1], item[0]))
-    rows = []
-    for outcome, calls in ordered:
-        series = _SERIES.get(outcome or "open")
-        tone = badge_for_outcome(outcome).tone if series is None else series.tone
-        rows.append((humanize(outcome) if series is None else series.label, tone, calls))
-    outcomes = row_bars("Calls by outcome", rows, first_head="Outcome")
-    return RenderedCharts(sum(charts.outcomes.values()), over_time, outcomes)
+            time = hour_text(f"{start:%H}") if width >= _HOUR else clock(start)
+            name = time if is_one_day else f"{day_text(start)}, {time}"
+        grouped = group_by_series(bucket.outcomes)
+        columns.append((name, grouped))
+        finished = sum(calls for series, calls in grouped.items() if series not in ("open", "refused"))
+        rates.append(rate(grouped.get("reached", 0), finished))
+    title = f"Calls per {_width_text(width)}"
+    label = CALL_LABELS["answer_rate"]
+    return stacked_bars(title, columns, _SERIES, first_head="From", rates=rates, rate_label=label)
 
 
 def group_by_series(outcomes: dict[str, int]) -> dict[str, int]:
@@ -328,11 +319,11 @@ def call_totals(rows: Sequence[reports.DayReport | reports.CampaignReport | anal
     )
 
 
-def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
+def report_chart(report: OrganizationReport) -> Chart:
     """Render a report as a bar per day, or per week for a long period."""
     by_day = {day.day: day for day in report.days}
     step = 1 if (report.until - report.since).days < _MAX_DAILY_BARS else 7
-    columns = []
+    columns, rates = [], list[float | None]()
     first = report.since
     while first <= report.until:
         days = [by_day[day] for n in range(step) if (day := first + timedelta(days=n)) in by_day]
@@ -343,6 +334,7 @@ def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
         columns.append(
             (day_text(first), {"reached": reached, "finished": finished - reached, "refused": refused, "open": live})
         )
+        rates.append(rate(reached, finished))
         first += timedelta(days=step)
     series = {
         "reached": ChartSeries("good", CALL_LABELS["answered"]),
@@ -352,4 +344,5 @@ def report_chart(report: OrganizationReport, chart_width: int = WIDTH) -> Chart:
     }
     name = "Calls per day" if step == 1 else "Calls per week"
     first_head = "Day" if step == 1 else "Week starting"
-    return stacked_bars(name, columns, series, first_head=first_head, chart_width=chart_width)
+    label = CALL_LABELS["answer_rate"]
+    return stacked_bars(name, columns, series, first_head=first_head, rates=rates, rate_label=label)

@@ -92,10 +92,22 @@ _OUTCOMES: Final[Mapping[str, tuple[Tone, str | None]]] = {
     "unknown": ("warn", "?"),
 }
 
+MACHINES: Final = frozenset({"voicemail", "ivr"})
+BAD_OUTCOMES: Final = frozenset({"invalid_number", "blocked", "provider_fault", "account_fault", "unknown"})
+"""Outcomes after which something is wrong: with the number, the caller number, Retell or its account."""
+_NOT_REACHED: Final = Badge("neutral", _MARKS["neutral"], "Not reached")
+
 
 def badge_for_status(status: str) -> Badge:
     """Return the badge of a status; unknown statuses get a neutral badge."""
     return _badge(_STATUSES, status)
+
+
+def badge_for_contact(status: str, last_outcome: str | None = None) -> Badge:
+    """Return the badge of a contact in a campaign. After all attempts, one is not reached: that is no failure."""
+    if status == "failed" and last_outcome not in BAD_OUTCOMES:
+        return _NOT_REACHED
+    return badge_for_status(status)
 
 
 def badge_for_outcome(outcome: str) -> Badge:

@@ -1,133 +1,165 @@
-"""Chart layout: positions of bars and labels in the units of an SVG view box.
+"""Chart layout: columns with a line of rates, bars in groups, and heat maps.
 
-The server cannot measure text. It assumes a wide font, so that no label is cut off or touches another.
+Positions are shares of the drawing in percent, because text is laid out apart from it and keeps its size. The server
+cannot measure text: it assumes a wide font, so that no label is cut off or touches another.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
-from typing import Final
+from typing import ClassVar, Final, Literal, TypeAlias
 
-WIDTH: Final = 420
-"""Width of a chart in half a page. Text stays readable when a phone shows the chart at three quarters of its size."""
-
-WIDE: Final = 960
-HEIGHT: Final = 200
-_RIGHT, _TOP, _BOTTOM = 8, 12, 24
-_ROW: Final = 26
-_GAP: Final = 8
 # Advance of a digit in DejaVu Sans, the widest of the usual fonts, at the size of the labels (12).
 _CHARACTER: Final = 7.7
-_LONGEST_NAME: Final = 30
-_MAX_LABELS: Final = 8
+_GAP: Final = 12
+# Widths of the drawing in pixels, without its axes, from which studio.css shows the labels of each level.
+_ROOMS: Final = (230, 540, 900)
 # Keeps a few bars from filling the whole chart.
-_MAX_BAR_WIDTH: Final = 48.0
-_HEAT_LEVELS: Final = 5
+_MOST_WIDTH: Final = 8.0
+FEW_CALLS: Final = 20
+"""A rate of fewer calls says little: its cell stays grey."""
+_LEVELS: Final = 5
 
-
-@dataclass(frozen=True, slots=True)
-class ChartBar:
-    """A bar or a segment of a stacked bar. `tone` sets its color; `title` is its tooltip and text alternative."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    tone: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChartLabel:
-    """Positioned text: the value of a gridline, or the name of a bar."""
-
-    x: float
-    y: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A laid-out chart, and its data as table rows for readers who cannot see it."""
-
-    title: str
-    description: str
-    width: int
-    height: int
-    bars: Sequence[ChartBar]
-    ticks: Sequence[ChartLabel]
-    labels: Sequence[ChartLabel]
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    legend: Sequence[tuple[str, str]] = ()
-    is_upright: bool = True
+Anchor: TypeAlias = Literal["start", "middle", "end"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """A series of stacked bars: the tone that sets its color, and its label."""
+    """A series of stacked columns: the tone that sets its color, and its label."""
 
     tone: str
     label: str
 
 
 @dataclass(frozen=True, slots=True)
-class HeatValue:
-    """A share of a whole, such as the answered ones among the finished calls."""
+class ColumnPart:
+    """A part of a stacked column; `y` counts from the top."""
 
-    part: int
-    whole: int
+    y: float
+    height: float
+    tone: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeatCell:
-    """A cell of a heat map: its text, its depth from 0 (nothing) to 5 (the highest share), and its value in words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartColumn:
+    """A stacked column. `left` and `room` are those of its share of the drawing, which the pointer finds."""
 
-    text: str
-    level: int
+    left: float
+    room: float
+    x: float
+    width: float
+    parts: Sequence[ColumnPart]
     title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeatMap:
-    """A table whose cells are colored by their share. `scale` is the share of the deepest color, in percent."""
+class AxisLabel:
+    """The name of a column below the drawing. Level 0 fits on a phone; levels 1 and 2 need wider drawings."""
 
+    x: float
+    anchor: Anchor
+    text: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnChart:
+    """Stacked columns, the values of the scale from its top, and with `line` the rates from 0 to 100% as polylines."""
+
+    kind: ClassVar = "columns"
     title: str
-    first_head: str
+    description: str
+    columns: Sequence[ChartColumn]
+    ticks: Sequence[str]
+    labels: Sequence[AxisLabel]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    legend: Sequence[tuple[str, str]] = ()
+    line: Sequence[str] = ()
+    line_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowBar:
+    """A horizontal bar; `width` is its share of the longest. With `href`, the row leads to what it counts."""
+
+    name: str
+    tone: str
+    width: float
+    value: str
+    share: str
+    title: str
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarGroup:
+    """Bars that belong together, under a heading with their sum unless it is empty."""
+
+    label: str
+    value: str
+    share: str
+    bars: Sequence[RowBar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarChart:
+    """Horizontal bars in groups."""
+
+    kind: ClassVar = "bars"
+    title: str
+    description: str
+    groups: Sequence[BarGroup]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    legend: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """A cell of a heat map: its rate in words, the calls behind it, and 0 to 4 for its color, None for few calls."""
+
+    text: str
+    title: str
+    level: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """Rates by two dimensions, one cell for each pair."""
+
+    kind: ClassVar = "heat"
+    title: str
+    description: str
+    corner: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[HeatCell]]]
-    scale: int
+    cells: Sequence[tuple[str, Sequence[HeatCell | None]]]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    legend: Sequence[tuple[str, str]] = ()
 
 
-def heat_map(
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[HeatValue | None]]],
-    *,
-    first_head: str,
-) -> HeatMap:
-    """Lay out shares by row and column; the highest share has the deepest color. Rows are a name and their values."""
-    shares = [value.part / value.whole for _, values in rows for value in values if value is not None and value.whole]
-    top = max(shares, default=0.0)
+Chart: TypeAlias = ColumnChart | BarChart | HeatMap
 
-    def cell(row: str, column: str, value: HeatValue | None) -> HeatCell:
-        if value is None or not value.whole:
-            return HeatCell("", 0, f"{row}, {column}: no calls")
-        share = value.part / value.whole
-        level = ceil(_HEAT_LEVELS * share / top) if share else 0
-        text = f"{100 * share:.0f}"
-        return HeatCell(text, level, f"{row}, {column}: {text}%, {value.part:,} of {value.whole:,}")
 
-    return HeatMap(
-        title=title,
-        first_head=first_head,
-        columns=columns,
-        rows=[
-            (name, [cell(name, column, value) for column, value in zip(columns, values, strict=True)])
-            for name, values in rows
-        ],
-        scale=round(100 * top),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedBar:
+    """What a bar counts: its name, its tone, its value, and the page behind it."""
+
+    name: str
+    tone: str
+    value: int
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatedCalls:
+    """Calls of one cell of a heat map, and those of them that were answered."""
+
+    row: str
+    column: str
+    calls: int
+    answered: int
 
 
 def stacked_bars(
@@ -136,96 +168,138 @@ def stacked_bars(
     series: Mapping[str, ChartSeries],
     *,
     first_head: str,
-    chart_width: int = WIDTH,
-) -> Chart:
-    """Lay out one stacked bar per column; columns are pairs of a name and its value per series."""
+    rates: Sequence[float | None] | None = None,
+    rate_label: str = "Rate",
+) -> ColumnChart:
+    """Lay out one stacked column per pair of a name and its value per series; `rates` are shares, one per column."""
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
     top = nice_ceiling(max(totals, default=0))
     # The middle of an odd scale is no whole number of calls.
-    scale = [0, top] if top % 2 else [0, top // 2, top]
-    left = _text_width(f"{top:,}") + _GAP
-    step = (chart_width - left - _RIGHT) / max(1, len(columns))
-    width = round(min(_MAX_BAR_WIDTH, max(0.5, step - min(4.0, step * 0.2))), 2)
-    bars: list[ChartBar] = []
-    for place, (name, parts) in enumerate(columns):
-        below = 0
-        for key, part in series.items():
-            if value := parts.get(key, 0):
-                upper, lower = _height_of(below + value, top), _height_of(below, top)
-                bars.append(
-                    ChartBar(
-                        x=round(left + (place + 0.5) * step - width / 2, 2),
-                        y=upper,
-                        width=width,
-                        height=round(lower - upper, 2),
-                        tone=part.tone,
-                        title=f"{name}, {part.label}: {value:,}",
-                    )
-                )
-                below += value
-    labels: list[ChartLabel] = []
-    every = ceil(len(columns) / _MAX_LABELS) if columns else 1
-    free_from = 0.0
-    for place, (name, _) in enumerate(columns):
-        half = _text_width(name) / 2
-        x = min(max(left + (place + 0.5) * step, half), chart_width - half)
-        if place % every == 0 and x - half >= free_from:
-            labels.append(ChartLabel(round(x, 1), HEIGHT - 6, name))
-            free_from = x + half + _GAP
+    scale = [top, 0] if top % 2 else [top, top // 2, 0]
+    step = 100 / max(1, len(columns))
+    width = min(_MOST_WIDTH, step * 0.8)
+    shares = [None] * len(columns) if rates is None else list(rates)
+    placed = []
+    for place, ((name, parts), share) in enumerate(zip(columns, shares, strict=True)):
+        values = [f"{part.label} {parts[key]:,}" for key, part in series.items() if parts.get(key)]
+        if share is not None:
+            values.append(f"{rate_label} {share:.0%}")
+        placed.append(
+            ChartColumn(
+                left=round(place * step, 2),
+                room=round(step, 2),
+                x=round((place + 0.5) * step - width / 2, 2),
+                width=round(width, 2),
+                parts=_parts(parts, series, top),
+                title=f"{name}: {', '.join(values) or 'none'}",
+            )
+        )
     used = [key for key in series if any(parts.get(key) for _, parts in columns)]
-    return Chart(
+    has_rates = any(share is not None for share in shares)
+    return ColumnChart(
         title=title,
         description=f"{sum(totals):,} in {len(columns)} bars; the highest bar is {max(totals, default=0):,}.",
-        width=chart_width,
-        height=HEIGHT,
-        bars=bars,
-        ticks=[ChartLabel(round(left - 6, 1), _height_of(value, top), f"{value:,}") for value in scale],
-        labels=labels,
-        head=[first_head, *(series[key].label for key in used), "Total"],
+        columns=placed if any(totals) else [],
+        ticks=[f"{value:,}" for value in scale],
+        labels=_axis_labels([name for name, _ in columns], step, width),
+        head=[first_head, *(series[key].label for key in used), "Total", *([rate_label] if has_rates else [])],
         rows=[
-            [name, *(f"{parts.get(key, 0):,}" for key in used), f"{total:,}"]
-            for (name, parts), total in zip(columns, totals, strict=True)
+            [
+                name,
+                *(f"{parts.get(key, 0):,}" for key in used),
+                f"{total:,}",
+                *(["–" if share is None else f"{share:.0%}"] if has_rates else []),
+            ]
+            for (name, parts), total, share in zip(columns, totals, shares, strict=True)
             if total
         ],
         legend=[(series[key].tone, series[key].label) for key in used],
+        line=_polylines(shares, step),
+        line_label=rate_label if has_rates else None,
     )
 
 
-def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: str) -> Chart:
+def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: str) -> BarChart:
     """Lay out one horizontal bar per row; rows are a name, a tone and a value."""
-    whole, most = sum(value for *_, value in rows), max((value for *_, value in rows), default=0)
-    height = max(1, len(rows)) * _ROW
-    shares = [f"{100 * value / whole:.0f}%" if whole else "0%" for *_, value in rows]
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name, *_ in rows]
-    values = [f"{value:,} ({share})" for (*_, value), share in zip(rows, shares, strict=True)]
-    left = max(map(_text_width, names), default=0) + 2 * _GAP
-    room = WIDTH - left - max(map(_text_width, values), default=0) - 2 * _GAP
-    return Chart(
+    bars = [CountedBar(name=name, tone=tone, value=value) for name, tone, value in rows]
+    return grouped_bars(title, [("", bars)], first_head=first_head)
+
+
+def grouped_bars(
+    title: str, groups: Sequence[tuple[str, Sequence[CountedBar]]], *, first_head: str, whole: int | None = None
+) -> BarChart:
+    """Lay out horizontal bars under the headings of their groups; groups without bars are left out.
+
+    Shares are those of `whole`, by default of the sum.
+    """
+    counted = [bar for _, bars in groups for bar in bars]
+    most = max((bar.value for bar in counted), default=0)
+    if whole is None:
+        whole = sum(bar.value for bar in counted)
+
+    def share_of(value: int) -> str:
+        return f"{100 * value / whole:.0f}%" if whole else "0%"
+
+    return BarChart(
         title=title,
-        description=f"{whole:,} in total across {len(rows)} rows.",
-        width=WIDTH,
-        height=height,
-        bars=[
-            ChartBar(
-                x=round(left, 1),
-                y=place * _ROW + 4,
-                width=round(room * value / most, 1),
-                height=_ROW - 8,
-                tone=tone,
-                title=f"{name}: {value:,}",
+        description=f"{sum(bar.value for bar in counted):,} in total across {len(counted)} rows.",
+        groups=[
+            BarGroup(
+                label=label,
+                value=f"{(total := sum(bar.value for bar in bars)):,}",
+                share=share_of(total),
+                bars=[
+                    RowBar(
+                        name=bar.name,
+                        tone=bar.tone,
+                        width=round(100 * bar.value / most, 1) if most else 0,
+                        value=f"{bar.value:,}",
+                        share=share_of(bar.value),
+                        title=f"{bar.name}: {bar.value:,} of {whole:,} ({share_of(bar.value)})",
+                        href=bar.href,
+                    )
+                    for bar in bars
+                ],
             )
-            for place, (name, tone, value) in enumerate(rows)
-            if value
-        ],
-        ticks=[ChartLabel(round(left - _GAP, 1), place * _ROW + 18, name) for place, name in enumerate(names)],
-        labels=[
-            ChartLabel(round(left + room * value / max(1, most) + _GAP, 1), place * _ROW + 18, text)
-            for place, ((_, _, value), text) in enumerate(zip(rows, values, strict=True))
+            for label, bars in groups
+            if bars
         ],
         head=[first_head, "Count", "Share"],
-        rows=[[name, f"{value:,}", share] for (name, _, value), share in zip(rows, shares, strict=True)],
-        is_upright=False,
+        rows=[[bar.name, f"{bar.value:,}", share_of(bar.value)] for bar in counted],
     )
+
+
+def heat_map(title: str, cells: Sequence[RatedCalls], *, corner: str, axis: str) -> HeatMap:
+    """Lay out rates by row and column, in the order in which they come. Colors compare them with the highest rate."""
+    by_place = {(cell.row, cell.column): cell for cell in cells}
+    rows, columns = list(dict.fromkeys(c.row for c in cells)), sorted({c.column for c in cells})
+    highest = max((cell.answered / cell.calls for cell in cells if cell.calls >= FEW_CALLS), default=0)
+
+    def drawn(cell: RatedCalls | None, column: str) -> HeatCell | None:
+        if cell is None:
+            return None
+        rate = cell.answered / cell.calls
+        level = None if cell.calls < FEW_CALLS else min(_LEVELS - 1, int(_LEVELS * rate / highest)) if highest else 0
+        words = f"{cell.row}, {axis} {column}: {rate:.0%} of {cell.calls:,} {'call' if cell.calls == 1 else 'calls'}"
+        return HeatCell(f"{rate:.0%}", words, level)
+
+    return HeatMap(
+        title=title,
+        description=f"{sum(cell.calls for cell in cells):,} calls in {len(cells)} cells.",
+        corner=corner,
+        columns=[f"{axis.capitalize()} {column}" for column in columns],
+        cells=[(row, [drawn(by_place.get((row, column)), column) for column in columns]) for row in rows],
+        head=[corner, axis.capitalize(), "Calls", "Answered", "Rate"],
+        rows=[
+            [cell.row, cell.column, f"{cell.calls:,}", f"{cell.answered:,}", f"{cell.answered / cell.calls:.0%}"]
+            for cell in cells
+        ],
+    )
+
+
+def rate(part: int, whole: int) -> float | None:
+    """Return a share to draw; None when it is one of few calls, which would jump."""
+    return part / whole if whole >= FEW_CALLS else None
 
 
 def nice_ceiling(value: int) -> int:
@@ -236,9 +310,66 @@ def nice_ceiling(value: int) -> int:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
 
 
+def _parts(parts: Mapping[str, int], series: Mapping[str, ChartSeries], top: int) -> list[ColumnPart]:
+    stacked, below = [], 0
+    for key, part in series.items():
+        if value := parts.get(key, 0):
+            upper, height = 100 - 100 * (below + value) / top, 100 * value / top
+            stacked.append(ColumnPart(round(upper, 2), round(height, 2), part.tone))
+            below += value
+    return stacked
+
+
+def _polylines(shares: Sequence[float | None], step: float) -> list[str]:
+    """Return the points of each run of columns that have a rate."""
+    runs: list[list[str]] = [[]]
+    for place, share in enumerate(shares):
+        if share is None:
+            runs.append([])
+        else:
+            runs[-1].append(f"{(place + 0.5) * step:.2f},{100 - 100 * share:.2f}")
+    return [" ".join(run) for run in runs if len(run) > 1]
+
+
+def _axis_labels(names: Sequence[str], step: float, width: float) -> list[AxisLabel]:
+    """Place the names that fit on a phone, and between them those that wider drawings have room for."""
+    placed: dict[int, AxisLabel] = {}
+    for level, room in enumerate(_ROOMS):
+        taken = [_span(label, room) for label in placed.values()]
+        longest = max(map(_text_width, names), default=0) + _GAP
+        every = max(1, ceil(longest / (step * room / 100)))
+        for place in range(0, len(names), every):
+            label = _axis_label(names[place], (place + 0.5) * step, width, level)
+            begin, end = _span(label, room)
+            if place in placed or any(begin < other_end and end > other_begin for other_begin, other_end in taken):
+                continue
+            placed[place] = label
+            taken.append((begin, end))
+    return [placed[place] for place in sorted(placed)]
+
+
+def _axis_label(name: str, middle: float, width: float, level: int) -> AxisLabel:
+    """Center a name below its column, or let it begin or end with the column where it would leave the drawing."""
+    text = 100 * _text_width(name) / _ROOMS[level]
+    x, anchor = _anchored(middle, width, text)
+    return AxisLabel(x=round(x, 2), anchor=anchor, text=name, level=level)
+
+
+def _anchored(middle: float, width: float, text: float) -> tuple[float, Anchor]:
+    """Return where a text of some share of the drawing is placed; one that fits nowhere begins at the left."""
+    if middle < text / 2:
+        return max(0, min(middle - width / 2, 100 - text)), "start"
+    if middle + text / 2 > 100:
+        return min(100, max(middle + width / 2, text)), "end"
+    return middle, "middle"
+
+
+def _span(label: AxisLabel, room: int) -> tuple[float, float]:
+    """Return where a label begins and ends in a drawing of `room` pixels, with half of the gap on each side."""
+    width, at = _text_width(label.text), label.x * room / 100
+    begin = {"start": at, "middle": at - width / 2, "end": at - width}[label.anchor]
+    return begin - _GAP / 2, begin + width + _GAP / 2
+
+
 def _text_width(text: str) -> float:
     return _CHARACTER * len(text)
-
-
-def _height_of(value: int, top: int) -> float:
-    return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * value / top, 2)

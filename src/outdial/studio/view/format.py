@@ -77,6 +77,12 @@ def clock(value: datetime, *, seconds: bool = False) -> str:
     return f"{value.hour % 12 or 12}:{value:%M:%S %p}" if seconds else f"{value.hour % 12 or 12}:{value:%M %p}"
 
 
+def hour_text(hour: str) -> str:
+    """Format an hour of the day from its two digits, such as "9 AM"."""
+    number = int(hour)
+    return f"{number % 12 or 12} {'AM' if number < 12 else 'PM'}"
+
+
 def day_text(value: date) -> str:
     """Format the day of a local time, such as "Nov 30"."""
     return f"{value:%b} {value.day}"
@@ -86,6 +92,12 @@ def moment(value: datetime, seconds: bool = False) -> str:
     """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
     local = viewer_time(value)
     return f"{day_text(local)}, {local.year} at {clock(local, seconds=seconds)}"
+
+
+def weekday_moment(value: datetime) -> str:
+    """Format a time of the next days in the viewer's zone, such as "Mon 9:00 AM"."""
+    local = viewer_time(value)
+    return f"{local:%a} {clock(local)}"
 
 
 def place_name(zone: str) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from outdial.studio.view.badges import badge_for_outcome
-from outdial.studio.view.charts import ChartSeries, row_bars, stacked_bars
+from outdial.studio.view.charts import ChartSeries, CountedBar, RatedCalls, grouped_bars, heat_map, stacked_bars
 from outdial.studio.web.context import CurrentCaller, studio_state
 from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.rendering import page
@@ -16,6 +16,7 @@ _OUTCOMES: Final = (
 )  # fmt: skip
 _TONES: Final = ("good", "machine", "neutral", "warn", "bad", "live", "info")
 _SAMPLE: Final = (("answered", 139), ("voicemail", 88), ("no_answer", 72), ("busy", 21), ("invalid_number", 17))
+_GROUPS: Final = (("good", "Reached"), ("machine", "Machine"), ("neutral", "Not reached"), ("bad", "Failed"))
 router = APIRouter()
 
 
@@ -26,6 +27,11 @@ async def show_design(request: Request, _caller: CurrentCaller) -> Response:
         raise ResourceNotFound("Only a local stack shows the design system")
     badges = [(badge_for_outcome(outcome), count) for outcome, count in _SAMPLE]
     days = [(f"Nov {day}", {"good": 40 + 7 * day, "machine": 22, "neutral": 90 - 6 * day}) for day in range(1, 13)]
+    rates = [
+        RatedCalls(row=f"{hour} AM", column=str(attempt), calls=200 // attempt**3, answered=8 * hour // attempt**3)
+        for hour in range(8, 12)
+        for attempt in (1, 2, 3)
+    ]
     series = {
         tone: ChartSeries(tone, label)
         for tone, label in (("good", "Reached"), ("machine", "Machine"), ("neutral", "Not reached"))
@@ -37,9 +43,29 @@ async def show_design(request: Request, _caller: CurrentCaller) -> Response:
         outcomes=_OUTCOMES,
         tones=_TONES,
         charts=[
-            row_bars(
-                "Calls by outcome", [(badge.label, badge.tone, count) for badge, count in badges], first_head="Outcome"
+            grouped_bars(
+                "Contacts by last outcome",
+                [
+                    (
+                        label,
+                        [
+                            CountedBar(name=b.label, tone=b.tone, value=n, href="#charts")
+                            for b, n in badges
+                            if b.tone == t
+                        ],
+                    )
+                    for t, label in _GROUPS
+                ],
+                first_head="Outcome",
             ),
-            stacked_bars("Calls per day", days, series, first_head="Day"),
+            heat_map("Answer rate by hour and attempt", rates, corner="Hour", axis="attempt"),
+            stacked_bars(
+                "Calls per day",
+                days,
+                series,
+                first_head="Day",
+                rates=[parts["good"] / sum(parts.values()) for _, parts in days],
+                rate_label="Answer rate",
+            ),
         ],
     )

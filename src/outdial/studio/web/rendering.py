@@ -14,7 +14,7 @@ from outdial.domain import limits
 from outdial.domain.contact_fields import CONTACT_FIELDS
 from outdial.domain.geography.place_names import place_names
 from outdial.studio.view import format as formats
-from outdial.studio.view.badges import badge_for_outcome, badge_for_status, humanize
+from outdial.studio.view.badges import badge_for_contact, badge_for_outcome, badge_for_status, humanize
 from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.zones import zone_groups
@@ -123,6 +123,7 @@ environment.globals |= {
     "theme_of": theme_of,
     "chosen_zone": chosen_zone,
     "badge_for_status": badge_for_status,
+    "badge_for_contact": badge_for_contact,
     "badge_for_outcome": badge_for_outcome,
     "element_id": element_id,
     "limits": limits,
@@ -142,6 +143,7 @@ environment.filters |= {
     "money": formats.money,
     "iso": formats.iso,
     "moment": formats.moment,
+    "weekday_moment": formats.weekday_moment,
     "zone_label": formats.zone_label,
     "in_zone": formats.in_zone,
     "humanize": humanize,

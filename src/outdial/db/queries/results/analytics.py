@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder
 from outdial.db.session import Connection
 
 
@@ -29,6 +29,30 @@ class CallGroup:
 
 
 _call_group = row_builder(CallGroup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """Conversations of a campaign whose analysis says whether they succeeded."""
+
+    judged: int
+    successful: int
+
+
+_verdicts = row_builder(Verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRate:
+    """Finished calls of one attempt in one hour of the contact's day, and those that reached a person."""
+
+    hour: str
+    attempt: int
+    calls: int
+    reached: int
+
+
+_answer_rate = row_builder(AnswerRate)
 
 _ANALYZE_CALLS = """\
 select g.dimension, g.value, i.file_name as label, g.calls, g.finished, g.refused, g.reached, g.talk_ms, g.cost_cents
@@ -78,4 +102,43 @@ async def analyze_calls(
     return [
         _call_group(record)
         for record in await connection.fetch(_ANALYZE_CALLS, reached, organization_id, since, until, campaign_id)
+    ]
+
+
+_COUNT_VERDICTS = """\
+select count(*) as judged, count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
+from calls
+where campaign_id = $1 and status = 'ended' and outcome = any ($2::text[])
+  and analysis ->> 'call_successful' in ('true', 'false');
+"""
+
+
+async def count_verdicts(connection: Connection, *, campaign_id: UUID, reached: Sequence[str]) -> Verdicts:
+    """Count the conversations of a campaign that have a verdict."""
+    return _verdicts(required(await connection.fetchrow(_COUNT_VERDICTS, campaign_id, reached), "count_verdicts"))
+
+
+_ANSWER_RATES = """\
+select f.hour, f.attempt, count(*) as calls, count(*) filter (where f.outcome = any ($1::text[])) as reached
+from (
+  select substr(jsonb_path_query_first(decision, '$.local_times.*') #>> '{}', 12, 2) as hour,
+    least(attempt_number, $2::integer) as attempt, outcome
+  from calls
+  where campaign_id = $3 and outcome is not null
+  order by created_at desc
+  limit $4
+) f
+where f.hour ~ '^[0-2][0-9]$'
+group by f.hour, f.attempt
+order by f.hour, f.attempt;
+"""
+
+
+async def answer_rates(
+    connection: Connection, *, reached: Sequence[str], last_attempt: int, campaign_id: UUID, newest: int
+) -> list[AnswerRate]:
+    """Count the newest finished calls of a campaign by hour and attempt; later attempts count as the last one."""
+    return [
+        _answer_rate(record)
+        for record in await connection.fetch(_ANSWER_RATES, reached, last_attempt, campaign_id, newest)
     ]

@@ -34,3 +34,29 @@ from (
 ) g
 left join imports i on g.dimension = 'lists' and i.id::text = g.value and i.organization_id = :organization_id
 order by g.dimension, g.calls desc, g.value;
+
+-- name: count_verdicts
+-- returns: Verdicts
+-- row: Conversations of a campaign whose analysis says whether they succeeded.
+-- Count the conversations of a campaign that have a verdict.
+select count(*) as judged, count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
+from calls
+where campaign_id = :campaign_id and status = 'ended' and outcome = any (:reached::text[])
+  and analysis ->> 'call_successful' in ('true', 'false');
+
+-- name: answer_rates
+-- returns: list[AnswerRate]
+-- row: Finished calls of one attempt in one hour of the contact's day, and those that reached a person.
+-- Count the newest finished calls of a campaign by hour and attempt; later attempts count as the last one.
+select f.hour, f.attempt, count(*) as calls, count(*) filter (where f.outcome = any (:reached::text[])) as reached
+from (
+  select substr(jsonb_path_query_first(decision, '$.local_times.*') #>> '{}', 12, 2) as hour,
+    least(attempt_number, :last_attempt::integer) as attempt, outcome
+  from calls
+  where campaign_id = :campaign_id and outcome is not null
+  order by created_at desc
+  limit :newest
+) f
+where f.hour ~ '^[0-2][0-9]$'
+group by f.hour, f.attempt
+order by f.hour, f.attempt;

@@ -1,0 +1,49 @@
+"""What the calls of a campaign came to, as the counts behind its figures and charts.
+
+A contact counts by its last outcome, so that the figures, the chart and the lists behind them agree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from outdial.db.queries import reports
+from outdial.db.queries.results import analytics
+from outdial.db.session import Connection
+from outdial.studio.view.decisions import REACHED
+
+NEWEST_RATED: Final = 50_000
+"""Answer rates are those of the newest calls, so that the page of a large campaign stays fast."""
+LAST_ATTEMPT: Final = 5
+"""Later attempts count as this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignResults:
+    """Contacts by last outcome, conversations with a verdict and those that succeeded, and answer rates."""
+
+    last_outcomes: Mapping[str, int] = field(default_factory=dict)
+    judged: int = 0
+    successful: int = 0
+    rates: Sequence[analytics.AnswerRate] = ()
+
+    @property
+    def reached(self) -> int:
+        """Contacts whose last call reached a person."""
+        return sum(contacts for outcome, contacts in self.last_outcomes.items() if outcome in REACHED)
+
+
+async def read_results(connection: Connection, campaign_id: UUID) -> CampaignResults:
+    """Count what a campaign came to."""
+    outcomes = await reports.count_contacts_by_outcome(connection, campaign_ids=[campaign_id])
+    verdicts = await analytics.count_verdicts(connection, campaign_id=campaign_id, reached=REACHED)
+    rates = await analytics.answer_rates(
+        connection, campaign_id=campaign_id, reached=REACHED, last_attempt=LAST_ATTEMPT, newest=NEWEST_RATED
+    )
+    return CampaignResults(
+        last_outcomes={row.outcome: row.contacts for row in outcomes},
+        judged=verdicts.judged,
+        successful=verdicts.successful,
+        rates=rates,
+    )
