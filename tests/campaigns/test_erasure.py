@@ -77,6 +77,7 @@ IMPERSONAL = {
     " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
     "counts and links": "public.campaign_reports.* public.report_links.*",
     "agents of the workspace": "public.agents.*",
+    "who has listened to a call": "public.call_reviews.reviewed_by",
     "states and codes of test calls": "public.test_calls.status public.test_calls.requested_by"
     " public.test_calls.from_number public.test_calls.retell_call_id public.test_calls.outcome"
     " public.test_calls.disconnection_reason",

@@ -277,6 +277,7 @@ EXECUTE = {
     f"private.expire_test_calls(uuid,{_TIME})": {"outdial_jobs"},
     "private.erase_test_calls()": set[str](),
     "private.forget_search()": set[str](),
+    "private.forget_call_note()": set[str](),
     "private.keep_removed_of_test_call()": set[str](),
     f"private.forecasts_to_make({_TIME},integer)": {"outdial_jobs"},
     f"private.forecasts_to_renew({_TIME},uuid[],integer)": {"outdial_jobs"},

@@ -132,6 +132,10 @@ async def run_export(
 async def test_results_have_one_row_per_contact_with_its_last_call_and_its_last_conversation(
     worker: JobWorker, connection: asyncpg.Connection, campaign: Campaign
 ) -> None:
+    await connection.execute(
+        "insert into call_reviews (organization_id, call_id, reviewed_by, reviewed_at, note)"
+        " select organization_id, id, 'ada@example.com', now(), 'polite' from calls where transcript is not null"
+    )
     text = (await run_export(worker, connection, campaign, "csv")).decode("utf-8-sig")
     ann, bob = csv.DictReader(io.StringIO(text))
 
@@ -164,6 +168,8 @@ async def test_results_have_one_row_per_contact_with_its_last_call_and_its_last_
         "result_summary": "Wants a call\ntomorrow",
         "result_sentiment": "Positive",
         "result_success": "true",
+        "result_reviewed_by": "ada@example.com",
+        "result_review_note": "polite",
         "analysis.callback_at": "tomorrow at 3pm",
         "analysis.interest": "7",
         "analysis.tags": '["a","b"]',

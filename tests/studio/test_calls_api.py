@@ -25,7 +25,7 @@ from tests.support.factories import (
     create_tenant,
     insert,
 )
-from tests.support.studio import ClientFor
+from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
 
@@ -88,6 +88,41 @@ async def test_paging_returns_calls_with_equal_times_once(
             break
 
     assert seen == sorted(wanted, reverse=True)
+
+
+async def test_a_reviewed_call_has_its_mark_in_lists_and_on_its_page(
+    connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor, campaign: Campaign, viewer: UUID
+) -> None:
+    heard, unheard = [str(await ended(connection, campaign, transcript="Agent: Hello.")) for _ in range(2)]
+    operator = await create_member(connection, campaign.tenant.organization_id, "operator")
+    client, review = await client_for(operator), address(campaign, f"{heard}/review")
+
+    marked = (await client.put(review, json={"note": " polite "})).json()
+
+    assert marked["note"] == "polite"
+    assert marked["reviewed_by"].endswith("@example.com")
+    assert (await client.get(address(campaign, heard))).json()["review"] == marked
+    assert (await ids(client, campaign, is_reviewed=True), await ids(client, campaign, is_reviewed=False)) == (
+        [heard],
+        [unheard],
+    )
+    page = (await (await browser_for(viewer)).get(f"/o/{campaign.tenant.organization_id}/calls?reviewed=no")).text
+    assert unheard in page
+    assert heard not in page
+    for wrong in ({"note": "x" * 1001}, {"note": "\0"}, {"mark": True}):
+        assert (await client.put(review, json=wrong)).status_code == 400
+    # Once its transcript is not kept any more, a call keeps no note either.
+    await connection.execute("update calls set transcript_removed_at = now()")
+    assert (await client.get(address(campaign, heard))).json()["review"]["note"] is None
+    assert (await client.put(review, json={"note": "polite"})).json()["note"] is None
+    assert (await client.delete(review)).status_code == 204
+    assert (await client.delete(review)).status_code == 404
+    assert await ids(client, campaign, is_reviewed=True) == []
+    assert await connection.fetch("select details::text from audit_log where action like '%review_call'") == [
+        ("{}",),
+        ("{}",),
+        ("{}",),
+    ]
 
 
 BAD = [

@@ -47,6 +47,7 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.calls.recording_url": "quixote",
     "public.calls.request": "4155550123",
     "public.calls.transcript": "zanzibar",
+    "public.call_reviews.note": "zanzibar",
     "public.campaign_contacts.decision_note": "quixote",
     "public.campaign_contacts.jurisdiction_key": "us-ca",
     "public.campaign_contacts.phone": "4155550123",
@@ -222,6 +223,8 @@ async def _create_calls(connection: Connection, entry: CampaignContact, retell_c
         hook_result=json.dumps({"reason": "Ms Quixote is a customer"}),
         **common,
     )
+    review = {"call_id": first, "reviewed_by": "ada@example.com", "reviewed_at": NOW, "note": SAID}
+    await insert(connection, "call_reviews", organization_id=entry.campaign.tenant.organization_id, **review)
     second = await create_call(
         connection, entry, status="released", attempt_number=2, error=f"Retell has no call to {PHONE}", **common
     )

@@ -38,6 +38,8 @@ class FilledOrganization:
     fresh: Campaign
     spare_user: UUID
     spare_entry: CampaignContact
+    # The first has a review.
+    call_ids: tuple[UUID, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,16 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
     tenant = await create_tenant(connection, credential=credential)
     users = {role: await create_member(connection, tenant.organization_id, role) for role in MEMBERS}
     campaign = await create_campaign(connection, tenant)
-    await create_calling(connection, campaign, retell_call_id=f"call_{credential}")
-    spare, _ = await create_calling(connection, campaign, status="ended")
+    _, first_call = await create_calling(connection, campaign, retell_call_id=f"call_{credential}")
+    spare, spare_call = await create_calling(connection, campaign, status="ended")
     users["outsider"] = await create_user(connection)
     filled = FilledOrganization(
-        tenant, users, await create_campaign(connection, tenant), await create_user(connection), spare
+        tenant,
+        users,
+        await create_campaign(connection, tenant),
+        await create_user(connection),
+        spare,
+        (first_call, spare_call),
     )
     tables = ("phone_numbers", "do_not_call", "webhook_events", "audit_log", "invitations", "calling_rules")
     for table in (
@@ -80,6 +87,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "report_links",
         "launch_checks",
         "test_calls",
+        "call_reviews",
         "agents",
         "number_health",
         "number_imports",
@@ -158,6 +166,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "launch_checks": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
         | {"requested_at": NOW},
         "agents": account | {"agent_id": uuid4().hex, "name": "Sales", "seen_at": NOW},
+        "call_reviews": {"call_id": filled.call_ids[0 if actor == "webhook" else 1]}
+        | {"reviewed_by": "ada@example.com", "reviewed_at": NOW},
         "test_calls": account
         | {"id": uuid4(), "campaign_id": filled.spare_entry.campaign.id, "phone": new_phone(), "is_own_phone": True}
         | {"requested_by": "service", "requested_at": NOW},

@@ -9,7 +9,7 @@ import msgspec
 from outdial.campaigns.erasure_keys import ErasureKeys, digits_of
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import audit, erasures
-from outdial.db.queries.dialing import test_call_requests
+from outdial.db.queries.dialing import listening, test_call_requests
 from outdial.db.session import Connection
 
 SECTIONS: Final = {
@@ -21,6 +21,7 @@ SECTIONS: Final = {
     "campaign": "campaigns",
     "call": "calls",
     "test_call": "test_calls",
+    "call_review": "call_reviews",
     "event": "events",
     "refused_row": "refused_rows",
     "export": "exports",
@@ -47,6 +48,8 @@ async def export_subject(
         found[SECTIONS[record.kind]].append(data)
     for row in await test_call_requests.test_calls_of_phone(connection, organization_id=organization_id, phone=phone):
         found[SECTIONS["test_call"]].append(msgspec.json.decode(row.data))
+    for review in await listening.reviews_of_phone(connection, organization_id=organization_id, phone=phone):
+        found[SECTIONS["call_review"]].append(msgspec.json.decode(review.data))
     if keys is not None:
         found["erasure_id"] = await erasures.erasure_of_hash(
             connection, organization_id=organization_id, hashes=list(keys.hashes(organization_id, [phone]))

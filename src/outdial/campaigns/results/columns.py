@@ -65,6 +65,8 @@ class ResultColumns:
             row.summary,
             row.sentiment,
             _SUCCESS.get(row.success or "", row.success),
+            row.reviewed_by,
+            row.review_note,
             *((row.transcript,) if self.with_transcript else ()),
             *((row.recording_url,) if self.with_recording else ()),
             *map(analysis.get, self.analysis),

@@ -21,6 +21,8 @@ RESULT_COLUMNS: Final = (
     "result_summary",
     "result_sentiment",
     "result_success",
+    "result_reviewed_by",
+    "result_review_note",
 )
 TRANSCRIPT: Final = "result_transcript"
 RECORDING: Final = "result_recording_url"

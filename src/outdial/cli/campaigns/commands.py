@@ -14,6 +14,7 @@ from outdial.campaigns.drafts import Deleted, Duplicated, delete_draft, duplicat
 from outdial.campaigns.lifecycle import Actor, Conflict, Forbidden, NotFound
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, ReviewResult, decide_review
 from outdial.cli.campaigns import bulk, callbacks
+from outdial.cli.campaigns.call_review import review_call
 from outdial.cli.campaigns.changing import archive, cancel, change_status, close, pause, resume, unarchive
 from outdial.cli.campaigns.contacts import (
     add_contact,
@@ -75,6 +76,7 @@ app.command()(cancel)
 app.command()(archive)
 app.command()(unarchive)
 app.command()(hang_up)
+app.command()(review_call)
 app.command()(new_campaign)
 app.command()(forecast)
 app.command()(forecasts)

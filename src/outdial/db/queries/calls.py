@@ -81,6 +81,7 @@ class CallSummary:
     cost_cents: float | None
     has_transcript: bool
     has_recording: bool
+    is_reviewed: bool
 
 
 _call_summary = row_builder(CallSummary)
@@ -368,10 +369,11 @@ _LIST_CALLS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
   c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents::float8 as cost_cents, c.transcript is not null as has_transcript,
-  c.recording_url is not null as has_recording
+  c.recording_url is not null as has_recording, v.call_id is not null as is_reviewed
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
+left join call_reviews v on v.organization_id = c.organization_id and v.call_id = c.id
 where c.organization_id = $1
     and ($2::uuid is null or c.campaign_id = $2)
     and ($3::text is null or c.status = $3)
@@ -380,9 +382,11 @@ where c.organization_id = $1
     and ($6::timestamptz is null or c.created_at < $6)
     and ($7::text is null or c.phone >= $7 and c.phone <= $8)
     and ($9::uuid[] is null or c.contact_id = any ($9))
-  and ($10::timestamptz is null or (c.created_at, c.id) < ($10, $11::uuid))
+    and ($10::boolean is null
+      or exists (select from call_reviews r where r.organization_id = c.organization_id and r.call_id = c.id) = $10)
+  and ($11::timestamptz is null or (c.created_at, c.id) < ($11, $12::uuid))
 order by c.created_at desc, c.id desc
-limit $12;
+limit $13;
 """
 
 
@@ -398,6 +402,7 @@ async def list_calls(
     first_phone: str | None,
     last_phone: str | None,
     contact_ids: Sequence[UUID] | None,
+    is_reviewed: bool | None,
     before_at: datetime | None,
     before_id: UUID | None,
     limit: int,
@@ -417,6 +422,7 @@ async def list_calls(
             first_phone,
             last_phone,
             contact_ids,
+            is_reviewed,
             before_at,
             before_id,
             limit,

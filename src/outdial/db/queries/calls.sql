@@ -78,16 +78,17 @@ where c.id = u.id;
 -- returns: list[CallSummary]
 -- row: A call in a list.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, :campaign_id, :status,
--- null: :outcome, :since, :until, :first_phone, :before_at, :before_id, :last_phone, :contact_ids
+-- null: :outcome, :is_reviewed, :since, :until, :first_phone, :before_at, :before_id, :last_phone, :contact_ids
 -- plan: custom
 -- List calls of an organization, newest first, from before the call with `before_at` and `before_id`.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, c.phone, k.name, c.attempt_number, c.status,
   c.outcome, c.disconnection_reason, c.created_at, c.started_at, c.ended_at, c.duration_ms,
   c.cost_cents::float8 as cost_cents, c.transcript is not null as has_transcript,
-  c.recording_url is not null as has_recording
+  c.recording_url is not null as has_recording, v.call_id is not null as is_reviewed
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
+left join call_reviews v on v.organization_id = c.organization_id and v.call_id = c.id
 where c.organization_id = :organization_id
   -- include: selected_calls
   and (:before_at::timestamptz is null or (c.created_at, c.id) < (:before_at, :before_id::uuid))

@@ -4,8 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from outdial.db.rows import required
 from outdial.studio.calls import service as calls
 from outdial.studio.calls.hanging_up import hang_up_call
+from outdial.studio.calls.reviews import CallReview, ReviewNote, find_review, mark_reviewed, remove_mark
 from outdial.studio.calls.service import CallDetail, CallEvent, CallListItem, CallQuery
 from outdial.studio.stop.service import ReasonGiven
 from outdial.studio.web.context import CurrentOrganization
@@ -37,6 +39,25 @@ async def hang_up(call_id: UUID, context: CurrentOrganization, given: ReasonGive
     async with context.transaction() as connection:
         await hang_up_call(connection, context, call_id, given.text)
     return Response(status_code=202)
+
+
+@router.put("/organizations/{organization_id}/calls/{call_id}/review")
+async def review_call(call_id: UUID, context: CurrentOrganization, given: ReviewNote) -> CallReview:
+    """Mark a call as reviewed, with a note. A later mark replaces an earlier one."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        await mark_reviewed(connection, context, call_id, given.note)
+        review = await find_review(connection, context.organization_id, call_id)
+    return required(review)
+
+
+@router.delete("/organizations/{organization_id}/calls/{call_id}/review", status_code=204)
+async def unreview_call(call_id: UUID, context: CurrentOrganization) -> Response:
+    """Remove the mark of a call, with its note."""
+    context.require("operator")
+    async with context.transaction() as connection:
+        await remove_mark(connection, context, call_id)
+    return Response(status_code=204)
 
 
 @router.get("/organizations/{organization_id}/calls/{call_id}/events")

@@ -12,7 +12,7 @@ from outdial.studio.calls.service import CallFilters
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_day, parse_last_day, query_values, search_text
 
-FILTER_NAMES: Final = ("campaign", "outcome", "status", "q", "from", "to")
+FILTER_NAMES: Final = ("campaign", "outcome", "status", "reviewed", "q", "from", "to")
 
 
 def typed_filters(query: Mapping[str, str]) -> dict[str, str]:
@@ -27,12 +27,13 @@ def read_filters(form: Mapping[str, str], zone: ZoneInfo) -> CallFilters:
             campaign_id=UUID(form["campaign"]) if form["campaign"] else None,
             status=CallStatus(form["status"]) if form["status"] else None,
             outcome=Outcome(form["outcome"]) if form["outcome"] else None,
+            is_reviewed={"": None, "yes": True, "no": False}[form["reviewed"]],
             search=search_text("q", form["q"]),
             since=parse_day("from", form["from"], zone),
             until=parse_last_day("to", form["to"], zone),
         )
-    except ValueError:
-        raise InvalidInput("Unknown campaign, status or outcome: choose one from the list") from None
+    except (ValueError, KeyError):
+        raise InvalidInput("Unknown campaign, status, outcome or review: choose one from the list") from None
 
 
 def filter_query(form: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.navigation import filter_query, read_filters, typed_filters
+from outdial.studio.calls.reviews import mark_reviewed, remove_mark
 from outdial.studio.calls.service import (
     CallEvent,
     CallFilters,
@@ -206,6 +207,20 @@ async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) 
             raise
         return redirect(f"{home}/{shown_on}", conflict.message, "warn")
     return redirect(f"{home}/{shown_on if is_live_page else f'calls/{call_id}'}", "The call is being hung up.")
+
+
+@router.post("/o/{organization_id}/calls/{call_id}/review")
+async def review_page(request: Request, call_id: UUID, context: CurrentOrganization, form: Form) -> Response:
+    """Mark a call as reviewed with the note of the form, or remove the mark. The filters of the list stay."""
+    context.require("operator")
+    is_removed = text(form, "mark") == "remove"
+    async with context.transaction() as connection:
+        if is_removed:
+            await remove_mark(connection, context, call_id)
+        else:
+            await mark_reviewed(connection, context, call_id, short_text(form, "note", LONGEST_DECISION_NOTE))
+    back = f"/o/{context.organization_id}/calls/{call_id}{filter_query(typed_filters(request.query_params))}"
+    return redirect(back, "Not reviewed any more." if is_removed else "Reviewed.")
 
 
 def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, TypedDict
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from outdial.campaigns.selection import phone_range, search_patterns
@@ -15,6 +15,7 @@ from outdial.db.queries.dialing import listening
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.outcomes import Outcome
+from outdial.studio.calls.reviews import CallReview, find_review
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript, with_times
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.campaigns.shapes import AnalysisField, DecisionField
@@ -62,6 +63,7 @@ class CallListItem(BaseModel):
     cost_cents: float | None
     has_transcript: bool
     has_recording: bool
+    is_reviewed: bool
 
     @property
     def is_live(self) -> bool:
@@ -106,6 +108,7 @@ class CallDetail(BaseModel):
     analysis: AnalysisField | None
     decision: DecisionField
     decision_in_words: list[str]
+    review: CallReview | None
     created_at: datetime
     updated_at: datetime
 
@@ -139,6 +142,9 @@ class CallFilters:
     campaign_id: UUID | None = None
     status: CallStatus | None = None
     outcome: Outcome | None = None
+    is_reviewed: Annotated[
+        bool | None, Query(description="Only calls that a member has marked as reviewed, or only the others")
+    ] = None
     since: SinceQuery = None
     until: UntilQuery = None
     phone: PhoneQuery = None
@@ -173,6 +179,7 @@ class _SelectedCalls(TypedDict):
     campaign_id: UUID | None
     status: str | None
     outcome: str | None
+    is_reviewed: bool | None
     since: datetime | None
     until: datetime | None
     first_phone: str | None
@@ -194,6 +201,7 @@ async def _selection(connection: Connection, organization_id: UUID, filters: Cal
         campaign_id=filters.campaign_id,
         status=filters.status,
         outcome=filters.outcome,
+        is_reviewed=filters.is_reviewed,
         since=filters.since,
         until=filters.until,
         first_phone=None if phones is None else phones["first"],
@@ -282,6 +290,7 @@ async def show_call(
         analysis=None if row.analysis is None else decode_object(row.analysis),
         decision=decision,
         decision_in_words=explain_decision(decision),
+        review=await find_review(connection, organization_id, call_id),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

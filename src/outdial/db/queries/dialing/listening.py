@@ -24,6 +24,29 @@ class CallsBeside:
 
 _calls_beside = row_builder(CallsBeside)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReviewRow:
+    """The mark that a member has listened to a call."""
+
+    reviewed_by: str
+    reviewed_at: datetime
+    note: str | None
+
+
+_call_review_row = row_builder(CallReviewRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewOfPhone:
+    """The review of a call as JSON text."""
+
+    id: UUID
+    data: str
+
+
+_review_of_phone = row_builder(ReviewOfPhone)
+
 _CALLS_BESIDE = """\
 with newer as (
   select c.id, c.created_at from calls c
@@ -35,8 +58,10 @@ with newer as (
       and ($8::timestamptz is null or c.created_at < $8)
       and ($9::text is null or c.phone >= $9 and c.phone <= $10)
       and ($11::uuid[] is null or c.contact_id = any ($11))
+      and ($12::boolean is null
+        or exists (select from call_reviews r where r.organization_id = c.organization_id and r.call_id = c.id) = $12)
   order by c.created_at, c.id
-  limit $12
+  limit $13
 ), older as (
   select c.id, c.created_at from calls c
   where c.organization_id = $1 and (c.created_at, c.id) < ($2, $3::uuid)
@@ -47,8 +72,10 @@ with newer as (
       and ($8::timestamptz is null or c.created_at < $8)
       and ($9::text is null or c.phone >= $9 and c.phone <= $10)
       and ($11::uuid[] is null or c.contact_id = any ($11))
+      and ($12::boolean is null
+        or exists (select from call_reviews r where r.organization_id = c.organization_id and r.call_id = c.id) = $12)
   order by c.created_at desc, c.id desc
-  limit $12
+  limit $13
 )
 select (select n.id from newer n order by n.created_at, n.id limit 1) as newer_id,
   (select o.id from older o order by o.created_at desc, o.id desc limit 1) as older_id,
@@ -70,6 +97,7 @@ async def calls_beside(
     first_phone: str | None,
     last_phone: str | None,
     contact_ids: Sequence[UUID] | None,
+    is_reviewed: bool | None,
     limit: int,
 ) -> CallsBeside:
     """Find the calls next to one in the list that the filters select. Each side is counted up to the limit."""
@@ -89,8 +117,68 @@ async def calls_beside(
                 first_phone,
                 last_phone,
                 contact_ids,
+                is_reviewed,
                 limit,
             ),
             "calls_beside",
         )
     )
+
+
+_FIND_REVIEW = """\
+select reviewed_by, reviewed_at, note from call_reviews
+where call_id = $1 and organization_id = $2;
+"""
+
+
+async def find_review(connection: Connection, *, call_id: UUID, organization_id: UUID) -> CallReviewRow | None:
+    """Read the review of a call."""
+    record = await connection.fetchrow(_FIND_REVIEW, call_id, organization_id)
+    return None if record is None else _call_review_row(record)
+
+
+_REVIEW_CALL = """\
+insert into call_reviews (call_id, organization_id, reviewed_by, reviewed_at, note)
+select c.id, c.organization_id, $1, $2,
+  case when c.erased_at is null and c.transcript_removed_at is null then $3 end
+from calls c
+where c.id = $4 and c.organization_id = $5
+on conflict (organization_id, call_id) do update
+set reviewed_by = excluded.reviewed_by, reviewed_at = excluded.reviewed_at, note = excluded.note
+returning call_id as id;
+"""
+
+
+async def review_call(
+    connection: Connection, *, reviewed_by: str, now: datetime, note: str | None, call_id: UUID, organization_id: UUID
+) -> UUID | None:
+    """Mark a call as reviewed, or change its note.
+
+    A call without a transcript any more keeps no note. Returns None when the organization has no such call.
+    """
+    value: UUID | None = await connection.fetchval(_REVIEW_CALL, reviewed_by, now, note, call_id, organization_id)
+    return value
+
+
+_UNREVIEW_CALL = """\
+delete from call_reviews where call_id = $1 and organization_id = $2 returning call_id as id;
+"""
+
+
+async def unreview_call(connection: Connection, *, call_id: UUID, organization_id: UUID) -> UUID | None:
+    """Remove the mark of a call, with its note. Returns None when it has none."""
+    value: UUID | None = await connection.fetchval(_UNREVIEW_CALL, call_id, organization_id)
+    return value
+
+
+_REVIEWS_OF_PHONE = """\
+select r.call_id as id, jsonb_strip_nulls(to_jsonb(r) - 'organization_id')::text as data
+from call_reviews r join calls c on c.id = r.call_id
+where r.organization_id = $1 and c.organization_id = $1 and c.phone = $2
+order by r.reviewed_at, r.call_id;
+"""
+
+
+async def reviews_of_phone(connection: Connection, *, organization_id: UUID, phone: str) -> list[ReviewOfPhone]:
+    """Read the reviews of the calls to a phone."""
+    return [_review_of_phone(record) for record in await connection.fetch(_REVIEWS_OF_PHONE, organization_id, phone)]

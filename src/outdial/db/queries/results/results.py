@@ -45,6 +45,8 @@ class ResultRow:
     transcript: str | None
     recording_url: str | None
     variables: str
+    reviewed_by: str | None
+    review_note: str | None
 
 
 _result_row = row_builder(ResultRow)
@@ -57,7 +59,7 @@ select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.country, k
   s.analysis ->> 'call_successful' as success, (s.analysis -> 'custom_analysis_data')::text as custom_analysis,
   case when $1 then s.transcript end as transcript,
   case when $2 then s.recording_url end as recording_url,
-  cc.variables::text as variables
+  cc.variables::text as variables, v.reviewed_by, v.note as review_note
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 left join lateral (
@@ -72,6 +74,13 @@ left join lateral (
   order by c.analysis ->> 'call_summary' is null, c.attempt_number desc
   limit 1
 ) s on true
+left join lateral (
+  select r.reviewed_by, r.note
+  from calls c join call_reviews r on r.organization_id = c.organization_id and r.call_id = c.id
+  where c.campaign_contact_id = cc.id
+  order by c.attempt_number desc
+  limit 1
+) v on true
 left join lateral (
   select sum(c.duration_ms)::bigint as talk_ms, sum(c.cost_cents) as cost_cents from calls c
   where c.campaign_contact_id = cc.id

@@ -5,7 +5,7 @@
 -- row: A contact of a campaign with its result. Variables and the custom analysis are JSON text.
 -- null: name, email, company, notes, external_id, country, region, postal_code, timezone, reason, last_outcome,
 -- null: last_call_at, duration_ms, talk_ms, cost_cents, callback_at, voicemail_left_at, summary, sentiment, success,
--- null: custom_analysis, transcript, recording_url, :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name,
+-- null: reviewed_by, review_note, custom_analysis, transcript, recording_url, :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name,
 -- null: :external_id, :text, :digits
 -- plan: custom
 -- Stream the selected contacts of a campaign in the order of its list, without erased ones. Outcome, time and duration
@@ -18,7 +18,7 @@ select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.country, k
   s.analysis ->> 'call_successful' as success, (s.analysis -> 'custom_analysis_data')::text as custom_analysis,
   case when :with_transcript then s.transcript end as transcript,
   case when :with_recording then s.recording_url end as recording_url,
-  cc.variables::text as variables
+  cc.variables::text as variables, v.reviewed_by, v.note as review_note
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 left join lateral (
@@ -33,6 +33,13 @@ left join lateral (
   order by c.analysis ->> 'call_summary' is null, c.attempt_number desc
   limit 1
 ) s on true
+left join lateral (
+  select r.reviewed_by, r.note
+  from calls c join call_reviews r on r.organization_id = c.organization_id and r.call_id = c.id
+  where c.campaign_contact_id = cc.id
+  order by c.attempt_number desc
+  limit 1
+) v on true
 left join lateral (
   select sum(c.duration_ms)::bigint as talk_ms, sum(c.cost_cents) as cost_cents from calls c
   where c.campaign_contact_id = cc.id

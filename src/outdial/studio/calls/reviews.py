@@ -1,0 +1,71 @@
+"""Reviews of calls: the mark that a member has listened to one, with a note."""
+
+from datetime import datetime
+from typing import Annotated, assert_never
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.campaigns.lifecycle import Forbidden, NotFound
+from outdial.campaigns.operations.call_review import CallReviewed, review_call, unreview_call
+from outdial.db.queries.dialing import listening
+from outdial.db.session import Connection
+from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import PermissionDenied, ResourceNotFound
+
+
+class CallReview(BaseModel):
+    """Who has listened to a call, when, and what they noted."""
+
+    model_config = ConfigDict(from_attributes=True)
+    reviewed_by: str
+    reviewed_at: datetime
+    note: str | None
+
+
+class ReviewNote(BaseModel):
+    """A note about a call. Null for none."""
+
+    model_config = ConfigDict(extra="forbid")
+    note: Annotated[str | None, Field(max_length=LONGEST_DECISION_NOTE, pattern=r"^[^\x00]*$")] = None
+
+
+async def find_review(connection: Connection, organization_id: UUID, call_id: UUID) -> CallReview | None:
+    """Return the review of a call."""
+    row = await listening.find_review(connection, organization_id=organization_id, call_id=call_id)
+    return None if row is None else CallReview.model_validate(row)
+
+
+async def mark_reviewed(connection: Connection, context: OrganizationContext, call_id: UUID, note: str | None) -> None:
+    """Mark a call as reviewed by the caller; raises ResourceNotFound or PermissionDenied."""
+    _check(
+        await review_call(
+            connection,
+            organization_id=context.organization_id,
+            call_id=call_id,
+            by=context.caller.email or "the service",
+            note=(note or "").strip() or None,
+            actor=context.actor,
+            now=context.studio.clock.now(),
+        )
+    )
+
+
+async def remove_mark(connection: Connection, context: OrganizationContext, call_id: UUID) -> None:
+    """Remove the mark of a call; raises ResourceNotFound or PermissionDenied."""
+    _check(
+        await unreview_call(connection, organization_id=context.organization_id, call_id=call_id, actor=context.actor)
+    )
+
+
+def _check(result: CallReviewed | NotFound | Forbidden) -> None:
+    match result:
+        case CallReviewed():
+            return
+        case NotFound():
+            raise ResourceNotFound("Call not found, or not reviewed")
+        case Forbidden():
+            raise PermissionDenied("You need the Operator role to do this")
+        case never:
+            assert_never(never)
