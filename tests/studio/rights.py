@@ -82,7 +82,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),
     f"POST {API}/calls/{{call_id}}/hang-up": Rule("operator", 409, sends={"reason": "wrong person"}),
     f"PUT {API}/calls/{{call_id}}/review": Rule("operator", sends={"note": "polite"}),
-    f"DELETE {API}/calls/{{call_id}}/review": Rule("operator", 204),
+    f"DELETE {API}/calls/{{call_id}}/review": Rule("operator", 404),
     f"POST {PAGE}/calls/{{call_id}}/review": Rule("operator", 303, sends={"note": "polite"}),
     f"GET {PAGE}/calls/{{call_id}}/hang-up": Rule("operator"),
     f"POST {PAGE}/calls/{{call_id}}/hang-up": Rule("operator", 409),
