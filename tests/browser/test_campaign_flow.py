@@ -174,11 +174,11 @@ async def import_contacts(page: Page, directory: Path, task: Task) -> None:
     file = directory / "people.csv"
     file.write_text(FILE + BAD_ROW)
     task.clicks += 1
-    await page.get_by_label("CSV, Excel or JSON lines file").set_input_files(file)
+    await page.get_by_label("Contacts file").set_input_files(file)
     await task.click(page.get_by_role("button", name="Upload and preview"))
-    await expect(page.get_by_text(f"{CONTACTS} would be added to")).to_be_visible()
-    await expect(page.get_by_role("region", name="Refused rows").first).to_contain_text("nobody")
-    await expect(page.get_by_role("region", name="First rows").first).to_contain_text("America/New York")
+    await expect(page.get_by_text(f"{CONTACTS} of {CONTACTS + 1} rows")).to_be_visible()
+    await expect(page.get_by_role("region", name="Rows to fix").first).to_contain_text("nobody")
+    await expect(page.get_by_role("region", name="First contacts").first).to_contain_text("America/New York")
     await task.click(page.get_by_role("button", name="Start import"))
     # Nobody loads this page again: it says by itself that the import is done.
     await task.click(page.get_by_role("link", name="Continue setup"))

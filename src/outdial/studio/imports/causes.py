@@ -78,7 +78,7 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
 _HINTS: Final[Mapping[str, str]] = {
     Refusal.NO_COUNTRY_CODE: "Upload these rows again and select their country in the preview.",
     Refusal.UNKNOWN_TIME_ZONE: "Upload these rows again and select the time zones in the preview.",
-    Refusal.BAD_PHONE: "Correct them in the rows to fix.",
+    Refusal.BAD_PHONE: "Download the rows to fix, correct the cells and upload that file.",
     Refusal.NO_TIME_ZONE: "Add a time zone, state or postal code.",
     Refusal.BAD_PLACE: "Write a code or a name, such as TX or Texas, and US or United States.",
     Refusal.BAD_CONSENT: "Consent needs a basis, a day and a source.",

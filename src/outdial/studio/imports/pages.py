@@ -73,7 +73,7 @@ async def show_choice(
         context,
         campaign=campaign,
         earlier=earlier.items,
-        max_mib=MAX_FILE_BYTES >> 20,
+        max_gib=MAX_FILE_BYTES >> 30,
         max_workbook_mib=MOST_WORKBOOK_BYTES >> 20,
         countries=country_options(),
         region=region,

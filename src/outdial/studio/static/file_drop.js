@@ -28,7 +28,7 @@ function show(field, input) {
   const file = input.files[0];
   if (!file) return;
   const problem = file.size ? "" : `${file.name} is empty. Select a file with contacts.`;
-  field.querySelector("[data-chosen]").textContent = `${file.name}, ${sizeOf(file.size)}`;
+  field.querySelector("[data-chosen]").textContent = problem ? "Drop a file here, or select one." : `${sizeOf(file.size)}, ready to upload`;
   field.querySelector("[data-wrong]").textContent = problem;
   field.classList.toggle("field-wrong", problem !== "");
   input.setAttribute("aria-invalid", String(problem !== ""));
