@@ -83,6 +83,8 @@ async def test_a_colleague_is_invited_with_one_click_and_joins_with_one(
     await grace.get_by_label("Password").fill(PASSWORD)
     await grace.get_by_role("button", name=re.compile("^Join")).click()
     await expect(grace.get_by_role("heading", name="Campaigns", level=1)).to_be_visible()
+    await expect(grace.get_by_role("heading", name="Your first campaign")).to_be_visible()
+    await is_sound(grace, screenshots, "first-run")
 
     await owner.goto(place.members)
     await owner.get_by_role("row", name=NEW).get_by_role("button", name="Reset password").click()

@@ -52,6 +52,21 @@ class OrganizationMembership:
 
 _organization_membership = row_builder(OrganizationMembership)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstSteps:
+    """How far an organization has come to its first completed campaign."""
+
+    has_completed: bool
+    has_webhook: bool
+    has_number: bool
+    has_campaign: bool
+    has_contacts: bool
+    has_test_call: bool
+
+
+_first_steps = row_builder(FirstSteps)
+
 _CREATE_ORGANIZATION = """\
 insert into organizations (id, name, daily_call_cap, created_at) values ($1, $2, $3, $4);
 """
@@ -155,3 +170,23 @@ limit $2;
 async def list_memberships(connection: Connection, *, user_id: UUID | None, limit: int) -> list[OrganizationMembership]:
     """List the organizations of the caller, ordered by name."""
     return [_organization_membership(record) for record in await connection.fetch(_LIST_MEMBERSHIPS, user_id, limit)]
+
+
+_READ_FIRST_STEPS = """\
+select
+  exists (select from campaigns c where c.organization_id = $1 and c.status = 'completed') as has_completed,
+  exists (
+    select from (
+      select e.source from webhook_events e where e.organization_id = $1 order by e.id desc limit 1000
+    ) e where e.source = 'webhook'
+  ) as has_webhook,
+  exists (select from phone_numbers n where n.organization_id = $1) as has_number,
+  exists (select from campaigns c where c.organization_id = $1) as has_campaign,
+  exists (select from contacts c where c.organization_id = $1) as has_contacts,
+  exists (select from test_calls t where t.organization_id = $1) as has_test_call;
+"""
+
+
+async def read_first_steps(connection: Connection, *, organization_id: UUID) -> FirstSteps:
+    """Read which of the first steps an organization has taken."""
+    return _first_steps(required(await connection.fetchrow(_READ_FIRST_STEPS, organization_id), "read_first_steps"))

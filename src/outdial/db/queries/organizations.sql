@@ -56,3 +56,19 @@ left join organization_members m on m.organization_id = o.id and m.user_id = :us
 where :user_id::uuid is null or m.user_id is not null
 order by o.name, o.id
 limit :limit;
+
+-- name: read_first_steps
+-- returns: FirstSteps
+-- row: How far an organization has come to its first completed campaign.
+-- Read which of the first steps an organization has taken.
+select
+  exists (select from campaigns c where c.organization_id = :organization_id and c.status = 'completed') as has_completed,
+  exists (
+    select from (
+      select e.source from webhook_events e where e.organization_id = :organization_id order by e.id desc limit 1000
+    ) e where e.source = 'webhook'
+  ) as has_webhook,
+  exists (select from phone_numbers n where n.organization_id = :organization_id) as has_number,
+  exists (select from campaigns c where c.organization_id = :organization_id) as has_campaign,
+  exists (select from contacts c where c.organization_id = :organization_id) as has_contacts,
+  exists (select from test_calls t where t.organization_id = :organization_id) as has_test_call;

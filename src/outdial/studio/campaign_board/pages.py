@@ -19,6 +19,7 @@ from outdial.studio.campaign_board.service import (
 )
 from outdial.studio.campaign_board.view import next_event, review_text
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.organizations.first_run import first_steps
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import changed_rows, text_values, viewer_zone
 from outdial.studio.web.rendering import environment, page
@@ -39,6 +40,7 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
     async with context.transaction() as connection:
         board = await read_board(connection, context, counter, query, changed=changed_rows(request))
         figures = await read_figures(connection, context, counter, midnight)
+        steps = await first_steps(connection, context)
 
     def address(**changes: str) -> str:
         asked = {
@@ -55,6 +57,7 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
         "campaign_board/list.html",
         context,
         board=board,
+        first_steps=steps,
         figures=figures,
         query=query,
         titles=TITLES,
