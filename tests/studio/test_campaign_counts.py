@@ -1,6 +1,10 @@
 """Campaign counts: taken from rows, cached when slow, and never reused for another status."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +13,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.db.session import Connection, Database
 from outdial.studio.campaigns import counts as campaign_counts
-from outdial.studio.campaigns.counts import CampaignCounter, CampaignCounts
+from outdial.studio.campaigns.counts import MOST_RECOUNTS, CampaignCounter, CampaignCounts
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member
 from tests.support.postgres import Scratch
 from tests.support.two_organizations import TwoOrganizations
@@ -66,6 +70,66 @@ async def test_a_changed_status_invalidates_the_count(monkeypatch: pytest.Monkey
 
     assert slow.done == 2
     assert len(both) == 2
+
+
+class Gate:
+    """Transactions of recounts, which begin when the gate is open."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.open, self.begun, self.error = asyncio.Event(), 0, error
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Any]:
+        self.begun += 1
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        yield None
+
+
+async def test_a_count_is_renewed_in_the_background_and_no_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, gate, connection = VirtualClock(NOW), Gate(), cast("Connection", None)
+    slow = Slow(clock, timedelta(milliseconds=100))
+    monkeypatch.setattr(campaign_counts, "_count", slow)
+    counter = CampaignCounter(clock, gate)
+    first = (await counter.count(connection, {ID: "active"}))[ID]
+    assert first.counted_at == NOW
+
+    clock.advance(timedelta(milliseconds=249))
+    await counter.count(connection, {ID: "active"})
+    await asyncio.sleep(0)
+    assert gate.begun == 0, "the count is new enough"
+    clock.advance(timedelta(milliseconds=1))
+    for _ in range(3):
+        assert (await counter.count(connection, {ID: "active"}))[ID] is first
+        await asyncio.sleep(0)
+    assert (gate.begun, slow.done) == (1, 1), "one task counts a campaign"
+    gate.open.set()
+    await counter.recounted()
+    assert (await counter.count(connection, {ID: "active"}))[ID].total == slow.done == 2
+
+    clock.advance(timedelta(milliseconds=501))
+    assert (await counter.count(connection, {ID: "active"}))[ID].total == 3, "no count is older than before"
+
+
+async def test_few_recounts_run_at_once_and_a_failed_one_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, gate, connection = VirtualClock(NOW), Gate(OSError()), cast("Connection", None)
+    slow = Slow(clock, timedelta(milliseconds=100))
+    monkeypatch.setattr(campaign_counts, "_count", slow)
+    counter = CampaignCounter(clock, gate)
+    ids = [UUID(int=number) for number in range(4)]
+    await counter.count(connection, dict.fromkeys(ids, "active"))
+
+    clock.advance(timedelta(milliseconds=300))
+    for id in ids:
+        await counter.count(connection, {id: "active"})
+    await asyncio.sleep(0)
+    assert gate.begun == MOST_RECOUNTS
+    gate.open.set()
+    await counter.recounted()
+    assert (await counter.count(connection, {ids[0]: "active"}))[ids[0]].total == 1, "the count stays after a failure"
 
 
 async def test_counts_of_another_organization_are_empty(

@@ -214,12 +214,14 @@ async def read_figures(
     """Return the strip above the list; `day_begins` is midnight in the viewer's zone."""
     organization_id = context.organization_id
 
-    async def count_day() -> BoardDay:
-        return await queries.board_day(connection, organization_id=organization_id, since=day_begins, reached=REACHED)
+    async def count_day(opened: Connection) -> BoardDay:
+        return await queries.board_day(opened, organization_id=organization_id, since=day_begins, reached=REACHED)
 
     return BoardFigures(
         lines=await queries.board_lines(connection, organization_id=organization_id),
-        day=await counter.kept(f"day {day_begins.isoformat()}", organization_id, CampaignStatus.ACTIVE, count_day),
+        day=await counter.kept(
+            connection, f"day {day_begins.isoformat()}", organization_id, CampaignStatus.ACTIVE, count_day
+        ),
     )
 
 

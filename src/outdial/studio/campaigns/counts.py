@@ -1,13 +1,16 @@
 """Progress counts of campaigns, with a cache for campaigns that are slow to count."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import asyncpg
 from fastapi import Depends, Request
 
 from outdial.clock import Clock
@@ -16,6 +19,7 @@ from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN
 from outdial.domain.policies.number_pool import BY_PERSON
+from outdial.log import log
 from outdial.studio.campaigns.results import CampaignResults, read_results
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
 from outdial.studio.web.context import studio_state
@@ -23,13 +27,17 @@ from outdial.studio.web.context import studio_state
 MIN_COST_TO_CACHE: Final = timedelta(milliseconds=20)
 _MAX_ENTRIES: Final = 10_000
 # A count is reused for this many times as long as it took, so that a page left open all day costs a bounded share of
-# database time. Counts below MIN_COST_TO_CACHE are not cached. Finished campaigns change only by late events.
+# database time. Counts below MIN_COST_TO_CACHE are not cached. Finished campaigns change only by late events. A request
+# in the second half of that time still gets the count, and a task counts again: while a page is open, no request waits.
 _REUSE_FACTOR_RUNNING: Final = 5
 _REUSE_FACTOR_FINISHED: Final = 500
 _COUNTS: Final = "counts"
 _CHARTS: Final = "charts"
 _RESULTS: Final = "results"
+MOST_RECOUNTS: Final = 2
+"""Recounts that run at once, so that they leave connections to requests; the others wait for the next request."""
 
+OpenTransaction = Callable[[], AbstractAsyncContextManager[Connection]]
 Loaded = TypeVar("Loaded")
 
 
@@ -42,6 +50,7 @@ class CampaignCounts:
     ended_calls: int = 0
     cost_cents: Decimal = Decimal()
     talk_ms: int = 0
+    counted_at: datetime | None = field(default=None, compare=False)
 
     @property
     def total(self) -> int:
@@ -61,9 +70,10 @@ class CampaignCounts:
         return sum(self.outcomes.get(outcome, 0) for outcome in BY_PERSON)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _CacheEntry:
     status: str
+    recount_at: datetime
     until: datetime
     value: Any
 
@@ -74,49 +84,100 @@ class CampaignCounter:
     Callers must have checked that the caller may see the campaigns: the cache does not.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, transaction: OpenTransaction | None = None) -> None:
+        """`transaction` acts as a role which sees all campaigns; without it, only requests count."""
         self._clock = clock
+        self._transaction = transaction
         self._cache: dict[tuple[str, UUID], _CacheEntry] = {}
+        self._recounts: dict[tuple[str, UUID], asyncio.Task[None]] = {}
 
     async def count(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, CampaignCounts]:
         """Return the counts of campaigns, given as a mapping of id to current status."""
         cached = {id: entry.value for id, status in statuses.items() if (entry := self._find(_COUNTS, id, status))}
         missing = [id for id in statuses if id not in cached]
-        if not missing:
-            return cached
-        started_at = self._clock.now()
-        counted = await _count(connection, missing)
-        for id, counts in counted.items():
-            self._store(_COUNTS, id, statuses[id], counts, started_at)
-        return cached | counted
+        if due := self._due(_COUNTS, cached):
+            self._recount(_COUNTS, due, lambda background: self._count_now(background, due))
+        return cached | await self._count_now(connection, {id: statuses[id] for id in missing}) if missing else cached
 
     async def charts(self, connection: Connection, campaign_id: UUID, status: str, zone: ZoneInfo) -> CampaignCharts:
         """Return the charts of a campaign whose current status is `status`; `zone` decides where days begin."""
         return await self.kept(
-            f"{_CHARTS} {zone.key}", campaign_id, status, lambda: campaign_charts(connection, campaign_id, zone)
+            connection,
+            f"{_CHARTS} {zone.key}",
+            campaign_id,
+            status,
+            lambda opened: campaign_charts(opened, campaign_id, zone),
         )
-
-    async def kept(self, kind: str, id: UUID, status: str, load: Callable[[], Awaitable[Loaded]]) -> Loaded:
-        """Return what `load` returns, or what it returned while that is kept: the longer, the slower it was."""
-        entry = self._find(kind, id, status)
-        if entry is not None:
-            kept: Loaded = entry.value
-            return kept
-        started_at = self._clock.now()
-        loaded = await load()
-        self._store(kind, id, status, loaded, started_at)
-        return loaded
 
     async def results(self, connection: Connection, campaign_id: UUID, status: str) -> CampaignResults:
         """Return what a campaign whose current status is `status` came to."""
-        entry = self._find(_RESULTS, campaign_id, status)
-        if entry is not None:
-            results: CampaignResults = entry.value
-            return results
+        return await self.kept(
+            connection, _RESULTS, campaign_id, status, lambda opened: read_results(opened, campaign_id)
+        )
+
+    async def kept(
+        self,
+        connection: Connection,
+        kind: str,
+        id: UUID,
+        status: str,
+        load: Callable[[Connection], Awaitable[Loaded]],
+    ) -> Loaded:
+        """Return what `load` returns, or what it returned while that is kept: the longer, the slower it was.
+
+        `load` must name the organization or the campaign in its statements: a recount sees those of all.
+        """
+
+        async def load_and_store(opened: Connection) -> Loaded:
+            started_at = self._clock.now()
+            loaded = await load(opened)
+            self._store(kind, id, status, loaded, started_at)
+            return loaded
+
+        entry = self._find(kind, id, status)
+        if entry is None:
+            return await load_and_store(connection)
+        if due := self._due(kind, [id]):
+            self._recount(kind, due, load_and_store)
+        kept: Loaded = entry.value
+        return kept
+
+    async def recounted(self) -> None:
+        """Wait for the recounts that are running."""
+        await asyncio.gather(*set(self._recounts.values()))
+
+    def _due(self, kind: str, ids: Collection[UUID]) -> dict[UUID, str]:
+        """Return those of the cached campaigns that are to be counted again, with their statuses."""
+        now = self._clock.now()
+        entries = {id: self._cache[kind, id] for id in ids if (kind, id) not in self._recounts}
+        return {id: entry.status for id, entry in entries.items() if entry.recount_at <= now}
+
+    def _recount(self, kind: str, due: Mapping[UUID, str], work: Callable[[Connection], Awaitable[object]]) -> None:
+        transaction = self._transaction
+        if transaction is None or len(set(self._recounts.values())) >= MOST_RECOUNTS:
+            return
+
+        async def run() -> None:
+            try:
+                async with transaction() as connection:
+                    await work(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                # The count stays until its time is over; then a request counts, and reports what is wrong.
+                log("studio.recount_failed", level="warning", reason=type(error).__name__)
+            finally:
+                for id in due:
+                    del self._recounts[kind, id]
+
+        task = asyncio.create_task(run(), name="recount")
+        self._recounts |= {(kind, id): task for id in due}
+
+    async def _count_now(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, CampaignCounts]:
         started_at = self._clock.now()
-        results = await read_results(connection, campaign_id)
-        self._store(_RESULTS, campaign_id, status, results, started_at)
-        return results
+        counted = await _count(connection, list(statuses))
+        found = {id: replace(counts, counted_at=started_at) for id, counts in counted.items()}
+        for id, counts in found.items():
+            self._store(_COUNTS, id, statuses[id], counts, started_at)
+        return found
 
     def _find(self, kind: str, id: UUID, status: str) -> _CacheEntry | None:
         entry = self._cache.get((kind, id))
@@ -124,11 +185,12 @@ class CampaignCounter:
 
     def _store(self, kind: str, id: UUID, status: str, value: Any, started_at: datetime) -> None:
         now = self._clock.now()
+        self._cache.pop((kind, id), None)
         if now - started_at < MIN_COST_TO_CACHE:
             return
         times = _REUSE_FACTOR_FINISHED if CampaignStatus(status) in CAMPAIGN.final else _REUSE_FACTOR_RUNNING
-        self._cache.pop((kind, id), None)
-        self._cache[kind, id] = _CacheEntry(status, now + times * (now - started_at), value)
+        reuse = times * (now - started_at)
+        self._cache[kind, id] = _CacheEntry(status=status, recount_at=now + reuse / 2, until=now + reuse, value=value)
         while len(self._cache) > _MAX_ENTRIES:
             del self._cache[next(iter(self._cache))]
 
@@ -137,7 +199,8 @@ def shared_counter(request: Request) -> CampaignCounter:
     """Return the counter shared by all requests."""
     state = request.app.state
     if not hasattr(state, "campaign_counter"):
-        state.campaign_counter = CampaignCounter(studio_state(request).clock)
+        studio = studio_state(request)
+        state.campaign_counter = CampaignCounter(studio.clock, studio.database.as_service)
     counter: CampaignCounter = state.campaign_counter
     return counter
 
