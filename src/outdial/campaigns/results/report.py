@@ -20,7 +20,7 @@ from outdial.domain.policies.number_pool import BY_PERSON
 from outdial.domain.policies.uncalled import uncalled_group
 
 FORMAT: Final = 1
-"""Raise it with each change of CampaignReport: stored reports of another format are added up again."""
+"""Raise it with each change of EndReport: stored reports of another format are added up again."""
 COUNTED_AT_ONCE: Final = 5_000
 """A campaign with more contacts has a report only after its end, when the jobs process has added it up."""
 FEWEST: Final = 3
@@ -56,7 +56,7 @@ class AttemptFigures(CallFigures):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NumberFigures(CallFigures):
+class ReportNumber(CallFigures):
     """Calls from one caller number."""
 
     number: str
@@ -87,7 +87,7 @@ class OutcomeCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UncalledContacts:
+class ReportUncalled:
     """Contacts that were skipped or cancelled before a person was reached, for one reason in words."""
 
     status: str
@@ -133,7 +133,7 @@ class ReportedForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignReport:
+class EndReport:
     """What a campaign came to.
 
     Of its `contacts`, a person was reached at `reached`; `not_reached` were called without that, `uncalled` were
@@ -163,8 +163,8 @@ class CampaignReport:
     outcomes: list[OutcomeCalls]
     attempts: list[AttemptFigures]
     hours: list[HourFigures]
-    numbers: list[NumberFigures]
-    uncalled: list[UncalledContacts]
+    numbers: list[ReportNumber]
+    uncalled: list[ReportUncalled]
     fields: list[AnalysisField]
     forecast: ReportedForecast | None
 
@@ -180,7 +180,7 @@ class CampaignReport:
         return self.successful / judged if judged else None
 
 
-async def find_report(connection: Connection, campaign_id: UUID, now: datetime) -> CampaignReport | None:
+async def find_report(connection: Connection, campaign_id: UUID, now: datetime) -> EndReport | None:
     """Return the report of a campaign; None while it is not there.
 
     That of a small campaign is added up at once, that of a large one by the jobs process after its end.
@@ -191,14 +191,12 @@ async def find_report(connection: Connection, campaign_id: UUID, now: datetime) 
     return await compute_report(connection, campaign_id, now, fewest=1)
 
 
-def decode_report(stored: str) -> CampaignReport:
+def decode_report(stored: str) -> EndReport:
     """Return a stored report."""
-    return msgspec.json.decode(stored, type=CampaignReport)
+    return msgspec.json.decode(stored, type=EndReport)
 
 
-async def compute_report(
-    connection: Connection, campaign_id: UUID, now: datetime, *, fewest: int
-) -> CampaignReport | None:
+async def compute_report(connection: Connection, campaign_id: UUID, now: datetime, *, fewest: int) -> EndReport | None:
     """Add up the report of a campaign; None if it does not exist. It reads each of its contacts and calls.
 
     Values of the analysis that fewer than `fewest` conversations have are left out.
@@ -214,7 +212,7 @@ async def compute_report(
     unsuccessful = sum(row.calls for row in calls if _is_conversation(row) and row.success == "false")
     talk_ms = sum(row.talk_ms for row in calls)
     numbers = sorted(_grouped(calls, lambda row: row.from_number), key=lambda item: (-item[1].calls, item[0]))
-    return CampaignReport(
+    return EndReport(
         campaign_id=campaign.id,
         name=campaign.name,
         status=campaign.status,
@@ -245,7 +243,7 @@ async def compute_report(
                 _grouped([row for row in calls if row.hour is not None], lambda row: (row.attempt, row.hour or 0))
             )
         ],
-        numbers=[NumberFigures(number=number, **asdict(figures)) for number, figures in numbers[:_MOST_NUMBERS]],
+        numbers=[ReportNumber(number=number, **asdict(figures)) for number, figures in numbers[:_MOST_NUMBERS]],
         uncalled=_uncalled(contacts),
         fields=fields,
         forecast=None if forecast is None else ReportedForecast(**asdict(forecast)),
@@ -289,13 +287,13 @@ def _outcomes(rows: Sequence[ReportCalls]) -> list[OutcomeCalls]:
     return [OutcomeCalls(*item) for item in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _uncalled(rows: Sequence[ReportContacts]) -> list[UncalledContacts]:
+def _uncalled(rows: Sequence[ReportContacts]) -> list[ReportUncalled]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
         if not row.is_reached and row.status in _UNCALLED:
             counts[row.status, uncalled_group(row.reason)] += row.contacts
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [UncalledContacts(status=status, reason=reason, contacts=count) for (status, reason), count in ordered]
+    return [ReportUncalled(status=status, reason=reason, contacts=count) for (status, reason), count in ordered]
 
 
 async def _analysis_fields(connection: Connection, campaign_id: UUID, fewest: int) -> list[AnalysisField]:

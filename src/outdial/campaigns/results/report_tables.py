@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from outdial.campaigns.results.report import CallFigures, CampaignReport
+from outdial.campaigns.results.report import CallFigures, EndReport
 
 HEADER: Final = ("table", "row", "contacts", "calls", "finished", "reached", "successful", "cost_cents")
 ReportCell = str | int | float | None
 
 
-def report_rows(report: CampaignReport) -> Iterator[tuple[ReportCell, ...]]:
+def report_rows(report: EndReport) -> Iterator[tuple[ReportCell, ...]]:
     """Return the rows below HEADER. A cell is empty where a table does not count it."""
     reached = [("reached", report.reached), ("open", report.open)]
     for name, count in [("all", report.contacts), *reached]:

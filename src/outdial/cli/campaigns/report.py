@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from outdial.campaigns.results.report import CampaignReport, find_report
+from outdial.campaigns.results.report import EndReport, find_report
 from outdial.campaigns.results.report_tables import HEADER, report_rows
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused
@@ -29,7 +29,7 @@ def report(
     is there seconds after its end, while `outdial jobs` runs.
     """
 
-    async def work(database: Database) -> CampaignReport | None:
+    async def work(database: Database) -> EndReport | None:
         async with database.as_service() as connection:
             return await find_report(connection, await find_campaign(connection, campaign), SystemClock().now())
 
@@ -47,7 +47,7 @@ def report(
         _print(found)
 
 
-def _print(found: CampaignReport) -> None:
+def _print(found: EndReport) -> None:
     if not found.is_final:
         notes.print(f"The campaign is {found.status}: results so far.")
     judged = found.successful + found.unsuccessful

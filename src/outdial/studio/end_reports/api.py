@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from outdial.campaigns.results.report import CampaignReport, find_report
+from outdial.campaigns.results.report import EndReport, find_report
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.end_reports import links
 from outdial.studio.end_reports.links import NewReportLink, ReportLink
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_
 
 
 @router.get("")
-async def get_campaign_report(context: CurrentOrganization, campaign_id: UUID) -> CampaignReport:
+async def get_campaign_report(context: CurrentOrganization, campaign_id: UUID) -> EndReport:
     """Return what a campaign came to. Before its end, these are the results so far.
 
     The report of a campaign with more than 5,000 contacts is there seconds after its end, and 409 until then.

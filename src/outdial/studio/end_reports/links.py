@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.campaigns.results.report import FORMAT, CampaignReport, decode_report
+from outdial.campaigns.results.report import FORMAT, EndReport, decode_report
 from outdial.db.queries.results import report as queries
 from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
@@ -47,7 +47,7 @@ class SharedReport:
 
     organization_name: str
     expires_at: datetime
-    report: CampaignReport | None = field(repr=False)
+    report: EndReport | None = field(repr=False)
 
 
 async def create_link(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from outdial.campaigns.results.report import CampaignReport
+from outdial.campaigns.results.report import EndReport
 from outdial.studio.view.badges import badge_for_outcome
 from outdial.studio.view.charts import Chart, RatedCalls, heat_map, row_bars
 from outdial.studio.view.format import duration, hour_text, moment, money, number
@@ -31,7 +31,7 @@ class RenderedReport:
     took: str | None
 
 
-def render_report(report: CampaignReport) -> RenderedReport:
+def render_report(report: EndReport) -> RenderedReport:
     """Lay out the charts of a report."""
     missed = [
         (
@@ -64,7 +64,7 @@ def render_report(report: CampaignReport) -> RenderedReport:
     )
 
 
-def _forecast(report: CampaignReport) -> list[ForecastLine]:
+def _forecast(report: EndReport) -> list[ForecastLine]:
     forecast = report.forecast
     if forecast is None:
         return []
