@@ -24,6 +24,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "studio": "studio",
     "jobs": "jobs",
     "campaign": "campaigns.commands",
+    "calls": "calls",
     "contacts": "contacts",
     "screening": "screening",
     "numbers": "numbers",

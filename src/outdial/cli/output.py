@@ -34,6 +34,11 @@ def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any],
     if not rows:
         notes.print(empty)
         return
+    console.print(table_of(columns, rows))
+
+
+def table_of(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any]) -> Table:
+    """Return a table; `columns` maps each heading to a function from a row to its cell."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns:
         table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
@@ -41,7 +46,7 @@ def print_rows(columns: Mapping[str, Callable[[Any], Any]], rows: Sequence[Any],
         cells = [cell(show(row)) for show in columns.values()]
         # As Text, because a string is parsed for markup.
         table.add_row(*(shown if isinstance(shown, Text) else Text(shown) for shown in cells))
-    console.print(table)
+    return table
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
