@@ -53,17 +53,17 @@ def settings(dsn: str) -> dict[str, str]:
     }
 
 
-def cookie() -> str:
-    """Return the Cookie header of the owner's browser."""
+def cookie(user: UUID = _USER, session_id: UUID = _SESSION) -> str:
+    """Return the Cookie header of a user's browser, by default the owner's."""
     expires = int((datetime.now(UTC) + _LIFE).timestamp())
-    claims = {"sub": str(_USER), "role": "authenticated", "aud": "authenticated", "exp": expires}
+    claims = {"sub": str(user), "role": "authenticated", "aud": "authenticated", "exp": expires}
     # The studio asks Auth whether the session still exists.
-    claims["session_id"] = str(_SESSION)
+    claims["session_id"] = str(session_id)
     session = StudioSession(
         access_token=mint_jwt(LOCAL_JWT_SECRET, {**claims, "email": "owner@example.com"}),
         refresh_token="benchmark",
         expires_at=expires,
-        user_id=str(_USER),
+        user_id=str(user),
         email="owner@example.com",
     )
     return f"{COOKIE}={CookieSealer((LOCAL_SECRET,)).seal(COOKIE, session)}"
