@@ -1,57 +1,81 @@
 """Pages of the calls on the line: of all campaigns, and of one."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from outdial.studio.campaigns.counts import Counter
-from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
+from outdial.studio.campaigns.tabs import campaign_frame
 from outdial.studio.live_calls.service import LiveCalls, read_live_calls
+from outdial.studio.live_calls.shared_updates import SharedUpdates, Updates
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
-from outdial.studio.web.rendering import page
+from outdial.studio.web.filters import viewer_zone
+from outdial.studio.web.rendering import CSRF_OF_READER, page, render_shared
 
 router = APIRouter(prefix="/o/{organization_id}")
 
 # Keep the page small.
 SHOWN: Final = 40
 ENDED_SHOWN: Final = 10
+TEMPLATE: Final = "live_calls/show.html"
 MONITORING_URL: Final = "https://dashboard.retellai.com"
 
 
 @router.get("/live-calls")
-async def live_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
+async def live_page(request: Request, context: CurrentOrganization, updates: Updates) -> HTMLResponse:
     """Show the calls on the line, of all campaigns."""
-    async with context.transaction() as connection:
-        live = await read_live_calls(connection, context)
-    return _page(request, context, live)
+
+    async def read() -> Mapping[str, Any]:
+        async with context.transaction() as connection:
+            return {"frame": None, "live": await read_live_calls(connection, context)}
+
+    return await _page(request, context, updates, read)
 
 
 @router.get("/campaigns/{campaign_id}/live-calls")
 async def live_page_of_campaign(
-    request: Request, campaign_id: UUID, context: CurrentOrganization, counter: Counter
+    request: Request, campaign_id: UUID, context: CurrentOrganization, counter: Counter, updates: Updates
 ) -> HTMLResponse:
     """Show the calls of a campaign on the line."""
-    async with context.transaction() as connection:
-        frame = await campaign_frame(connection, context, counter, campaign_id)
-        live = await read_live_calls(connection, context, campaign_id)
-    return _page(request, context, live, frame)
+
+    async def read() -> Mapping[str, Any]:
+        async with context.transaction() as connection:
+            frame = await campaign_frame(connection, context, counter, campaign_id)
+            return {"frame": frame, "live": await read_live_calls(connection, context, campaign_id)}
+
+    return await _page(request, context, updates, read)
 
 
-def _page(
-    request: Request, context: OrganizationContext, live: LiveCalls, frame: CampaignFrame | None = None
+async def _page(
+    request: Request,
+    context: OrganizationContext,
+    updates: SharedUpdates,
+    read: Callable[[], Awaitable[Mapping[str, Any]]],
 ) -> HTMLResponse:
-    return page(
-        request,
-        "live_calls/show.html",
-        context,
-        frame=frame,
-        tab="Live",
-        live=live,
-        shown=live.calls[:SHOWN],
-        ended=live.ended[:ENDED_SHOWN],
+    """Return the page; live updates of members who see the same share one rendering."""
+    if "x-live" not in request.headers:
+        return page(request, TEMPLATE, context, **await _values(context, read))
+
+    async def render() -> str:
+        return render_shared(request, TEMPLATE, context, **await _values(context, read))
+
+    key = (request.url.path, context.role, context.is_stopped, viewer_zone(request).key)
+    html = await updates.get(context.organization_id, key, render)
+    return HTMLResponse(html.replace(CSRF_OF_READER, request.scope.get("outdial_csrf", "")))
+
+
+async def _values(context: OrganizationContext, read: Callable[[], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
+    found = await read()
+    live: LiveCalls = found["live"]
+    return {
+        **found,
+        "tab": "Live",
+        "shown": live.calls[:SHOWN],
+        "ended": live.ended[:ENDED_SHOWN],
         # Calls of the simulator are not at Retell.
-        monitoring_url=None if context.studio.settings.recordings else MONITORING_URL,
-        now=context.studio.clock.now(),
-    )
+        "monitoring_url": None if context.studio.settings.recordings else MONITORING_URL,
+        "now": context.studio.clock.now(),
+    }

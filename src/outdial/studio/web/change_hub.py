@@ -11,13 +11,18 @@ from outdial.db.listen import Listener
 
 # Above this many campaigns between two reads, the page just refreshes everything.
 _MAX_CAMPAIGNS: Final = 200
+_MAX_OWNERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageChanges:
-    """What has changed since a page last read: campaigns, imports and exports (`jobs`), or possibly everything."""
+    """What has changed since a page last read: campaigns, imports and exports (`jobs`), or possibly everything.
+
+    `unowned` are campaigns that may belong to another organization.
+    """
 
     campaigns: list[UUID]
+    unowned: list[UUID]
     jobs: bool
     everything: bool
 
@@ -30,14 +35,15 @@ class ChangeSubscription:
     user_id: UUID | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     campaigns: set[UUID] = field(default_factory=set)
+    unowned: set[UUID] = field(default_factory=set)
     jobs: bool = False
     everything: bool = False
     is_closed: bool = False
 
-    def add(self, campaign_id: UUID) -> None:
-        """Record a changed campaign."""
-        self.campaigns.add(campaign_id)
-        if len(self.campaigns) > _MAX_CAMPAIGNS:
+    def add(self, campaign_id: UUID, *, is_own: bool) -> None:
+        """Record a changed campaign; `is_own` is whether it is known to be one of the page's organization."""
+        (self.campaigns if is_own else self.unowned).add(campaign_id)
+        if len(self.campaigns) + len(self.unowned) > _MAX_CAMPAIGNS:
             self.add_everything()
         self.wake.set()
 
@@ -49,13 +55,20 @@ class ChangeSubscription:
     def add_everything(self) -> None:
         """Record that anything may have changed."""
         self.campaigns.clear()
+        self.unowned.clear()
         self.everything = True
         self.wake.set()
 
     def take(self) -> PageChanges:
         """Return the changes and forget them."""
-        taken = PageChanges(campaigns=sorted(self.campaigns), jobs=self.jobs, everything=self.everything)
+        taken = PageChanges(
+            campaigns=sorted(self.campaigns),
+            unowned=sorted(self.unowned - self.campaigns),
+            jobs=self.jobs,
+            everything=self.everything,
+        )
         self.campaigns.clear()
+        self.unowned.clear()
         self.jobs = self.everything = False
         self.wake.clear()
         return taken
@@ -71,6 +84,8 @@ class ChangeHub:
 
     def __init__(self, dsn: str) -> None:
         self._subscriptions: set[ChangeSubscription] = set()
+        self._owners: dict[UUID, UUID] = {}
+        self._versions: dict[UUID | None, int] = {}
         # outdial_campaigns carries campaign ids only, without the organization.
         handlers = {
             "outdial_changes": self.publish,
@@ -84,6 +99,19 @@ class ChangeHub:
     def is_listening(self) -> bool:
         """Whether changes arrive from the database."""
         return self._listener.is_listening
+
+    def version_of(self, organization_id: UUID) -> int | None:
+        """Return a number that grows with each change of an organization; None while no change arrives.
+
+        What was read under a version is current for as long as the version stays the same.
+        """
+        if not self.is_listening:
+            return None
+        return self._versions.get(organization_id, 0) + self._versions.get(None, 0)
+
+    def _count_change(self, organization_id: UUID | None) -> None:
+        """Count a change of an organization; None for one that may concern any."""
+        self._versions[organization_id] = self._versions.get(organization_id, 0) + 1
 
     async def start(self) -> None:
         """Start listening."""
@@ -117,11 +145,16 @@ class ChangeHub:
     def publish(self, payload: str) -> None:
         """Notify the pages of an organization. `payload` is its id, followed by a campaign id when one changed."""
         organization, _, campaign = payload.partition(" ")
+        self._count_change(UUID(organization))
+        if campaign and UUID(campaign) not in self._owners:
+            self._owners[UUID(campaign)] = UUID(organization)
+            if len(self._owners) > _MAX_OWNERS:
+                del self._owners[next(iter(self._owners))]
         for subscription in self._subscriptions:
             if str(subscription.organization_id) != organization:
                 continue
             if campaign:
-                subscription.add(UUID(campaign))
+                subscription.add(UUID(campaign), is_own=True)
             else:
                 subscription.add_everything()
 
@@ -132,11 +165,16 @@ class ChangeHub:
                 subscription.add_jobs()
 
     def publish_campaign(self, payload: str) -> None:
-        """Notify all pages of a changed campaign: the payload does not name its organization."""
+        """Notify the pages of a changed campaign: the payload does not name its organization, an earlier one may have."""
+        campaign_id = UUID(payload)
+        owner = self._owners.get(campaign_id)
+        self._count_change(owner)
         for subscription in self._subscriptions:
-            subscription.add(UUID(payload))
+            if owner in (None, subscription.organization_id):
+                subscription.add(campaign_id, is_own=owner is not None)
 
     def publish_everything(self) -> None:
         """Notify all pages that anything may have changed."""
+        self._count_change(None)
         for subscription in self._subscriptions:
             subscription.add_everything()

@@ -147,7 +147,8 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
     others: Sequence[organizations.OrganizationMembership] = ()
     async with caller.transaction() as connection:
         row = await organizations.find_membership(connection, organization_id=organization_id, user_id=caller.user_id)
-        if row is not None and request.url.path.startswith("/o/"):
+        # A live update leaves the menu as it is.
+        if row is not None and request.url.path.startswith("/o/") and "x-live" not in request.headers:
             others = await organizations.list_memberships(
                 connection, user_id=caller.user_id, limit=_MAX_SWITCHER_ENTRIES
             )

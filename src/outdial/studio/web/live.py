@@ -85,11 +85,11 @@ async def _events(context: OrganizationContext, subscription: ChangeSubscription
             checked_at = read_at
         changes = subscription.take()
         campaigns = changes.campaigns
-        if campaigns:
+        if changes.unowned:
             # `outdial_campaigns` notifies about every organization.
             async with context.transaction() as connection:
-                campaigns = await campaign_queries.visible_campaigns(
-                    connection, organization_id=context.organization_id, ids=campaigns
+                campaigns += await campaign_queries.visible_campaigns(
+                    connection, organization_id=context.organization_id, ids=changes.unowned
                 )
         if campaigns or changes.jobs or changes.everything:
             yield _event("changed", {"campaigns": campaigns, "jobs": changes.jobs, "everything": changes.everything})

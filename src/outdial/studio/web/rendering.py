@@ -1,6 +1,7 @@
 """Renders Jinja templates into pages with the menu, autoescaped and strict about undefined names."""
 
 import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 _BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs"}
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE: Final = "outdial_theme"
+CSRF_OF_READER: Final = secrets.token_hex(16)
+"""Stands in shared pages for the token of whoever reads them; no one can write it into a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,3 +178,21 @@ def page(
     if flash is not None:
         clear_flash(response)
     return response
+
+
+def render_shared(request: Request, template: str, context: OrganizationContext, **values: Any) -> str:
+    """Render `template` for live updates of all members with the role and the time zone of the caller.
+
+    It names no user, and has CSRF_OF_READER in place of the token.
+    """
+    zone = viewer_zone(request)
+    formats.show_times_in(zone)
+    return environment.get_template(template).render(
+        request=request,
+        context=context,
+        csrf_token=CSRF_OF_READER,
+        viewer=None,
+        flash=None,
+        viewer_zone=zone.key,
+        **values,
+    )
