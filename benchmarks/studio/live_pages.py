@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import random
 import statistics
 import sys
 import time
@@ -25,6 +26,7 @@ MOST_MS: Final = 300
 LIVE_CALLS: Final = 200
 # As static/live.js.
 _MIN_INTERVAL_S: Final = 0.7
+_SPREAD_S: Final = 0.4
 _CHANGE_EVERY_S: Final = 1.0
 _LIMIT_S: Final = 60.0
 _TEMPLATE: Final = "live_pages_{}"
@@ -129,14 +131,15 @@ async def _watch(
 async def _page(
     client: aiohttp.ClientSession, home: str, cookies: str, figures: Figures, changed_at: Sequence[float]
 ) -> None:
-    """Do what live.js does: fetch the page when its stream reports a change, at most every 0.7 seconds."""
+    """Do what live.js does: fetch the page soon after its stream reports a change, at most every 0.7 seconds."""
     headers = {"cookie": cookies}
     refreshed_at = shown = 0.0
     async with client.get(f"{home}/live", headers=headers, timeout=aiohttp.ClientTimeout(None)) as stream:
         async for event in _events(stream.content):
             if event not in ("hello", "changed"):
                 continue
-            await asyncio.sleep(max(0.0, refreshed_at + _MIN_INTERVAL_S - time.perf_counter()))
+            wait = max(0.0, refreshed_at + _MIN_INTERVAL_S - time.perf_counter())
+            await asyncio.sleep(wait + _SPREAD_S * random.random())
             started = refreshed_at = time.perf_counter()
             change = changed_at[0]
             async with client.get(f"{home}/live-calls", headers=headers | {"x-live": "1"}) as response:

@@ -164,3 +164,29 @@ def test_every_action_by_hand_is_recorded_with_its_reason(acme: Outdial, filled:
     assert "--reason: may have at most 1000 characters" in too_long
     found = sql(database, "select distinct action from audit_log where details ->> 'reason' = 'wrong list'")
     assert {row[0] for row in found} == {*commands, "new_campaign"}
+
+
+def test_live_calls_are_shown_with_their_lines_and_else_the_next_call(
+    acme: Outdial, filled: str, database: Scratch
+) -> None:
+    idle = acme("calls", "live")
+    assert "0 of 20 lines in use" in idle
+    assert "No one on the line. No campaign is active or scheduled." in idle
+    of_draft = acme("calls", "live", "--campaign", filled)
+    assert "Not started yet" in of_draft
+
+    async def call() -> None:
+        connection = await asyncpg.connect(database.dsn)
+        now = datetime.now(UTC)
+        begun = {"requested_at": now, "started_at": now - timedelta(seconds=42)}
+        await create_calling(connection, await campaign_in(connection), status="ongoing", **begun)
+        await connection.close()
+
+    asyncio.run(call())
+    busy = acme("calls", "live")
+    assert "1 of 20 lines in use" in busy
+    assert "talking" in busy
+    found = acme.json("calls", "live")
+    assert [each["state"] for each in found["calls"]] == ["talking"]
+    assert found["lines"] == {"lines": 20, "in_use": 1}
+    assert found["next_call"] is None

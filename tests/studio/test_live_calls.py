@@ -19,7 +19,7 @@ from tests.support.factories import (
     create_test_call,
     insert,
 )
-from tests.support.studio import BrowserFor, ClientFor
+from tests.support.studio import CSRF, BrowserFor, ClientFor, StudioServer
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def create_busy_line(connection: asyncpg.Connection, campaign: Campaign) -
         seen_at=NOW,
     )
     other = await create_campaign(connection, tenant, name="Autumn")
-    ended = {"status": "ended", "duration_ms": 61_000}
+    ended: dict[str, Any] = {"status": "ended", "duration_ms": 61_000}
     _, talking = await create_calling(
         connection,
         campaign,
@@ -196,3 +196,50 @@ async def test_a_page_of_many_live_calls_stays_small(
     assert response.text.count("data-elapsed") == 40
     assert "20 more live calls" in response.text
     assert len(response.content) < 60_000
+
+
+async def test_live_updates_of_members_who_see_the_same_are_rendered_once_until_something_changes(
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    studio_app: StudioServer,
+    campaign: Campaign,
+    operator: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    organization_id = campaign.tenant.organization_id
+    hub = studio_app.studio.hub
+    monkeypatch.setattr(type(hub), "is_listening", property(lambda _: True))
+    url = f"/o/{organization_id}/campaigns/{campaign.id}/live-calls"
+    browsers = [
+        await browser_for(operator),
+        await browser_for(await create_member(connection, organization_id, "admin")),
+    ]
+    browsers.append(await browser_for(await create_member(connection, organization_id, "operator")))
+    viewer = await browser_for(await create_member(connection, organization_id, "viewer"))
+
+    async def updates() -> list[str]:
+        return [(await browser.get(url, headers={"x-live": "1"})).text for browser in browsers]
+
+    pages = await updates()
+    assert all(f"call-{line['talking']}" in page for page in pages)
+    for browser, page in zip(browsers, pages, strict=True):
+        assert browser.session is not None
+        # The forms of each page have the reader's own token, and no page names a user.
+        assert set(CSRF.findall(page)) == {browser.session.csrf}
+        assert not any(other.session and other.session.email in page for other in browsers)
+    assert "Hang up" not in (await viewer.get(url, headers={"x-live": "1"})).text
+
+    await connection.execute("update calls set status = 'ended', outcome = 'busy' where id = $1", line["talking"])
+    assert [page.count("Talking") for page in await updates()] == [1, 1, 1], "the studio has heard of no change"
+    hub.publish(f"{campaign.tenant.organization_id} {campaign.id}")
+    assert [page.count("Talking") for page in await updates()] == [0, 0, 0]
+
+    await connection.execute("update calls set status = 'ongoing' where id = $1", line["ringing"])
+    hub.publish(f"{UUID(int=1)} {UUID(int=2)}")
+    assert [page.count("Talking") for page in await updates()] == [0, 0, 0], "a change of another organization"
+    hub.publish_campaign(str(campaign.id))
+    assert [page.count("badge-warn") for page in await updates()] == [1, 1, 1]
+    other = await create_campaign(connection, await create_tenant(connection, credential="other"))
+    member = await browser_for(await create_member(connection, other.tenant.organization_id, "operator"))
+    assert (await member.get(url, headers={"x-live": "1"})).status_code == 404

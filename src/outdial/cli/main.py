@@ -24,7 +24,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "studio": "studio",
     "jobs": "jobs",
     "campaign": "campaigns.commands",
-    "calls": "calls",
+    "calls": "campaigns.live_calls",
     "contacts": "contacts",
     "screening": "screening",
     "numbers": "numbers",

@@ -13,6 +13,8 @@ import { replaceKeyedRows } from "./rows.js";
 import { secondsText } from "./time.js";
 
 const MIN_INTERVAL_MS = 700;
+// A change reaches all open pages at the same moment: they do not fetch at the same moment.
+const SPREAD_MS = 400;
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 30000;
 const MAX_SILENCE_MS = 35000;
@@ -146,7 +148,7 @@ class Watch {
   #schedule() {
     if (this.#isRefreshing || this.#refreshTimer) return;
     const interval = this.#isFailing ? FAILURE_INTERVAL_MS : MIN_INTERVAL_MS;
-    const wait = Math.max(0, this.#refreshedAt + interval - performance.now());
+    const wait = Math.max(0, this.#refreshedAt + interval - performance.now()) + Math.random() * SPREAD_MS;
     this.#refreshTimer = setTimeout(() => this.#refresh(), wait);
   }
 

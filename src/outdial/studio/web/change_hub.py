@@ -42,7 +42,8 @@ class ChangeSubscription:
 
     def add(self, campaign_id: UUID, *, is_own: bool) -> None:
         """Record a changed campaign; `is_own` is whether it is known to be one of the page's organization."""
-        (self.campaigns if is_own else self.unowned).add(campaign_id)
+        if not self.everything:
+            (self.campaigns if is_own else self.unowned).add(campaign_id)
         if len(self.campaigns) + len(self.unowned) > _MAX_CAMPAIGNS:
             self.add_everything()
         self.wake.set()
@@ -165,7 +166,7 @@ class ChangeHub:
                 subscription.add_jobs()
 
     def publish_campaign(self, payload: str) -> None:
-        """Notify the pages of a changed campaign: the payload does not name its organization, an earlier one may have."""
+        """Notify the pages of a changed campaign. Its organization is not in the payload, but in those of `publish`."""
         campaign_id = UUID(payload)
         owner = self._owners.get(campaign_id)
         self._count_change(owner)
