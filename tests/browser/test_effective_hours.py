@@ -36,6 +36,9 @@ async def test_painting_hours_and_choosing_a_purpose_show_the_effect(site: Site,
     page = await context.new_page()
     await page.goto(step)
     await page.click("#effective-hours summary")
+    # The law lies over the week: nights are closed in all places, Sundays in some.
+    assert await page.locator('.week-cell[data-law="n"][data-at="0:6"]').count() == 1
+    assert await page.locator('.week-cell[data-law="s"][data-at^="6:"]').count() > 1
     usual = await page.inner_text(SUMMARY)
 
     await page.click("text=Around the clock")

@@ -28,6 +28,8 @@ from outdial.studio.web.errors import InvalidInput
 
 _IGNORED: Final = "This stack ignores the calling rules: its calls are simulated."
 _US: Final = "US-"
+_SLOT_MINUTES: Final = 30
+_SLOTS: Final = 48
 
 
 class HoursQuestion(BaseModel):
@@ -67,6 +69,16 @@ class EffectiveHours(BaseModel):
     places: list[PlaceHours]
 
 
+class FormHours(EffectiveHours):
+    """The hours in a form that the rules allow, and what the rules allow at all.
+
+    `law` has a letter for each half hour of a day, by weekday: "a" where all places allow calls that any place allows,
+    "s" where only some do, "n" where none does. Places that are closed altogether do not count.
+    """
+
+    law: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoursGroup:
     """Places with the same effective week, as the form shows them."""
@@ -103,6 +115,33 @@ async def effective_hours(
         pack_date=book.pack_date,
         places=places,
     )
+
+
+async def hours_of_form(connection: Connection, context: OrganizationContext, question: HoursQuestion) -> FormHours:
+    """Evaluate the hours of a form, and the whole week; raises InvalidInput as effective_hours does."""
+    found = await effective_hours(connection, context, question)
+    whole = question.model_copy(update={"calling_hours": {"every_day": [["00:00", "24:00"]]}})
+    allowed = await effective_hours(connection, context, whole)
+    return FormHours(**dict(found), law=law_of_week([place.week for place in allowed.places if place.closed is None]))
+
+
+def law_of_week(weeks: Sequence[Mapping[str, Sequence[Sequence[str]]]]) -> dict[str, str]:
+    """Return the letters of FormHours for the weeks that places allow; empty without places."""
+    law = {}
+    for day in WEEKDAYS if weeks else ():
+        open_slots = [_slots(week.get(day, ())) for week in weeks]
+        counts = [sum(slot in slots for slots in open_slots) for slot in range(_SLOTS)]
+        law[day] = "".join("a" if count == len(weeks) else "s" if count else "n" for count in counts)
+    return law
+
+
+def _slots(windows: Sequence[Sequence[str]]) -> frozenset[int]:
+    """Return the half hours that windows such as ["09:00", "20:00"] cover as a whole."""
+    slots: set[int] = set()
+    for window in windows:
+        start, end = (60 * int(text[:2]) + int(text[3:]) for text in window)
+        slots.update(range(-(-start // _SLOT_MINUTES), end // _SLOT_MINUTES))
+    return frozenset(slots)
 
 
 async def pending_places(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> dict[Place, int]:

@@ -15,7 +15,7 @@ from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.policies.voicemail import LONGEST_MESSAGE
 from outdial.domain.purpose import Purpose
 from outdial.studio.campaigns.callback_form import CHOICES
-from outdial.studio.campaigns.effective_hours import EffectiveHours, HoursQuestion, effective_hours
+from outdial.studio.campaigns.effective_hours import FormHours, HoursQuestion, hours_of_form
 from outdial.studio.campaigns.form import CampaignForm, parse_hours
 from outdial.studio.campaigns.retry_form import PRESETS, attempt_options, delay_options
 from outdial.studio.campaigns.service import Campaign
@@ -68,7 +68,7 @@ async def form_choices(connection: Connection, organization_id: UUID) -> FormCho
 
 async def effective_of_form(
     connection: Connection, context: OrganizationContext, form: CampaignForm, campaign_id: UUID | None = None
-) -> EffectiveHours | None:
+) -> FormHours | None:
     """Return the hours in a form that the rules allow; None if the hours or the purpose cannot be read."""
     fields: dict[str, str] = {}
     hours = parse_hours(fields, form)
@@ -76,7 +76,7 @@ async def effective_of_form(
         return None
     question = HoursQuestion(calling_hours=hours, purpose=Purpose(form.purpose), campaign_id=campaign_id)
     try:
-        return await effective_hours(connection, context, question)
+        return await hours_of_form(connection, context, question)
     except InvalidInput:
         return None
 
@@ -93,7 +93,7 @@ def form_values(
     form: CampaignForm,
     choices: FormChoices,
     *,
-    effective: EffectiveHours | None,
+    effective: FormHours | None,
     campaign: Campaign | None,
     error: StudioError | None,
 ) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from outdial.studio.campaigns.actions import (
 )
 from outdial.studio.campaigns.cures import cure_link
 from outdial.studio.campaigns.effective_hours import (
-    EffectiveHours,
+    FormHours,
     grouped,
 )
 from outdial.studio.campaigns.form import CampaignForm, form_from_campaign, form_from_request, parse_settings
@@ -204,7 +204,7 @@ def _form_page(
     form: CampaignForm,
     choices: FormChoices,
     *,
-    effective: EffectiveHours | None,
+    effective: FormHours | None,
     campaign: Campaign,
     seen: str,
     error: StudioError | None = None,

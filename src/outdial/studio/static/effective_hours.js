@@ -43,4 +43,7 @@ function update(shown, part) {
   const [old, fresh] = [shown.querySelector("[data-summary]"), part.querySelector("[data-summary]")];
   if (old && fresh && old.textContent === fresh.textContent) fresh.replaceWith(old);
   shown.replaceChildren(...part.childNodes);
+  if (!part.dataset.law) return;
+  shown.dataset.law = part.dataset.law;
+  shown.dispatchEvent(new Event("law-changed", { bubbles: true }));
 }

@@ -15,7 +15,11 @@ export function drawWeek(fieldset) {
   const times = fieldset.querySelector("[data-hours-times]");
   const days = [...times.querySelectorAll("tr[data-day]")];
   if (!place || !days.length) return;
-  new Week(place, days).show();
+  const week = new Week(place, days);
+  week.show();
+  const showLaw = () => week.showLaw(JSON.parse(fieldset.querySelector("#effective-hours[data-law]")?.dataset.law ?? "{}"));
+  fieldset.addEventListener("law-changed", showLaw);
+  showLaw();
   place.hidden = false;
   // Half an hour is too small for a finger on a small screen.
   times.open = fieldset.hasAttribute("aria-invalid") || matchMedia("(max-width: 40rem)").matches;
@@ -28,6 +32,7 @@ class Week {
   #status;
   #paint = null;
   #grid;
+  #legend;
 
   constructor(place, days) {
     this.#place = place;
@@ -36,6 +41,19 @@ class Week {
     this.#cells[0][18].tabIndex = 0;
     this.#build();
     this.#listen();
+  }
+
+  // What the calling rules allow, as letters for each half hour of each day: all places, some of them, or none.
+  showLaw(law) {
+    this.#days.forEach((row, day) => {
+      this.#cells[day].forEach((element, slot) => {
+        const letter = law[row.dataset.day]?.[slot] ?? "a";
+        if (element.dataset.law === letter) return;
+        element.dataset.law = letter;
+        element.setAttribute("aria-label", labelOf(element));
+      });
+    });
+    this.#legend.hidden = !Object.keys(law).length;
   }
 
   show() {
@@ -74,7 +92,8 @@ class Week {
     const hint = element("p", { className: "note", textContent: "Drag to paint, or use the arrow keys and Space." });
     const scroll = element("div", { className: "week-scroll" });
     scroll.append(grid);
-    this.#place.append(buttons, scroll, hint, this.#status);
+    this.#legend = legend();
+    this.#place.append(buttons, scroll, this.#legend, hint, this.#status);
     this.#grid = grid;
   }
 
@@ -217,7 +236,25 @@ function press(element, state) {
   if (element.dataset.state === state) return;
   element.dataset.state = state;
   element.setAttribute("aria-selected", String(state === "true"));
-  element.setAttribute("aria-label", `${element.dataset.name}${state === "mixed" ? ", partly open" : ""}`);
+  element.setAttribute("aria-label", labelOf(element));
+}
+
+const LAW = { s: ", closed in some places by the calling rules", n: ", closed by the calling rules" };
+
+function labelOf(element) {
+  return `${element.dataset.name}${element.dataset.state === "mixed" ? ", partly open" : ""}${LAW[element.dataset.law] ?? ""}`;
+}
+
+function legend() {
+  const list = element("ul", { className: "legend", hidden: true });
+  for (const [letter, text] of [["n", "Closed by the calling rules"], ["s", "Closed by them in some places"]]) {
+    const entry = element("li", {});
+    const sample = element("span", { className: "week-sample" });
+    sample.dataset.law = letter;
+    entry.append(sample, ` ${text}`);
+    list.append(entry);
+  }
+  return list;
 }
 
 function isOpen(element) {

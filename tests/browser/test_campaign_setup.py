@@ -1,0 +1,131 @@
+"""The setup of a campaign saves as one types, and what the server does not have yet survives."""
+
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, BrowserContext, expect
+
+from outdial.studio.campaign_setup.steps import SetupStep
+from outdial.studio.web.sessions import COOKIE
+from tests.browser.test_pages import AXE, Site, site, what_axe_says
+
+__all__ = ["site"]
+SAVED = re.compile(r"^Saved \d+:\d\d:\d\d [AP]M$")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+async def context(site: Site, chromium: Browser) -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context(timezone_id="America/New_York")
+    await site.sign_in(context)
+    yield context
+    await context.close()
+
+
+async def test_a_new_campaign_is_saved_as_it_is_typed_and_survives_what_ends_a_page(
+    site: Site, context: BrowserContext, connection: asyncpg.Connection
+) -> None:
+    page = await context.new_page()
+    new = f"{site.url}/o/{site.rows['organization_id']}/campaigns/new"
+    names = "select name from campaigns where name ~ '^Autumn'"
+    await page.goto(new)
+    await page.get_by_label("Name", exact=True).fill("Autumn")
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+    # The page is that of the draft now: the heading, the URL and the other steps.
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Autumn")
+    await expect(page).to_have_url(re.compile(r"/setup/who$"))
+    await expect(page.get_by_role("link", name="Retries")).to_have_attribute("href", re.compile("/setup/retries$"))
+
+    # The server is away: what is typed survives a reload, and is saved when the server is back.
+    await page.route(
+        "**/setup/who", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+    )
+    await page.get_by_label("Name", exact=True).fill("Autumn renewals")
+    await expect(page.locator("[data-saved-note]")).to_contain_text("cannot be reached")
+    await page.reload()
+    await expect(page.get_by_label("Name", exact=True)).to_have_value("Autumn renewals")
+    await page.unroute("**/setup/who")
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED, timeout=10_000)
+    assert [row["name"] for row in await connection.fetch(names)] == ["Autumn renewals"]
+
+    # What is wrong is said beside the field, and is kept.
+    await page.get_by_label("Variables for the agent").fill("offer")
+    await expect(page.locator("[data-autosave-error]")).to_contain_text("name = value")
+    await page.goto(new)
+    await page.go_back()
+    await expect(page.get_by_label("Variables for the agent")).to_have_value("offer")
+
+    # The session ends: the same after the next sign-in.
+    await context.clear_cookies(name=COOKIE)
+    await page.get_by_label("Variables for the agent").fill("offer = spring")
+    await expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+    await site.sign_in(context)
+    await page.reload()
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+    await page.get_by_role("button", name="Save and continue").click()
+    await expect(page).to_have_url(re.compile(r"/setup/contacts$"))
+    assert await page.evaluate("Object.keys(sessionStorage)") == []
+    rows = await connection.fetch(
+        "select name, dynamic_variables ->> 'offer' as offer from campaigns where name ~ '^Autumn'"
+    )
+    assert [tuple(row) for row in rows] == [("Autumn renewals", "spring")]
+
+
+async def test_a_preset_fills_in_the_details_and_zones_are_found_by_typing(
+    site: Site, context: BrowserContext, connection: asyncpg.Connection
+) -> None:
+    page = await context.new_page()
+    base = site.address("/o/{organization_id}/campaigns/{draft}/setup")
+    await page.goto(f"{base}/retries")
+    await page.get_by_role("radio", name="Persistent").check()
+    await page.get_by_text("Details", exact=True).click()
+    await expect(page.get_by_label("Attempts per contact")).to_have_value("6")
+    await page.get_by_label("Attempts per contact").fill("5")
+    await page.get_by_label("Attempts per contact").press("Tab")
+    await expect(page.get_by_role("radio", name="Custom")).to_be_checked()
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+
+    await page.goto(f"{base}/when")
+    await page.locator("[name=scheduled_local]").fill("2026-12-24T09:00")
+    zone = page.get_by_role("combobox", name="Time zone")
+    await zone.click()
+    await zone.fill("kolk")
+    await expect(page.locator("#field-zone-options [role=option]")).to_have_count(1)
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+        assert await what_axe_says(page) == []
+    await zone.press("Enter")
+    await expect(zone).to_have_value("Kolkata")
+    await page.get_by_role("button", name="Save and continue").click()
+    await expect(page).to_have_url(re.compile("/setup/retries$"))
+    query = "select max_attempts, scheduled_at from campaigns where id = $1"
+    row = await connection.fetchrow(query, UUID(site.rows["draft"]))
+    assert row is not None
+    assert (row["max_attempts"], row["scheduled_at"].isoformat()) == (5, "2026-12-24T03:30:00+00:00")
+
+
+async def test_every_step_is_accessible_and_works_without_a_script(site: Site, chromium: Browser) -> None:
+    context = await chromium.new_context(java_script_enabled=False)
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/campaigns/{draft}/setup/who"))
+    for step in list(SetupStep)[:-1]:
+        await expect(page).to_have_url(re.compile(f"/setup/{step}($|[?])"))
+        await page.get_by_role("button", name="Save and continue").click()
+    await expect(page.get_by_role("button", name="Start now")).to_be_visible()
+    await context.close()
+    if not AXE.exists():
+        pytest.skip("npm ci has not been run: axe was not asked")
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    for step in SetupStep:
+        await page.goto(site.address("/o/{organization_id}/campaigns/{draft}/setup/") + step)
+        await page.wait_for_load_state("networkidle")
+        await page.evaluate(AXE.read_text())
+        assert await what_axe_says(page) == [], step
+    await context.close()
