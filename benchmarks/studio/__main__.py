@@ -23,6 +23,7 @@ _WARM_UPS = 5
 _LIMIT_S = 60.0
 _TEMPLATE = "contacts_{}"
 SECTIONS: Mapping[str, Sequence[str]] = {
+    "campaigns": ("Needs attention", "Running", "Scheduled", "Finished", "of 1,000,000 lines"),
     "campaign": (
         "a decision",
         "The calling rules exclude these contacts",
@@ -133,6 +134,7 @@ def page_paths(organization_id: UUID) -> Mapping[str, str]:
     contacts = f"{campaign}/contacts"
     return {
         "campaigns": f"{home}/campaigns",
+        "campaigns by progress": f"{home}/campaigns?sort=progress",
         "campaign": campaign,
         "contacts": contacts,
         **{f"contacts: {status}": f"{contacts}?status={status.value}" for status in ContactStatus},

@@ -29,6 +29,7 @@ async def seed(connection: asyncpg.Connection, contacts: int) -> None:
     await connection.execute(CONTACTS, CAMPAIGN, CALLED)
     await connection.execute(CALLS, CAMPAIGN, NUMBERS)
     await fill_sections(connection, CAMPAIGN)
+    await connection.execute(OTHERS, CAMPAIGN, 48)
     await connection.execute("insert into auth.users (id, email) values ($1, 'owner@example.com')", _USER)
     await connection.execute(
         "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
@@ -69,6 +70,31 @@ def cookie(user: UUID = _USER, session_id: UUID = _SESSION) -> str:
     return f"{COOKIE}={CookieSealer((LOCAL_SECRET,)).seal(COOKIE, session)}"
 
 
+# With the one measured and four for warm-up, the list has 53 campaigns: two of three are over, some run or wait.
+OTHERS = """
+with added as (
+  insert into campaigns (id, organization_id, provider_account_id, name, status, retell_agent_id, from_number,
+    next_batch_at, scheduled_at, paused_automatically, paused_reason, started_at, finished_at)
+  select uuidv7(), m.organization_id, m.provider_account_id, 'Recall ' || n, s.status, m.retell_agent_id, m.from_number,
+    case s.status when 'active' then clock_timestamp() end,
+    case s.status when 'scheduled' then clock_timestamp() + interval '5 hours' end,
+    s.status = 'paused', case s.status when 'paused' then 'Retell refused the account: no key' end,
+    clock_timestamp() - interval '2 days', case s.status when 'completed' then clock_timestamp() - interval '1 day' end
+  from campaigns m, generate_series(1, $2) as n
+  cross join lateral (
+    select (array['active', 'scheduled', 'paused'] || array_fill('completed'::text, array[6]))[1 + n % 9] as status
+  ) s
+  where m.id = $1
+  returning id, organization_id, status
+)
+insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
+  next_attempt_at, status)
+select uuidv7(), a.organization_id, a.id, k.id, k.phone, k.zone_key, k.jurisdiction_key,
+  clock_timestamp(), case when a.status = 'completed' then 'completed' else 'pending' end
+from added a cross join lateral (
+  select * from contacts where organization_id = a.organization_id order by id limit 200
+) k
+"""
 CONTACTS = """
 with called as (
   select id, number / $2 as n

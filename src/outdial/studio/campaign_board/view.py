@@ -9,12 +9,17 @@ from outdial.studio.campaign_board.service import BoardRow
 from outdial.studio.campaigns.service import CampaignProgress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextEvent:
-    """What happens next: words, followed by a time. Without words, the sentence of the campaign says it."""
+    """What happens next: words and a time, with the zone of the contacts whose calling hours open then.
 
-    text: str | None
+    Without words, the sentence of the campaign says it.
+    """
+
+    text: str | None = None
     at: datetime | None = None
+    zone: str | None = None
+    after: str = ""
 
 
 def next_event(row: BoardRow, progress: CampaignProgress, now: datetime) -> NextEvent:
@@ -22,17 +27,17 @@ def next_event(row: BoardRow, progress: CampaignProgress, now: datetime) -> Next
     campaign = row.campaign
     match CampaignStatus(campaign.status):
         case CampaignStatus.DRAFT if campaign.scheduled_at is not None:
-            return NextEvent("Planned for", campaign.scheduled_at)
+            return NextEvent(text="Planned to start", at=campaign.scheduled_at, after=", but not scheduled yet.")
         case CampaignStatus.DRAFT:
-            return NextEvent("Ready to start" if progress.total else "Needs contacts")
+            return NextEvent(text="Ready to start" if progress.total else "Needs contacts")
         case CampaignStatus.SCHEDULED:
-            return NextEvent("Starts", campaign.scheduled_at)
+            return NextEvent(text="Starts", at=campaign.scheduled_at)
         case CampaignStatus.COMPLETED:
-            return NextEvent("Completed", campaign.finished_at)
+            return NextEvent(text="Completed", at=campaign.finished_at)
         case CampaignStatus.CANCELLED:
-            return NextEvent("Cancelled", campaign.finished_at)
+            return NextEvent(text="Cancelled", at=campaign.finished_at)
         case CampaignStatus.CANCELLING | CampaignStatus.PAUSING | CampaignStatus.PAUSED:
-            return NextEvent(None)
+            return NextEvent()
         case CampaignStatus.ACTIVE:
             return _next_of_active(row, progress, now)
         case never:
@@ -48,7 +53,9 @@ def review_text(progress: CampaignProgress) -> str:
 def _next_of_active(row: BoardRow, progress: CampaignProgress, now: datetime) -> NextEvent:
     finish_at, waiting = row.campaign.finish_at, progress.waiting
     if waiting is not None:
-        return NextEvent("Next call", waiting.at) if waiting.at is not None and waiting.at > now else NextEvent(None)
+        if waiting.at is None or waiting.at <= now:
+            return NextEvent()
+        return NextEvent(text="Next call", at=waiting.at, zone=waiting.zone)
     if finish_at is not None and finish_at > now:
-        return NextEvent("Finishes about", finish_at)
-    return NextEvent("Dialing")
+        return NextEvent(text="Finishes about", at=finish_at)
+    return NextEvent(text="Dialing")
