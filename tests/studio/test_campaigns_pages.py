@@ -505,3 +505,51 @@ async def test_viewers_change_nothing_and_outsiders_find_nothing(
     assert [answer.status_code for answer in refused] == [403] * 4
     assert [answer.status_code for answer in missing] == [404] * 5
     assert await connection.fetchval("select count(*) from campaigns where status <> 'active'") == 0
+
+
+async def test_tabs_have_addresses_of_their_own_and_old_links_lead_to_them(
+    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+    await create_campaign_contact(connection, campaign)
+    url = f"{base}/{campaign.id}"
+
+    old = await viewer.get(f"{url}?status=failed&q=Ada+L")
+    assert old.headers["location"] == f"{url}/contacts?q=Ada+L&status=failed"
+    await operator.post_form(f"{url}/pause", page=url)
+    paused = (await operator.get(url)).text
+    banner = re.search(r'<div class="banner.*?</div>', paused, re.S)
+    assert banner is not None
+    assert f'action="{url}/resume"' in banner[0]
+    assert "Resume</button>" in banner[0]
+    shown = (await viewer.get(url)).text
+    tabs = re.findall(rf'<a href="({url}[^"]*)"', shown[shown.index('id="campaign-tabs"') :].partition("</nav>")[0])
+    assert len(tabs) == 7
+    for tab in tabs:
+        page = (await viewer.get(tab)).text
+        assert f'<a href="{tab}" aria-current="page">' in page, tab
+        # The buttons of the operator are on every tab, and a viewer has none.
+        assert f'action="{url}/resume"' in (await operator.get(tab)).text, tab
+        assert f'action="{url}/resume"' not in page, tab
+
+
+async def test_activity_says_in_words_who_did_what(
+    operator: Browser, viewer: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    await create_campaign_contact(connection, campaign)
+    url = f"{base}/{campaign.id}"
+    empty = main_of((await viewer.get(f"{url}/activity")).text)
+    await operator.post_form(f"{url}/start", page=url)
+    await operator.post_form(f"{url}/pause", page=url)
+    seen = unescape(re.search(r'name="seen" value="([^"]+)"', (await operator.get(f"{url}/edit")).text)[1])  # type: ignore[index]
+    saved = await operator.post_form(f"{url}/edit", FORM | {"seen": seen})
+
+    text = main_of((await viewer.get(f"{url}/activity")).text)
+
+    assert "No activity yet" in empty
+    assert saved.status_code == 303
+    lines = re.findall(r"(Changed [a-z, ]+|Paused the campaign|Started the campaign) (\S+@\S+|[0-9a-f-]{36})", text)
+    assert [line[:7] for line, _ in lines] == ["Changed", "Paused ", "Started"]
+    assert "name" in lines[0][0]
+    assert "calling hours" in lines[0][0]

@@ -1,6 +1,8 @@
 """Numbers: nothing is shown that the rows do not say, on drafts, in running campaigns and in finished ones."""
 
+import re
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -137,3 +139,41 @@ async def test_the_planned_start_of_a_draft_is_visible(
         text = (await browser.get(f"/o/{own.tenant.organization_id}/{path}")).text
         assert "Planned to start <time" in text
         assert "Mar 11, 2026 at 5:00 PM</time>, but not scheduled yet." in text
+
+
+async def test_the_figures_of_a_campaign_say_only_what_is_true(
+    completed: Campaign, connection: asyncpg.Connection, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    browser = await browser_for(own.users["viewer"])
+    base = f"/o/{own.tenant.organization_id}/campaigns"
+
+    async def figures(campaign_id: UUID) -> str:
+        page = (await browser.get(f"{base}/{campaign_id}")).text
+        found = re.search(r'<div class="stats" aria-label="Figures".*?</div>', page, re.S)
+        return "" if found is None else " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+    # One of three contacts was reached; no conversation has a verdict, and the end is known.
+    await connection.execute("update calls set cost_cents = 8 where outcome = 'answered'")
+    ended = await figures(completed.id)
+    assert "Reached 1 of 3 contacts, 33%" in ended
+    assert "Success – no conversation has a verdict yet" in ended
+    assert "Cost $0.08 $0.08 per conversation" in ended
+    assert "Took 1 h 00 min" in ended
+    assert "Finishes" not in ended
+
+    await connection.execute(
+        """update calls set analysis = '{"call_successful": true}' where campaign_id = $1""", completed.id
+    )
+    assert "Success 100% of 1 conversation with a verdict" in await figures(completed.id)
+
+    draft = await create_campaign(connection, own.tenant, status="draft", next_batch_at=None)
+    await create_campaign_contact(connection, draft)
+    assert await figures(draft.id) == ""
+
+    paused = await create_campaign(connection, own.tenant, status="paused", paused_reason="lunch", next_batch_at=None)
+    await create_calling(connection, paused, status="ended", outcome="busy", cost_cents=1)
+    waiting = await figures(paused.id)
+    assert "Reached 0 of 1 contact, 0%" in waiting
+    assert "no conversation yet" in waiting
+    assert "Finishes about – not while it is paused" in waiting

@@ -33,7 +33,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "new_campaign": "New campaign from these contacts",
     "skip": "Skip: do not call in this campaign",
     f"decide:{_D.COMPLETED}": "Decide review: completed",
-    f"decide:{_D.FAILED}": "Decide review: failed",
+    f"decide:{_D.FAILED}": "Decide review: not reached",
     f"decide:{_D.CALL_AGAIN}": "Decide review: call again",
     f"decide:{_D.NEVER_CALL}": "Decide review: never call, put the numbers on the do-not-call list",
 }

@@ -35,13 +35,13 @@ router = APIRouter()
 _D = ReviewDecision
 DECISIONS: Final = [
     (_D.COMPLETED, "Completed: the contact was reached"),
-    (_D.FAILED, "Failed: do not call again in this campaign"),
+    (_D.FAILED, "Not reached: do not call again in this campaign"),
     (_D.CALL_AGAIN, "Call again"),
     (_D.NEVER_CALL, "Never call: put the number on the do-not-call list"),
 ]
 DECIDED: Final = {
     _D.COMPLETED: "Marked as completed.",
-    _D.FAILED: "Marked as failed.",
+    _D.FAILED: "Marked as not reached.",
     _D.CALL_AGAIN: "The contact will be called again.",
     _D.NEVER_CALL: "The number is on the do-not-call list. It will not be called again.",
 }

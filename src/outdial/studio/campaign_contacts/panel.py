@@ -19,7 +19,7 @@ from outdial.studio.campaign_contacts.service import (
     check_filters,
     list_contacts,
 )
-from outdial.studio.view.badges import badge_for_outcome, humanize
+from outdial.studio.view.badges import badge_for_contact, badge_for_outcome
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import query_values
 from outdial.studio.web.paging import PageRequest, page_links
@@ -30,7 +30,7 @@ _LIMIT_EMBEDDED: Final = 20
 MOST_COUNTED: Final = 1_000
 
 Options = list[tuple[str, str]]
-STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in ContactStatus)]
+STATUSES: Final[Options] = [("", "Any"), *((status.value, badge_for_contact(status).label) for status in ContactStatus)]
 OUTCOMES: Final[Options] = [("", "Any"), *((outcome.value, badge_for_outcome(outcome).label) for outcome in Outcome)]
 FORMATS: Final[Options] = [("csv", "CSV"), ("xlsx", "Excel (XLSX)"), ("jsonl", "JSON lines")]
 CHOICES: Final[Mapping[str, Options]] = {

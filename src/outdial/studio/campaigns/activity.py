@@ -59,7 +59,8 @@ def activity_sentence(entry: AuditEntry) -> str:
 def activity_reason(entry: AuditEntry) -> str | None:
     """Return the reason that a member gave."""
     reason = entry.details.get("reason")
-    return reason if isinstance(reason, str) and reason else None
+    # The sentence of a pause says as much.
+    return reason if isinstance(reason, str) and reason not in ("", "paused manually") else None
 
 
 def author_name(entry: AuditEntry) -> str:

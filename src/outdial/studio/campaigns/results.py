@@ -1,6 +1,7 @@
 """What the calls of a campaign came to, as the counts behind its figures and charts.
 
-A contact counts by its last outcome, so that the figures, the chart and the lists behind them agree.
+The chart counts contacts by their last outcome, as the lists behind it do. A contact is reached, as in the end report,
+if a person was reached in one of its calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,29 +22,26 @@ LAST_ATTEMPT: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResults:
-    """Contacts by last outcome, conversations with a verdict and those that succeeded, and answer rates."""
+    """Contacts by last outcome, those reached in any call, conversations with a verdict, and answer rates."""
 
     last_outcomes: Mapping[str, int] = field(default_factory=dict)
+    reached: int = 0
     judged: int = 0
     successful: int = 0
     rates: Sequence[analytics.AnswerRate] = ()
-
-    @property
-    def reached(self) -> int:
-        """Contacts whose last call reached a person."""
-        return sum(contacts for outcome, contacts in self.last_outcomes.items() if outcome in REACHED)
 
 
 async def read_results(connection: Connection, campaign_id: UUID) -> CampaignResults:
     """Count what a campaign came to."""
     outcomes = await reports.count_contacts_by_outcome(connection, campaign_ids=[campaign_id])
-    verdicts = await analytics.count_verdicts(connection, campaign_id=campaign_id, reached=REACHED)
+    conversations = await analytics.count_conversations(connection, campaign_id=campaign_id, reached=REACHED)
     rates = await analytics.answer_rates(
         connection, campaign_id=campaign_id, reached=REACHED, last_attempt=LAST_ATTEMPT, newest=NEWEST_RATED
     )
     return CampaignResults(
         last_outcomes={row.outcome: row.contacts for row in outcomes},
-        judged=verdicts.judged,
-        successful=verdicts.successful,
+        reached=conversations.reached,
+        judged=conversations.judged,
+        successful=conversations.successful,
         rates=rates,
     )

@@ -32,14 +32,15 @@ _call_group = row_builder(CallGroup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
-    """Conversations of a campaign whose analysis says whether they succeeded."""
+class Conversations:
+    """Contacts of a campaign that were reached, and conversations whose analysis says whether they succeeded."""
 
+    reached: int
     judged: int
     successful: int
 
 
-_verdicts = row_builder(Verdicts)
+_conversations = row_builder(Conversations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +106,20 @@ async def analyze_calls(
     ]
 
 
-_COUNT_VERDICTS = """\
-select count(*) as judged, count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
+_COUNT_CONVERSATIONS = """\
+select count(distinct campaign_contact_id) as reached,
+  count(*) filter (where analysis ->> 'call_successful' in ('true', 'false')) as judged,
+  count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
 from calls
-where campaign_id = $1 and status = 'ended' and outcome = any ($2::text[])
-  and analysis ->> 'call_successful' in ('true', 'false');
+where campaign_id = $1 and status = 'ended' and outcome = any ($2::text[]);
 """
 
 
-async def count_verdicts(connection: Connection, *, campaign_id: UUID, reached: Sequence[str]) -> Verdicts:
-    """Count the conversations of a campaign that have a verdict."""
-    return _verdicts(required(await connection.fetchrow(_COUNT_VERDICTS, campaign_id, reached), "count_verdicts"))
+async def count_conversations(connection: Connection, *, campaign_id: UUID, reached: Sequence[str]) -> Conversations:
+    """Count the conversations of a campaign. A contact is reached if a person was reached in one of its calls."""
+    return _conversations(
+        required(await connection.fetchrow(_COUNT_CONVERSATIONS, campaign_id, reached), "count_conversations")
+    )
 
 
 _ANSWER_RATES = """\

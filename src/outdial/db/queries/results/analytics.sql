@@ -35,14 +35,15 @@ from (
 left join imports i on g.dimension = 'lists' and i.id::text = g.value and i.organization_id = :organization_id
 order by g.dimension, g.calls desc, g.value;
 
--- name: count_verdicts
--- returns: Verdicts
--- row: Conversations of a campaign whose analysis says whether they succeeded.
--- Count the conversations of a campaign that have a verdict.
-select count(*) as judged, count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
+-- name: count_conversations
+-- returns: Conversations
+-- row: Contacts of a campaign that were reached, and conversations whose analysis says whether they succeeded.
+-- Count the conversations of a campaign. A contact is reached if a person was reached in one of its calls.
+select count(distinct campaign_contact_id) as reached,
+  count(*) filter (where analysis ->> 'call_successful' in ('true', 'false')) as judged,
+  count(*) filter (where analysis ->> 'call_successful' = 'true') as successful
 from calls
-where campaign_id = :campaign_id and status = 'ended' and outcome = any (:reached::text[])
-  and analysis ->> 'call_successful' in ('true', 'false');
+where campaign_id = :campaign_id and status = 'ended' and outcome = any (:reached::text[]);
 
 -- name: answer_rates
 -- returns: list[AnswerRate]
