@@ -508,7 +508,7 @@ async def test_a_row_of_an_erased_phone_that_is_refused_for_another_reason_is_no
         "select line, kind, value, cells::text from import_refusals where import_id = $1 order by line", import_id
     )
     assert [tuple(row) for row in refused[:2]] == [(line, "erased", "", "[]") for line in (2, 3)]
-    assert (refused[2]["kind"], "Ada" in refused[2]["cells"]) == ("no_time_zone", True)
+    assert (refused[2]["kind"], "Ada" in refused[2]["cells"]) == ("unknown_time_zone", True)
 
 
 async def test_another_organization_may_still_know_the_phone(stage: Stage, person: SeededPerson) -> None:
