@@ -13,7 +13,7 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
-from outdial.db.queries.dialing import callbacks
+from outdial.db.queries.dialing import callbacks, live_calls
 from outdial.domain.policies.callback_requests import ASKED_IN
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
 from tests.support import postgres
@@ -50,7 +50,11 @@ async def fill_with_outcomes(database: Scratch) -> Filled:
             """,  # noqa: S608
             filled.campaign.id,
         )
-    await connection.execute("update calls set created_at = created_at - random() * interval '9 days'")
+    await connection.execute(
+        "update calls set created_at = created_at - random() * interval '9 days',"
+        " ended_at = case when status = 'ended' then $1::timestamptz - random() * interval '9 days' end",
+        NOW,
+    )
     await connection.execute(
         "update campaign_contacts set callback_at = next_attempt_at where id in (select id from campaign_contacts"
         " where campaign_id = $1 and status = 'pending' order by id limit 500)",
@@ -80,7 +84,7 @@ SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None
 CALLS: dict[str, object] = {
     name: None
     for name in (
-        "campaign_id", "status", "outcome", "since", "until", "first_phone", "last_phone", "contact_ids", "before_at",
+        "campaign_id", "status", "outcome", "is_reviewed", "since", "until", "first_phone", "last_phone", "contact_ids", "before_at",
         "before_id",
     )
 }  # fmt: skip
@@ -150,6 +154,14 @@ CASES = [
         {"campaign_id": None, "asked_in": ASKED_IN, "after_at": None, "after_id": None},
         "campaign_contacts_callbacks",
         5 * LIMIT,
+    ),
+    Case("calls on the line", live_calls.list_live_calls, {"campaign_id": None}, "calls_live_account", 3 * LIMIT),
+    Case(
+        "calls that have just ended",
+        live_calls.list_just_ended,
+        {"campaign_id": None, "since": NOW - timedelta(minutes=10)},
+        "calls_just_ended",
+        3 * LIMIT,
     ),
     Case("the first and last call", reports.call_span, {}, "calls_campaign", 4),
 ]
