@@ -84,8 +84,8 @@ SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None
 CALLS: dict[str, object] = {
     name: None
     for name in (
-        "campaign_id", "status", "outcome", "is_reviewed", "since", "until", "first_phone", "last_phone", "contact_ids", "before_at",
-        "before_id",
+        "campaign_id", "status", "outcome", "is_reviewed", "since", "until", "first_phone", "last_phone", "contact_ids",
+        "before_at", "before_id",
     )
 }  # fmt: skip
 LISTED = campaign_contacts.list_campaign_contacts
