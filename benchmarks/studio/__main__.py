@@ -23,7 +23,7 @@ _WARM_UPS = 5
 _LIMIT_S = 60.0
 _TEMPLATE = "contacts_{}"
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "campaigns": ("Needs attention", "Running", "Scheduled", "Finished", "of 1,000,000 lines"),
+    "campaigns": ("Needs attention", "Scheduled", "Finished", "of 1,000,000 lines"),
     "campaign": (
         "a decision",
         "The calling rules exclude these contacts",

@@ -393,15 +393,18 @@ SAME_FOR_ALL = ("Go back", "Launch check", "Forecasts", "Analytics", "Stop every
 @pytest.mark.parametrize(
     ("status", "labels"),
     [
-        ("draft", ["Import contacts", "Continue setup", "Start", "Duplicate", "Evidence", "Delete", "Cancel"]),
+        (
+            "draft",
+            ["Import contacts", "Continue setup", "Start", "Duplicate", "Evidence", "Archive", "Delete", "Cancel"],
+        ),
         ("scheduled", ["Import contacts", "Start now", "Edit settings", "Duplicate", "Evidence", "Cancel"]),
         (
             "active",
             ["Import contacts", "Pause", "Edit settings", "Process next batch now", "Duplicate", "Evidence", "Cancel"],
         ),
         ("paused", ["Import contacts", "Resume", "Edit settings", "Duplicate", "Evidence", "Cancel"]),
-        ("completed", ["Duplicate", "Evidence"]),
-        ("cancelled", ["Duplicate", "Evidence"]),
+        ("completed", ["Duplicate", "Evidence", "Archive"]),
+        ("cancelled", ["Duplicate", "Evidence", "Archive"]),
     ],
 )
 async def test_each_status_offers_its_actions(

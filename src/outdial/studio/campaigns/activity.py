@@ -15,6 +15,8 @@ _SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "pause_campaign": "Paused the campaign",
         "resume_campaign": "Resumed the campaign",
         "cancel_campaign": "Cancelled the campaign",
+        "archive_campaign": "Archived the campaign",
+        "unarchive_campaign": "Took the campaign out of the archive",
         "close_campaign": "Closed the campaign for more contacts",
         "process_batch": "Had the next batch processed at once",
         "import_contacts": "Imported contacts",
