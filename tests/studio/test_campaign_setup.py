@@ -194,6 +194,9 @@ async def test_agents_and_numbers_are_chosen_by_name_or_imported(
     refused = await operator.post_form(base, typed, page=f"{base}/new")
 
     assert (shown.status_code, "Check again" in shown.text, 'value="Spring"' in shown.text) == (200, True, True)
+    # Enter in a field presses the first button: it saves.
+    first_button = shown.text.index("<button", shown.text.index('id="setup-form"'))
+    assert 'aria-hidden="true">Save</button>' in shown.text[first_button : first_button + 120]
     assert refused.status_code == 403
     assert await connection.fetchval("select count(*) from number_imports") == 1
     assert "An admin can import" in (await operator.get(f"{base}/new")).text
