@@ -210,12 +210,12 @@ async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
 
 
 async def calls_ended(page: Page, *, at_least: int) -> int:
-    """Return how many calls the page says have ended, once there are so many, without loading it again."""
+    """Return how many contacts the page says were reached, once there are so many, without loading it again."""
     await page.wait_for_function(
-        """least => Number(/Finished calls\\s*([\\d,]+)/.exec(document.body.innerText)?.[1]) >= least""",
+        """least => Number(/Reached\\s*([\\d,]+)/.exec(document.body.innerText)?.[1]) >= least""",
         arg=at_least,
     )
-    found = re.search(r"Finished calls\s*([\d,]+)", await page.locator("main").inner_text())
+    found = re.search(r"Reached\s*([\d,]+)", await page.locator("main").inner_text())
     assert found is not None
     return int(found[1].replace(",", ""))
 
