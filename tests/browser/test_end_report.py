@@ -1,0 +1,43 @@
+"""The end report in a real browser: shared in two clicks, printed on one page, readable on a phone."""
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.test_pages import AXE, Site, listening, what_axe_says
+from tests.studio.test_end_reports import campaign
+from tests.support.factories import Campaign, create_member
+from tests.support.jobs import working
+from tests.support.postgres import Scratch
+from tests.support.studio import serve_studio, unchanged
+
+__all__ = ["campaign"]
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.timeout(300)
+async def test_a_report_is_shared_and_printed_on_one_page(
+    database: Scratch, connection: asyncpg.Connection, chromium: Browser, campaign: Campaign
+) -> None:
+    owner = await create_member(connection, campaign.tenant.organization_id, "owner")
+    async with working(database) as worker:
+        await worker.reports.run_once()
+    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+        context = await chromium.new_context(viewport={"width": 390, "height": 800})
+        await Site(url, served, owner, {}).sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"{url}/o/{campaign.tenant.organization_id}/campaigns/{campaign.id}")
+        await page.get_by_role("link", name="Open report").click()
+        await page.get_by_role("button", name="Create link").click()
+        link = await page.locator("code.clip").inner_text()
+        visitor = await (await chromium.new_context(viewport={"width": 390, "height": 800})).new_page()
+        await visitor.goto(url + link[link.index("/shared") :])
+        for shown in (page, visitor):
+            assert await shown.evaluate(WIDER) == 0, shown.url
+            if AXE.exists():
+                await shown.evaluate(AXE.read_text())
+                assert await what_axe_says(shown) == []
+            pdf = await shown.pdf(format="A4")
+            assert pdf.count(b"/Type /Page") - pdf.count(b"/Type /Pages") == 1, shown.url
+        assert await visitor.locator("a, form, script").count() == 0
+        served.studio.hub.end_streams()
