@@ -14,7 +14,7 @@ from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.view.decisions import REACHED
 
-NEWEST_RATED: Final = 50_000
+NEWEST_RATED: Final = 20_000
 """Answer rates are those of the newest calls, so that the page of a large campaign stays fast."""
 LAST_ATTEMPT: Final = 5
 """Later attempts count as this one."""
