@@ -61,7 +61,7 @@ _BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs"}
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE: Final = "outdial_theme"
 CSRF_OF_READER: Final = secrets.token_hex(16)
-"""Stands in shared pages for the token of whoever reads them; no one can write it into a page."""
+"""Stands in shared pages for the token of their reader. It is not guessable, so no one can write it into a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
