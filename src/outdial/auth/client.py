@@ -1,7 +1,6 @@
 """Client of Supabase Auth, or of our subset of it, at <SUPABASE_URL>/auth/v1."""
 
 import base64
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _API_VERSION = "2024-01-01"
 _DEFAULT_WAIT_S = 60.0
 # How long the list of identity providers is kept, which every sign-in page shows.
-_FRESH_S = 300.0
+_FRESH_FOR = timedelta(minutes=5)
 # Entries of the settings that are no identity providers.
 _NO_PROVIDER = frozenset({"email", "phone", "anonymous_users"})
 
@@ -149,7 +148,7 @@ class AuthClient:
         self._headers = {"apikey": publishable_key, "x-supabase-api-version": _API_VERSION}
         self._secret_key = secret_key
         self._providers: tuple[str, ...] | None = None
-        self._providers_at = 0.0
+        self._providers_at: datetime | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -202,8 +201,8 @@ class AuthClient:
 
     async def identity_providers(self) -> tuple[str, ...]:
         """Return the names of the identity providers that are switched on, such as google; none without a response."""
-        now = time.monotonic()
-        if self._providers is None or now - self._providers_at > _FRESH_S:
+        now = SystemClock().now()
+        if self._providers is None or self._providers_at is None or now - self._providers_at > _FRESH_FOR:
             settings = await self._settings()
             if isinstance(settings, AuthUnavailable):
                 return self._providers or ()
