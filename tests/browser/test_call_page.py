@@ -1,5 +1,6 @@
 """The page of a call: its recording is played in step with the transcript, and keys lead through the list."""
 
+import asyncpg
 import pytest
 from playwright.async_api import Browser, Route, expect
 
@@ -84,4 +85,36 @@ async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser
     # The first one has none before it.
     await page.keyboard.press("k")
     await expect(beside).to_contain_text("1 of 3")
+    await context.close()
+
+
+async def test_a_queue_is_worked_through_with_the_keyboard(
+    site: Site, chromium: Browser, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "update campaign_contacts set status = 'review', status_reason = 'odd', next_attempt_at = null"
+        " where id in (select id from campaign_contacts where campaign_id = $1 and status = 'failed' limit 3)",
+        site.rows["campaign_id"],
+    )
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/review"), wait_until="load")
+    waiting = await page.locator("[data-queue] > li").count()
+    first = page.locator("[data-queue] > li").first
+    await expect(first).to_have_attribute("aria-current", "true")
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+        assert await what_axe_says(page) == []
+
+    await page.keyboard.press("1")
+
+    await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 1)
+    await expect(page.get_by_role("status").filter(has_text="Completed.")).to_be_visible()
+    await page.keyboard.press("j")
+    await page.keyboard.press("4")
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("do-not-call list")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("[data-queue] > li").nth(1)).to_have_attribute("aria-current", "true")
     await context.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder
 from outdial.db.session import Connection
 
 
@@ -26,6 +26,27 @@ class ReviewedContact:
 
 
 _reviewed_contact = row_builder(ReviewedContact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedReview:
+    """A contact in review, with its last call."""
+
+    id: UUID
+    campaign_id: UUID
+    campaign_name: str
+    phone: str
+    name: str | None
+    reason: str | None
+    attempts: int
+    max_attempts: int
+    since: datetime
+    last_outcome: str | None
+    call_id: UUID | None
+    summary: str | None
+
+
+_queued_review = row_builder(QueuedReview)
 
 _FIND_CAMPAIGN_CONTACT = """\
 select cc.id
@@ -85,4 +106,45 @@ async def decide_review(
     value: UUID | None = await connection.fetchval(
         _DECIDE_REVIEW, organization_id, campaign_contact_id, decision, note, decided_by, reason, call_at, now
     )
+    return value
+
+
+_REVIEW_QUEUE = """\
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason, cc.attempts,
+  m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id, c.analysis ->> 'call_summary' as summary
+from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
+join contacts k on k.id = cc.contact_id
+left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
+where cc.organization_id = $1 and cc.status = 'review'
+  and ($2::uuid is null or cc.campaign_id = $2)
+  and ($3::uuid is null or cc.id > $3)
+order by cc.id
+limit $4;
+"""
+
+
+async def review_queue(
+    connection: Connection, *, organization_id: UUID, campaign_id: UUID | None, after_id: UUID | None, limit: int
+) -> list[QueuedReview]:
+    """List the contacts in review of an organization or a campaign, in the order in which they were added."""
+    await connection.execute(CUSTOM_PLAN)
+    return [
+        _queued_review(record)
+        for record in await connection.fetch(_REVIEW_QUEUE, organization_id, campaign_id, after_id, limit)
+    ]
+
+
+_COUNT_REVIEWS = """\
+select count(*) as contacts from (
+  select from campaign_contacts cc
+  where cc.organization_id = $1 and cc.status = 'review'
+  limit $2
+) r;
+"""
+
+
+async def count_reviews(connection: Connection, *, organization_id: UUID, most: int) -> int:
+    """Count the contacts in review of an organization, at most `most` of them."""
+    value: int = required(await connection.fetchval(_COUNT_REVIEWS, organization_id, most), "count_reviews")
     return value

@@ -26,3 +26,30 @@ where cc.id = :campaign_contact_id and cc.campaign_id = :campaign_id;
 select private.decide_review(
   :organization_id, :campaign_contact_id, :decision, :note, :decided_by, :reason, :call_at, :now
 ) as id;
+
+-- name: review_queue
+-- returns: list[QueuedReview]
+-- row: A contact in review, with its last call.
+-- null: name, reason, call_id, summary, last_outcome, :campaign_id, :after_id
+-- plan: custom
+-- List the contacts in review of an organization or a campaign, in the order in which they were added.
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason, cc.attempts,
+  m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id, c.analysis ->> 'call_summary' as summary
+from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
+join contacts k on k.id = cc.contact_id
+left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
+where cc.organization_id = :organization_id and cc.status = 'review'
+  and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+  and (:after_id::uuid is null or cc.id > :after_id)
+order by cc.id
+limit :limit;
+
+-- name: count_reviews
+-- returns: int
+-- Count the contacts in review of an organization, at most `most` of them.
+select count(*) as contacts from (
+  select from campaign_contacts cc
+  where cc.organization_id = :organization_id and cc.status = 'review'
+  limit :most
+) r;

@@ -21,7 +21,7 @@ API: Final = (
     "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
     "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
-    "profile.api", "live_calls.api", "end_reports.api", "web.api_docs",
+    "profile.api", "review.api", "live_calls.api", "end_reports.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     # What open pages fetch most.
@@ -29,7 +29,7 @@ PAGES: Final = (
     "sign_in.pages", "campaign_setup.pages",
     "campaign_board.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
     "campaign_contacts.change_pages", "calls.pages",
-    "bulk_jobs.pages", "callbacks.pages", "reports.pages",
+    "bulk_jobs.pages", "callbacks.pages", "review.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",

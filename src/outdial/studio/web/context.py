@@ -13,7 +13,7 @@ from outdial.auth.client import AuthClient
 from outdial.auth.local.service import LocalAuth
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
-from outdial.db.queries import organizations
+from outdial.db.queries import organizations, reviews
 from outdial.db.session import Connection, Database
 from outdial.domain.rules import RuleBook
 from outdial.studio.web.change_hub import ChangeHub
@@ -29,6 +29,8 @@ _ROLE_REQUIRED: Mapping[str, str] = {
     "owner": "You need the Owner role to do this",
 }
 _MAX_SWITCHER_ENTRIES = 20
+MOST_IN_REVIEW = 100
+"""Contacts in review that the menu counts."""
 _AUTH_MODES = [parse_mode("user"), parse_mode("secret")]
 
 
@@ -90,6 +92,8 @@ class OrganizationContext:
     is_stopped: bool = False
     """Whether all its calls are stopped, which every page shows."""
     caller: StudioCaller = field(repr=False)
+    in_review: int = 0
+    """Contacts that wait for a decision, at most MOST_IN_REVIEW, for the menu. 0 for API requests."""
     others: Sequence[organizations.OrganizationMembership] = field(default=(), repr=False)
     """The caller's organizations, this one included, for the switcher. Empty for API requests."""
 
@@ -145,6 +149,7 @@ CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
 async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
     """Return the organization in the path; raises ResourceNotFound unless the caller is a member."""
     others: Sequence[organizations.OrganizationMembership] = ()
+    in_review = 0
     async with caller.transaction() as connection:
         row = await organizations.find_membership(connection, organization_id=organization_id, user_id=caller.user_id)
         # A live update leaves the menu as it is.
@@ -152,6 +157,7 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
             others = await organizations.list_memberships(
                 connection, user_id=caller.user_id, limit=_MAX_SWITCHER_ENTRIES
             )
+            in_review = await reviews.count_reviews(connection, organization_id=organization_id, most=MOST_IN_REVIEW)
     if row is None:
         raise ResourceNotFound("Organization not found, or you are not a member")
     context = OrganizationContext(
@@ -160,6 +166,7 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
         role=cast("MemberRole", row.role),
         is_stopped=row.is_stopped,
         caller=caller,
+        in_review=in_review,
         others=others,
     )
     # Error pages show the menu of an organization only when the caller is a member.

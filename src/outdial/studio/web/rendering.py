@@ -20,7 +20,7 @@ from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.context import MOST_IN_REVIEW, OrganizationContext
 from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
@@ -30,6 +30,7 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("campaigns", "Campaigns", "megaphone"),
         ("live-calls", "Live", "radio"),
         ("calls", "Calls", "phone"),
+        ("review", "Review", "list-checks"),
         ("callbacks", "Callbacks", "calendar-clock"),
         ("contacts", "Contacts", "users"),
         ("do-not-call", "Do not call", "ban"),
@@ -72,6 +73,7 @@ class MenuEntry:
     url: str
     icon: str
     current: Literal["page", "true"] | None
+    count: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,10 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
                 current = "page"
             elif name in (section, _BELOW.get(section)):
                 current = "true"
-            entries.append(MenuEntry(label=label, url=url, icon=icon, current=current))
+            count = None
+            if name == "review" and context.in_review:
+                count = f"{MOST_IN_REVIEW - 1}+" if context.in_review >= MOST_IN_REVIEW else str(context.in_review)
+            entries.append(MenuEntry(label=label, url=url, icon=icon, current=current, count=count))
         groups.append(MenuGroup(group, entries))
     return groups
 

@@ -1,0 +1,1 @@
+"""Contacts in review, of all campaigns, as a queue."""

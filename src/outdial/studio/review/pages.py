@@ -1,0 +1,68 @@
+"""The queue of contacts in review, with the decisions beside each."""
+
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from outdial.campaigns.errors import InvalidItem
+from outdial.domain.contact import ReviewDecision
+from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.campaign_contacts.review import ReviewRequest, decide
+from outdial.studio.review import service as review
+from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.errors import InvalidInput, ResourceConflict
+from outdial.studio.web.forms import Form, redirect, short_text, text
+from outdial.studio.web.paging import PageRequest, page_links
+from outdial.studio.web.rendering import page
+
+router = APIRouter(prefix="/o/{organization_id}/review")
+LIMIT: Final = 25
+_D: Final = ReviewDecision
+DECIDED: Final = {
+    _D.COMPLETED: "Completed.",
+    _D.CALL_AGAIN: "The contact is called again.",
+    _D.FAILED: "Marked as failed.",
+    _D.NEVER_CALL: "The number is on the do-not-call list now.",
+}
+
+
+@router.get("")
+async def queue_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
+    """Show the contacts in review of all campaigns."""
+    page_request = PageRequest(request.query_params.get("cursor") or None, LIMIT)
+    async with context.transaction() as connection:
+        found = await review.list_queue(connection, context.organization_id, page_request)
+    return page(
+        request,
+        "review/queue.html",
+        context,
+        url=request.url.path,
+        contacts=found.items,
+        **page_links(request.url.path, {}, page_request, found.next),
+    )
+
+
+@router.post("/{campaign_contact_id}")
+async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, form: Form) -> Response:
+    """Decide about a contact of the queue, which then shows the next one."""
+    context.require("operator")
+    queue = f"/o/{context.organization_id}/review"
+    try:
+        campaign_id, decision = UUID(text(form, "campaign_id")), ReviewDecision(text(form, "decision"))
+    except ValueError:
+        raise InvalidInput("Choose a decision from the queue") from None
+    given = ReviewRequest(decision=decision, note=short_text(form, "reason", LONGEST_DECISION_NOTE) or None)
+    try:
+        async with context.transaction() as connection:
+            decided = await decide(
+                connection,
+                context=context,
+                campaign_id=campaign_id,
+                campaign_contact_id=campaign_contact_id,
+                request=given,
+            )
+    except (ResourceConflict, InvalidItem) as conflict:
+        return redirect(queue, f"{conflict}.", "warn")
+    return redirect(queue, f"{decided.contact.name or decided.contact.phone}: {DECIDED[decision]}")
