@@ -92,8 +92,8 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
     site: Site, chromium: Browser, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
-        "update campaign_contacts set status = 'review', status_reason = 'odd', next_attempt_at = null"
-        " where id in (select id from campaign_contacts where campaign_id = $1 and status = 'failed' limit 3)",
+        "update campaign_contacts set status = 'review', status_reason = 'odd'"
+        " where id in (select id from campaign_contacts where campaign_id = $1 and status = 'pending' limit 3)",
         site.rows["campaign_id"],
     )
     context = await chromium.new_context()
