@@ -226,7 +226,7 @@ async def look_at_a_call(page: Page, screenshots: Path) -> None:
     await page.get_by_role("button", name="Filter").click()
     await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
     await expect(page.get_by_role("heading", name="Transcript")).to_be_visible()
-    await expect(page.locator("ol.conversation li.agent").first).to_be_visible()
+    await expect(page.locator("#conversation li.agent").first).to_be_visible()
     await page.screenshot(path=screenshots / "flow-call.png", full_page=True)
 
 
