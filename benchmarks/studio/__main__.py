@@ -165,6 +165,8 @@ def page_paths(organization_id: UUID) -> Mapping[str, str]:
         "launch check": f"{campaign}/launch-check",
         "forecasts": f"{campaign}/forecasts",
         "all contacts": f"{home}/contacts",
+        "live": f"{home}/live-calls",
+        "live calls of the campaign": f"{campaign}/live-calls",
         "calls": f"{home}/calls",
         "calls of the campaign": f"{home}/calls?campaign={CAMPAIGN}",
         "calls by outcome": f"{home}/calls?outcome=unknown",
