@@ -83,7 +83,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {API}/calls/{{call_id}}/hang-up": Rule("operator", 409, sends={"reason": "wrong person"}),
     f"GET {API}/review": Rule("viewer"),
     f"GET {PAGE}/review": Rule("viewer"),
-    f"POST {PAGE}/review/{{campaign_contact_id}}": Rule("operator", 400),
+    f"POST {PAGE}/review/{{campaign_contact_id}}": Rule("operator", 303, sends={"decision": "completed"}),
     f"PUT {API}/calls/{{call_id}}/review": Rule("operator", sends={"note": "polite"}),
     f"DELETE {API}/calls/{{call_id}}/review": Rule("operator", 404),
     f"POST {PAGE}/calls/{{call_id}}/review": Rule("operator", 303, sends={"note": "polite"}),

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.errors import InvalidItem
+from outdial.db.queries.dialing import callbacks
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
 from outdial.studio.web.context import CurrentOrganization
-from outdial.studio.web.errors import InvalidInput, ResourceConflict
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -50,16 +51,21 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
     context.require("operator")
     queue = f"/o/{context.organization_id}/review"
     try:
-        campaign_id, decision = UUID(text(form, "campaign_id")), ReviewDecision(text(form, "decision"))
+        decision = ReviewDecision(text(form, "decision"))
     except ValueError:
         raise InvalidInput("Choose a decision from the queue") from None
     given = ReviewRequest(decision=decision, note=short_text(form, "reason", LONGEST_DECISION_NOTE) or None)
     try:
         async with context.transaction() as connection:
+            contact = await callbacks.find_callback(
+                connection, organization_id=context.organization_id, campaign_contact_id=campaign_contact_id
+            )
+            if contact is None:
+                raise ResourceNotFound("Contact not found")
             decided = await decide(
                 connection,
                 context=context,
-                campaign_id=campaign_id,
+                campaign_id=contact.campaign_id,
                 campaign_contact_id=campaign_contact_id,
                 request=given,
             )
