@@ -13,7 +13,7 @@ async def fill_sections(connection: asyncpg.Connection, campaign_id: UUID) -> No
     """Give a campaign with calls all that its page can show. Needs triggers switched off: it adds up the spending."""
     await connection.execute(SETTINGS, campaign_id, NUMBERS[1:])
     await connection.execute(NUMBER_ROWS, campaign_id, NUMBERS)
-    for statement in (LIVE, COSTLESS, CALLBACKS, SPENDING, BUDGETS, FORECASTS, BULK_JOBS, CLOSING_RULE, LIST):
+    for statement in (LIVE, COSTLESS, CALLBACKS, SPENDING, BUDGETS, FORECASTS, BULK_JOBS, CLOSING_RULE, LIST, ACTIVITY):
         await connection.execute(statement, campaign_id)
 
 
@@ -124,4 +124,9 @@ with stored as (
   returning id
 )
 update campaign_contacts set import_id = (select id from stored) where campaign_id = $1 and attempts > 0
+"""
+ACTIVITY: Final = """
+select private.record_audit(
+  m.organization_id, 'system', 'edit_campaign', 'campaign', m.id::text, '{"changed": ["priority"]}')
+from campaigns m cross join generate_series(1, 200) where m.id = $1
 """

@@ -63,8 +63,9 @@ document.addEventListener("outdial:replaced", showFits);
 document.addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-href]");
   if (!row || event.target.closest("a, button, input, label, summary, .panel") || getSelection().toString()) return;
-  if (event.metaKey || event.ctrlKey) open(row.dataset.href);
-  else location.assign(row.dataset.href);
+  const { href } = row.querySelector("a[href]");
+  if (event.metaKey || event.ctrlKey) open(href);
+  else location.assign(href);
 });
 
 // A toast goes away after ten seconds, unless it offers something or is pointed at.
