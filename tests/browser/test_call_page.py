@@ -116,5 +116,20 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("do-not-call list")
     await page.keyboard.press("Escape")
-    await expect(page.locator("[data-queue] > li").nth(1)).to_have_attribute("aria-current", "true")
+    second = page.locator("[data-queue] > li").nth(1)
+    await expect(second).to_have_attribute("aria-current", "true")
+
+    # The contact before was skipped: a decision leads to the contact after it, and past the last one to none.
+    skipped, after = await first.get_attribute("id"), page.locator("[data-queue] > li").nth(2)
+    following = await after.get_attribute("id") if await after.count() else None
+    for left in (waiting - 2, waiting - 3):
+        await page.keyboard.press("3")
+        await expect(page.locator("[data-queue] > li")).to_have_count(left)
+        await expect(page.locator("[aria-current=true][id]")).to_have_count(int(left == waiting - 2))
+        if left == waiting - 2:
+            await expect(second).to_have_attribute("id", following or "")
+            await expect(second).to_have_attribute("aria-current", "true")
+    await expect(first).to_have_attribute("id", skipped or "")
+    await page.keyboard.press("3")
+    await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 3)
     await context.close()

@@ -1,9 +1,12 @@
 """The queue of contacts in review, of all campaigns."""
 
 import json
+import re
 
 import asyncpg
+import pytest
 
+from outdial.studio.review import pages
 from tests.support.factories import create_call, create_campaign, create_campaign_contact, create_contact, create_member
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
@@ -14,6 +17,7 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
     browser_for: BrowserFor,
     client_for: ClientFor,
     two_organizations: TwoOrganizations,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tenant = two_organizations.own.tenant
     home = f"/o/{tenant.organization_id}"
@@ -34,6 +38,14 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
         page.index(f"Talked to {name}") for name in ("Ada", "Grace", "Alan", "Katherine")
     )
     assert 'Review <span class="count">4</span>' in page
+    monkeypatch.setattr(pages, "LIMIT", 3)
+    # Each form leads to the entry after its own: after the last one, to the next page.
+    page = (await operator.get(f"{home}/review")).text
+    places = list(dict.fromkeys(re.findall(r'name="cursor" value="(.*?)">.*?name="place" value="(.*?)">', page, re.S)))
+    assert places[:2] == [("", str(entries[1].id)), ("", str(entries[2].id))]
+    assert (bool(places[2][0]), places[2][1]) == (True, "")
+    sent = {"decision": "sideways", "cursor": places[2][0], "place": "x"}
+    assert (await operator.post_form(f"{home}/review/{entries[2].id}", sent)).status_code == 400
     for entry, decision in zip(entries, ("completed", "call_again", "failed", "never_call"), strict=True):
         sent = {"campaign_id": str(entry.campaign.id), "decision": decision}
         response = await operator.post_form(f"{home}/review/{entry.id}", sent)
@@ -45,10 +57,15 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
     assert "Nothing to review" in page
     assert 'class="count"' not in page
 
+    emptied = await operator.get(f"{home}/review", params={"cursor": places[2][0]})
+    assert (emptied.status_code, emptied.headers["location"]) == (303, f"{home}/review"), (
+        "pages before may have entries"
+    )
+
     # Decided meanwhile by another member: the queue says so and stays.
-    late = {"campaign_id": str(entries[0].campaign.id), "decision": "completed"}
+    late = {"decision": "completed", "cursor": places[2][0], "place": str(entries[1].id)}
     again = await operator.post_form(f"{home}/review/{entries[0].id}", late)
-    assert again.status_code == 303
+    assert again.headers["location"] == f"{home}/review?cursor={places[2][0]}#{entries[1].id}"
     assert "only contacts in review can be decided" in (await operator.get(f"{home}/review")).text.lower()
 
 

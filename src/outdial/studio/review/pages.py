@@ -1,10 +1,10 @@
 """The queue of contacts in review, with the decisions beside each."""
 
 from typing import Final
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.queries.dialing import callbacks
@@ -12,7 +12,7 @@ from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
-from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
@@ -30,17 +30,21 @@ DECIDED: Final = {
 
 
 @router.get("")
-async def queue_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
+async def queue_page(request: Request, context: CurrentOrganization) -> Response:
     """Show the contacts in review of all campaigns."""
     page_request = PageRequest(request.query_params.get("cursor") or None, LIMIT)
     async with context.transaction() as connection:
         found = await review.list_queue(connection, context.organization_id, page_request)
+    if page_request.cursor and not found.items:
+        return redirect(request.url.path)
     return page(
         request,
         "review/queue.html",
         context,
         url=request.url.path,
         contacts=found.items,
+        cursor=page_request.cursor or "",
+        next_cursor=found.next,
         **page_links(request.url.path, {}, page_request, found.next),
     )
 
@@ -49,7 +53,7 @@ async def queue_page(request: Request, context: CurrentOrganization) -> HTMLResp
 async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Decide about a contact of the queue, which then shows the next one."""
     context.require("operator")
-    queue = f"/o/{context.organization_id}/review"
+    queue = _queue(context, form)
     try:
         decision = ReviewDecision(text(form, "decision"))
     except ValueError:
@@ -72,3 +76,10 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
     except (ResourceConflict, InvalidItem) as conflict:
         return redirect(queue, f"{conflict}.", "warn")
     return redirect(queue, f"{decided.contact.name or decided.contact.phone}: {DECIDED[decision]}")
+
+
+def _queue(context: OrganizationContext, form: Form) -> str:
+    """Return the address of the queue at the entry after the decided one."""
+    cursor, place = text(form, "cursor"), text(form, "place")
+    query = f"?{urlencode({'cursor': cursor})}" if cursor else ""
+    return f"/o/{context.organization_id}/review{query}{'#' + quote(place) if place else ''}"

@@ -6,7 +6,8 @@ let chosen = -1;
 function choose(number) {
   if (!entries.length) return;
   entries[chosen]?.removeAttribute("aria-current");
-  chosen = Math.max(0, Math.min(number, entries.length - 1));
+  chosen = Math.min(number, entries.length - 1);
+  if (chosen < 0) return;
   entries[chosen].setAttribute("aria-current", "true");
   entries[chosen].scrollIntoView({ block: "nearest" });
 }
@@ -16,7 +17,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, select, textarea, [contenteditable], dialog")) return;
   if (document.querySelector("dialog[open], :popover-open")) return;
   const key = event.key.toLowerCase();
-  if (key === "j" || key === "k") choose(chosen + (key === "j" ? 1 : -1));
+  if (key === "j" || key === "k") choose(Math.max(0, chosen + (key === "j" ? 1 : -1)));
   else if (/^[1-9]$/.test(key)) {
     const found = entries[chosen]?.querySelector(`[data-digit="${key}"]`);
     (found?.querySelector("button") ?? found)?.click();
@@ -24,5 +25,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// After a decision the next entry is the first one.
-choose(0);
+// A decision leads to the entry after it. If that is gone, none is chosen: entries before it were skipped, and no digit
+// may decide about them.
+const place = location.hash.slice(1);
+choose(place ? entries.findIndex((entry) => entry.id === place) : 0);
