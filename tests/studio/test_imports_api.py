@@ -210,6 +210,18 @@ async def test_a_preview_explains_problems_and_accepts_another_mapping(
     assert [row["phone"] for row in good.json()["rows"]] == ["+12122000001"]
 
 
+async def test_options_keep_the_country_of_the_import_or_take_it_back(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
+    url = await make(operator, two_organizations, default_region="US")
+    await operator.put(f"{url}/file", content=b"phone\n2122000001\n")
+
+    kept = [await operator.post(f"{url}/preview", json=options) for options in ({}, {"default_region": None})]
+    assert [response.json()["good_rows"] for response in kept] == [1, 1]
+    assert (await operator.post(f"{url}/preview", json={"default_region": ""})).json()["good_rows"] == 0
+    assert (await operator.post(f"{url}/start", json={"default_region": ""})).json()["default_region"] is None
+
+
 async def test_a_preview_reads_only_the_start_of_a_large_file(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:

@@ -33,11 +33,11 @@ def home_of(world: TwoOrganizations) -> str:
     return f"/o/{world.own.tenant.organization_id}"
 
 
-async def upload(browser: Browser, world: TwoOrganizations, content: bytes = FILE) -> str:
+async def upload(browser: Browser, world: TwoOrganizations, content: bytes = FILE, region: str = "") -> str:
     campaign_id = world.own.fresh.id
     response = await browser.post_form(
         f"{home_of(world)}/imports",
-        {"campaign_id": str(campaign_id)},
+        {"campaign_id": str(campaign_id), "region": region},
         page=f"{home_of(world)}/campaigns/{campaign_id}/import",
         files={"file": ("people.csv", content, "text/csv")},
     )
@@ -92,6 +92,29 @@ async def test_a_recognized_column_is_left_out(
     await worker.run_once()
     rows = await connection.fetch("select region from contacts where phone like '+12122%'")
     assert [row["region"] for row in rows] == [None, None]
+
+
+async def test_a_country_chosen_at_the_upload_is_taken_back_in_the_preview(
+    two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    url = await upload(operator, two_organizations, b"phone\n2122000001\n+12122000002\n", region="US")
+    html = (await operator.get(url)).text
+    assert "+12122000001" in html
+    table = form_with(html, "Update preview")
+    assert table["region"] == "US"
+
+    html = (await operator.get(url, params=table | {"region": ""})).text
+
+    assert "1 number has no country code" in html
+    assert "+12122000001" not in html
+    start = form_with(html, "Start import")
+    assert start["region"] == ""
+    await operator.post_form(f"{url}/start", start, page=url)
+    await worker.run_once()
+    assert [
+        row["phone"] for row in await connection.fetch("select phone from contacts where phone like '+12122%'")
+    ] == ["+12122000002"]
+    assert await connection.fetchval("select default_region from imports") is None
 
 
 async def test_an_import_is_undone_from_its_page(

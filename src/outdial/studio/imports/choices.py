@@ -19,7 +19,7 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportChoices:
-    """The choices of a form. None stands for what the import was created with.
+    """The choices of a form. None stands for what the import was created with, and an empty `region` for no country.
 
     `zones` has what was typed for each name of a zone, `problems` what is wrong with it by the name of its field.
     """
@@ -70,7 +70,7 @@ def read_choices(values: Mapping[str, Any]) -> ImportChoices:
     _read_columns(texts, mapping, problems)
     return ImportChoices(
         mapping=mapping,
-        region=region_of(values),
+        region=(region_of(values) or "") if "region" in values else None,
         sheet=texts.get("sheet", "")[:100] or None,
         zones={name: zone for name, zone in zones.items() if zone},
         has_header=texts.get("first_line") != _DATA,

@@ -175,7 +175,9 @@ async def check_first_rows(context: OrganizationContext, import_id: UUID, option
         beginning,
         is_whole=is_whole,
         mapping=decode_texts(found.mapping) if options.mapping is None else options.mapping,
-        default_region=options.default_region.upper() if options.default_region else found.default_region,
+        default_region=found.default_region
+        if options.default_region is None
+        else options.default_region.upper() or None,
         now=context.studio.clock.now(),
         names_in_use=names_in_use,
         zone_names=decode_texts(found.zone_names) if options.zone_names is None else options.zone_names,

@@ -85,7 +85,13 @@ class ImportOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     mapping: ColumnMapping | None = None
-    default_region: Region = None
+    default_region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([A-Za-z]{2})?$",
+            description="Country of numbers without a country code, such as US; an empty text for none",
+        ),
+    ] = None
     sheet: Annotated[
         str | None, Field(max_length=100, description="Sheet of a workbook to read (default: its first visible one)")
     ] = None
@@ -344,7 +350,7 @@ async def start_import(
         mapping=encode_json(mapping),
         zone_names=encode_json(found.zone_names if how.zone_names is None else how.zone_names),
         has_header=found.has_header if how.has_header is None else how.has_header,
-        default_region=_region(how.default_region) or found.default_region,
+        default_region=found.default_region if how.default_region is None else _region(how.default_region),
         sheet=None if sheet is None else sheet.name,
         bytes=found.bytes_stored if sheet is None else sheet.bytes,
         chunks=row.chunks if sheet is None else sheet.chunks,
