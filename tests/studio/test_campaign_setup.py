@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -248,6 +249,42 @@ async def test_the_review_counts_the_contacts_and_keeps_its_actions_on_the_page(
 
     assert [answer.headers["location"] for answer in answers] == [review] * 2
     page = (await operator.get(review)).text
+    # Counting is slow, and live updates replace other parts.
+    plans = [page, (await operator.get(review, headers={"x-live": "launch-check"})).text]
+    assert ["1 contact" in plan[plan.index('<h2 id="plan"') : plan.index("/launch-report")] for plan in plans] == [
+        True,
+        False,
+    ]
     assert f'action="{base}/{campaign.id}/start"' in page
     assert "A dialer runs the check within seconds" in page
     assert list(SetupStep)[-1] == SetupStep.REVIEW
+
+
+async def test_a_planned_start_that_has_passed_is_neither_saved_nor_started_by_its_button(
+    operator: Browser, base: str, connection: asyncpg.Connection, draft: UUID
+) -> None:
+    campaign, review = f"{base}/{draft}", f"{base}/{draft}/setup/review"
+    await connection.execute("update campaigns set keep_open = true, scheduled_at = $1", NOW + timedelta(hours=1))
+    planned = [(await operator.get(url)).text for url in (campaign, review)]
+    await connection.execute("update campaigns set scheduled_at = $1", NOW)
+    passed = [(await operator.get(url)).text for url in (campaign, review)]
+
+    assert [page.count(">Schedule<") for page in (*planned, *passed)] == [1, 1, 0, 0]
+    for page in passed:
+        assert "The planned start has passed." in page
+        assert "Start now…" in page
+        assert f'href="{campaign}/setup/when#schedule-at"' in page
+    # The buttons of a page from before.
+    stale = await operator.post_form(f"{campaign}/start", {"only": "schedule"}, page=review)
+    assert await connection.fetchval("select status from campaigns where id = $1", draft) == "draft"
+    assert stale.status_code == 303
+    late = {"schedule": "at", "scheduled_local": "2026-03-10T12:00", "zone": "UTC", **WHO}
+    late |= {"monday_from": "09:00", "monday_to": "17:00", "max_attempts": "3", "batch_size": "20", "priority": "5"}
+    for url in (f"{campaign}/setup/when", f"{campaign}/edit"):
+        refused = await operator.post_form(url, late | {"share": "1"})
+        assert (refused.status_code, "This time has passed" in refused.text) == (400, True), url
+
+    await connection.execute("update campaigns set scheduled_at = $1", NOW + timedelta(hours=1))
+    for _ in range(2):
+        await operator.post_form(f"{campaign}/start", {"only": "schedule"}, page=f"{campaign}/edit")
+    assert await connection.fetchval("select status from campaigns where id = $1", draft) == "scheduled"

@@ -20,6 +20,7 @@ from outdial.studio.campaign_setup.steps import CONTENTS, SetupStep, merged_form
 from outdial.studio.campaigns.counts import CampaignCounter, Counter
 from outdial.studio.campaigns.form import (
     CampaignForm,
+    check_start,
     empty_form,
     form_from_campaign,
     form_from_request,
@@ -141,6 +142,8 @@ async def save_step(
     try:
         settings = parse_settings(typed, campaign.retry_policy)
         changes = {name: settings[name] for name in CONTENTS[step].settings}
+        if step == SetupStep.WHEN:
+            check_start(settings["scheduled_at"], campaign.status, context.studio.clock.now())
         async with context.transaction() as connection:
             await _check_unchanged(connection, context, campaign_id, step, changes, text(form, "seen"))
             campaign = await change_campaign(connection, context, campaign_id, changes, None)
@@ -229,7 +232,7 @@ async def _step_page(
             effective = await effective_of_form(connection, context, form, campaign.id)
         if step == SetupStep.REVIEW:
             test_calls = await list_test_calls(connection, context, campaign.id, _SHOWN_TEST_CALLS)
-            check = await show_check(connection, context, campaign.id)
+            check = await show_check(connection, context, campaign.id, counts_contacts="x-live" not in request.headers)
             if check.contacts is not None:
                 # Counted now: the counter may have reused a count from before the import.
                 total = sum(check.contacts.by_status.values())

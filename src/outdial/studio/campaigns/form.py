@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from starlette.datastructures import FormData
 
 from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
+from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import (
     InvalidCallbackPolicy,
     InvalidCallingHours,
@@ -259,6 +260,13 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
     if fields:
         raise InvalidInput("Please fix the fields below", fields)
     return settings
+
+
+def check_start(scheduled_at: datetime | None, status: CampaignStatus, now: datetime) -> None:
+    """Raise InvalidInput if a campaign that has not started is planned for a time that has passed."""
+    if scheduled_at is not None and scheduled_at <= now and status in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+        reason = "This time has passed. Choose a later one, or to start when you press Start"
+        raise InvalidInput("Please fix the fields below", {"scheduled_local": reason})
 
 
 def parse_account(form: CampaignForm) -> UUID | None:

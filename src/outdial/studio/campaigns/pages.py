@@ -8,6 +8,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.campaigns.edit import RESTING, RUNNING
+from outdial.db.queries.campaigns import lock_campaign_settings
+from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.campaigns import service as campaigns
@@ -22,7 +24,13 @@ from outdial.studio.campaigns.effective_hours import (
     FormHours,
     grouped,
 )
-from outdial.studio.campaigns.form import CampaignForm, form_from_campaign, form_from_request, parse_settings
+from outdial.studio.campaigns.form import (
+    CampaignForm,
+    check_start,
+    form_from_campaign,
+    form_from_request,
+    parse_settings,
+)
 from outdial.studio.campaigns.form_view import (
     FormChoices,
     effective_of_form,
@@ -111,6 +119,7 @@ async def save(request: Request, context: CurrentOrganization, campaign_id: UUID
         async with context.transaction() as connection:
             campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
             settings = parse_settings(typed, campaign.retry_policy)
+            check_start(settings["scheduled_at"], campaign.status, context.studio.clock.now())
             await campaigns.change_campaign(connection, context, campaign_id, settings, text(form, "seen") or None)
     except (InvalidInput, ResourceConflict, PreconditionFailed) as error:
         async with context.transaction() as connection:
@@ -137,6 +146,8 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
     url = back_of(form, _url_of(context, campaign_id))
     try:
         async with context.transaction() as connection:
+            if text(form, "only") == "schedule":
+                await _check_schedules(connection, context, campaign_id)
             result = await run_action(connection, context, campaign_id, action, hang_up=text(form, "hang_up") == "true")
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
@@ -154,6 +165,18 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
         case _:
             message = f"Campaign {_DONE[action]}." if result.changed else f"The campaign is already {result.status}."
     return redirect(url, message)
+
+
+async def _check_schedules(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> None:
+    """Raise ResourceConflict if a start would not only schedule: the button is as old as its page."""
+    await lock_campaign_settings(connection, campaign_id=campaign_id, organization_id=context.organization_id)
+    campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
+    if campaign.status != CampaignStatus.DRAFT:
+        raise ResourceConflict(f"The campaign is already {campaign.status}", status=campaign.status)
+    if campaign.scheduled_at is None or campaign.scheduled_at <= context.studio.clock.now():
+        raise ResourceConflict(
+            "The planned start has passed or was removed. Start the campaign now, or change its start"
+        )
 
 
 @router.post("/{campaign_id}/archive")
