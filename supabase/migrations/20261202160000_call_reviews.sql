@@ -123,3 +123,24 @@ create policy operators_delete on public.call_reviews for delete to authenticate
   using (organization_id = any (array(select private.my_organizations('operator'))));
 create policy jobs_read on public.call_reviews for select to outdial_jobs
   using (organization_id = (select private.current_organization()));
+
+-- Members write reviews past the studio too: a review names its caller and the present time, and says nothing about a call
+-- whose words are no longer kept.
+create function private.sign_call_review() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  new.reviewed_by := private.caller_name(new.reviewed_by);
+  new.reviewed_at := pg_catalog.clock_timestamp();
+  if exists (
+    select from public.calls c
+    where c.id = new.call_id and coalesce(c.erased_at, c.transcript_removed_at) is not null
+  ) then
+    new.note := null;
+  end if;
+  return new;
+end
+$$;
+revoke all on function private.sign_call_review() from public;
+create trigger call_reviews_signed before insert or update on public.call_reviews
+  for each row when (pg_catalog.current_setting('role') = 'authenticated') execute function private.sign_call_review();

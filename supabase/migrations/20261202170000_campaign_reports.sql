@@ -34,7 +34,8 @@ create table public.report_links (
   token_sha256 bytea not null unique check (octet_length(token_sha256) = 32),
   created_by text not null check (created_by <> ''),
   created_at timestamptz not null,
-  expires_at timestamptz not null check (expires_at > created_at),
+  -- The most days are LONGEST_DAYS of the studio. An id fits one signature for ever, so its row must not last for ever.
+  expires_at timestamptz not null check (expires_at > created_at and expires_at <= created_at + interval '90 days'),
   foreign key (organization_id, campaign_id) references public.campaigns (organization_id, id) on delete cascade
 );
 create index report_links_listed on public.report_links (campaign_id, created_at);
@@ -51,6 +52,23 @@ create policy operators_insert on public.report_links for insert to authenticate
   with check (organization_id = any (array(select private.my_organizations('operator'))));
 create policy operators_delete on public.report_links for delete to authenticated
   using (organization_id = any (array(select private.my_organizations('operator'))));
+
+-- A link is made by its caller, and not later than now: a later time would make it last for longer.
+create function private.sign_report_link() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  new.created_by := private.caller_name(new.created_by);
+  new.created_at := least(new.created_at, pg_catalog.clock_timestamp());
+  return new;
+end
+$$;
+revoke all on function private.sign_report_link() from public;
+create trigger report_links_signed before insert on public.report_links
+  for each row when (pg_catalog.current_setting('role') = 'authenticated') execute function private.sign_report_link();
+create constraint trigger report_links_audited after insert or delete on public.report_links
+  deferrable initially deferred for each row when (pg_catalog.current_setting('role') = 'authenticated')
+  execute function private.audit_direct_change('report_link', 'campaign_id', 'campaign');
 
 -- Campaigns of all organizations that have ended and whose report is missing, or was added up before late results were
 -- in: costs come within minutes, and analyses and callbacks that members decide about within a day.

@@ -1,11 +1,13 @@
 """No member names another one: in no column that callers may write, and in no argument of a function."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from outdial.db.session import Connection
+from outdial.studio.end_reports.links import LONGEST_DAYS
 from tests.support.factories import NOW, new_phone
 from tests.support.two_organizations import TwoOrganizations, acting, job_of, new_row
 
@@ -55,10 +57,14 @@ async def test_no_column_that_callers_write_names_another_member(
         NAMES,
     )
     assert {("bulk_jobs", "requested_by"), ("rule_switches", "actor")} <= {(row[0], row[1]) for row in columns}
-    assert changeable == []
     mine, theirs = world.own.users[ACTOR], world.own.users["admin"]
     allowed = await own_names(connection, mine)
     forged = {}
+    for table, column in changeable:
+        async with acting(world, ACTOR) as caller:
+            name = await caller.fetchval(f"update {table} set {column} = $1 returning {column}", str(theirs))  # noqa: S608
+        if name not in allowed:
+            forged[f"update {table}.{column}"] = name
     for table, column, kind in columns:
         row = new_row(table, world.own, actor=ACTOR, user_id=mine) | {column: theirs if kind == "uuid" else str(theirs)}
         names, places = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
@@ -85,8 +91,11 @@ async def test_no_function_that_callers_execute_names_another_member(
         " and exists (select from unnest(p.proargnames) a where a ~ $1)",
         f"^p.*{NAMES}",
     )
-    assert {row[0] for row in taking} == set(FUNCTIONS)
+    assert {row[0] for row in taking} == {*FUNCTIONS, "audit_account_change"}
     entry, mine, theirs = world.own.spare_entry, world.own.users[ACTOR], world.own.users["admin"]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only about the own account"):
+        async with acting(world, ACTOR) as caller:
+            await caller.execute("select private.audit_account_change($1, 'change_password')", theirs)
     await connection.execute("update calls set status = 'ended'")
     await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)
     ids = {"campaign": entry.campaign.id, "entry": entry.id, "new": uuid4(), "phone": new_phone()}
@@ -123,3 +132,58 @@ async def test_a_bulk_job_past_the_studio_is_recorded_and_only_its_requester_add
     await connection.execute("update bulk_jobs set status = 'running', updated_at = $1", NOW)
     with pytest.raises(asyncpg.CheckViolationError, match="that is queued"):
         await add("operator", "bulk_job_portions", portion | {"number": 8})
+
+
+async def test_a_review_past_the_studio_has_its_time_and_no_note_of_an_erased_call(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    call_id = new_row("call_reviews", world.own, actor=ACTOR)["call_id"]
+
+    async def review() -> asyncpg.Record:
+        async with acting(world, ACTOR) as caller:
+            row = await caller.fetchrow(
+                "insert into call_reviews (organization_id, call_id, reviewed_by, reviewed_at, note)"
+                " values ($1, $2, 'ada@example.com', $3, 'Ask Grace') on conflict (organization_id, call_id)"
+                " do update set reviewed_at = excluded.reviewed_at, note = excluded.note"
+                " returning note, abs(extract(epoch from reviewed_at - now())) < 60 as is_now",
+                world.own.tenant.organization_id,
+                call_id,
+                NOW,
+            )
+        assert row is not None
+        return row
+
+    assert tuple(await review()) == ("Ask Grace", True)
+    for column in ("erased_at", "transcript_removed_at"):
+        await connection.execute(f"update calls set {column} = now() where id = $1", call_id)  # noqa: S608
+        assert tuple(await review()) == (None, True)
+        await connection.execute(f"update calls set {column} = null where id = $1", call_id)  # noqa: S608
+
+
+async def test_a_report_link_past_the_studio_is_recorded_and_ends_within_the_most_days(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    async def link(days: int) -> dict[str, object]:
+        row = new_row("report_links", world.own, actor=ACTOR)
+        made_at = datetime.now(UTC) + timedelta(days=36_500)
+        row |= {"created_at": made_at, "expires_at": datetime.now(UTC) + timedelta(days=days)}
+        names, places = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        async with acting(world, ACTOR) as caller:
+            await caller.execute(f"insert into report_links ({names}) values ({places})", *row.values())  # noqa: S608
+        return row
+
+    async def last_entry() -> tuple[object, ...]:
+        entry = await connection.fetchrow(
+            "select actor, action, subject_id, details ->> 'operation' as operation from audit_log order by id desc"
+        )
+        assert entry is not None
+        return tuple(entry)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await link(36_501)
+    row = await link(LONGEST_DAYS - 1)
+    recorded = (str(world.own.users[ACTOR]), "change_report_link_directly", str(row["campaign_id"]))
+    assert await last_entry() == (*recorded, "insert")
+    async with acting(world, ACTOR) as caller:
+        await caller.execute("delete from report_links where id = $1", row["id"])
+    assert await last_entry() == (*recorded, "delete")

@@ -13,6 +13,7 @@ from outdial.campaigns.results import report as reports
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.studio.end_reports.shared import REQUESTS_PER_MINUTE
+from outdial.studio.web.signed_links import token_digest
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -139,6 +140,19 @@ async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_
     assert sum(int(row["contacts"]) for row in rows if row["contacts"] and row["row"] != "all") == 8
 
 
+async def forged_link(connection: asyncpg.Connection, link_id: str) -> str:
+    """Store a link that the studio has not signed beside another one, as a member can; return its path."""
+    token = "a-token-that-the-studio-has-not-signed"
+    await connection.execute(
+        "insert into report_links (id, organization_id, campaign_id, token_sha256, created_by, created_at, expires_at)"
+        " select gen_random_uuid(), organization_id, campaign_id, $2, created_by, created_at, created_at + '1 hour'"
+        " from report_links where id = $1::uuid",
+        link_id,
+        token_digest(token),
+    )
+    return f"/shared/reports/{token}"
+
+
 async def test_a_report_is_shared_until_the_link_expires_or_is_revoked_and_names_no_one(
     connection: asyncpg.Connection,
     browser_for: BrowserFor,
@@ -187,10 +201,13 @@ async def test_a_report_is_shared_until_the_link_expires_or_is_revoked_and_names
     assert (await visitor.get(f"{link['path']}x")).status_code == 404
     again = (await client.post(f"{api}/links", json={"days": 90})).json()
     assert (await visitor.get(again["path"])).status_code == 200
+    assert (await visitor.get(await forged_link(connection, again["id"]))).status_code == 404
     revoked = await operator.post_form(f"{url}/links/{again['id']}/revoke")
     assert revoked.status_code == 303
     assert (await visitor.get(again["path"])).status_code == 404
-    assert [row["id"] for row in (await client.get(f"{api}/links")).json()] == [link["id"]]
+    assert {row["id"]: row["path"] for row in (await client.get(f"{api}/links")).json() if row["path"]} == {
+        link["id"]: link["path"]
+    }
     studio_app.clock.advance(timedelta(days=7))
     assert "has expired or was revoked" in (await visitor.get(link["path"])).text
 

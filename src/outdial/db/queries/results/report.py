@@ -139,7 +139,7 @@ _report_link_row = row_builder(ReportLinkRow)
 class SharedReportRow:
     """The report of a link, as JSON, or null while it is added up."""
 
-    campaign_id: UUID
+    id: UUID
     organization_name: str
     expires_at: datetime
     report: str | None
@@ -394,7 +394,7 @@ async def delete_report_link(
 
 
 _SHARED_REPORT = """\
-select l.campaign_id, o.name as organization_name, l.expires_at, r.report::text as report
+select l.id, o.name as organization_name, l.expires_at, r.report::text as report
 from report_links l
 join organizations o on o.id = l.organization_id
 left join campaign_reports r on r.campaign_id = l.campaign_id and r.format = $1

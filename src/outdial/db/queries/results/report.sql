@@ -142,7 +142,7 @@ returning id;
 -- row: The report of a link, as JSON, or null while it is added up.
 -- null: report
 -- Read the report that a link leads to, unless the link has expired.
-select l.campaign_id, o.name as organization_name, l.expires_at, r.report::text as report
+select l.id, o.name as organization_name, l.expires_at, r.report::text as report
 from report_links l
 join organizations o on o.id = l.organization_id
 left join campaign_reports r on r.campaign_id = l.campaign_id and r.format = :format
