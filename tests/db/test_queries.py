@@ -54,6 +54,7 @@ NEVER_NULL = {
     ("count_calls", "duration_ms"): "coalesced",
     ("count_uncallable", "reason"): "a case with an else",
     ("check_subject", "organization_id"): "that of the campaign, which always has one",
+    ("find_password_reset", "organization_id"): "the query selects resets that have one",
     ("list_just_ended", "ended_at"): "the query selects calls that ended after a time",
     ("count_empty_variables", "name"): "an element of the array of names",
     ("due_contacts", "contact_id"): "that of the campaign contact, which always has one",

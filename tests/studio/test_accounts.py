@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from outdial.auth.local.passwords import PasswordQueueFull
 from outdial.auth.local.service import RESET_LIVES
 from outdial.auth.local.throttle import MOST_FOR_EMAIL
 from outdial.db.queries.auth.users import UserRow
@@ -108,6 +109,8 @@ async def test_an_admin_makes_a_reset_link_which_works_once(
     assert (done.status_code, done.headers["location"]) == (303, "/sign-in")
     assert (await visitor.get(found[1])).status_code == 404
     assert await actions(connection, 2) == ["reset_password", "begin_password_reset"]
+    confirmed = await connection.fetchval("select email_confirmed_at from auth.users where id = $1", ada)
+    assert confirmed is None, "the admin who made the link may have used it: it opens no other invitations"
     world.served.clock.advance(CHECK_EVERY)
     assert (await signed_in.get("/account")).status_code == 303, "their sessions have ended"
     await world.sign_in(ADA, NEW_PASSWORD)
@@ -117,14 +120,67 @@ async def test_a_reset_link_ends_when_it_expires_or_its_user_joins_another_organ
     world: StudioWithAuth, two_organizations: TwoOrganizations, connection: asyncpg.Connection
 ) -> None:
     ada = await member(world, connection, two_organizations, "operator")
-    path = f"/reset-password/{await world.auth.begin_reset(ada)}"
-    visitor = await world.visitor()
+    own = two_organizations.own
+    token = await world.auth.begin_reset(ada, organization_id=own.tenant.organization_id, made_by=own.users["admin"])
+    path, visitor = f"/reset-password/{token}", await world.visitor()
     assert (await visitor.get(path)).status_code == 200
     await create_member(connection, two_organizations.other.tenant.organization_id, "owner", user_id=ada)
     assert (await visitor.get(path)).status_code == 404
     await connection.execute("delete from organization_members where user_id = $1 and role = 'owner'", ada)
     world.served.clock.advance(RESET_LIVES)
     assert (await visitor.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("case", ["maker demoted", "maker removed", "left", "owner", "operator", "platform"])
+async def test_a_reset_link_ends_with_the_rights_of_its_maker(
+    world: StudioWithAuth, two_organizations: TwoOrganizations, connection: asyncpg.Connection, case: str
+) -> None:
+    own = two_organizations.own
+    ada, admin = await member(world, connection, two_organizations, "viewer"), own.users["admin"]
+    token = await world.auth.begin_reset(ada, organization_id=own.tenant.organization_id, made_by=admin)
+    path, visitor = f"/reset-password/{token}", await world.visitor()
+    form_token = await visitor.token_on(path)
+    match case:
+        case "maker demoted" | "owner":
+            changed, role = (admin, "operator") if case == "maker demoted" else (ada, "owner")
+            await connection.execute("update organization_members set role = $2 where user_id = $1", changed, role)
+        case "maker removed" | "left":
+            removed = admin if case == "maker removed" else ada
+            await connection.execute("delete from organization_members where user_id = $1", removed)
+        case "operator":
+            object.__setattr__(world.served.studio.settings, "operators", (ADA,))
+        case "platform":
+            await world.auth.change_user(ada, app_metadata={"role": "platform"})
+    assert (await visitor.get(path)).status_code == 404
+    sent = await visitor.client.post(path, data={"csrf_token": form_token, "password": NEW_PASSWORD})
+    assert sent.status_code == 404
+    kept = await connection.fetchval("select email_confirmed_at from auth.users where id = $1", ada)
+    assert kept is not None, "nothing has changed"
+
+
+async def test_a_reset_link_survives_a_full_queue_and_ends_with_another_new_password(
+    world: StudioWithAuth,
+    two_organizations: TwoOrganizations,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = two_organizations.own
+    ada, admin = await member(world, connection, two_organizations, "viewer"), own.users["admin"]
+    token = await world.auth.begin_reset(ada, organization_id=own.tenant.organization_id, made_by=admin)
+
+    async def full(_: str) -> str:
+        raise PasswordQueueFull
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.auth._passwords, "hash", full)
+        with pytest.raises(PasswordQueueFull):
+            await world.auth.reset_password(token, NEW_PASSWORD)
+    assert await world.auth.find_reset(token) is not None
+    await world.auth.change_user(ada, user_metadata={"name": "Ada"})
+    assert await world.auth.find_reset(token) is not None
+    await world.auth.change_user(ada, password=NEW_PASSWORD)
+    assert await world.auth.find_reset(token) is None
+    assert await world.auth.reset_password(token, PASSWORD) is None
 
 
 @pytest.mark.parametrize("case", ["owner", "shared", "operator", "platform"])

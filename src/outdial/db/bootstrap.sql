@@ -92,6 +92,9 @@ begin
     user_id uuid not null unique references auth.users (id) on delete cascade,
     expires_at timestamptz not null
   );
+  -- The admin who made the link, and for which organization. Both are checked again when the link is used.
+  alter table auth.password_resets add column if not exists organization_id uuid;
+  alter table auth.password_resets add column if not exists made_by uuid;
   create table if not exists auth.mfa_factors (
     id uuid primary key,
     user_id uuid not null references auth.users (id) on delete cascade,

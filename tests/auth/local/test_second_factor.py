@@ -75,6 +75,18 @@ async def test_an_enrolment_counts_once_a_code_was_verified_and_ends_other_sessi
     assert claims["aal"] == "aal2", "a renewed session keeps its level"
 
 
+async def test_refresh_tokens_from_before_the_code_give_no_session_with_it(world: World) -> None:
+    before = await signed_in(world)
+    used, copied = before["refresh_token"], (await world.refresh(before["refresh_token"])).json()["refresh_token"]
+    made = (await world.ask("POST", "/factors", {"factor_type": "totp"}, token=before["access_token"])).json()
+    code = code_at(made["totp"]["secret"], step_of(world.clock.now()))
+    raised = (await give(world, before["access_token"], made["id"], code)).json()
+    for token in (used, copied):
+        refused = await world.refresh(token)
+        assert (refused.status_code, refused.json()["code"]) == (400, "refresh_token_not_found")
+    assert (await world.refresh(raised["refresh_token"])).status_code == 200
+
+
 async def test_a_code_works_once_and_so_does_a_recovery_code(world: World) -> None:
     _, factor, secret, codes = await enrolled(world)
     token = (await signed_in(world))["access_token"]

@@ -144,10 +144,12 @@ class LocalAuth:
         return await self._session(user, session_id, refresh_token, now)
 
     async def raise_session(self, user: user_queries.UserRow, session_id: UUID) -> AuthSession:
-        """Record that a second factor was given in a session, and return its new tokens."""
+        """Record that a second factor was given in a session, and return its new tokens. Earlier refresh tokens end."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             await sessions.raise_session(connection, id=session_id, now=now)
+            # They were issued for a password alone, and one that was copied would give tokens of aal2.
+            await sessions.delete_refresh_tokens(connection, session_id=session_id)
             refresh_token = await _add_token(connection, session_id, now)
         return await self._session(user, session_id, refresh_token, now, aal="aal2")
 
@@ -229,7 +231,10 @@ class LocalAuth:
         user_metadata: Mapping[str, Any] | None = None,
         keep_session: UUID | None = None,
     ) -> user_queries.UserRow | AuthRefusal | None:
-        """Update the given fields; None: unknown user. A new password ends all sessions but `keep_session`."""
+        """Update the given fields; None: unknown user.
+
+        A new password ends all sessions but `keep_session`, and the link that resets it.
+        """
         email = None if email is None else email.strip().lower()
         refused = (None if email is None else _check_email(email)) or _check_password(password)
         if refused is not None:
@@ -254,6 +259,7 @@ class LocalAuth:
                     return None
                 if hashed is not None:
                     await sessions.end_sessions(connection, user_id=user_id, only=None, but=keep_session, now=now)
+                    await factors.delete_password_reset(connection, user_id=user_id)
                 user = required(await user_queries.user_by_id(connection, id=user_id))
                 size = _size_in_token(user.app_metadata, user.user_metadata)
                 if (app_metadata or user_metadata) and size > MOST_METADATA_BYTES:
@@ -262,29 +268,46 @@ class LocalAuth:
         except _TooMuchMetadata:
             return TOO_MUCH_METADATA
 
-    async def begin_reset(self, user_id: UUID) -> str:
-        """Return the token with which a user sets a new password, for 24 hours and once. An earlier one ends."""
+    async def begin_reset(self, user_id: UUID, *, organization_id: UUID, made_by: UUID | None) -> str:
+        """Return the token with which a user sets a new password, for 24 hours and once. An earlier one ends.
+
+        `made_by` is the admin of the organization who asks for it; None: a back end with the secret key.
+        """
         token = secrets.token_urlsafe(32)
         async with self._database.transaction() as connection:
             await factors.set_password_reset(
-                connection, token_sha256=_digest(token), user_id=user_id, expires_at=self._clock.now() + RESET_LIVES
+                connection,
+                token_sha256=_digest(token),
+                user_id=user_id,
+                organization_id=organization_id,
+                made_by=made_by,
+                expires_at=self._clock.now() + RESET_LIVES,
             )
         return token
 
-    async def user_of_reset(self, token: str) -> user_queries.UserRow | None:
-        """Return the user whose password a token resets; None when it was used or has expired."""
+    async def find_reset(self, token: str) -> factors.PasswordResetRow | None:
+        """Return the reset of a token; None when it was used or has expired. The caller checks its maker's rights."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            found = await factors.find_password_reset(connection, token_sha256=_digest(token), now=now)
-            return None if found is None else await user_queries.user_by_id(connection, id=found)
+            return await factors.find_password_reset(connection, token_sha256=_digest(token), now=now)
 
-    async def reset_password(self, token: str, password: str) -> user_queries.UserRow | AuthRefusal | None:
-        """Set the password of a token's user and end all their sessions. None when it was used or has expired."""
+    async def reset_password(self, token: str, password: str) -> UUID | AuthRefusal | None:
+        """Set the password of a token's user and end all their sessions; return the user.
+
+        None when the token was used or has expired. The user's address counts as unconfirmed from then on: otherwise
+        the maker of the link could use it to accept what other organizations have sent to the address.
+        """
         if (refused := _check_password(password)) is not None:
             return refused
+        # Hashed before the token is used up: the link stays good when too many passwords are being checked.
+        now, hashed = self._clock.now(), await self._passwords.hash(password)
         async with self._database.transaction() as connection:
-            user_id = await factors.use_password_reset(connection, token_sha256=_digest(token), now=self._clock.now())
-        return None if user_id is None else await self.change_user(user_id, password=password)
+            user_id = await factors.use_password_reset(connection, token_sha256=_digest(token), now=now)
+            if user_id is None:
+                return None
+            await user_queries.reset_password(connection, id=user_id, encrypted_password=hashed, now=now)
+            await sessions.end_sessions(connection, user_id=user_id, only=None, but=None, now=now)
+        return user_id
 
     async def find_user(self, user_id: UUID) -> user_queries.UserRow | None:
         """Return a user by id."""

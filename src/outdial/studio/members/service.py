@@ -4,13 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from outdial.auth.local.service import RESET_LIVES
 from outdial.db.queries import members
-from outdial.db.queries.auth import accounts
 from outdial.db.session import Connection
+from outdial.studio.sign_in.reset_rights import may_reset
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
@@ -105,25 +104,16 @@ async def remove_member(connection: Connection, context: OrganizationContext, us
 
 
 async def begin_password_reset(connection: Connection, context: OrganizationContext, user_id: UUID) -> PasswordReset:
-    """Make a link with which a member sets a new password; raises PermissionDenied or ResourceConflict.
-
-    The caller could use the link. So it is refused where it would give more than the caller has: for owners,
-    members of another organization too, and operators of the server.
-    """
+    """Make a link with which a member sets a new password; raises PermissionDenied or ResourceConflict."""
     context.require("admin")
-    studio, member = context.studio, await _find(connection, context, user_id)
+    studio, caller = context.studio, context.caller.user_id
     if studio.local_auth is None:
         raise ResourceConflict("The project's Auth resets passwords: the member presses “Forgot your password?”")
-    user = await studio.local_auth.find_user(user_id)
-    if user is None:
-        raise ResourceNotFound("Member not found")
-    async with studio.database.as_service() as service:
-        is_shared = await accounts.count_memberships(service, user_id=user_id) > 1
-    is_operator = bool({str(user_id), user.email.lower()} & set(studio.settings.operators))
-    has_platform_role = msgspec.json.decode(user.app_metadata).get("role") == "platform"
-    if member.role == "owner" or is_shared or is_operator or has_platform_role:
+    await _find(connection, context, user_id)
+    organization_id = context.organization_id
+    if not await may_reset(studio, user_id=user_id, organization_id=organization_id, made_by=caller):
         raise PermissionDenied(_SERVER_ONLY)
-    token = await studio.local_auth.begin_reset(user_id)
+    token = await studio.local_auth.begin_reset(user_id, organization_id=organization_id, made_by=caller)
     await record_audit(
         connection, context=context, action="begin_password_reset", subject_type="member", subject_id=user_id
     )

@@ -1,6 +1,6 @@
 """Forgotten passwords: an email of the project's Auth, or on plain Postgres a link that an admin has made."""
 
-from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,6 +9,7 @@ from outdial.auth.local.passwords import SHORTEST, PasswordQueueFull
 from outdial.auth.local.service import AuthRefusal
 from outdial.db.queries.auth import accounts
 from outdial.log import log
+from outdial.studio.sign_in.reset_rights import may_reset
 from outdial.studio.sign_in.returning import new_return_link
 from outdial.studio.web import forms
 from outdial.studio.web.context import StudioState, studio_state
@@ -80,18 +81,17 @@ async def set_password_page(request: Request, token: str) -> Response:
     return forms.redirect("/sign-in", "Password changed. Sign in with the new one")
 
 
-async def _user_of(studio: StudioState, token: str) -> Any:
+async def _user_of(studio: StudioState, token: str) -> UUID:
     """Return the user whose password a token resets; raises ResourceNotFound.
 
-    A link made by an admin of one organization must not open another: it ends when its user has joined a second one.
+    The link ends with the rights of its maker.
     """
-    user = None if studio.local_auth is None else await studio.local_auth.user_of_reset(token)
-    if user is None:
+    reset = None if studio.local_auth is None else await studio.local_auth.find_reset(token)
+    if reset is None or not await may_reset(
+        studio, user_id=reset.user_id, organization_id=reset.organization_id, made_by=reset.made_by
+    ):
         raise ResourceNotFound(_ENDED)
-    async with studio.database.as_service() as connection:
-        if await accounts.count_memberships(connection, user_id=user.id) > 1:
-            raise ResourceNotFound(_ENDED)
-    return user.id
+    return reset.user_id
 
 
 def _forgot(

@@ -56,12 +56,28 @@ async def audit_account_change(connection: Connection, *, user_id: UUID, action:
     return rows_touched(await connection.execute(_AUDIT_ACCOUNT_CHANGE, user_id, action))
 
 
-_COUNT_MEMBERSHIPS = """\
-select count(*)::int as id from organization_members where user_id = $1;
+_MAY_RESET_PASSWORD = """\
+select ($1::uuid is null or exists (
+  select from organization_members
+  where organization_id = $2 and user_id = $1 and role in ('admin', 'owner')
+)) and exists (
+  select from organization_members
+  where organization_id = $2 and user_id = $3 and role <> 'owner'
+) and not exists (
+  select from organization_members where user_id = $3 and organization_id <> $2
+) as id;
 """
 
 
-async def count_memberships(connection: Connection, *, user_id: UUID) -> int:
-    """Count the organizations of a user. Only the service sees all."""
-    value: int = required(await connection.fetchval(_COUNT_MEMBERSHIPS, user_id), "count_memberships")
+async def may_reset_password(
+    connection: Connection, *, made_by: UUID | None, organization_id: UUID, user_id: UUID
+) -> bool:
+    """Return whether a user is an admin of an organization (null: a back end with the secret key), and another user
+    a member of it, and of no other, and no owner.
+
+    Only the service sees all.
+    """
+    value: bool = required(
+        await connection.fetchval(_MAY_RESET_PASSWORD, made_by, organization_id, user_id), "may_reset_password"
+    )
     return value

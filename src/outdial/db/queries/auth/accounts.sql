@@ -17,7 +17,17 @@ select private.end_my_session(:id, :now) as id;
 -- Record a change of a user's account in each organization that they work for.
 select private.audit_account_change(:user_id, :action);
 
--- name: count_memberships
--- returns: int
--- Count the organizations of a user. Only the service sees all.
-select count(*)::int as id from organization_members where user_id = :user_id;
+-- name: may_reset_password
+-- returns: bool
+-- null: :made_by
+-- Return whether a user is an admin of an organization (null: a back end with the secret key), and another user a member
+-- of it, and of no other, and no owner. Only the service sees all.
+select (:made_by::uuid is null or exists (
+  select from organization_members
+  where organization_id = :organization_id and user_id = :made_by and role in ('admin', 'owner')
+)) and exists (
+  select from organization_members
+  where organization_id = :organization_id and user_id = :user_id and role <> 'owner'
+) and not exists (
+  select from organization_members where user_id = :user_id and organization_id <> :organization_id
+) as id;

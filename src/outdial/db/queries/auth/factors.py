@@ -39,6 +39,18 @@ class FactorSecret:
 
 _factor_secret = row_builder(FactorSecret)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordResetRow:
+    """A reset of a user's password, for an organization. `made_by` is null after a back end with the secret key."""
+
+    user_id: UUID
+    organization_id: UUID
+    made_by: UUID | None
+
+
+_password_reset_row = row_builder(PasswordResetRow)
+
 _ADD_FACTOR = """\
 insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, secret, created_at, updated_at)
 values ($1, $2, $3, 'totp', 'unverified', $4, $5, $5);
@@ -141,27 +153,39 @@ async def use_recovery_code(connection: Connection, *, user_id: UUID, code_sha25
 
 
 _SET_PASSWORD_RESET = """\
-insert into auth.password_resets (token_sha256, user_id, expires_at) values ($1, $2, $3)
-on conflict (user_id) do update set token_sha256 = excluded.token_sha256, expires_at = excluded.expires_at;
+insert into auth.password_resets (token_sha256, user_id, organization_id, made_by, expires_at)
+values ($1, $2, $3, $4, $5)
+on conflict (user_id) do update
+set token_sha256 = excluded.token_sha256, organization_id = excluded.organization_id, made_by = excluded.made_by,
+  expires_at = excluded.expires_at;
 """
 
 
 async def set_password_reset(
-    connection: Connection, *, token_sha256: bytes, user_id: UUID, expires_at: datetime
+    connection: Connection,
+    *,
+    token_sha256: bytes,
+    user_id: UUID,
+    organization_id: UUID,
+    made_by: UUID | None,
+    expires_at: datetime,
 ) -> int:
     """Insert the reset of a user's password, in place of an earlier one."""
-    return rows_touched(await connection.execute(_SET_PASSWORD_RESET, token_sha256, user_id, expires_at))
+    return rows_touched(
+        await connection.execute(_SET_PASSWORD_RESET, token_sha256, user_id, organization_id, made_by, expires_at)
+    )
 
 
 _FIND_PASSWORD_RESET = """\
-select user_id as id from auth.password_resets where token_sha256 = $1 and expires_at > $2;
+select user_id, organization_id, made_by from auth.password_resets
+where token_sha256 = $1 and expires_at > $2 and organization_id is not null;
 """
 
 
-async def find_password_reset(connection: Connection, *, token_sha256: bytes, now: datetime) -> UUID | None:
-    """Find the user of a reset that has not expired."""
-    value: UUID | None = await connection.fetchval(_FIND_PASSWORD_RESET, token_sha256, now)
-    return value
+async def find_password_reset(connection: Connection, *, token_sha256: bytes, now: datetime) -> PasswordResetRow | None:
+    """Find a reset that has not expired."""
+    record = await connection.fetchrow(_FIND_PASSWORD_RESET, token_sha256, now)
+    return None if record is None else _password_reset_row(record)
 
 
 _USE_PASSWORD_RESET = """\
@@ -173,3 +197,13 @@ async def use_password_reset(connection: Connection, *, token_sha256: bytes, now
     """Use up a reset that has not expired, and return its user."""
     value: UUID | None = await connection.fetchval(_USE_PASSWORD_RESET, token_sha256, now)
     return value
+
+
+_DELETE_PASSWORD_RESET = """\
+delete from auth.password_resets where user_id = $1;
+"""
+
+
+async def delete_password_reset(connection: Connection, *, user_id: UUID) -> int:
+    """Delete the reset of a user whose password has changed."""
+    return rows_touched(await connection.execute(_DELETE_PASSWORD_RESET, user_id))

@@ -52,16 +52,27 @@ delete from auth.recovery_codes where user_id = :user_id;
 delete from auth.recovery_codes where user_id = :user_id and code_sha256 = :code_sha256 returning user_id as id;
 
 -- name: set_password_reset!
+-- null: :made_by
 -- Insert the reset of a user's password, in place of an earlier one.
-insert into auth.password_resets (token_sha256, user_id, expires_at) values (:token_sha256, :user_id, :expires_at)
-on conflict (user_id) do update set token_sha256 = excluded.token_sha256, expires_at = excluded.expires_at;
+insert into auth.password_resets (token_sha256, user_id, organization_id, made_by, expires_at)
+values (:token_sha256, :user_id, :organization_id, :made_by, :expires_at)
+on conflict (user_id) do update
+set token_sha256 = excluded.token_sha256, organization_id = excluded.organization_id, made_by = excluded.made_by,
+  expires_at = excluded.expires_at;
 
 -- name: find_password_reset
--- returns: UUID | None
--- Find the user of a reset that has not expired.
-select user_id as id from auth.password_resets where token_sha256 = :token_sha256 and expires_at > :now;
+-- returns: PasswordResetRow | None
+-- row: A reset of a user's password, for an organization. `made_by` is null after a back end with the secret key.
+-- null: made_by
+-- Find a reset that has not expired.
+select user_id, organization_id, made_by from auth.password_resets
+where token_sha256 = :token_sha256 and expires_at > :now and organization_id is not null;
 
 -- name: use_password_reset
 -- returns: UUID | None
 -- Use up a reset that has not expired, and return its user.
 delete from auth.password_resets where token_sha256 = :token_sha256 and expires_at > :now returning user_id as id;
+
+-- name: delete_password_reset!
+-- Delete the reset of a user whose password has changed.
+delete from auth.password_resets where user_id = :user_id;

@@ -165,6 +165,16 @@ async def use_refresh_token(connection: Connection, *, now: datetime, token_sha2
     return rows_touched(await connection.execute(_USE_REFRESH_TOKEN, now, token_sha256))
 
 
+_DELETE_REFRESH_TOKENS = """\
+delete from auth.refresh_tokens where session_id = $1;
+"""
+
+
+async def delete_refresh_tokens(connection: Connection, *, session_id: UUID) -> int:
+    """Delete the refresh tokens of a session."""
+    return rows_touched(await connection.execute(_DELETE_REFRESH_TOKENS, session_id))
+
+
 _LIST_SIGNING_KEYS = """\
 select kid, private_key, created_at from auth.signing_keys order by created_at desc, kid;
 """

@@ -53,6 +53,10 @@ for update of s, t;
 -- Mark a refresh token as used. A token can be used once.
 update auth.refresh_tokens set used_at = :now where token_sha256 = :token_sha256 and used_at is null;
 
+-- name: delete_refresh_tokens!
+-- Delete the refresh tokens of a session.
+delete from auth.refresh_tokens where session_id = :session_id;
+
 -- name: list_signing_keys
 -- returns: list[SigningKeyRow]
 -- row: A signing key. `private_key` is PEM.

@@ -125,6 +125,20 @@ async def change_user(
     return value
 
 
+_RESET_PASSWORD = """\
+update auth.users set encrypted_password = $1, email_confirmed_at = null, updated_at = $2
+where id = $3;
+"""
+
+
+async def reset_password(connection: Connection, *, encrypted_password: str, now: datetime, id: UUID) -> int:
+    """Set a password that came by a link.
+
+    Who used the link has not shown that they read email at the user's address.
+    """
+    return rows_touched(await connection.execute(_RESET_PASSWORD, encrypted_password, now, id))
+
+
 _REHASH_PASSWORD = """\
 update auth.users set encrypted_password = $1 where id = $2 and encrypted_password = $3;
 """

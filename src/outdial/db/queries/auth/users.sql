@@ -54,6 +54,11 @@ set email = coalesce(:email, email), encrypted_password = coalesce(:encrypted_pa
 where id = :id
 returning id;
 
+-- name: reset_password!
+-- Set a password that came by a link. Who used the link has not shown that they read email at the user's address.
+update auth.users set encrypted_password = :encrypted_password, email_confirmed_at = null, updated_at = :now
+where id = :id;
+
 -- name: rehash_password!
 -- null: :former
 -- Store the same password under current parameters, unless it has changed in the meantime.
