@@ -219,7 +219,7 @@ async def test_names_and_numbers_of_any_length_leave_pages_readable(
 
 # Measured in one step, because a change that arrives in between replaces the element.
 SUMMARY_WIDTHS = """
-[...document.querySelectorAll("dd")]
+[...document.querySelectorAll("dd, .summary")]
   .filter((element) => element.textContent.startsWith("The customer asked for the papers"))
   .map((element) => element.getBoundingClientRect().width)
 """
@@ -229,7 +229,9 @@ BROKEN_NUMBERS = """
   .filter((element) => element.textContent.trim() && element.getClientRects().length && !element.querySelector("p"))
   .filter((element) => {
     const range = document.createRange();
-    range.selectNodeContents(element);
+    // The note below a figure may wrap, the figure may not.
+    const figure = element.querySelector(":scope > .note") ? [...element.childNodes].find((node) => node.textContent.trim()) : element;
+    range.selectNodeContents(figure);
     return new Set([...range.getClientRects()].map((box) => Math.round(box.top / 8))).size > 1;
   })
   .map((element) => element.textContent.trim())

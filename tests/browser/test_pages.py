@@ -16,6 +16,7 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page
 
 from outdial.rules.pack import shipped_rules
+from outdial.studio.web.filters import ZONE_COOKIE
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.postgres import Scratch
@@ -85,9 +86,14 @@ class Site:
         return self.url + re.sub(r"{(\w+)}", lambda found: rows[found[1]], path)
 
     async def sign_in(self, context: BrowserContext) -> None:
-        """Give a browser the cookie of an owner's session."""
+        """Give a browser an owner's session, and its zone, without which its first page loads twice."""
         sealed = self.served.studio.sealer.seal(COOKIE, self.served.session(self.user_id))
-        await context.add_cookies([{"name": COOKIE, "value": sealed, "url": self.url, "httpOnly": True}])
+        await context.add_cookies(
+            [
+                {"name": COOKIE, "value": sealed, "url": self.url, "httpOnly": True},
+                {"name": ZONE_COOKIE, "value": "UTC", "url": self.url},
+            ]
+        )
 
 
 @pytest.fixture

@@ -39,10 +39,8 @@ function listen(player) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = place.className;
-    const label = document.createElement("span");
-    label.className = "visually-hidden";
-    label.textContent = "Play from ";
-    button.append(label, place.textContent);
+    button.textContent = place.textContent;
+    button.setAttribute("aria-label", `Play from ${place.textContent.trim()}`);
     place.replaceWith(button);
     turn.addEventListener("click", () => {
       // Selecting text of the transcript is no wish to hear it.
