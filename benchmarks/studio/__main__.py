@@ -32,7 +32,6 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "with a verdict",
         "per conversation",
         "talk time",
-        "live calls",
         "Day of the organization",
         "Budget",
         "Forecast ",

@@ -230,8 +230,10 @@ BROKEN_NUMBERS = """
   .filter((element) => {
     const range = document.createRange();
     // The note below a figure may wrap, the figure may not.
-    const figure = element.querySelector(":scope > .note") ? [...element.childNodes].find((node) => node.textContent.trim()) : element;
-    range.selectNodeContents(figure);
+    range.selectNodeContents(element);
+    // The note beside or below a figure is smaller, and may wrap.
+    const note = element.matches("dd") && element.querySelector(".note, .stat-of");
+    if (note) range.setEndBefore(note);
     return new Set([...range.getClientRects()].map((box) => Math.round(box.top / 8))).size > 1;
   })
   .map((element) => element.textContent.trim())
