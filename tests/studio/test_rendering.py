@@ -142,7 +142,8 @@ async def test_the_api_reference_lists_every_route_and_stays_small(client_for: C
     assert page.status_code == 200
     assert len(page.content) < 60_000
     for path, verbs in document["paths"].items():
-        assert f"<code>{path}</code>" in page.text
+        shown = path.replace("/api/v1/organizations/{organization_id}", "…")
+        assert f"<code>{shown}</code>" in page.text
         assert verbs
     sections = re.findall(r'id="group-([^"]+)"', page.text)
     schemas = await client.get("/api/v1/docs/schemas")
