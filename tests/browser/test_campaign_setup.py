@@ -129,3 +129,67 @@ async def test_every_step_is_accessible_and_works_without_a_script(site: Site, c
         await page.evaluate(AXE.read_text())
         assert await what_axe_says(page) == [], step
     await context.close()
+
+
+async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_else_saved(
+    site: Site, context: BrowserContext, connection: asyncpg.Connection
+) -> None:
+    draft = UUID(site.rows["draft"])
+    base = site.address("/o/{organization_id}/campaigns/{draft}/setup")
+    page = await context.new_page()
+    note = page.locator("[data-saved-note]")
+    await page.goto(f"{base}/when")
+    # The server is away, and five holidays are typed where the page offers three.
+    await page.route(
+        "**/setup/when", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+    )
+    days = [f"2099-12-2{day}" for day in range(5)]
+    dates = page.locator("[name=excluded_dates]")
+    for index, day in enumerate(days):
+        await dates.nth(index).fill(day)
+        await dates.nth(index).dispatch_event("change")
+    await expect(note).to_contain_text("cannot be reached")
+    await page.goto(f"{base}/review")
+    await expect(page.get_by_text("When has changes that are not saved.")).to_be_visible()
+    await expect(page.locator('form[action$="/start"] button')).to_be_disabled()
+
+    await connection.execute("update campaigns set purpose = 'survey' where id = $1", draft)
+    await page.unroute("**/setup/when")
+    await page.get_by_role("main").get_by_role("link", name="When", exact=True).last.click()
+    await expect(note).to_contain_text("Someone else has changed this step")
+    assert await dates.evaluate_all("all => all.map((one) => one.value).filter(Boolean)") == days
+    for _ in range(2):
+        await page.get_by_role("button", name="Save and continue").click()
+        if "/setup/when" not in page.url:
+            break
+        # The form is shown again with a warning, and waits for the button, even when more is typed or it is reloaded.
+        await expect(page.get_by_text("saving it replaces theirs")).to_be_visible()
+        await page.locator("[name=purpose]").first.dispatch_event("change")
+        await page.wait_for_timeout(1500)
+        assert await connection.fetchval("select purpose from campaigns where id = $1", draft) == "survey"
+    await expect(page).to_have_url(re.compile("/setup/retries$"))
+    hours = await connection.fetchval("select calling_hours ->> 'excluded_dates' from campaigns where id = $1", draft)
+    assert [day for day in days if day in hours] == days
+
+
+async def test_a_kept_key_of_a_deleted_draft_makes_another_draft(
+    site: Site, context: BrowserContext, connection: asyncpg.Connection
+) -> None:
+    page = await context.new_page()
+    new = f"{site.url}/o/{site.rows['organization_id']}/campaigns/new"
+    await page.goto(new)
+    path = new.removeprefix(site.url)
+    await page.get_by_label("Name", exact=True).fill("Winter")
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+    # As if the response had been lost: the tab has kept the form with its key, and the draft has been deleted since.
+    key = await connection.fetchval("select key from idempotency_keys order by created_at desc limit 1")
+    await connection.execute("delete from campaigns where name = 'Winter'")
+    await page.evaluate(
+        "([path, key]) => sessionStorage.setItem(`outdial:setup:${path}`, JSON.stringify([['key', key],"
+        " ['name', 'Winter 2'], ['retell_agent_id', document.querySelector('[name=retell_agent_id]').value],"
+        " ['from_number', document.querySelector('[name=from_number]').value]]))",
+        [path, key],
+    )
+    await page.goto(new)
+    await expect(page).to_have_url(re.compile(r"/setup/who$"))
+    assert await connection.fetchval("select count(*) from campaigns where name = 'Winter 2'") == 1

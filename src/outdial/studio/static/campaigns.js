@@ -2,7 +2,7 @@
 // chosen preset, offers one more date when all are used, and makes long selects searchable.
 
 import { followHours } from "./effective_hours.js";
-import { drawWeek } from "./hours.js";
+import { addDates, drawWeek } from "./hours.js";
 import { makeSearchable } from "./searchable.js";
 
 for (const form of document.querySelectorAll("[data-campaign-form]")) {
@@ -34,10 +34,5 @@ function followPresets(fieldset) {
 
 function addDate(dates) {
   const inputs = [...dates.querySelectorAll("input")];
-  if (inputs.some((input) => !input.value)) return;
-  const added = inputs.at(-1).cloneNode();
-  added.removeAttribute("id");
-  Object.assign(added, { type: "date", value: "" });
-  added.setAttribute("aria-label", `Holiday ${inputs.length + 1}`);
-  inputs.at(-1).after(added);
+  if (inputs.every((input) => input.value)) addDates(dates, inputs.length + 1);
 }

@@ -294,6 +294,19 @@ export function addWindows(row, least) {
   return pairs;
 }
 
+// Gives a group of holidays at least so many inputs.
+export function addDates(group, least) {
+  const inputs = [...group.querySelectorAll("input")];
+  while (inputs.length < least) {
+    const added = inputs.at(-1).cloneNode();
+    added.removeAttribute("id");
+    Object.assign(added, { type: "date", value: "" });
+    added.setAttribute("aria-label", `Holiday ${inputs.length + 1}`);
+    inputs.at(-1).after(added);
+    inputs.push(added);
+  }
+}
+
 function writeWindows(row, windows) {
   addWindows(row, windows.length).forEach((pair, index) => {
     const [from, to] = pair.querySelectorAll("input");

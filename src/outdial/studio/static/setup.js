@@ -1,13 +1,16 @@
 // Saves a step of the setup as one types, and keeps what the server does not have yet: in the session storage of this tab,
 // so that it survives the end of the session, the back button, a reload and a server that is away.
 
-import { addWindows } from "./hours.js";
+import { addDates, addWindows } from "./hours.js";
 import { secondsText } from "./time.js";
 
 const PAUSE_MS = 1000;
 const FIRST_RETRY_MS = 2000;
 const MAX_RETRY_MS = 30000;
-const UNKEPT = new Set(["csrf_token", "seen", "key", "campaign_id", "retry_preset_shown"]);
+const TIMEOUT_MS = 20000;
+const UNKEPT = new Set(["csrf_token", "campaign_id", "retry_preset_shown"]);
+// No version of a step has this ETag: a form with it is not saved before its user has seen that someone else changed the step.
+const OUTDATED = "outdated";
 const PREFIX = "outdial:setup:";
 
 class StepForm {
@@ -18,11 +21,14 @@ class StepForm {
   #saving = null;
   #isChanged = false;
   #isSent = false;
+  #isOutdated = false;
+  #isRekeyed = false;
 
   constructor(form) {
     this.#form = form;
     this.#note = form.querySelector("[data-saved-note]");
-    this.#restore();
+    if ("outdated" in form.dataset) this.#outdated();
+    else this.#restore();
     for (const name of ["input", "change", "hours-painted"]) form.addEventListener(name, () => this.#typed());
     form.addEventListener("submit", (event) => this.#submit(event));
     window.addEventListener("online", () => this.#isChanged && this.#save());
@@ -36,6 +42,7 @@ class StepForm {
   #typed() {
     this.#isChanged = true;
     this.#keep();
+    if (this.#isOutdated) return;
     this.#retryMs = FIRST_RETRY_MS;
     this.#schedule(PAUSE_MS);
   }
@@ -45,9 +52,11 @@ class StepForm {
     this.#timer = setTimeout(() => this.#save(), ms);
   }
 
-  // The key of the form is kept too: it makes one draft of what a lost response has saved already.
+  // The key of the form is kept too: it makes one draft of what a lost response has saved already. So is the version that was
+  // seen: what is restored must not replace what someone else has saved since.
   #keep() {
-    const fields = [...new FormData(this.#form)].filter(([name]) => !UNKEPT.has(name) || name === "key");
+    const fields = [...new FormData(this.#form)].filter(([name]) => !UNKEPT.has(name));
+    for (const field of fields) if (field[0] === "seen" && this.#isOutdated) field[1] = OUTDATED;
     sessionStorage.setItem(this.#key, JSON.stringify(fields));
   }
 
@@ -63,6 +72,7 @@ class StepForm {
 
   async #save() {
     clearTimeout(this.#timer);
+    if (this.#isOutdated) return undefined;
     if (this.#saving) return this.#saving;
     this.#saving = this.#send();
     await this.#saving;
@@ -75,6 +85,7 @@ class StepForm {
     try {
       const response = await fetch(this.#form.action, this.#request());
       if (response.type === "opaqueredirect") return this.#stale("Your session has ended.", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+      if ([404, 409].includes(response.status) && this.#form.elements.key && !this.#isRekeyed) return this.#rekey();
       if (!response.headers.get("content-type")?.startsWith("application/json")) {
         if (response.status >= 500) throw new Error(`status ${response.status}`);
         return this.#stale("This page is out of date.", "Reload it", location.pathname);
@@ -82,6 +93,7 @@ class StepForm {
       const body = await response.json();
       showErrors(this.#form, body.fields ?? {});
       if (response.ok) this.#saved(body);
+      else if (response.status === 412) this.#outdated();
       else {
         this.#isChanged = true;
         this.#say(`Not saved yet: ${Object.values(body.fields ?? {})[0] ?? body.message}`);
@@ -101,15 +113,18 @@ class StepForm {
       body: new URLSearchParams(new FormData(this.#form)),
       headers: { "x-autosave": "1" },
       redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
     };
   }
 
   #saved(body) {
     this.#retryMs = FIRST_RETRY_MS;
-    if (this.#isChanged) this.#schedule(PAUSE_MS);
-    else sessionStorage.removeItem(this.#key);
     if (!this.#form.elements.seen) this.#created(body);
     this.#form.elements.seen.value = body.seen;
+    if (this.#isChanged) {
+      this.#keep();
+      this.#schedule(PAUSE_MS);
+    } else sessionStorage.removeItem(this.#key);
     const title = document.querySelector("h1");
     if (title.textContent.trim() !== body.name) title.textContent = body.name;
     this.#say(`Saved ${secondsText(new Date())}`);
@@ -123,9 +138,30 @@ class StepForm {
     this.#form.dataset.setupForm = url;
     this.#form.elements.key.remove();
     this.#form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "seen" }));
-    if (this.#isChanged) this.#keep();
     history.replaceState(null, "", url);
     for (const link of document.querySelectorAll("a[data-step]")) link.href = `${body.setup}/${link.dataset.step}`;
+  }
+
+  // The draft that the kept key made is gone, or no longer a draft: what is typed becomes another one.
+  #rekey() {
+    this.#isRekeyed = true;
+    this.#isChanged = true;
+    // crypto.randomUUID needs HTTPS.
+    this.#form.elements.key.value = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    this.#keep();
+    this.#schedule(0);
+  }
+
+  // From now on, only a press of the button saves: the server shows the form again, with a warning.
+  #outdated() {
+    this.#isOutdated = true;
+    this.#isChanged = true;
+    clearTimeout(this.#timer);
+    this.#keep();
+    this.#say("Someone else has changed this step. What you typed is not saved, and is kept in this tab. ");
+    const link = Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Discard it" });
+    link.addEventListener("click", () => sessionStorage.removeItem(this.#key));
+    this.#note.append(link);
   }
 
   #stale(reason, label, href) {
@@ -148,7 +184,7 @@ class StepForm {
   }
 
   #leave() {
-    if (this.#isChanged && !this.#saving && !this.#isSent) fetch(this.#form.action, { ...this.#request(), keepalive: true }).catch(() => {});
+    if (this.#isChanged && !this.#saving && !this.#isSent && !this.#isOutdated) fetch(this.#form.action, { ...this.#request(), keepalive: true }).catch(() => {});
   }
 
   #say(text) {
@@ -160,9 +196,11 @@ function fill(form, fields) {
   const values = new Map();
   for (const [name, value] of fields) values.set(name, [...(values.get(name) ?? []), value]);
   for (const row of form.querySelectorAll("[data-day]")) addWindows(row, values.get(`${row.dataset.day}_from`)?.length ?? 0);
+  for (const dates of form.querySelectorAll("[data-dates]")) addDates(dates, values.get("excluded_dates")?.length ?? 0);
   for (const element of [...form.elements]) {
-    if (!element.name || element.type === "submit" || (UNKEPT.has(element.name) && element.name !== "key")) continue;
+    if (!element.name || element.type === "submit" || UNKEPT.has(element.name)) continue;
     const given = values.get(element.name) ?? [];
+    if (element.type === "hidden" && !given.length) continue;
     if (element.type === "checkbox" || element.type === "radio") element.checked = given.includes(element.value);
     else element.value = given.shift() ?? "";
     element.dispatchEvent(new Event("restored"));
@@ -194,5 +232,21 @@ function forgetSaved() {
   history.replaceState(null, "", url);
 }
 
+// A start uses what the server has: not before each step is saved.
+function holdStart(review) {
+  const unsaved = [...document.querySelectorAll("a[data-step]")].filter((link) => sessionStorage.getItem(PREFIX + link.pathname));
+  for (const button of document.querySelectorAll('form[action$="/start"] button')) button.disabled = unsaved.length > 0;
+  for (const old of review.querySelectorAll("[data-unsaved]")) old.remove();
+  for (const link of unsaved.reverse()) {
+    const notice = Object.assign(document.createElement("p"), { className: "notice notice-warn" });
+    notice.dataset.unsaved = "";
+    const label = link.querySelector(".name").firstChild.textContent.trim();
+    notice.append(Object.assign(document.createElement("a"), { href: link.href, textContent: label }), " has changes that are not saved.");
+    review.prepend(notice);
+  }
+}
+
 forgetSaved();
+const review = document.querySelector("[data-review]");
+if (review) window.addEventListener("pageshow", () => holdStart(review));
 for (const form of document.querySelectorAll("[data-setup-form]")) new StepForm(form);
