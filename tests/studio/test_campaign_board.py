@@ -11,6 +11,7 @@ import pytest
 
 from outdial.dialer.admission import SkipReason, WaitReason
 from outdial.dialer.doctor import RunReason
+from outdial.studio.campaign_board import service
 from outdial.studio.campaign_board.alerts import needs_member
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.studio import Browser, BrowserFor
@@ -139,6 +140,10 @@ async def test_campaigns_stand_in_sections_by_what_they_need(
     assert "Reached today1 50% of finished calls" in words
     assert "Cost today$1.00" in words
     assert "Alerts3 need attention" in words
+    # The strip is about all campaigns, also while some are searched for.
+    searched = (await operator.get(base, params={"name": "Planned"})).text
+    assert sections_of(searched) == {"Scheduled 1": ["Planned"]}
+    assert f'<a href="{base}#needs-attention">3 ' in searched
     assert "<b>" not in html.replace("&lt;b&gt;", "")
     viewer = await browser_for(two_organizations.own.users["viewer"])
     seen = (await viewer.get(base)).text
@@ -190,6 +195,34 @@ async def test_the_rows_are_sorted_searched_and_paged_by_the_address(
     assert sections_of((await operator.get(base, params={"section": "drafts", "page": "9"})).text) == sections_of(
         second.text
     )
+
+
+async def test_campaigns_at_work_are_listed_before_newer_ones_that_are_over(
+    operator: Browser,
+    base: str,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "MOST", 6)
+    made = {}
+    for hours, status in enumerate(["active", "pausing", "paused", "cancelling", "scheduled", *["completed"] * 6]):
+        name = f"{status} {hours}"
+        made[name] = await create_campaign(
+            connection,
+            two_organizations.own.tenant,
+            name=name,
+            status=status,
+            created_at=NOW + timedelta(hours=hours),
+            scheduled_at=NOW + timedelta(days=9) if status == "scheduled" else None,
+            finished_at=NOW if status == "completed" else None,
+        )
+
+    html = (await operator.get(base)).text
+
+    listed = [name for names in sections_of(html).values() for name in names]
+    assert sorted(listed) == sorted([*list(made)[:5], "completed 10"])
+    assert "campaigns are listed here: those at work and scheduled, then the newest." in html
 
 
 async def test_a_row_menu_acts_and_returns_to_the_list_as_it_was(

@@ -21,7 +21,7 @@ from outdial.studio.view.decisions import REACHED
 from outdial.studio.web.context import OrganizationContext
 
 MOST: Final = 1000
-"""Campaigns in the list: the newest. A search finds older ones."""
+"""Campaigns in the list: those at work and scheduled, then the newest. A search finds older ones."""
 PAGE: Final = 20
 """Rows of a page that shows one section."""
 
@@ -108,7 +108,7 @@ class BoardPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignBoard:
-    """The list, with the shared budgets of its campaigns at work, and whether older campaigns are left out."""
+    """The list, and whether older campaigns are left out; alerts and shared budgets are the same in every search."""
 
     parts: Sequence[BoardPart]
     budgets: Sequence[BudgetState]
@@ -160,15 +160,10 @@ async def read_board(
 ) -> CampaignBoard:
     """Return the list in a fixed number of statements; of the rows, only the `changed` ones have their progress."""
     now, rules = context.studio.clock.now(), context.studio.rules
-    found = await queries.campaigns_of_board(
-        connection,
-        organization_id=context.organization_id,
-        is_archived=query.is_archived,
-        name=query.name or None,
-        limit=MOST + 1,
-    )
+    found = await _find_campaigns(connection, context, query.is_archived, query.name or None)
     campaigns = found[:MOST]
-    at_work = [each.id for each in campaigns if each.status in _AT_WORK]
+    every = (await _find_campaigns(connection, context, query.is_archived))[:MOST] if query.name else campaigns
+    at_work = list({each.id: None for each in (*campaigns, *every) if each.status in _AT_WORK})
     budgets = await read_budgets(connection, at_work, now)
     reading = _Reading(
         campaigns=campaigns, diagnoses=await examine(connection, at_work, now, rules, budgets) if at_work else {}
@@ -204,8 +199,16 @@ async def read_board(
         for section, part in sections.items()
         if part
     ]
-    alerts = sum(reading.section_of(each) is BoardSection.ATTENTION for each in campaigns)
+    alerts = sum(reading.section_of(each) is BoardSection.ATTENTION for each in every)
     return CampaignBoard(parts=parts, budgets=shared_budgets(budgets.values()), alerts=alerts, is_cut=len(found) > MOST)
+
+
+async def _find_campaigns(
+    connection: Connection, context: OrganizationContext, is_archived: bool, name: str | None = None
+) -> Sequence[BoardCampaign]:
+    return await queries.campaigns_of_board(
+        connection, organization_id=context.organization_id, is_archived=is_archived, name=name, limit=MOST + 1
+    )
 
 
 async def read_figures(
@@ -234,17 +237,18 @@ def _sections(reading: _Reading, query: BoardQuery) -> dict[BoardSection, list[B
 
 
 def _sorted(reading: _Reading, sort: BoardSort) -> Sequence[BoardCampaign]:
-    """Sort campaigns, which come newest first; that is also the order of equal ones."""
+    """Sort campaigns; equal ones are sorted newest first."""
     counts = reading.counts
+    newest = sorted(reading.campaigns, key=lambda each: (each.created_at, each.id), reverse=True)
     match sort:
         case BoardSort.NEWEST:
-            return reading.campaigns
+            return newest
         case BoardSort.NAME:
-            return sorted(reading.campaigns, key=lambda each: each.name.casefold())
+            return sorted(newest, key=lambda each: each.name.casefold())
         case BoardSort.PROGRESS:
-            return sorted(reading.campaigns, key=lambda each: -counts[each.id].finished / (counts[each.id].total or 1))
+            return sorted(newest, key=lambda each: -counts[each.id].finished / (counts[each.id].total or 1))
         case BoardSort.COST:
-            return sorted(reading.campaigns, key=lambda each: -counts[each.id].cost_cents)
+            return sorted(newest, key=lambda each: -counts[each.id].cost_cents)
 
 
 def _on_page(section: BoardSection, part: Sequence[BoardCampaign], query: BoardQuery) -> Sequence[BoardCampaign]:

@@ -67,7 +67,7 @@ select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started
 from campaigns m
 where m.organization_id = $1 and (m.archived_at is not null) = $2
   and ($3::text is null or position(lower($3) in lower(m.name)) > 0)
-order by m.created_at desc, m.id desc
+order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')) desc, m.created_at desc, m.id desc
 limit $4;
 """
 
@@ -75,7 +75,7 @@ limit $4;
 async def campaigns_of_board(
     connection: Connection, *, organization_id: UUID, is_archived: bool, name: str | None, limit: int
 ) -> list[BoardCampaign]:
-    """List the newest campaigns that are archived, or that are not."""
+    """List campaigns that are archived, or that are not: those at work and scheduled first, then the newest."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _board_campaign(record)

@@ -5,7 +5,7 @@
 -- row: A campaign of the list. `finish_at` is the end of its newest forecast while it is active.
 -- null: scheduled_at, started_at, finished_at, archived_at, finish_at, :name
 -- plan: custom
--- List the newest campaigns that are archived, or that are not.
+-- List campaigns that are archived, or that are not: those at work and scheduled first, then the newest.
 select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started_at, m.finished_at, m.archived_at,
   m.created_at,
   exists (select from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'review') as has_review,
@@ -15,7 +15,7 @@ select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started
 from campaigns m
 where m.organization_id = :organization_id and (m.archived_at is not null) = :is_archived
   and (:name::text is null or position(lower(:name) in lower(m.name)) > 0)
-order by m.created_at desc, m.id desc
+order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')) desc, m.created_at desc, m.id desc
 limit :limit;
 
 -- name: board_lines
