@@ -386,6 +386,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "DELETE /api/v1/me/sessions/{session_id}": {"nobody": 401, "outsider": 404, "viewer": 404},
     "GET /sign-in/with/{provider}": {"nobody": 303, "outsider": 303, "viewer": 303},
     "GET /sign-in/continue": {"nobody": 303, "outsider": 303, "viewer": 303},
+    "POST /sign-in/continue": {"nobody": 303, "outsider": 303, "viewer": 303},
     "GET /health": {"nobody": 200, "outsider": 200, "viewer": 200},
     "GET /sign-in": {"nobody": 200, "outsider": 200, "viewer": 200},
     "POST /sign-in/form": {"nobody": 303, "outsider": 303, "viewer": 303},

@@ -3,9 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from html import unescape
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 
 from outdial.auth.client import AuthClient
@@ -57,6 +60,30 @@ async def invite(project: Project, houses: TwoOrganizations, email: str) -> tupl
     return admin, sent.headers["location"]
 
 
+async def follow(visitor: Browser, link: str) -> httpx.Response:
+    """Open the link of an email, and press Continue."""
+    shown = await visitor.get(link)
+    assert shown.status_code == 200, shown.headers
+    assert "outdial_session" not in shown.headers.get("set-cookie", ""), "no link signs in without a press"
+    form = {name: unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]+)"', shown.text)}
+    return await visitor.client.post("/sign-in/continue", data=form)
+
+
+async def test_the_code_of_each_of_the_users_apps_signs_in(project: Project, connection: asyncpg.Connection) -> None:
+    await user(project, connection, KNOWN)
+    project.auth.codes |= {str(UUID(int=7)): "111111", str(UUID(int=8)): "222222"}
+    visitor = await project.served.browser_of(None)
+    await visitor.post_form("/sign-in/forgot", {"email": KNOWN}, page="/sign-in/forgot")
+    asked = await follow(visitor, f"{path_of(project.auth.sent[0][2])}&code={project.auth.code_for(KNOWN)}")
+    form = {
+        name: unescape(value) for name, value in re.findall(r'name="(csrf_token|pending)" value="([^"]+)"', asked.text)
+    }
+    wrong = await visitor.client.post("/sign-in/code", data={**form, "code": "333333"})
+    assert (wrong.status_code, "Wrong code" in wrong.text) == (401, True)
+    right = await visitor.client.post("/sign-in/code", data={**form, "code": "222222"})
+    assert (right.status_code, right.headers["location"]) == (303, "/account")
+
+
 @pytest.mark.parametrize("sign_ups", [True, False])
 async def test_an_invitation_is_emailed_to_new_and_known_addresses_alike(
     project: Project, two_organizations: TwoOrganizations, connection: asyncpg.Connection, sign_ups: bool
@@ -78,7 +105,11 @@ async def test_the_link_of_the_email_signs_in_and_leads_to_the_invitation(
     await invite(project, two_organizations, KNOWN)
     [(_, _, back)] = project.auth.sent
     visitor = await project.served.browser_of(None)
-    arrived = await visitor.get(f"{path_of(back)}&code={project.auth.code_for(KNOWN)}")
+    link = f"{path_of(back)}&code={project.auth.code_for(KNOWN)}"
+    state, code = query_of(link)["state"], query_of(link)["code"]
+    forged = await visitor.client.post("/sign-in/continue", data={"state": state, "code": code})
+    assert (forged.status_code, "outdial_session" in visitor.client.cookies) == (403, False)
+    arrived = await follow(visitor, link)
     assert re.fullmatch(r"/join/[\w-]{43}", arrived.headers["location"])
     page = await visitor.get(arrived.headers["location"])
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
@@ -87,7 +118,7 @@ async def test_the_link_of_the_email_signs_in_and_leads_to_the_invitation(
     own = two_organizations.own.tenant.organization_id
     assert accepted.headers["location"] == f"/o/{own}/campaigns"
 
-    again = await visitor.get(f"{path_of(back)}&code={project.auth.code_for(KNOWN)}")
+    again = await follow(visitor, f"{path_of(back)}&code={project.auth.code_for(KNOWN)}")
     assert again.headers["location"] == "/sign-in", "a code works once"
 
 
@@ -115,7 +146,7 @@ async def test_a_forgotten_password_gets_the_same_response_for_every_address(
     assert [(kind, address) for kind, address, _ in project.auth.sent] == [("recover", KNOWN)]
 
     back = path_of(project.auth.sent[0][2])
-    arrived = await visitor.get(f"{back}&code={project.auth.code_for(KNOWN)}")
+    arrived = await follow(visitor, f"{back}&code={project.auth.code_for(KNOWN)}")
     assert arrived.headers["location"] == "/account"
 
 

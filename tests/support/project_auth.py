@@ -29,6 +29,8 @@ class ProjectAuth:
     challenges: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     """The access token of each address, which the test makes."""
+    codes: dict[str, str] = field(default_factory=dict)
+    """The code that each second factor of every user takes, by the factor's id."""
 
     def code_for(self, email: str) -> str:
         """Return the code that the link of the last email leads back with."""
@@ -73,7 +75,22 @@ class ProjectAuth:
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         if request.query["grant_type"] != "pkce" or self.challenges.pop(address, None) != challenge:
             return _refuse(400, "bad_code_verifier")
-        user = {"id": str(self.users[address]), "email": address}
+        return self._session(address)
+
+    async def challenge(self, _: web.Request) -> web.Response:
+        """Begin to verify a factor."""
+        return web.json_response({"id": str(UUID(int=1))})
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """Check the code of a factor."""
+        if (await request.json())["code"] != self.codes[request.match_info["factor_id"]]:
+            return _refuse(422, "mfa_verification_failed")
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        return self._session(next(address for address, known in self.tokens.items() if known == token))
+
+    def _session(self, address: str) -> web.Response:
+        factors = [{"id": factor, "factor_type": "totp", "status": "verified"} for factor in self.codes]
+        user = {"id": str(self.users[address]), "email": address, "factors": factors}
         lives = {"expires_in": 3600, "expires_at": int((NOW + timedelta(hours=1)).timestamp())}
         tokens = {"access_token": self.tokens[address], "refresh_token": "r"}
         return web.json_response({**tokens, **lives, "user": user})
@@ -87,6 +104,8 @@ async def project_auth() -> AsyncIterator[ProjectAuth]:
     for path in ("/otp", "/invite", "/recover"):
         app.router.add_post(path, auth.email)
     app.router.add_post("/token", auth.token)
+    app.router.add_post("/factors/{factor_id}/challenge", auth.challenge)
+    app.router.add_post("/factors/{factor_id}/verify", auth.verify)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

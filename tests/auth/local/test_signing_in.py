@@ -294,13 +294,16 @@ async def test_the_last_owner_of_an_organization_is_not_deleted(world: World, co
 
 
 async def test_enabled_sign_ups_work_and_are_counted(world: World) -> None:
-    app = create_auth(world.auth, world.keys, KEYRING, world.clock, allow_sign_up=True)
+    operators = ("operator@example.com",)
+    app = create_auth(world.auth, world.keys, KEYRING, world.clock, allow_sign_up=True, reserved_emails=operators)
     body = {"email": "new@example.com", "password": PASSWORD, "data": {"name": "N"}}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as client:
         headers = {"apikey": LOCAL_PUBLISHABLE_KEY}
+        operator = await client.post("/signup", json={**body, "email": " Operator@example.com"}, headers=headers)
         begun = await client.post("/signup", json=body, headers=headers)
         again = [await client.post("/signup", json=body, headers=headers) for _ in range(MOST_FOR_EMAIL)]
 
+    assert (operator.status_code, operator.json()["code"]) == (422, "signup_disabled")
     assert begun.json()["user"]["user_metadata"] == {"name": "N"}
     assert isinstance(await world.verifier.verify(begun.json()["access_token"]), VerifiedToken)
     assert [response.status_code for response in again] == [422] * (MOST_FOR_EMAIL - 1) + [429]

@@ -1,6 +1,6 @@
 """The endpoints of /auth/v1 that Supabase's clients use to sign in (reference: Supabase Auth 2.19x)."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -49,6 +49,7 @@ class _Routes:
     verifier: TokenVerifier
     clock: Clock
     allow_sign_up: bool
+    reserved_emails: Collection[str]
     proxies: int
 
     async def token(self, request: Request) -> Response:
@@ -74,6 +75,8 @@ class _Routes:
             raise refuse("signup_disabled", "Signups not allowed for this instance")
         body = await _body(request)
         email, password, data = _text(body, "email"), _text(body, "password"), _object(body, "data")
+        if email.strip().lower() in self.reserved_emails:
+            raise refuse("signup_disabled", "An operator of this server creates this user: outdial users create")
         return await self._session_response(await self.auth.sign_up(email, password, self._client(request), data))
 
     async def user(self, request: Request) -> Response:
@@ -264,9 +267,12 @@ def create_auth(
     clock: Clock,
     *,
     allow_sign_up: bool = False,
+    reserved_emails: Collection[str] = (),
     proxies: int = 0,
 ) -> Starlette:
     """Create the application for /auth/v1. Requests must carry one of the keys of `keyring`.
+
+    No one can sign up with one of `reserved_emails`, in lower case: platform operators are known by their address.
 
     Attempts are counted per client address, which `proxies` in front append to `x-forwarded-for`. A peer on this
     machine always counts as a proxy.
@@ -280,6 +286,7 @@ def create_auth(
         verifier=verifier,
         clock=clock,
         allow_sign_up=allow_sign_up,
+        reserved_emails=reserved_emails,
         proxies=proxies,
     )
     table: list[tuple[str, Handler, list[str]]] = [

@@ -13,7 +13,7 @@ from outdial.auth.client import ReturnLink, SignedIn
 from outdial.studio.sign_in.starting import begin_session
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
-from outdial.studio.web.visitors import own_url, visitor_token
+from outdial.studio.web.visitors import EXPIRED_FORM, is_own_form, own_url, visitor_page, visitor_token
 
 _PURPOSE: Final = "outdial_return"
 _PATH: Final = "/sign-in/continue"
@@ -61,18 +61,55 @@ async def sign_in_with_provider(request: Request, provider: str) -> Response:
 
 @router.get(_PATH)
 async def continue_page(request: Request) -> Response:
-    """Sign in the user whom the link of an email has led back."""
-    studio, query = studio_state(request), request.query_params
-    state = studio.sealer.open(_PURPOSE, query.get("state", ""), ReturnState)
-    is_elsewhere = state is not None and bool(state.browser) and state.browser != visitor_token(request)
-    if state is None or is_elsewhere or state.made_at + _LIVES <= studio.clock.now():
+    """Sign in the user whom an identity provider has led back; ask before the link of an email signs in.
+
+    Anyone can send the link of their own email to another user, who would go on as the sender without noticing.
+    """
+    query = request.query_params
+    state = _open_state(request, query.get("state", ""))
+    if state is None:
         return forms.redirect("/sign-in", _ENDED, "warn")
-    target = forms.own_path(state.target)
     if "code" not in query:
         # Auth's own error, such as that of a link which has expired. Invitations where sign-ups are off come without a
         # code: the page they lead to offers to email a link that has one.
-        return forms.redirect(target, query.get("error_description"), "warn")
-    result = await studio.auth.exchange(query["code"], state.verifier)
+        return forms.redirect(forms.own_path(state.target), query.get("error_description"), "warn")
+    if not state.browser:
+        return _confirmation(request, query["state"], query["code"])
+    return await _exchange(request, state, query["code"])
+
+
+@router.post(_PATH)
+async def continue_with_email_page(request: Request) -> Response:
+    """Sign in the user of an email's link, who has asked for it on our own page."""
+    form = await forms.read_form(request)
+    sealed, code = forms.text(form, "state"), forms.text(form, "code")
+    state = _open_state(request, sealed)
+    if state is None:
+        return forms.redirect("/sign-in", _ENDED, "warn")
+    if not is_own_form(request, form):
+        return _confirmation(request, sealed, code, problem=EXPIRED_FORM, status=403)
+    return await _exchange(request, state, code)
+
+
+def _open_state(request: Request, sealed: str) -> ReturnState | None:
+    """Return the state of a link; None when it has expired or belongs to another browser."""
+    studio = studio_state(request)
+    state = studio.sealer.open(_PURPOSE, sealed, ReturnState)
+    if state is None or state.made_at + _LIVES <= studio.clock.now():
+        return None
+    return state if state.browser in ("", visitor_token(request)) else None
+
+
+def _confirmation(
+    request: Request, state: str, code: str, *, problem: str | None = None, status: int = 200
+) -> Response:
+    viewer = request.scope.get("outdial_viewer")
+    values = {"state": state, "code": code, "problem": problem, "signed_in_as": viewer}
+    return visitor_page(request, "sign_in/continue.html", status=status, **values)
+
+
+async def _exchange(request: Request, state: ReturnState, code: str) -> Response:
+    result = await studio_state(request).auth.exchange(code, state.verifier)
     if not isinstance(result, SignedIn):
         return forms.redirect("/sign-in", _ENDED, "warn")
-    return begin_session(request, result, target)
+    return begin_session(request, result, forms.own_path(state.target))

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
-from outdial.auth.client import FactorVerified, SignedIn
+from outdial.auth.client import AuthUnavailable, BadCredentials, FactorVerified, SignedIn, TooManyAttempts
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
 from outdial.studio.web.rendering import page
@@ -34,7 +34,7 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True):
     """A user who has given their password and not yet their second factor, encrypted in the form of the code."""
 
     access_token: str
-    factor_id: UUID
+    factors: tuple[UUID, ...]
     target: str
     kept: str
     made_at: datetime
@@ -45,7 +45,7 @@ def begin_session(request: Request, signed_in: SignedIn, target: str, kept: str 
     if signed_in.factors:
         pending = PendingSignIn(
             access_token=signed_in.access_token,
-            factor_id=signed_in.factors[0],
+            factors=signed_in.factors,
             target=target,
             kept=kept,
             made_at=studio_state(request).clock.now(),
@@ -63,12 +63,25 @@ async def check_code(request: Request, form: FormData) -> Response:
     code = forms.short_text(form, "code", _LONGEST_CODE)
     if not code:
         return _code_form(request, sealed, problem="Enter the code of your app", status=400)
-    result = await studio.auth.verify_factor(pending.access_token, pending.factor_id, code, address=client_of(request))
+    result = await _verify(request, pending, code)
     if isinstance(result, FactorVerified):
         return _start_session(request, result.signed_in, pending.target, pending.kept)
     refused = problem_of(result)
     text = "Wrong code. Each code works once" if refused.status == 401 else refused.text
     return _code_form(request, sealed, problem=text, status=refused.status)
+
+
+async def _verify(
+    request: Request, pending: PendingSignIn, code: str
+) -> FactorVerified | BadCredentials | TooManyAttempts | AuthUnavailable:
+    """Try the code with each of the user's apps: on a project's Auth they may have several."""
+    result: FactorVerified | BadCredentials | TooManyAttempts | AuthUnavailable = BadCredentials()
+    for factor_id in pending.factors:
+        auth = studio_state(request).auth
+        result = await auth.verify_factor(pending.access_token, factor_id, code, address=client_of(request))
+        if not isinstance(result, BadCredentials):
+            break
+    return result
 
 
 def _code_form(request: Request, pending: str, *, problem: str | None = None, status: int = 200) -> Response:

@@ -101,6 +101,7 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
                     keyring,
                     clock,
                     allow_sign_up=settings.allow_sign_up,
+                    reserved_emails=settings.studio.operators,
                     proxies=settings.proxies,
                 ),
             )
