@@ -200,6 +200,10 @@ async def test_the_calls_beside_a_call_are_those_of_the_list_one_came_from(
     assert await beside(calls[2], "") == ({"prev": str(calls[1]), "next": str(calls[3])}, "3 of 5")
     assert await beside(calls[2], "?outcome=busy&q=Ada") == ({"prev": str(calls[0]), "next": str(calls[4])}, "2 of 3")
     assert await beside(calls[4], "?outcome=busy") == ({"prev": str(calls[2])}, "3 of 3")
+    # A call that the list does not have leads to those beside it, but has no position there.
+    unlisted = (await browser.get(f"{home(campaign)}/calls/{calls[1]}?outcome=busy")).text
+    assert f'/calls/{calls[2]}?outcome=busy" rel="next"' in unlisted
+    assert re.search(r'class="muted num">[^<]* of ', unlisted) is None
     # A filter that the list refuses leads through all calls.
     assert "4 of 5" in (await browser.get(f"{home(campaign)}/calls/{calls[3]}?from=soon")).text
 

@@ -214,7 +214,7 @@ async def _selection(connection: Connection, organization_id: UUID, filters: Cal
 class PlaceInList:
     """Where a call is in a list: the calls beside it, its position from 1, and how many there are.
 
-    `position` and `total` are None beyond MOST_COUNTED.
+    `position` and `total` are None beyond MOST_COUNTED, and for a call that the filters do not select.
     """
 
     previous_id: UUID | None
@@ -235,7 +235,7 @@ async def find_place(
         **await _selection(connection, organization_id, filters),
         limit=MOST_COUNTED,
     )
-    is_counted = max(found.newer_count, found.older_count) < MOST_COUNTED
+    is_counted = found.is_listed and max(found.newer_count, found.older_count) < MOST_COUNTED
     return PlaceInList(
         previous_id=found.newer_id,
         next_id=found.older_id,

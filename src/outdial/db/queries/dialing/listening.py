@@ -14,12 +14,13 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallsBeside:
-    """The calls before and after one in a list, and how many there are up to a limit."""
+    """The calls before and after one in a list, how many there are up to a limit, and whether the list has it."""
 
     newer_id: UUID | None
     older_id: UUID | None
     newer_count: int
     older_count: int
+    is_listed: bool
 
 
 _calls_beside = row_builder(CallsBeside)
@@ -79,7 +80,20 @@ with newer as (
 )
 select (select n.id from newer n order by n.created_at, n.id limit 1) as newer_id,
   (select o.id from older o order by o.created_at desc, o.id desc limit 1) as older_id,
-  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count;
+  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count,
+  exists (
+    select from calls c
+    where c.organization_id = $1 and c.id = $3::uuid
+        and ($4::uuid is null or c.campaign_id = $4)
+        and ($5::text is null or c.status = $5)
+        and ($6::text is null or c.outcome = $6)
+        and ($7::timestamptz is null or c.created_at >= $7)
+        and ($8::timestamptz is null or c.created_at < $8)
+        and ($9::text is null or c.phone >= $9 and c.phone <= $10)
+        and ($11::uuid[] is null or c.contact_id = any ($11))
+        and ($12::boolean is null
+          or exists (select from call_reviews r where r.organization_id = c.organization_id and r.call_id = c.id) = $12)
+  ) as is_listed;
 """
 
 

@@ -2,7 +2,7 @@
 
 -- name: calls_beside
 -- returns: CallsBeside
--- row: The calls before and after one in a list, and how many there are up to a limit.
+-- row: The calls before and after one in a list, how many there are up to a limit, and whether the list has it.
 -- null: newer_id, older_id, :campaign_id, :status, :outcome, :is_reviewed, :since, :until, :first_phone, :last_phone,
 -- null: :contact_ids
 -- plan: custom
@@ -22,7 +22,12 @@ with newer as (
 )
 select (select n.id from newer n order by n.created_at, n.id limit 1) as newer_id,
   (select o.id from older o order by o.created_at desc, o.id desc limit 1) as older_id,
-  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count;
+  (select count(*) from newer) as newer_count, (select count(*) from older) as older_count,
+  exists (
+    select from calls c
+    where c.organization_id = :organization_id and c.id = :call_id::uuid
+      -- include: selected_calls
+  ) as is_listed;
 
 -- name: find_review
 -- returns: CallReviewRow | None
