@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from outdial.campaigns.results.report import find_report
+from outdial.campaigns.results.report import EndReport, find_report
 from outdial.campaigns.results.report_tables import HEADER, report_rows
+from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.campaign_contacts.service import find_campaign
@@ -24,6 +25,7 @@ from outdial.studio.web.rendering import page
 from outdial.studio.web.visitors import own_url
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}")
+_KIND: Final = "report"
 _WAIT: Final = "The report is being added up. It is here in a few seconds."
 
 
@@ -85,7 +87,14 @@ async def _show(
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         is_final = CampaignStatus(campaign.status) in CAMPAIGN.final
-        report = await find_report(connection, campaign_id, context.studio.clock.now())
+
+        async def load(opened: Connection) -> EndReport | None:
+            return await find_report(opened, campaign_id, context.studio.clock.now())
+
+        # Before the end, each live update would add up all calls again.
+        report = await (
+            load(connection) if is_final else counter.kept(connection, _KIND, campaign_id, campaign.status, load)
+        )
         counts: CampaignCounts | None = None
         if report is None:
             counts = (await counter.count(connection, {campaign_id: campaign.status}))[campaign_id]

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -60,6 +61,6 @@ async def shared_report_page(request: Request, token: str) -> HTMLResponse:
 
 
 def _page(request: Request, status: int, problem: str | None = None, **values: Any) -> HTMLResponse:
-    response = page(request, "end_reports/shared.html", status=status, problem=problem, **values)
+    response = page(request, "end_reports/shared.html", status=status, zone=ZoneInfo("UTC"), problem=problem, **values)
     response.headers.update(_HEADERS)
     return response

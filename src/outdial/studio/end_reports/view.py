@@ -6,12 +6,12 @@ from datetime import timedelta
 from outdial.campaigns.results.report import EndReport
 from outdial.studio.view.badges import badge_for_outcome
 from outdial.studio.view.charts import Chart, RatedCalls, heat_map, row_bars
-from outdial.studio.view.format import duration, hour_text, moment, money, number
+from outdial.studio.view.format import duration, hour_text, money, number
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastLine:
-    """What was forecast, its range, and what happened."""
+    """What was forecast, its range, and what happened: all but times, which the page shows in its zone."""
 
     label: str
     forecast: str
@@ -68,13 +68,9 @@ def _forecast(report: EndReport) -> list[ForecastLine]:
     forecast = report.forecast
     if forecast is None:
         return []
-    lines = []
-    if forecast.finish_p10 and forecast.finish_p50 and forecast.finish_p90:
-        finished = moment(report.finished_at) if report.finished_at else "Not yet"
-        between = f"{moment(forecast.finish_p10)} to {moment(forecast.finish_p90)}"
-        lines.append(ForecastLine("End", moment(forecast.finish_p50), between, finished))
     calls = f"{number(forecast.calls_p10)} to {number(forecast.calls_p90)}"
-    lines.append(ForecastLine("Calls", number(forecast.calls_p50), calls, number(report.calls)))
     cost = f"{money(forecast.cost_cents_p10)} to {money(forecast.cost_cents_p90)}"
-    lines.append(ForecastLine("Cost", money(forecast.cost_cents_p50), cost, money(report.cost_cents)))
-    return lines
+    return [
+        ForecastLine("Calls", number(forecast.calls_p50), calls, number(report.calls)),
+        ForecastLine("Cost", money(forecast.cost_cents_p50), cost, money(report.cost_cents)),
+    ]

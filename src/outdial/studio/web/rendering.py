@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -159,16 +160,22 @@ environment.filters |= {
 
 
 def page(
-    request: Request, template: str, context: OrganizationContext | None = None, *, status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    context: OrganizationContext | None = None,
+    *,
+    status: int = 200,
+    zone: ZoneInfo | None = None,
+    **values: Any,
 ) -> HTMLResponse:
     """Render `template` (such as "campaigns/list.html") into a page.
 
     Besides `values`, templates see `request`, `context` (None outside an organization), `csrf_token`, `viewer` (the
     signed-in user's email address), `flash` (the message of the form that led here) and `viewer_zone` (the name of the
-    time zone of all times).
+    time zone of all times). Times are in `zone` if it is given.
     """
     flash = pending_flash(request)
-    zone = viewer_zone(request)
+    zone = zone or viewer_zone(request)
     formats.show_times_in(zone)
     html = environment.get_template(template).render(
         request=request,
