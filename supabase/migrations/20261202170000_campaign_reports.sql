@@ -6,7 +6,7 @@ create table public.campaign_reports (
   -- The shape of `report`: a report of another shape is added up again.
   format integer not null check (format > 0),
   computed_at timestamptz not null,
-  -- Counts and sums. Of what the analysis of calls says, only values that at least three calls have, and never a phone
+  -- Counts and sums. Of what the analysis of calls says, only values that at least three contacts have, and never a phone
   -- number of a contact: so an erasure has nothing to remove here.
   report jsonb not null,
   foreign key (organization_id, campaign_id) references public.campaigns (organization_id, id) on delete cascade
@@ -80,9 +80,12 @@ as $$
   from public.campaigns m left join public.campaign_reports r on r.campaign_id = m.id
   where m.status in ('completed', 'cancelled') and m.finished_at is not null
     and (
-      r.campaign_id is null or r.format <> p_format
-      or r.computed_at < m.finished_at + interval '15 minutes' and p_now >= m.finished_at + interval '15 minutes'
-      or r.computed_at < m.finished_at + interval '1 day' and p_now >= m.finished_at + interval '1 day'
+      -- During an upgrade, processes of the version before leave reports of a newer format alone.
+      r.campaign_id is null or r.format < p_format
+      or r.format = p_format and (
+        r.computed_at < m.finished_at + interval '15 minutes' and p_now >= m.finished_at + interval '15 minutes'
+        or r.computed_at < m.finished_at + interval '1 day' and p_now >= m.finished_at + interval '1 day'
+      )
     )
   order by m.finished_at desc
   limit p_limit

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from outdial.campaigns.results import report as reports
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
+from outdial.studio.end_reports import pages
 from outdial.studio.end_reports.shared import REQUESTS_PER_MINUTE
 from outdial.studio.web.signed_links import token_digest
 from tests.support.factories import (
@@ -55,7 +57,7 @@ async def campaign(connection: asyncpg.Connection) -> Campaign:
     for number in range(3):
         said = {"interest": "high", "notes": f"Call {SECRET_NAME} at 212 555 0199, contact {number}", "rare": number}
         await call(await contact("completed", "answered"), "answered", said=said)
-    late = await contact("completed", "answered")
+    late = await contact("failed", "answered")
     await call(late, "voicemail", from_number=OTHER_NUMBER)
     await call(late, "answered", hour=14, said={"interest": "low"}, good=False, attempt_number=2)
     for outcome in ("voicemail", "no_answer"):
@@ -63,13 +65,15 @@ async def campaign(connection: asyncpg.Connection) -> Campaign:
     await contact("skipped", None, status_reason=f"{SECRET_NAME} asked at the counter")
     await contact("skipped", None, status_reason="on the do-not-call list")
     forecast = {f"{of}_{part}": 5 for of in ("cost_cents", "calls") for part in ("p10", "p50", "p90")}
-    names = ", ".join(forecast)
+    finish = {f"finish_{part}": NOW + timedelta(hours=hours) for hours, part in enumerate(("p10", "p50", "p90"))}
+    names = ", ".join([*forecast, *finish])
     await connection.execute(
         f"insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,"  # noqa: S608
-        f" {names}) values (gen_random_uuid(), $1, $2, $3, 'start', 8, 0, 60, 60, 60, 8, 8, 8)",
+        f" {names}) values (gen_random_uuid(), $1, $2, $3, 'start', 8, 0, 60, 60, 60, 8, 8, 8, $4, $5, $6)",
         organization_id,
         campaign.id,
         NOW,
+        *finish.values(),
     )
     await end(connection, campaign)
     return campaign
@@ -98,7 +102,7 @@ async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_
     found = (await (await client_for(viewer)).get(api)).json()
 
     sums = ("contacts", "reached", "open", "failed", "calls", "conversations", "successful", "unsuccessful")
-    assert {name: found[name] for name in sums} == dict(zip(sums, (8, 4, 0, 2, 7, 4, 3, 1), strict=True))
+    assert {name: found[name] for name in sums} == dict(zip(sums, (8, 4, 0, 3, 7, 4, 3, 1), strict=True))
     assert (found["cost_cents"], found["talk_ms"]) == (70, 210_000)
     assert found["cost_per_conversation_cents"] == 17.5
     assert found["cost_per_success_cents"] == pytest.approx(70 / 3)
@@ -128,6 +132,10 @@ async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_
     assert OTHER_NUMBER in shown
     assert SECRET_NAME not in shown
     assert "Create link" not in shown
+    assert "Not called" not in shown, "some of those were called"
+    browser.client.cookies.set("outdial_zone", "America%2FNew_York", domain="127.0.0.1")
+    ends = (await browser.get(url)).text.partition('id="forecast"')[2].partition("</table>")[0]
+    assert re.findall(r"<time [^>]*>[^<]*at ([^<]*)</time>", ends) == ["2:00 PM", "1:00 PM", "3:00 PM", "1:00 PM"]
     assert (
         f"/o/{campaign.tenant.organization_id}/campaigns/{campaign.id}/report"
         in (await browser.get(url.removesuffix("/report"))).text
@@ -178,12 +186,13 @@ async def test_a_report_is_shared_until_the_link_expires_or_is_revoked_and_names
     async with working(database) as worker:
         assert await worker.reports.run_once() == 1
         assert await worker.reports.run_once() == 0
+    visitor.client.cookies.set("outdial_zone", "America%2FNew_York", domain="127.0.0.1")
     shared = await visitor.get(link["path"])
     assert shared.status_code == 200
     assert shared.headers["x-robots-tag"] == "noindex, nofollow"
     assert shared.headers["referrer-policy"] == "no-referrer"
     assert 'content="noindex, nofollow"' in shared.text
-    for text in ("4 of 8 contacts", "Number 2", "high"):
+    for text in ("4 of 8 contacts", "Number 2", "high", "Times are in UTC", "at 5:00 PM</time>, started"):
         assert text in shared.text
     for text in (
         "<a ",
@@ -257,7 +266,10 @@ async def test_a_large_campaign_has_its_report_after_its_end_and_again_when_late
 
 
 async def test_a_running_campaign_shows_what_is_known_so_far(
-    connection: asyncpg.Connection, browser_for: BrowserFor, monkeypatch: pytest.MonkeyPatch
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    studio_app: StudioServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     campaign = await create_campaign(connection, await create_tenant(connection), status="active")
     entry = await create_campaign_contact(connection, campaign, status="completed", last_outcome="answered")
@@ -269,8 +281,57 @@ async def test_a_running_campaign_shows_what_is_known_so_far(
     assert "Results so far" in shown
     assert "1 of 2 contacts" in shown
     assert "Create link" not in shown
+    added_up = 0
+
+    async def find_slowly(*given: Any) -> reports.EndReport | None:
+        nonlocal added_up
+        added_up += 1
+        found = await reports.find_report(*given)
+        studio_app.clock.advance(timedelta(seconds=10))
+        return found
+
+    monkeypatch.setattr(pages, "find_report", find_slowly)
+    for _ in range(3):
+        assert "1 of 2 contacts" in (await operator.get(url)).text
+    assert added_up == 1, "live updates share one slow reading"
+    studio_app.clock.advance(timedelta(minutes=5))
     monkeypatch.setattr(reports, "COUNTED_AT_ONCE", 1)
     counted = (await operator.get(url)).text
     assert "Results so far" in counted
     assert "Contacts finished" in counted
     assert "$1.00" in counted
+
+
+async def test_a_stored_report_has_no_value_of_one_contact_and_one_that_fails_stops_no_other(
+    connection: asyncpg.Connection, database: Scratch, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await create_campaign_contact(connection, campaign, status="completed", last_outcome="answered")
+    said = json.dumps({"custom_analysis_data": {"illness": "asthma"}})
+    for attempt in range(1, 4):
+        odd = json.dumps({"local_times": {"America/New_York": "some time of the day"}})
+        calling = {"attempt_number": attempt, "outcome": "answered", "decision": odd, "analysis": said}
+        await create_call(connection, entry, **ENDED, **calling)
+    broken, newer = [await create_campaign(connection, campaign.tenant) for _ in range(2)]
+    for other in (broken, newer):
+        await end(connection, other)
+    await connection.execute(
+        "update campaigns set finished_at = $2 where id = $1", campaign.id, NOW - timedelta(days=9)
+    )
+    stored = "insert into campaign_reports values ($1, $2, $3, $4, '{}')"
+    await connection.execute(stored, newer.id, newer.tenant.organization_id, reports.FORMAT + 1, NOW)
+    compute = reports.compute_report
+
+    async def compute_some(opened: Any, campaign_id: Any, *given: Any, **named: Any) -> reports.EndReport | None:
+        if campaign_id == broken.id:
+            await opened.execute("select 1 / 0")
+        return await compute(opened, campaign_id, *given, **named)
+
+    monkeypatch.setattr(reports, "compute_report", compute_some)
+    async with working(database) as worker:
+        assert [await worker.reports.run_once() for _ in range(2)] == [1, 0]
+
+    rows = await connection.fetch("select campaign_id, report::text from campaign_reports where report <> '{}'")
+    assert [row["campaign_id"] for row in rows] == [campaign.id]
+    report = reports.decode_report(rows[0]["report"])
+    assert {field.field: field.values for field in report.fields}.get("illness", []) == []
+    assert sum(row.calls for row in report.hours) == report.calls - 3

@@ -18,15 +18,18 @@ from outdial.domain.campaign import CAMPAIGN, CampaignStatus
 from outdial.domain.contact import OPEN, ContactStatus
 from outdial.domain.policies.number_pool import BY_PERSON
 from outdial.domain.policies.uncalled import uncalled_group
+from outdial.log import log
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it with each change of EndReport: stored reports of another format are added up again."""
 COUNTED_AT_ONCE: Final = 5_000
 """A campaign with more contacts has a report only after its end, when the jobs process has added it up."""
 FEWEST: Final = 3
-"""A value of the analysis that fewer calls have is not stored and not shared: it could be about one person."""
+"""A value of the analysis that fewer contacts have is not stored and not shared: it could be about one person."""
 VALUES_SHOWN: Final = 5
 EVERY: Final = timedelta(seconds=5)
+_RETRY: Final = timedelta(minutes=10)
+_MOST_FOUND: Final = 100
 _LONGEST_VALUE: Final = 40
 _LONGEST_FIELD: Final = 60
 _MOST_VALUES: Final = 20
@@ -137,7 +140,7 @@ class EndReport:
     """What a campaign came to.
 
     Of its `contacts`, a person was reached at `reached`; `not_reached` were called without that, `uncalled` were
-    skipped or cancelled, and `open` are not finished. `failed` are those of `not_reached` with that status.
+    skipped or cancelled, and `open` are not finished. `failed` counts all contacts with that status.
     `conversations` are calls in which a person was reached; the analysis calls some `successful` or `unsuccessful`.
     """
 
@@ -199,7 +202,7 @@ def decode_report(stored: str) -> EndReport:
 async def compute_report(connection: Connection, campaign_id: UUID, now: datetime, *, fewest: int) -> EndReport | None:
     """Add up the report of a campaign; None if it does not exist. It reads each of its contacts and calls.
 
-    Values of the analysis that fewer than `fewest` conversations have are left out.
+    Values of the analysis that fewer than `fewest` contacts have are left out.
     """
     campaign = await queries.report_campaign(connection, campaign_id=campaign_id)
     if campaign is None:
@@ -222,7 +225,7 @@ async def compute_report(connection: Connection, campaign_id: UUID, now: datetim
         contacts=sum(row.contacts for row in contacts),
         reached=sum(row.contacts for row in contacts if row.is_reached),
         open=sum(row.contacts for row in contacts if not row.is_reached and row.status in OPEN),
-        failed=sum(row.contacts for row in contacts if not row.is_reached and row.status == ContactStatus.FAILED),
+        failed=sum(row.contacts for row in contacts if row.status == ContactStatus.FAILED),
         calls=total.calls,
         conversations=total.reached,
         successful=total.successful,
@@ -328,23 +331,39 @@ class ReportWriter:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._failed: dict[UUID, datetime] = {}
 
     async def run_once(self) -> int:
-        """Add up one report that is missing or lacks late results; return how many that were."""
+        """Add up one report that is missing or lacks late results; return how many that were.
+
+        One that cannot be added up is logged, waits for ten minutes, and does not stop the others.
+        """
         now = self._clock.now()
+        self._failed = {id: at for id, at in self._failed.items() if now < at + _RETRY}
         async with self._database.transaction() as connection:
-            found = await queries.reports_to_compute(connection, now=now, format=FORMAT, limit=1)
+            found = await queries.reports_to_compute(connection, now=now, format=FORMAT, limit=_MOST_FOUND)
         for each in found:
-            async with self._database.for_organization(each.organization_id) as connection:
-                report = await compute_report(connection, each.campaign_id, now, fewest=FEWEST)
-                if report is not None:
-                    await queries.store_report(
-                        connection,
-                        campaign_id=each.campaign_id,
-                        organization_id=each.organization_id,
-                        format=FORMAT,
-                        computed_at=now,
-                        report=encode_json(report),
-                    )
-                    await jobs.notify_jobs(connection, organization_id=each.organization_id)
-        return len(found)
+            if each.campaign_id in self._failed:
+                continue
+            try:
+                await self._write(each.organization_id, each.campaign_id, now)
+            except Exception as error:  # its message may quote an analysis: log the type only
+                self._failed[each.campaign_id] = now
+                log("jobs.report_failed", level="error", campaign_id=each.campaign_id, reason=type(error).__name__)
+            else:
+                return 1
+        return 0
+
+    async def _write(self, organization_id: UUID, campaign_id: UUID, now: datetime) -> None:
+        async with self._database.for_organization(organization_id) as connection:
+            report = await compute_report(connection, campaign_id, now, fewest=FEWEST)
+            if report is not None:
+                await queries.store_report(
+                    connection,
+                    campaign_id=campaign_id,
+                    organization_id=organization_id,
+                    format=FORMAT,
+                    computed_at=now,
+                    report=encode_json(report),
+                )
+                await jobs.notify_jobs(connection, organization_id=organization_id)

@@ -190,11 +190,11 @@ async def report_contacts(connection: Connection, *, campaign_id: UUID, reached:
 
 _REPORT_CALLS = """\
 select c.from_number, c.attempt_number as attempt,
-  substr(jsonb_path_query_first(c.decision, '$.local_times.*') #>> '{}', 12, 2)::integer as hour,
+  case when h.hour ~ '^([01][0-9]|2[0-3])$' then h.hour::integer end as hour,
   c.outcome, c.status = 'refused' as is_refused, c.analysis ->> 'call_successful' as success,
   count(*) as calls, coalesce(sum(c.duration_ms), 0)::bigint as talk_ms,
   coalesce(sum(c.cost_cents), 0)::double precision as cost_cents
-from calls c
+from calls c, substr(jsonb_path_query_first(c.decision, '$.local_times.*') #>> '{}', 12, 2) as h (hour)
 where c.campaign_id = $1 and c.status <> 'released'
 group by 1, 2, 3, 4, 5, 6;
 """
@@ -211,19 +211,19 @@ async def report_calls(connection: Connection, *, campaign_id: UUID) -> list[Rep
 
 _REPORT_VALUES = """\
 with said as (
-  select f.key as name, jsonb_typeof(f.value) as kind, f.value #>> '{}' as value
+  select c.campaign_contact_id, f.key as name, jsonb_typeof(f.value) as kind, f.value #>> '{}' as value
   from calls c, jsonb_each(case when jsonb_typeof(c.analysis -> 'custom_analysis_data') = 'object'
     then c.analysis -> 'custom_analysis_data' else '{}' end) f
   where c.campaign_id = $1 and c.outcome = any ($2::text[]) and length(f.key) <= $3::integer
 ), counted as (
   select name, case when length(value) <= $4::integer and kind in ('string', 'number', 'boolean')
       and value !~ '@|[0-9][0-9 ().-]{5,}[0-9]' then value end as value,
-    count(*) as calls
+    count(*) as calls, count(distinct campaign_contact_id) as contacts
   from said
   where kind <> 'null' and value <> ''
   group by 1, 2
 ), ranked as (
-  select name, value, calls, count(*) over w as values, sum(calls) over w as field_calls,
+  select name, value, calls, contacts, count(*) over w as values, sum(calls) over w as field_calls,
     bool_or(value is null) over w or count(*) over w > $5::integer as is_text,
     row_number() over (partition by name order by calls desc, value) as place
   from counted
@@ -231,7 +231,7 @@ with said as (
 )
 select name, case when not is_text then value end as value, calls, values, field_calls::bigint as field_calls, is_text
 from ranked
-where case when is_text then place = 1 else place <= $6::integer and calls >= $7::integer end
+where case when is_text then place = 1 else place <= $6::integer and contacts >= $7::integer end
 order by name, place
 limit $8;
 """
@@ -252,7 +252,8 @@ async def report_values(
     """Count the most frequent values under each name of the custom analysis, in the calls in which a person was
     reached.
 
-    A free text has many values, or a long one, or one that may be a phone number or an address.
+    A free text has many values, or a long one, or one that may be a phone number or an address. Values of fewer
+    contacts than `fewest` are left out: several calls with one value may be with one contact.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
@@ -298,14 +299,15 @@ _STORE_REPORT = """\
 insert into campaign_reports (campaign_id, organization_id, format, computed_at, report)
 values ($1, $2, $3, $4, $5::text::jsonb)
 on conflict (campaign_id) do update
-set format = excluded.format, computed_at = excluded.computed_at, report = excluded.report;
+set format = excluded.format, computed_at = excluded.computed_at, report = excluded.report
+where campaign_reports.format <= excluded.format;
 """
 
 
 async def store_report(
     connection: Connection, *, campaign_id: UUID, organization_id: UUID, format: int, computed_at: datetime, report: str
 ) -> int:
-    """Store the report of a campaign, in place of the one before."""
+    """Store the report of a campaign, in place of the one before, unless that has a newer format."""
     return rows_touched(
         await connection.execute(_STORE_REPORT, campaign_id, organization_id, format, computed_at, report)
     )
