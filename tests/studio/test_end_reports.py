@@ -211,8 +211,7 @@ async def test_a_report_is_shared_until_the_link_expires_or_is_revoked_and_names
     again = (await client.post(f"{api}/links", json={"days": 90})).json()
     assert (await visitor.get(again["path"])).status_code == 200
     assert (await visitor.get(await forged_link(connection, again["id"]))).status_code == 404
-    revoked = await operator.post_form(f"{url}/links/{again['id']}/revoke")
-    assert revoked.status_code == 303
+    assert (await operator.post_form(f"{url}/links/{again['id']}/revoke")).status_code == 303
     assert (await visitor.get(again["path"])).status_code == 404
     assert {row["id"]: row["path"] for row in (await client.get(f"{api}/links")).json() if row["path"]} == {
         link["id"]: link["path"]
