@@ -425,6 +425,7 @@ DEFAULTS: Mapping[str, object] = {
     "scheduled_at": LATER,
     "batch_size": None,
     "limit": 10,
+    "is_automatic": True,
 }
 
 
