@@ -86,6 +86,8 @@ KNOWN: Mapping[str, object] = {
     "zone_names": "{}",
     "has_header": True,
     "sheet": None,
+    "bytes": 1,
+    "chunks": 1,
     "refused_by_kind": "{}",
     "notices": "[]",
     "header": "[]",
