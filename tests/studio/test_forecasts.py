@@ -5,6 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
+from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.dialer.forecasting.record import COST_KNOWN_AFTER, RENEWED_AFTER, ForecastRecorder
 from outdial.domain.rules import UNRESTRICTED
@@ -120,3 +121,27 @@ async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
     check = (await client.get(f"/api/v1/organizations/{path}/launch-check")).json()
     assert check["forecast"]["made_for"] == "start"
     assert check["forecast"]["finished_at"] is not None
+
+
+async def test_a_campaign_that_cannot_be_forecast_does_not_stop_the_forecasts_of_others(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    broken = await create_campaign(connection, await create_tenant(connection), started_at=NOW - timedelta(minutes=1))
+    sound = await create_campaign(connection, await create_tenant(connection, credential="other"), started_at=NOW)
+    for campaign in (broken, sound):
+        await fill_campaign(connection, campaign, 5)
+    settings = "update campaigns set callback_policy = $2 where id = $1"
+    await connection.execute(settings, broken.id, '{"plan": 1}')
+    count, clock = "select count(*) from campaign_forecasts where campaign_id = $1", VirtualClock(NOW)
+    async with await Database.connect(database.dsn_for("outdial_jobs"), application_name="test") as jobs:
+        recorder = ForecastRecorder(jobs, clock, rules=UNRESTRICTED)
+        await recorder.run_once()
+        assert [await connection.fetchval(count, each.id) for each in (broken, sound)] == [0, 1]
+        # The renewal of the one does not keep that of the other from its turn.
+        await connection.execute(settings, broken.id, "{}")
+        await ForecastRecorder(jobs, clock, rules=UNRESTRICTED).run_once()
+        await connection.execute(settings, broken.id, '{"plan": 1}')
+        clock.advance(RENEWED_AFTER + timedelta(seconds=1))
+        for _ in range(2):
+            await recorder.run_once()
+        assert [await connection.fetchval(count, each.id) for each in (broken, sound)] == [1, 2]

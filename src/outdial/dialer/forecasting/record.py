@@ -225,7 +225,7 @@ class ForecastRecorder:
         self._rules = rules
         self._retry_speed = retry_speed
         self._without = set[UUID]()
-        # Campaigns without anything to forecast, with the time of the last attempt.
+        # Campaigns that have not been forecast, with the time of the last attempt.
         self._not_renewed = dict[UUID, datetime]()
 
     async def run_once(self) -> int:
@@ -240,27 +240,36 @@ class ForecastRecorder:
             ended = await forecasts.forecasts_to_compare(connection, before=now - COST_KNOWN_AFTER, limit=_BATCH)
         for each in started:
             if each.campaign_id not in self._without and not await self._make(each, ForecastOccasion.START):
-                # Such as a campaign without contacts: it is not asked for again every few seconds.
+                # Such as a campaign without contacts: it is not tried again every few seconds.
                 self._without.add(each.campaign_id)
         for each in old:
             if not await self._make(each, ForecastOccasion.RENEWAL):
                 self._not_renewed[each.campaign_id] = now
         for each in ended:
-            async with self._database.for_organization(each.organization_id) as connection:
-                await forecasts.compare_forecasts(connection, campaign_id=each.campaign_id)
+            try:
+                async with self._database.for_organization(each.organization_id) as connection:
+                    await forecasts.compare_forecasts(connection, campaign_id=each.campaign_id)
+            except Exception as error:  # the others are compared all the same; this one is due again
+                log("forecast.not_compared", level="error", campaign_id=str(each.campaign_id), error=error)
         return len(started) + len(old) + len(ended)
 
     async def _make(self, campaign: forecasts.CampaignToForecast, occasion: ForecastOccasion) -> bool:
-        """Forecast a campaign; return whether there was anything to forecast."""
-        made = await forecast_and_store(
-            lambda: self._database.for_organization(campaign.organization_id),
-            campaign_id=campaign.campaign_id,
-            organization_id=campaign.organization_id,
-            made_for=occasion,
-            now=self._clock.now(),
-            shipped=self._rules,
-            retry_speed=self._retry_speed,
-        )
+        """Forecast a campaign; return False where that fails, or where there is nothing to forecast."""
+        try:
+            made = await forecast_and_store(
+                lambda: self._database.for_organization(campaign.organization_id),
+                campaign_id=campaign.campaign_id,
+                organization_id=campaign.organization_id,
+                made_for=occasion,
+                now=self._clock.now(),
+                shipped=self._rules,
+                retry_speed=self._retry_speed,
+            )
+        except (
+            Exception
+        ) as error:  # such as settings that cannot be read, which must not stop other campaigns' forecasts
+            log("forecast.failed", level="error", campaign_id=str(campaign.campaign_id), error=error)
+            return False
         if not isinstance(made, StoredForecast):
             log("forecast.none", campaign_id=str(campaign.campaign_id), reason=str(made))
             return False
