@@ -212,3 +212,11 @@ async def test_a_requested_check_is_carried_out_once_and_repeated_on_request(sta
     stage.clock.advance(timedelta(minutes=1, seconds=1))
     assert await checker.run_once() == 1
     assert (await shown()).checked_at == stage.clock.now()
+
+    # Settings stored past the studio that cannot be read are a finding; the check ends.
+    stage.clock.advance(timedelta(minutes=5))
+    await stage.change("campaigns", campaign.id, voicemail_policy='{"plan": 1}')
+    await request()
+    assert await checker.run_once() == 1
+    assert (await shown()).checked_at == stage.clock.now()
+    assert "settings are invalid (unknown key 'plan'" in (await shown()).findings

@@ -12,6 +12,7 @@ import msgspec
 
 from outdial.db.queries.dialing import launch_checks
 from outdial.db.session import Connection
+from outdial.domain.errors import DomainError
 from outdial.domain.geography.countries import country_name
 from outdial.domain.place import UNKNOWN_COUNTRY
 from outdial.domain.policies.voicemail import (
@@ -85,9 +86,14 @@ async def check_launch(
         if isinstance(agent, AgentFound):
             prompt = agent.variables or frozenset()
             findings += await _variable_findings(connection, subject, CheckedPart.VARIABLES, prompt)
-        message = frozenset(name for name in _message_names(subject) if not directory.fills_variable(name))
+        try:
+            names, unreachable = _message_names(subject), _attempt_finding(subject)
+        except DomainError as invalid:  # settings stored past the studio
+            text = f"The voicemail or retry settings are invalid ({invalid}): save the settings of the campaign again"
+            return [*findings, CheckFinding(code=CheckedPart.VOICEMAIL, level=FindingLevel.PROBLEM, text=text)]
+        message = frozenset(name for name in names if not directory.fills_variable(name))
         findings += await _variable_findings(connection, subject, CheckedPart.VOICEMAIL, message)
-    return findings + _attempt_finding(subject)
+    return findings + unreachable
 
 
 def _key_finding(key: KeyAccepted | KeyRefused | ProviderUnavailable) -> CheckFinding:
