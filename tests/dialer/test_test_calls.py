@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from outdial.campaigns.operations.test_calls import (
     request_test_call,
 )
 from outdial.dialer.claim import AccountBlocked, Claimed
+from outdial.dialer.starts import LOCK_WAIT
 from outdial.dialer.test_calls.task import CallTester
 from outdial.domain.policies.test_calls import ALL_STOPPED, ALREADY_LIVE, IS_CONTACT, MISSED_START
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -304,8 +306,14 @@ async def test_it_waits_for_a_claim_of_another_account_and_sees_its_call(stage: 
     async with stage.look.transaction():
         account_id = entry.campaign.tenant.provider_account_id
         await stage.look.execute("select from provider_accounts where id = $1 for no key update", account_id)
-        await task.run_once()
+        waits = []
+        for _ in range(3):
+            begun = perf_counter()
+            await task.run_once()
+            waits.append(perf_counter() - begun)
         assert (await stage.row("test_calls", test_id))["status"] == "requested"
+        # Meanwhile it holds the accounts before this one, for which claims wait.
+        assert min(waits) < LOCK_WAIT.total_seconds()
         # A call that was released and is still checked may ring as well.
         await create_call(stage.look, entry, status="released", next_check_at=NOW + timedelta(hours=1))
     await task.run_once()

@@ -14,7 +14,7 @@ from outdial.db.session import Database, LockNotAvailable
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.plan import pace_of
 from outdial.dialer.rescue import ANALYSIS_CHECKS, CANCELLED_RELEASE, MISSING_CHECKS
-from outdial.dialer.starts import LOCK_WAIT, MAX_SLACK, store_pace
+from outdial.dialer.starts import MAX_SLACK, store_pace
 from outdial.dialer.test_calls.admission import RefusedTest, admit_test_call, planned_request
 from outdial.domain.pacing import after_slots, recovered, start_slots
 from outdial.domain.policies.test_calls import ALL_STOPPED, END_UNKNOWN, MISSED_START, NO_SUCH_CALL
@@ -37,6 +37,8 @@ BATCH: Final = 20
 AT_ONCE: Final = 4
 NEXT_TRY: Final = timedelta(seconds=2)
 """Wait of a requested call while no line of its account is free."""
+CLAIM_LOCK_WAIT: Final = timedelta(milliseconds=10)
+"""Wait for each account of the organization. It is short: claims wait for the accounts that are locked already."""
 FARTHEST_START: Final = timedelta(seconds=10)
 """A test call takes the next free start of its account, which lies behind those that a claim has just reserved."""
 
@@ -98,7 +100,7 @@ class CallTester:
         Returns None where there is nothing to send: it is refused, waits for a line, or was sent before.
         """
         now = self._clock.now()
-        async with self._database.for_organization(due.organization_id, lock_timeout=LOCK_WAIT) as connection:
+        async with self._database.for_organization(due.organization_id, lock_timeout=CLAIM_LOCK_WAIT) as connection:
             facts = await queries.claim_facts(connection, id=due.test_call_id, now=now)
             if facts is None:
                 return None
