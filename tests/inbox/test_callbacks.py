@@ -130,7 +130,15 @@ async def test_without_an_analysis_the_contact_is_decided_after_ten_minutes(stag
     stage.clock.set(NOW + timedelta(minutes=1))
     await hear(stage, third, "user_hangup")
     stage.clock.set(NOW + HOLD)
-    assert await end_holds(stage) == 2
+    await stage.look.execute(
+        "insert into webhook_events (source, credential, retell_call_id, event, body, body_sha256, received_at,"
+        " next_try_at) values ('webhook', 'default', $1, 'call_analyzed', '{}', sha256('{}'), $2, $2)",
+        f"call_{first.hex}",
+        stage.clock.now(),
+    )
+    assert await end_holds(stage) == 1, "an event that waits to be applied is not matched to its call yet"
+    await stage.look.execute("update webhook_events set status = 'quarantined' where status = 'pending'")
+    assert await stage.held_contacts().run_once() == 1
     statuses = [(await stage.row("campaign_contacts", entry.id))["status"] for entry in (answered, asked, late)]
     assert statuses == ["completed", "review", "calling"]
     assert (await stage.row("campaign_contacts", answered.id))["status_reason"] == NO_ANALYSIS
