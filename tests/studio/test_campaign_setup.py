@@ -15,7 +15,7 @@ from outdial.studio.campaign_setup.steps import CONTENTS, SetupStep
 from outdial.studio.campaigns.form import CampaignForm
 from outdial.studio.campaigns.retry_form import PRESETS
 from outdial.studio.campaigns.service import CampaignChanges
-from tests.support.factories import NOW, create_campaign, create_campaign_contact, insert
+from tests.support.factories import NOW, create_campaign, create_campaign_contact, create_provider_account, insert
 from tests.support.studio import Browser
 from tests.support.two_organizations import TwoOrganizations
 
@@ -288,3 +288,32 @@ async def test_a_planned_start_that_has_passed_is_neither_saved_nor_started_by_i
     for _ in range(2):
         await operator.post_form(f"{campaign}/start", {"only": "schedule"}, page=f"{campaign}/edit")
     assert await connection.fetchval("select status from campaigns where id = $1", draft) == "scheduled"
+
+
+async def test_the_account_of_a_draft_is_text_and_agents_beyond_the_list_can_be_typed(
+    operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations, draft: UUID
+) -> None:
+    tenant = two_organizations.own.tenant
+    await connection.execute(
+        "insert into agents (organization_id, provider_account_id, agent_id, name, seen_at)"
+        " select $1, $2, 'agent_' || n, 'Agent ' || n, $3 from generate_series(1000, 1250) n",
+        tenant.organization_id,
+        tenant.provider_account_id,
+        NOW,
+    )
+    for url in (f"{base}/new", f"{base}/{draft}/setup/who"):
+        page = (await operator.get(url)).text
+        assert re.search(r'<input[^>]*name="retell_agent_id"', page), url
+        assert "more agents than this list shows" in page
+        assert len(page) < 60_000
+    saved = await operator.post_form(f"{base}/{draft}/setup/who", WHO | {"retell_agent_id": "agent_1249"})
+    assert saved.status_code == 303
+    row = await connection.fetchrow("select * from provider_accounts where id = $1", tenant.provider_account_id)
+    assert row is not None
+    campaign = f"{base}/{draft}/setup/who"
+    assert "Retell account" not in (await operator.get(campaign)).text
+    await create_provider_account(connection, tenant.organization_id, name="Another workspace")
+    page = (await operator.get(campaign)).text
+    assert f'<span class="label">Retell account</span><p>{row["name"]}</p>' in page
+    assert 'name="provider_account_id"' not in page
+    assert 'name="provider_account_id"' in (await operator.get(f"{base}/new")).text

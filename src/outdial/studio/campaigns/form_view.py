@@ -32,6 +32,7 @@ class FormChoices:
 
     The default `agent` and `caller` are those of the newest campaign. Until a dialer has read the agents or the numbers
     of the workspaces, any may be typed: `has_agents` and `has_numbers` are false.
+    So it is where there are more agents than a page can hold: `has_all_agents` is false.
     """
 
     accounts: Sequence[tuple[str, str]]
@@ -40,6 +41,7 @@ class FormChoices:
     agent: str
     caller: str
     has_agents: bool
+    has_all_agents: bool
     has_numbers: bool
 
 
@@ -62,6 +64,7 @@ async def form_choices(connection: Connection, organization_id: UUID) -> FormCho
         agent=known_agents[0] if known_agents else next(iter(agents), ""),
         caller=recent[0].from_number if recent else next(iter(numbers), ""),
         has_agents=bool(listed),
+        has_all_agents=len(agents) <= _OFFERED_AGENTS,
         has_numbers=bool(callers),
     )
 

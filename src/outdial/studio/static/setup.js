@@ -137,6 +137,12 @@ class StepForm {
     this.#form.action = url;
     this.#form.dataset.setupForm = url;
     this.#form.elements.key.remove();
+    // The account of a draft is fixed.
+    const account = this.#form.elements.provider_account_id;
+    account?.closest(".field").replaceChildren(
+      Object.assign(document.createElement("span"), { className: "label", textContent: "Retell account" }),
+      Object.assign(document.createElement("p"), { textContent: account.selectedOptions[0]?.label ?? "" }),
+    );
     this.#form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "seen" }));
     history.replaceState(null, "", url);
     for (const link of document.querySelectorAll("a[data-step]")) link.href = `${body.setup}/${link.dataset.step}`;
