@@ -121,10 +121,12 @@ async def test_an_import_is_undone_from_its_page(
     two_organizations: TwoOrganizations, operator: Browser, worker: JobWorker
 ) -> None:
     url = await upload(operator, two_organizations, b"phone\n+12122000001\n+12122000002\n")
-    await operator.post_form(f"{url}/start", {"map_phone": "phone"}, page=url)
+    await operator.post_form(f"{url}/start", {"map_phone": "phone", "region": "US"}, page=url)
     assert "Undo import" not in (await operator.get(url)).text
     await worker.run_once()
     assert "Undo import" in (await operator.get(url)).text
+    following = await upload(operator, two_organizations, b"phone\n+12122000003\n")
+    assert "as in the last import" in (await operator.get(following)).text
 
     undone = await operator.post_form(f"{url}/undo", page=url)
 
@@ -133,6 +135,7 @@ async def test_an_import_is_undone_from_its_page(
     assert "Import undone: 2 contacts removed." in shown
     assert "2 contacts removed from the campaign." in shown
     assert "Undo import" not in shown
+    assert "as in the last import" not in (await operator.get(following)).text, "its choices may be why it was undone"
 
 
 async def test_an_import_with_a_called_contact_says_why_it_stays(
@@ -374,6 +377,24 @@ async def test_two_columns_that_go_to_one_field_are_reported_beside_the_second(
     variable = (await operator.get(url, params=choices | {"column_Firma": "", "column_Company": "not-company"})).text
     assert "Variable Company" in variable
     assert 'name="map_company" value="-"' in variable
+
+
+async def test_choices_beyond_their_limits_are_reported_beside_their_fields(
+    two_organizations: TwoOrganizations, operator: Browser
+) -> None:
+    column = "C" * 201
+    url = await upload(operator, two_organizations, f"phone,{column},timezone\n+12122000001,A,Name 101\n".encode())
+    zones = {f"zone_Name {number}": "America/Chicago" for number in range(1, 102)}
+    choices = {"region": "", f"column_{column}": "company", "zone_" + "Z" * 101: "America/Chicago", **zones}
+
+    shown = await operator.get(url, params=choices)
+
+    assert shown.status_code == 200
+    assert "The name of this column is longer than 200 characters: shorten it in the file" in shown.text
+    assert "Only 100 names can have a zone: change the others in the file" in shown.text
+    refused = await operator.post_form(f"{url}/start", choices, page=url)
+    assert refused.status_code == 400
+    assert "Fix the choices in the preview first" in refused.text
 
 
 async def test_an_empty_file_is_reported_beside_the_field_and_leaves_no_upload(

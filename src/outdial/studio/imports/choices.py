@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from outdial.campaigns.importing.preview import FIELDS
 from outdial.domain.calling_hours import is_zone_name
-from outdial.studio.imports.service import ImportOptions
+from outdial.studio.imports.service import LONGEST_COLUMN, LONGEST_ZONE_NAME, MOST_ZONE_NAMES, ImportOptions
 from outdial.studio.web.forms import region_of
 
 NO_COLUMN: Final = "-"
@@ -33,8 +33,12 @@ class ImportChoices:
 
     @property
     def zone_names(self) -> dict[str, str]:
-        """The zone of each name whose zone exists."""
-        return {name: zone for name, zone in self.zones.items() if is_zone_name(zone)}
+        """The zone of each name whose zone exists and has no other problem."""
+        return {
+            name: zone
+            for name, zone in self.zones.items()
+            if is_zone_name(zone) and f"zone_{name}" not in self.problems
+        }
 
     @property
     def options(self) -> ImportOptions:
@@ -63,9 +67,18 @@ def read_choices(values: Mapping[str, Any]) -> ImportChoices:
     texts = {name: value.replace("\0", "")[:_LONGEST] for name, value in values.items() if isinstance(value, str)}
     problems: dict[str, str] = {}
     zones = {name.removeprefix("zone_"): zone.strip() for name, zone in texts.items() if name.startswith("zone_")}
+    kept = 0
     for name, zone in zones.items():
         if zone and not is_zone_name(zone):
             problems[f"zone_{name}"] = "Select a time zone from the list, such as America/New_York"
+        elif zone and not 1 <= len(name) <= LONGEST_ZONE_NAME:
+            problems[f"zone_{name}"] = f"The name is longer than {LONGEST_ZONE_NAME} characters: change it in the file"
+        elif zone:
+            kept += 1
+            if kept > MOST_ZONE_NAMES:
+                problems[f"zone_{name}"] = (
+                    f"Only {MOST_ZONE_NAMES} names can have a zone: change the others in the file"
+                )
     mapping = {name: "" if column == NO_COLUMN else column for name in FIELDS if (column := texts.get(f"map_{name}"))}
     _read_columns(texts, mapping, problems)
     return ImportChoices(
@@ -87,6 +100,10 @@ def _read_columns(texts: Mapping[str, str], mapping: dict[str, str], problems: d
         column = key.removeprefix("column_")
         if value.startswith(NOT_FIELD):
             mapping.setdefault(value.removeprefix(NOT_FIELD), "")
+        elif len(column) > LONGEST_COLUMN:
+            problems[key] = (
+                f"The name of this column is longer than {LONGEST_COLUMN} characters: shorten it in the file"
+            )
         elif value in chosen:
             problems[key] = f"{chosen[value]} goes there already: choose one of the two"
         elif value in FIELDS:

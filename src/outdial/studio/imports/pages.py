@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from outdial.campaigns.importing.workbooks import MOST_WORKBOOK_BYTES
 from outdial.db.queries.importing import uploads
+from outdial.domain.jobs import ImportStatus
 from outdial.jobs.tables import MEDIA_TYPES
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.imports import service as imports
@@ -186,15 +187,18 @@ async def show_preview(request: Request, context: OrganizationContext, found: Im
 
 
 async def _earlier_import(context: OrganizationContext, found: Import) -> Import | None:
-    """Return the latest import into the campaign that has made choices, for a file that has made none."""
+    """Return the latest completed import into the campaign that has made choices, for a file that has made none.
+
+    One that was undone or has failed may have been read wrongly.
+    """
     if found.mapping:
         return None
     async with context.transaction() as connection:
         page = await imports.list_imports(
             connection, context, PageRequest(None, _MAX_EARLIER_IMPORTS), found.campaign_id
         )
-    started = (each for each in page.items if each.started_at is not None)
-    return next((each for each in started if each.mapping or each.default_region or each.zone_names), None)
+    kept = (each for each in page.items if each.status == ImportStatus.COMPLETED and each.undone_at is None)
+    return next((each for each in kept if each.mapping or each.default_region or each.zone_names), None)
 
 
 async def _preview_like(
@@ -218,8 +222,11 @@ async def _preview_like(
 async def start(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
     """Start the import with the mapping shown in the preview."""
     context.require("operator")
+    choices = read_choices(form)
+    if choices.problems:
+        raise InvalidInput("Fix the choices in the preview first", dict(choices.problems))
     async with context.transaction() as connection:
-        await imports.start_import(connection, context, import_id, read_choices(form).options)
+        await imports.start_import(connection, context, import_id, choices.options)
     return redirect(f"/o/{context.organization_id}/imports/{import_id}", "Import started.")
 
 

@@ -43,6 +43,9 @@ from outdial.studio.web.forms import file_too_large
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_FILE_BYTES: Final = 1 << 30
+LONGEST_COLUMN: Final = 200
+LONGEST_ZONE_NAME: Final = 100
+MOST_ZONE_NAMES: Final = 100
 
 
 def _zone(name: str) -> str:
@@ -52,7 +55,7 @@ def _zone(name: str) -> str:
 
 
 ColumnMapping = Annotated[
-    dict[str, Annotated[str, Field(max_length=200)]],
+    dict[str, Annotated[str, Field(max_length=LONGEST_COLUMN)]],
     Field(
         max_length=40,
         description="Column name by field, for columns with other names; an empty name leaves the field out",
@@ -60,9 +63,9 @@ ColumnMapping = Annotated[
     ),
 ]
 ZoneNames = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, AfterValidator(_zone)]],
+    dict[Annotated[str, Field(min_length=1, max_length=LONGEST_ZONE_NAME)], Annotated[str, AfterValidator(_zone)]],
     Field(
-        max_length=100,
+        max_length=MOST_ZONE_NAMES,
         description="IANA time zone by the name that the file has for it",
         examples=[{"Eastern": "America/New_York"}],
     ),
