@@ -107,9 +107,9 @@ async def begin_password_reset(connection: Connection, context: OrganizationCont
     """Make a link with which a member sets a new password; raises PermissionDenied or ResourceConflict."""
     context.require("admin")
     studio, caller = context.studio, context.caller.user_id
+    await _find(connection, context, user_id)
     if studio.local_auth is None:
         raise ResourceConflict("The project's Auth resets passwords: the member presses “Forgot your password?”")
-    await _find(connection, context, user_id)
     organization_id = context.organization_id
     if not await may_reset(studio, user_id=user_id, organization_id=organization_id, made_by=caller):
         raise PermissionDenied(_SERVER_ONLY)
