@@ -13,9 +13,9 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
-from outdial.db.queries.dialing import callbacks, live_calls
+from outdial.db.queries.dialing import callbacks, campaign_board, live_calls
 from outdial.domain.policies.callback_requests import ASKED_IN
-from tests.db.test_plans import BIG, Filled, asking, explain, fill, scans
+from tests.db.test_plans import BIG, Filled, asking, explain, fill, nodes, scans
 from tests.support import postgres
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
@@ -193,6 +193,23 @@ async def test_a_page_is_read_through_the_index_of_its_filter(filled: Filled, ca
     assert not case.index or case.index in {scan.index for scan in found}, found
     assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
     assert sum(scan.rows for scan in found if scan.table in BIG or scan.index) <= case.rows, found
+
+
+async def test_the_campaigns_of_the_board_are_ordered_before_their_contacts_are_looked_at(filled: Filled) -> None:
+    named: dict[str, object] = {
+        "organization_id": filled.tenant.organization_id,
+        "is_archived": False,
+        "name": None,
+        "limit": LIMIT,
+    }
+    statement = campaign_board.campaigns_of_board
+    async with asking(filled, "viewer") as connection:
+        arguments = [named[name] for name in parameters_of(statement)]
+        plan = await explain(connection, sql_of(statement), arguments, generic=False)
+
+    looked_at = [node for node in nodes(plan) if node.get("Relation Name") == "campaign_contacts"]
+    assert looked_at
+    assert all("Index" in node["Node Type"] and node["Actual Loops"] <= LIMIT for node in looked_at), looked_at
 
 
 async def test_a_rare_part_of_a_contact_is_found_through_the_trigram_index(filled: Filled) -> None:

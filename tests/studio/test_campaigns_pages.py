@@ -373,11 +373,11 @@ async def test_the_campaign_page_shows_progress_and_actions(
 
     text = main_of(running)
     assert "0 of 5 contacts finished" in text
-    assert "Live calls 1" in text
+    assert "1 live call" in text
     assert "Cost $1.50" in text
-    assert "Talk time 3:00" in text
-    assert "Calls per minute 4.0" in text
-    assert "Busy 2" in text
+    assert "3:00 talk time" in text
+    assert "4.0 calls per minute" in text
+    assert "Answered 1, Not answered 2, In progress 1" in text
     assert "Dialing." in text
     assert "1 pending contact will not be called" in text
     assert "1 call in progress will be hung up" in text
