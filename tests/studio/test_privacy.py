@@ -104,6 +104,7 @@ async def test_a_person_is_exported_and_then_erased(
         "opt_outs_at_provider": 1,
         "campaigns": 2,
         "calls": 2,
+        "call_reviews": 1,
         "test_calls": 2,
         "events": 4,
         "refused_rows": 1,
