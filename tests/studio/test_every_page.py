@@ -63,6 +63,7 @@ WITH_AUTH = {
     "profile/recovery_codes.html",
     "profile/show.html",
     "sign_in/code.html",
+    "sign_in/continue.html",
     "sign_in/reset.html",
 }
 
