@@ -47,6 +47,7 @@ CONTACT = CampaignContactDetail(
     decided_by=None,
     decided_at=None,
     voicemail_left_at=None,
+    callback_at=None,
     do_not_call=False,
 )
 
