@@ -365,7 +365,7 @@ def _signed_in(response: _Response) -> SignedIn | AuthUnavailable:
 def _sign_in_problem(response: _Response) -> BadCredentials | TooManyAttempts | AuthUnavailable:
     if response.status == 429:
         return _too_many(response)
-    # A rejected API key is our fault: the user must not be told that the password is wrong.
+    # A rejected API key is our fault: it is no reason to report a wrong password.
     return BadCredentials() if response.status in (400, 403, 422) else AuthUnavailable(f"HTTP {response.status}")
 
 

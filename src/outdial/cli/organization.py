@@ -142,7 +142,7 @@ def resume(
 
 @app.command("status")
 def stop_status(organization: OrganizationName, as_json: AsJson = False) -> None:
-    """Show whether the calls of an organization are stopped, by whom and why."""
+    """Show whether the calls of an organization are stopped, who stopped them and why."""
 
     async def work(database: Database) -> StopState | NotFound:
         async with database.as_service() as connection:

@@ -46,10 +46,10 @@ class Refusal(StrEnum):
 class RefusedRow:
     """A refused row: the physical line on which it starts, the cell that is wrong as written, and the reason.
 
-    `value` is the phone if no cell of its own is wrong, and the start of a row that cannot be read. `field` is the
-    field of the wrong cell. `cells` are those of the row, so that it can be corrected and imported again: one cell with
-    its first line if its quotes are broken, and none if it is too long. `phone` is the number, if it could be read.
-    Nothing is masked, so that users can find the row in their file. Keep it out of logs.
+    `value` is the text of the wrong cell: the phone if no other cell is wrong, or the start of a row that cannot be
+    read. `field` is the field of that cell. `cells` are those of the row, so that it can be corrected and imported
+    again: one cell with its first line if its quotes are broken, and none if it is too long. `phone` is the number, if
+    it could be read. Nothing is masked, so that users can find the row in their file. Keep it out of logs.
     """
 
     line: int
