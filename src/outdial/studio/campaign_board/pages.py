@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse
 
 from outdial.studio.campaign_board.service import (
     MOST,
-    TITLES,
     BoardQuery,
     BoardSection,
     BoardSort,
@@ -60,7 +59,6 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
         first_steps=steps,
         figures=figures,
         query=query,
-        titles=TITLES,
         address=address,
         now=now,
         most=MOST,

@@ -45,7 +45,7 @@ class BoardSort(StrEnum):
     COST = "cost"
 
 
-TITLES: Final[Mapping[BoardSection, str]] = {
+_TITLES: Final[Mapping[BoardSection, str]] = {
     BoardSection.ATTENTION: "Needs attention",
     BoardSection.RUNNING: "Running",
     BoardSection.SCHEDULED: "Scheduled",
@@ -103,7 +103,7 @@ class BoardPart:
 
     @property
     def title(self) -> str:
-        return TITLES[self.section]
+        return _TITLES[self.section]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from outdial.studio.campaigns.form_view import (
 from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.retry_form import delay_text
 from outdial.studio.campaigns.service import Campaign
-from outdial.studio.campaigns.view import banner_look, contacts_bar, outcomes_bar, sorted_counts, waiting_text
+from outdial.studio.campaigns.view import banner_look, contacts_bar, sorted_counts, waiting_text
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
@@ -62,7 +62,6 @@ environment.globals |= {"purposes": PURPOSES, "consents": CONSENTS, "lists": LIS
 environment.filters |= {
     "banner_look": banner_look,
     "contacts_bar": contacts_bar,
-    "outcomes_bar": outcomes_bar,
     "waiting_text": waiting_text,
     "cure_link": cure_link,
     "sorted_counts": sorted_counts,

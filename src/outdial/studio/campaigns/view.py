@@ -7,7 +7,7 @@ from typing import Final
 from outdial.dialer.admission import SkipReason, WaitReason
 from outdial.dialer.doctor import RunReason
 from outdial.studio.campaigns.service import CampaignProgress, WaitingReason
-from outdial.studio.view.badges import Tone, badge_for_contact, badge_for_outcome
+from outdial.studio.view.badges import Tone, badge_for_contact
 from outdial.studio.view.format import iso
 
 # From completed to failed, then calls in progress; pending contacts are the rest of the bar.
@@ -19,7 +19,6 @@ _CONTACT_TONES: Final[Mapping[str, Tone]] = {
     "cancelled": "neutral",
     "calling": "live",
 }
-_TONES: Final[Sequence[Tone]] = ("good", "machine", "info", "live", "warn", "neutral", "bad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +55,6 @@ def contacts_bar(progress: CampaignProgress) -> ProgressBar:
         for status, tone in _CONTACT_TONES.items()
     ]
     return _bar(parts, progress.total, f"{progress.finished:,} of {progress.total:,} contacts finished")
-
-
-def outcomes_bar(progress: CampaignProgress) -> ProgressBar:
-    """Render the finished calls by outcome."""
-    badges = [(badge_for_outcome(outcome), calls) for outcome, calls in progress.outcomes.items()]
-    parts = [(badge.tone, badge.label, calls) for badge, calls in badges]
-    parts.sort(key=lambda part: (_TONES.index(part[0]), -part[2]))
-    return _bar(parts, sum(progress.outcomes.values()), "Outcomes")
 
 
 def sorted_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
