@@ -12,17 +12,6 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
-    """A session; `aal` is aal2 once a second factor was given."""
-
-    id: UUID
-    aal: str
-
-
-_session_row = row_builder(SessionRow)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTokenRow:
     """A refresh token with its session."""
 
@@ -73,14 +62,14 @@ async def create_session(
 
 
 _FIND_SESSION = """\
-select id, aal from auth.sessions where id = $1 and user_id = $2 and ended_at is null;
+select id from auth.sessions where id = $1 and user_id = $2 and ended_at is null;
 """
 
 
-async def find_session(connection: Connection, *, id: UUID, user_id: UUID) -> SessionRow | None:
+async def find_session(connection: Connection, *, id: UUID, user_id: UUID) -> UUID | None:
     """Find a session of this user that has not ended."""
-    record = await connection.fetchrow(_FIND_SESSION, id, user_id)
-    return None if record is None else _session_row(record)
+    value: UUID | None = await connection.fetchval(_FIND_SESSION, id, user_id)
+    return value
 
 
 _REFRESH_SESSION = """\

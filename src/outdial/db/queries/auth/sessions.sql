@@ -7,10 +7,9 @@ insert into auth.sessions (id, user_id, created_at, refreshed_at, user_agent, ip
 values (:id, :user_id, :now, :now, :user_agent::text, :ip::text);
 
 -- name: find_session
--- returns: SessionRow | None
--- row: A session; `aal` is aal2 once a second factor was given.
+-- returns: UUID | None
 -- Find a session of this user that has not ended.
-select id, aal from auth.sessions where id = :id and user_id = :user_id and ended_at is null;
+select id from auth.sessions where id = :id and user_id = :user_id and ended_at is null;
 
 -- name: refresh_session!
 -- Record that a session was refreshed.
