@@ -81,9 +81,9 @@ class _Routes:
 
     async def user(self, request: Request) -> Response:
         user, claims = await self._user_and_claims(request)
+        listed = await self.factors.of_user(user.id)
         if request.method == "PUT":
             body = await _body(request)
-            listed = await self.factors.of_user(user.id)
             has_factor = any(factor.status == "verified" for factor in listed)
             if body.get("password") is not None and has_factor and claims.get("aal") != "aal2":
                 raise refuse("insufficient_aal", "AAL2 session is required to update the password when MFA is enabled")
@@ -97,8 +97,8 @@ class _Routes:
                 user_metadata=_object(body, "data"),
                 keep_session=UUID(claims["session_id"]),
             )
-            return _user_response(changed, await self.factors.of_user(user.id))
-        return json_response(user_body(user, await self.factors.of_user(user.id)))
+            return _user_response(changed, listed)
+        return json_response(user_body(user, listed))
 
     async def enroll(self, request: Request) -> Response:
         user, _ = await self._user_and_claims(request)
