@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.db.queries import calling_rules, campaigns
 from outdial.db.session import Connection
 from outdial.dialer.doctor import read_rules
-from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, parse_calling_hours
+from outdial.domain.calling_hours import ALWAYS_OPEN, WEEKDAYS, CallingHours, clock_text, parse_calling_hours
 from outdial.domain.errors import InvalidCallingHours
 from outdial.domain.explaining.closed_contacts import COUNTED, ClosedContacts, closed_contacts
 from outdial.domain.explaining.effective_week import EffectiveWeek, effective_week, monday_of, places_with_rules
@@ -19,7 +19,7 @@ from outdial.domain.explaining.rule_wording import block_text, week_text
 from outdial.domain.geography.place_names import place_names
 from outdial.domain.place import UNKNOWN_STATE, Place
 from outdial.domain.purpose import Purpose
-from outdial.domain.rules import UNRESTRICTED
+from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.campaigns.shapes import HoursField
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_object
@@ -90,24 +90,59 @@ class HoursGroup:
     is_closed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RuledPlaces:
+    """Places to evaluate hours for, each with its pending contacts if a campaign has any, and their calling rules."""
+
+    book: RuleBook
+    contacts: Mapping[Place, int | None]
+    monday: date
+
+
 async def effective_hours(
     connection: Connection, context: OrganizationContext, question: HoursQuestion
 ) -> EffectiveHours:
     """Evaluate the hours by the organization's rules; raises InvalidInput for hours that cannot be read."""
+    hours = _read_hours(question)
+    ruled = await _ruled_places(connection, context, question.campaign_id)
+    return _evaluate(ruled, hours, question.purpose)
+
+
+async def hours_of_form(connection: Connection, context: OrganizationContext, question: HoursQuestion) -> FormHours:
+    """Evaluate the hours of a form, and the whole week; raises InvalidInput as effective_hours does."""
+    hours = _read_hours(question)
+    ruled = await _ruled_places(connection, context, question.campaign_id)
+    found = _evaluate(ruled, hours, question.purpose)
+    allowed = _evaluate(ruled, parse_calling_hours(ALWAYS_OPEN), question.purpose)
+    return FormHours(**dict(found), law=law_of_week([place.week for place in allowed.places if place.closed is None]))
+
+
+def _read_hours(question: HoursQuestion) -> CallingHours:
     try:
-        hours = parse_calling_hours(question.calling_hours)
+        return parse_calling_hours(question.calling_hours)
     except InvalidCallingHours as error:
         raise InvalidInput(f"Invalid calling hours: {error}", {"calling_hours": sentence_case(str(error))}) from error
+
+
+async def _ruled_places(connection: Connection, context: OrganizationContext, campaign_id: UUID | None) -> _RuledPlaces:
     book = await read_rules(connection, context.organization_id, context.studio.rules)
+    contacts: Mapping[Place, int | None] = {}
+    if book is not UNRESTRICTED:
+        counts = await pending_places(connection, context, campaign_id) if campaign_id else {}
+        contacts = counts or dict.fromkeys(places_with_rules(book))
+    return _RuledPlaces(book=book, contacts=contacts, monday=monday_of(context.studio.clock.now().date()))
+
+
+def _evaluate(ruled: _RuledPlaces, hours: CallingHours, purpose: Purpose) -> EffectiveHours:
+    book = ruled.book
     if book is UNRESTRICTED:
         return EffectiveHours(summary=_IGNORED, narrower=0, closed=0, pack_date=None, places=[])
-    counts = await pending_places(connection, context, question.campaign_id) if question.campaign_id else {}
-    monday = monday_of(context.studio.clock.now().date())
-    weeks = [
-        (effective_week(book, hours=hours, place=place, purpose=question.purpose, monday=monday), contacts)
-        for place, contacts in (counts or dict.fromkeys(places_with_rules(book))).items()
+    places = [
+        _place_hours(
+            effective_week(book, hours=hours, place=place, purpose=purpose, monday=ruled.monday), hours, contacts
+        )
+        for place, contacts in ruled.contacts.items()
     ]
-    places = [_place_hours(found, hours, contacts) for found, contacts in weeks]
     return EffectiveHours(
         summary=_summary(places),
         narrower=sum(place.is_narrower for place in places),
@@ -115,14 +150,6 @@ async def effective_hours(
         pack_date=book.pack_date,
         places=places,
     )
-
-
-async def hours_of_form(connection: Connection, context: OrganizationContext, question: HoursQuestion) -> FormHours:
-    """Evaluate the hours of a form, and the whole week; raises InvalidInput as effective_hours does."""
-    found = await effective_hours(connection, context, question)
-    whole = question.model_copy(update={"calling_hours": {"every_day": [["00:00", "24:00"]]}})
-    allowed = await effective_hours(connection, context, whole)
-    return FormHours(**dict(found), law=law_of_week([place.week for place in allowed.places if place.closed is None]))
 
 
 def law_of_week(weeks: Sequence[Mapping[str, Sequence[Sequence[str]]]]) -> dict[str, str]:
