@@ -93,7 +93,12 @@ def needs_present_password(claims: Mapping[str, Any], now: datetime) -> bool:
 
 
 async def check_password(caller: StudioCaller, password: str, address: str) -> None:
-    """Raise InvalidInput unless this is the caller's password. Attempts count as those to sign in."""
+    """Raise InvalidInput unless this is the caller's password, or their session needs none.
+
+    Attempts count as those to sign in.
+    """
+    if not needs_present_password(caller.identity.claims, caller.studio.clock.now()):
+        return
     auth = caller.studio.auth
     result = await auth.sign_in(caller.email or "", password, address=address)
     if not isinstance(result, SignedIn):
@@ -106,8 +111,7 @@ async def check_password(caller: StudioCaller, password: str, address: str) -> N
 
 async def change_password(caller: StudioCaller, session: StudioSession, change: PasswordChange) -> None:
     """Set the caller's password and end their other sessions; raises InvalidInput."""
-    if needs_present_password(caller.identity.claims, caller.studio.clock.now()):
-        await check_password(caller, change.present, change.address)
+    await check_password(caller, change.present, change.address)
     own_user(await caller.studio.auth.change_user(session.access_token, password=change.new), "new")
     await record_change(caller, "change_password")
 

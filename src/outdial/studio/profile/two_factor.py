@@ -38,8 +38,7 @@ async def enroll_page(request: Request, caller: CurrentCaller, form: Form) -> Re
     """Begin to enrol an app, and show the QR code to scan. Takes the password."""
     auth, session = caller.studio.auth, session_of(request)
     try:
-        if profile.needs_present_password(caller.identity.claims, caller.studio.clock.now()):
-            await profile.check_password(caller, str(form.get("password") or ""), client_of(request))
+        await profile.check_password(caller, str(form.get("password") or ""), client_of(request))
     except InvalidInput as error:
         return await show_account(request, caller, {"enroll": error.fields["present"]})
     made = await auth.enroll_factor(session.access_token)
@@ -86,8 +85,7 @@ async def disable_page(request: Request, caller: CurrentCaller, form: Form) -> R
     """Turn two-factor sign-in off. Takes the password."""
     auth, session = caller.studio.auth, session_of(request)
     try:
-        if profile.needs_present_password(caller.identity.claims, caller.studio.clock.now()):
-            await profile.check_password(caller, str(form.get("password") or ""), client_of(request))
+        await profile.check_password(caller, str(form.get("password") or ""), client_of(request))
     except InvalidInput as error:
         return await show_account(request, caller, {"disable": error.fields["present"]})
     for factor_id in profile.own_user(await auth.user(session.access_token)).factors:
