@@ -7,7 +7,6 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from outdial.auth.client import AuthRefused, AuthUnavailable, FactorEnrolment, FactorRemoved, FactorVerified
-from outdial.log import log
 from outdial.studio.profile import service as profile
 from outdial.studio.profile.pages import session_of, show_account
 from outdial.studio.view.qr import qr_svg
@@ -21,7 +20,6 @@ from outdial.studio.web.visitors import client_of, keep_session, problem_of
 router = APIRouter()
 _PURPOSE: Final = "outdial_enrolment"
 _LONGEST_CODE: Final = 40
-_UNAVAILABLE: Final = "Sign-in is temporarily unavailable. Try again in a moment"
 
 
 class EnrolmentState(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +46,8 @@ async def enroll_page(request: Request, caller: CurrentCaller, form: Form) -> Re
             return _enrolment(request, caller, state)
         case AuthRefused(message=message):
             return await show_account(request, caller, {"enroll": message})
-        case AuthUnavailable(reason=reason):
-            log("studio.auth_unavailable", level="warning", reason=reason)
-            return await show_account(request, caller, {"enroll": _UNAVAILABLE})
+        case AuthUnavailable():
+            return await show_account(request, caller, {"enroll": problem_of(made).text})
 
 
 @router.post("/account/two-factor/verify")
@@ -91,7 +88,7 @@ async def disable_page(request: Request, caller: CurrentCaller, form: Form) -> R
     for factor_id in profile.own_user(await auth.user(session.access_token)).factors:
         removed = await auth.remove_factor(session.access_token, factor_id)
         if not isinstance(removed, FactorRemoved):
-            text = removed.message if isinstance(removed, AuthRefused) else _UNAVAILABLE
+            text = removed.message if isinstance(removed, AuthRefused) else problem_of(removed).text
             return await show_account(request, caller, {"disable": text})
     await profile.record_change(caller, "disable_two_factor")
     return forms.redirect("/account", "Two-factor sign-in is off.")

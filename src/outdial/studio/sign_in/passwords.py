@@ -14,7 +14,7 @@ from outdial.studio.sign_in.returning import new_return_link
 from outdial.studio.web import forms
 from outdial.studio.web.context import StudioState, studio_state
 from outdial.studio.web.errors import ResourceNotFound, ServiceUnavailable
-from outdial.studio.web.visitors import EXPIRED_FORM, is_own_form, visitor_page
+from outdial.studio.web.visitors import EXPIRED_FORM, is_own_form, problem_of, visitor_page
 
 router = APIRouter()
 _LONGEST_EMAIL = 320
@@ -38,10 +38,9 @@ async def recover_password_page(request: Request) -> Response:
         return _forgot(request, email=email, error="Enter your email address", status=400)
     result = await studio.auth.recover(email, new_return_link(request, "/account"))
     match result:
-        case AuthUnavailable(reason=reason):
-            log("studio.auth_unavailable", level="warning", reason=reason)
-            problem = "Sign-in is temporarily unavailable. Try again in a moment"
-            return _forgot(request, email=email, problem=problem, status=503)
+        case AuthUnavailable():
+            unavailable = problem_of(result)
+            return _forgot(request, email=email, problem=unavailable.text, status=unavailable.status)
         case AuthRefused(code=code):
             log("studio.recovery_refused", level="warning", reason=code)
         case LinkSent() | TooManyAttempts():
