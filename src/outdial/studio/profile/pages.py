@@ -1,7 +1,6 @@
 """The page of the caller's account."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import cache
 from typing import Final
 from uuid import UUID
@@ -24,11 +23,11 @@ from outdial.studio.web.filters import CHOSEN_ZONE_COOKIE, check_zone, chosen_zo
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
 from outdial.studio.web.sessions import StudioSession, expired_session_cookie
+from outdial.studio.web.theme import keep_choice
 from outdial.studio.web.visitors import client_of
 
 router = APIRouter()
 _URL: Final = "/account"
-_KEPT_FOR: Final = timedelta(days=365)
 # Not the names by country that are left from before, such as US/Eastern.
 _PLACES: Final = (
     "Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/",
@@ -75,22 +74,15 @@ async def choose_zone_page(request: Request, caller: CurrentCaller, form: Form) 
     """Choose the time zone of all pages in this browser; without one, it is that of the device."""
     name = forms.text(form, "time_zone")
     response = forms.redirect(_URL, "Time zone saved.")
-    secure = studio_state(request).settings.secure
     if not name:
+        secure = studio_state(request).settings.secure
         response.delete_cookie(CHOSEN_ZONE_COOKIE, httponly=True, samesite="lax", secure=secure)
         return response
     try:
         check_zone("time_zone", name)
     except InvalidInput as error:
         return await show_account(request, caller, error.fields, {"time_zone": name})
-    response.set_cookie(
-        CHOSEN_ZONE_COOKIE,
-        name,
-        max_age=int(_KEPT_FOR.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=secure,
-    )
+    keep_choice(request, response, CHOSEN_ZONE_COOKIE, name)
     return response
 
 

@@ -23,12 +23,12 @@ async def set_theme(request: Request, _caller: CurrentCaller) -> Response:
     if theme not in get_args(Theme):
         raise InvalidInput("Choose light, dark or system", fields={"theme": "Choose light, dark or system"})
     response = RedirectResponse(forms.own_path(forms.text(form, "next", "/")), 303)
-    response.set_cookie(
-        THEME_COOKIE,
-        theme,
-        max_age=int(_KEPT_FOR.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=studio_state(request).settings.secure,
-    )
+    keep_choice(request, response, THEME_COOKIE, theme)
     return response
+
+
+def keep_choice(request: Request, response: Response, cookie: str, value: str) -> None:
+    """Keep how pages look in this browser, for a year."""
+    secure = studio_state(request).settings.secure
+    max_age = int(_KEPT_FOR.total_seconds())
+    response.set_cookie(cookie, value, max_age=max_age, httponly=True, samesite="lax", secure=secure)
