@@ -146,16 +146,17 @@ class ChangeHub:
     def publish(self, payload: str) -> None:
         """Notify the pages of an organization. `payload` is its id, followed by a campaign id when one changed."""
         organization, _, campaign = payload.partition(" ")
-        self._count_change(UUID(organization))
-        if campaign and UUID(campaign) not in self._owners:
-            self._owners[UUID(campaign)] = UUID(organization)
+        organization_id, campaign_id = UUID(organization), UUID(campaign) if campaign else None
+        self._count_change(organization_id)
+        if campaign_id is not None and campaign_id not in self._owners:
+            self._owners[campaign_id] = organization_id
             if len(self._owners) > _MAX_OWNERS:
                 del self._owners[next(iter(self._owners))]
         for subscription in self._subscriptions:
-            if str(subscription.organization_id) != organization:
+            if subscription.organization_id != organization_id:
                 continue
-            if campaign:
-                subscription.add(UUID(campaign), is_own=True)
+            if campaign_id is not None:
+                subscription.add(campaign_id, is_own=True)
             else:
                 subscription.add_everything()
 
