@@ -112,7 +112,6 @@ class BarChart:
     groups: Sequence[BarGroup]
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,6 @@ class HeatMap:
     cells: Sequence[tuple[str, Sequence[HeatCell | None]]]
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    legend: Sequence[tuple[str, str]] = ()
 
 
 Chart: TypeAlias = ColumnChart | BarChart | HeatMap
