@@ -118,9 +118,14 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None
     Raises UnusableFile for columns with the same name, a wrong mapping, and a missing phone.
     """
     columns = match_columns(header, mapping)
+    require_phone(columns)
+    return columns
+
+
+def require_phone(columns: Columns) -> None:
+    """Raise MissingPhoneColumn if no column has the phone."""
     if "phone" not in columns.fields:
         raise MissingPhoneColumn(columns.names)
-    return columns
 
 
 def match_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:

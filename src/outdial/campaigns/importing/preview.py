@@ -15,8 +15,8 @@ from outdial.campaigns.importing.columns import (
     Columns,
     MissingPhoneColumn,
     cell_text,
-    find_columns,
     match_columns,
+    require_phone,
 )
 from outdial.campaigns.importing.contact_rows import ContactReader, NewContact
 from outdial.campaigns.importing.csv_rows import Row
@@ -100,7 +100,7 @@ def preview(
     columns: Columns | None = None
     try:
         columns = match_columns(rows.header, mapping).keep_names(names_in_use)
-        find_columns(rows.header, mapping)
+        require_phone(columns)
         reader = ContactReader(columns, default_region, now, zone_names or {})
     except (UnusableFile, UnknownRegion) as error:
         if columns is None and mapping:

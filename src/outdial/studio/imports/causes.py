@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from outdial.campaigns.importing.causes import MOST_EXAMPLES
 from outdial.campaigns.importing.refusals import Refusal
 from outdial.studio.imports.previews import MAX_ZONES_SHOWN, ImportCause, NamedZone
 from outdial.studio.imports.service import ImportRefusal
 from outdial.studio.view.badges import humanize
-
-_MOST_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def stored_cause_texts(counts: Mapping[str, int], refused: Iterable[ImportRefusa
     examples: dict[str, list[ImportRefusal]] = {}
     for row in refused:
         examples.setdefault(row.kind, []).append(row)
-    texts = [_text(kind, rows, examples.get(kind, ())[:_MOST_EXAMPLES], ()) for kind, rows in counts.items()]
+    texts = [_text(kind, rows, examples.get(kind, ())[:MOST_EXAMPLES], ()) for kind, rows in counts.items()]
     return sorted(texts, key=lambda text: text.is_harmless)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from outdial.campaigns.importing.preview import FIELDS
 from outdial.domain.contact_fields import CONTACT_FIELDS
-from outdial.studio.imports.choices import NOT_FIELD, ImportChoices
+from outdial.studio.imports.choices import NO_COLUMN, NOT_FIELD, ImportChoices
 from outdial.studio.imports.previews import ColumnPreview, ImportPreview
 from outdial.studio.view.badges import humanize
 
@@ -43,8 +43,8 @@ def column_rows(preview: ImportPreview, choices: ImportChoices) -> list[ColumnRo
 
 def hidden_mapping(preview: ImportPreview, fields: Mapping[str, str]) -> dict[str, str]:
     """Return the hidden fields of the form of the table: all choices but those that its selects make."""
-    shown = {column.name for column in preview.columns[:MOST_COLUMNS]}
-    return {name: value for name, value in fields.items() if not (name.startswith("map_") and _is_shown(value, shown))}
+    shown = {NO_COLUMN, *(column.name for column in preview.columns[:MOST_COLUMNS])}
+    return {name: value for name, value in fields.items() if not (name.startswith("map_") and value in shown)}
 
 
 def missing_fields(preview: ImportPreview) -> list[str]:
@@ -52,10 +52,6 @@ def missing_fields(preview: ImportPreview) -> list[str]:
     has_name = {"first_name", "last_name"} & preview.mapping.keys()
     missing = (name for name in ("phone", *(field.name for field in CONTACT_FIELDS)) if not preview.mapping.get(name))
     return [FIELD_LABELS[name] for name in missing if not (name == "name" and has_name)]
-
-
-def _is_shown(column: str, shown: set[str]) -> bool:
-    return column in shown or column == "-"
 
 
 def _row(column: ColumnPreview, preview: ImportPreview, choices: ImportChoices) -> ColumnRow:

@@ -143,19 +143,7 @@ async def preview_import(context: OrganizationContext, import_id: UUID, options:
 
     Raises InvalidInput for a sheet that the workbook does not have.
     """
-    checked = await check_first_rows(context, import_id, options)
-    shown = _import_preview(checked)
-    if checked.sheet is None:
-        return shown
-    sheets = stored_sheets(checked.found.sheets)
-    unread = unread_sheets(sheets, checked.sheet.name)
-    return shown.model_copy(
-        update={
-            "sheet": checked.sheet.name,
-            "sheets": [ImportSheet(name=each.name, rows=each.rows) for each in sheets],
-            "notices": [*([] if unread is None else [sentence_case(unread)]), *shown.notices],
-        }
-    )
+    return _import_preview(await check_first_rows(context, import_id, options))
 
 
 async def check_first_rows(context: OrganizationContext, import_id: UUID, options: ImportOptions) -> CheckedRows:
@@ -219,10 +207,13 @@ async def check_first_rows(context: OrganizationContext, import_id: UUID, option
 def _import_preview(checked: CheckedRows) -> ImportPreview:
     read, refused = checked.preview, checked.refused
     zones = Counter(contact.location.place.zone_key for contact in checked.good)
+    sheets = stored_sheets(checked.found.sheets)
+    sheet = None if checked.sheet is None else checked.sheet.name
+    unread = None if sheet is None else unread_sheets(sheets, sheet)
     return ImportPreview(
         problem=None if read.problem is None else sentence_case(read.problem),
-        sheet=None,
-        sheets=[],
+        sheet=sheet,
+        sheets=[ImportSheet(name=each.name, rows=each.rows) for each in sheets],
         header=list(read.header),
         mapping=dict(read.mapping),
         columns=[ColumnPreview.model_validate(column, from_attributes=True) for column in read.columns],
@@ -245,7 +236,7 @@ def _import_preview(checked: CheckedRows) -> ImportPreview:
         causes=[_cause(cause) for cause in group_refusals(refused)],
         zones=[ZoneCount(zone_key=key, rows=count) for key, count in zones.most_common()],
         closed=[ClosedRows(rows=each.contacts, reason=each.text, rule_id=each.rule_id) for each in checked.closed],
-        notices=list(read.notices),
+        notices=[*([] if unread is None else [sentence_case(unread)]), *read.notices],
         likely_region=read.likely_region,
         lacks_header=read.lacks_header,
     )
