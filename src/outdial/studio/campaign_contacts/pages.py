@@ -68,7 +68,6 @@ async def list_campaign_contacts(
             organization_id=context.organization_id,
             campaign_id=campaign_id,
             query=request.query_params,
-            url=request.url.path,
             rules=context.studio.rules,
             now=context.studio.clock.now(),
         )

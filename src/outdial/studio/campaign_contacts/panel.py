@@ -25,8 +25,6 @@ from outdial.studio.web.filters import query_values
 from outdial.studio.web.paging import PageRequest, page_links
 
 LIMIT: Final = 50
-# On the campaign page, where the list is one section of many.
-_LIMIT_EMBEDDED: Final = 20
 MOST_COUNTED: Final = 1_000
 
 Options = list[tuple[str, str]]
@@ -52,7 +50,6 @@ class ContactPanel:
     """Values of the template: the submitted filters and either the contacts or the problem with the filters."""
 
     url: str
-    contact_url: str
     form: Mapping[str, str]
     now: datetime
     contacts: list[CampaignContact] = field(default_factory=list)
@@ -66,7 +63,7 @@ class ContactPanel:
     def bulk_url(self) -> str:
         """The page that acts on all contacts that match the filters."""
         given = {name: value for name, value in self.selection_fields.items() if value}
-        url = self.contact_url.replace("/contacts", "/bulk-jobs")
+        url = self.url.replace("/contacts", "/bulk-jobs")
         return f"{url}?{urlencode(given)}" if given else url
 
     @property
@@ -99,7 +96,7 @@ class ContactPanel:
     @property
     def export_fields(self) -> Mapping[str, str]:
         """The form fields that export the results of the listed contacts."""
-        return {**self.selection_fields, "kind": "results", "campaign_id": self.contact_url.split("/")[-2]}
+        return {**self.selection_fields, "kind": "results", "campaign_id": self.url.split("/")[-2]}
 
 
 async def contact_panel(
@@ -108,18 +105,14 @@ async def contact_panel(
     organization_id: UUID,
     campaign_id: UUID,
     query: Mapping[str, str],
-    url: str,
     rules: RuleBook,
     now: datetime,
 ) -> ContactPanel:
-    """Return the panel for a request's `query`; `url` is the page that shows it, without a query.
-
-    `rules` are the shipped ones.
-    """
+    """Return the panel for a request's `query`; `rules` are the shipped ones."""
     form = query_values(query, ("q", "by", "status", "outcome", "order"))
-    base = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
-    panel = ContactPanel(url=url, contact_url=base, form=form, now=now)
-    page_request = PageRequest(query.get("cursor") or None, LIMIT if url == base else _LIMIT_EMBEDDED)
+    url = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
+    panel = ContactPanel(url=url, form=form, now=now)
+    page_request = PageRequest(query.get("cursor") or None, LIMIT)
     by = form["by"] or "search"
     search = {by: form["q"]} if form["q"] else {}
     try:
