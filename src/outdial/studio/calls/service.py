@@ -311,8 +311,6 @@ def safe_url(url: str | None, origin: str = "") -> str | None:
 
 async def list_call_events(connection: Connection, organization_id: UUID, call_id: UUID) -> list[CallEvent]:
     """Return the events of a call, oldest first, at most MAX_EVENTS; raises ResourceNotFound."""
-    if await calls.show_call(connection, call_id=call_id, organization_id=organization_id) is None:
-        raise ResourceNotFound("Call not found")
     rows = await inbox.call_events(
         connection,
         call_id=call_id,
@@ -320,6 +318,9 @@ async def list_call_events(connection: Connection, organization_id: UUID, call_i
         most_bytes=MAX_BODY_BYTES,
         limit=MAX_EVENTS,
     )
+    # A call with events exists.
+    if not rows and await calls.show_call(connection, call_id=call_id, organization_id=organization_id) is None:
+        raise ResourceNotFound("Call not found")
     return [
         CallEvent(
             id=row.id,
