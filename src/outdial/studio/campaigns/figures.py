@@ -55,7 +55,7 @@ def campaign_figures(
         total=progress.total,
         judged=results.judged,
         successful=results.successful,
-        conversations=sum(calls for outcome, calls in progress.outcomes.items() if outcome in REACHED),
+        conversations=progress.reached,
         cost_cents=progress.cost_cents,
         # A forecast that has passed says nothing about the end.
         finishes_at=finish if is_running and finish is not None and finish > now else None,
