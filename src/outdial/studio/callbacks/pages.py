@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from outdial.db.queries import campaigns as campaign_queries
 from outdial.studio.callbacks import service as callbacks
 from outdial.studio.callbacks.service import Callback, CallbackTime, UndecidedCallback
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
@@ -21,7 +21,6 @@ from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}")
 LIMIT: Final = 50
-_MAX_CAMPAIGNS: Final = 100
 
 
 @router.get("/callbacks")
@@ -82,16 +81,8 @@ async def _list(
                 requests = await callbacks.list_requests(connection, context.organization_id, first, campaign_id)
         except InvalidInput as invalid:
             error = error or invalid
-        campaigns = await campaign_queries.list_campaigns(
-            connection,
-            organization_id=context.organization_id,
-            status=None,
-            name=None,
-            is_archived=None,
-            before_at=None,
-            before_id=None,
-            limit=_MAX_CAMPAIGNS,
-        )
+        # A tab of a campaign has no filter by campaign.
+        campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
         request,
         "callbacks/list.html",
@@ -101,7 +92,7 @@ async def _list(
         tab="Callbacks",
         url=url,
         form=form,
-        campaigns=[("", "All"), *((str(campaign.id), campaign.name) for campaign in campaigns)],
+        campaigns=campaigns,
         callbacks=found.items,
         requests=requests.items,
         has_more_requests=requests.next is not None,

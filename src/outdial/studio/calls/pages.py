@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
-from outdial.db.queries import campaigns as campaign_queries
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.calls.hanging_up import hang_up_call
@@ -28,6 +27,7 @@ from outdial.studio.calls.service import (
 from outdial.studio.calls.transcript import TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
+from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import NOTHING
@@ -41,7 +41,6 @@ from outdial.studio.web.rendering import page
 router = APIRouter()
 
 LIMIT: Final = 50
-_MAX_CAMPAIGNS: Final = 100
 # Limits that keep the page small, in escaped characters; each turn adds about 240 characters of markup.
 _MAX_TRANSCRIPT_CHARS: Final = 24_000
 _TURN_MARKUP_CHARS: Final = 240
@@ -89,16 +88,8 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
             problem = error.summary
         except ResourceNotFound as error:
             problem = error.message
-        campaigns = await campaign_queries.list_campaigns(
-            connection,
-            organization_id=context.organization_id,
-            status=None,
-            name=None,
-            is_archived=None,
-            before_at=None,
-            before_id=None,
-            limit=_MAX_CAMPAIGNS,
-        )
+        # A tab of a campaign has no filter by campaign.
+        campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
         request,
         "calls/list.html",
@@ -109,7 +100,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         url=url,
         form=form,
         is_narrowed=any(form.values()),
-        campaigns=[("", "All"), *((str(campaign.id), campaign.name) for campaign in campaigns)],
+        campaigns=campaigns,
         outcomes=OUTCOMES,
         statuses=STATUSES,
         calls=found.items,

@@ -37,6 +37,7 @@ from outdial.studio.web.preconditions import check_if_match, etag_of
 
 RATE_WINDOW: Final = timedelta(minutes=5)
 """Calls per minute are averaged over this time, or over the time since the start of a younger campaign."""
+_CAMPAIGNS_OFFERED: Final = 100
 
 _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}
@@ -249,6 +250,12 @@ async def list_campaigns(
         limit=page.limit + 1,
     )
     return paginate(rows, page.limit, lambda row: [row.created_at, row.id])
+
+
+async def campaign_choices(connection: Connection, organization_id: UUID) -> list[tuple[str, str]]:
+    """Return the choices of a filter by campaign: all of them, or one of the newest."""
+    rows, _ = await list_campaigns(connection, organization_id, PageRequest(None, _CAMPAIGNS_OFFERED))
+    return [("", "All"), *((str(row.id), row.name) for row in rows)]
 
 
 async def create_campaign(connection: Connection, context: OrganizationContext, new: CampaignDraft) -> Campaign:

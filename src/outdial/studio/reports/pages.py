@@ -1,13 +1,12 @@
 """The reports page."""
 
 from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from outdial.studio.campaigns.service import list_campaigns
+from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.reports.analytics import CallAnalytics, analytics_sections, call_analytics
 from outdial.studio.reports.service import (
     OrganizationReport,
@@ -19,11 +18,9 @@ from outdial.studio.reports.service import (
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_date, query_values, viewer_zone
-from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
-_CAMPAIGNS_OFFERED: Final = 100
 
 
 @router.get("/o/{organization_id}/reports")
@@ -69,7 +66,7 @@ async def show_analytics(request: Request, context: CurrentOrganization) -> HTML
     except InvalidInput as error:
         problem = error.summary
     async with context.transaction() as connection:
-        campaigns, _ = await list_campaigns(connection, context.organization_id, PageRequest(None, _CAMPAIGNS_OFFERED))
+        campaigns = await campaign_choices(connection, context.organization_id)
     if found is not None:
         form = form | {"since": found.since.isoformat(), "until": found.until.isoformat(), "zone": found.zone}
     return page(
@@ -78,7 +75,7 @@ async def show_analytics(request: Request, context: CurrentOrganization) -> HTML
         context,
         status=400 if problem else 200,
         form=form,
-        campaigns=[("", "All"), *((str(each.id), each.name) for each in campaigns)],
+        campaigns=campaigns,
         found=found,
         sections=[] if found is None else analytics_sections(found),
         problem=problem,
