@@ -69,13 +69,13 @@ _line_count = row_builder(LineCount)
 
 _LIST_LIVE_CALLS = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.status, coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id,
-  g.name as agent_name, c.requested_at, c.placed_at, c.started_at, c.hang_up_due_at is not null as is_hanging_up
+  c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at, c.placed_at, c.started_at,
+  c.hang_up_due_at is not null as is_hanging_up
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
-left join agents g on g.provider_account_id = c.provider_account_id
-  and g.agent_id = coalesce(c.request ->> 'override_agent_id', m.retell_agent_id)
+cross join lateral (select coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id) chosen
+left join agents g on g.provider_account_id = c.provider_account_id and g.agent_id = chosen.agent_id
 where c.provider_account_id in (select a.id from provider_accounts a where a.organization_id = $1)
   and c.organization_id = $1
   and ($2::uuid is null or c.campaign_id = $2)
@@ -101,13 +101,12 @@ async def list_live_calls(
 
 _LIST_JUST_ENDED = """\
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.outcome, coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id,
-  g.name as agent_name, c.ended_at, c.duration_ms
+  c.attempt_number, c.outcome, chosen.agent_id, g.name as agent_name, c.ended_at, c.duration_ms
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
-left join agents g on g.provider_account_id = c.provider_account_id
-  and g.agent_id = coalesce(c.request ->> 'override_agent_id', m.retell_agent_id)
+cross join lateral (select coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id) chosen
+left join agents g on g.provider_account_id = c.provider_account_id and g.agent_id = chosen.agent_id
 where c.organization_id = $1
   and ($2::uuid is null or c.campaign_id = $2)
   and c.ended_at > $3 and c.status = 'ended'

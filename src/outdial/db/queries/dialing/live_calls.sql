@@ -7,13 +7,10 @@
 -- plan: custom
 -- List the live calls of an organization, the longest first. It goes through the accounts, which have few live calls.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.status, coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id,
-  g.name as agent_name, c.requested_at, c.placed_at, c.started_at, c.hang_up_due_at is not null as is_hanging_up
+  c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at, c.placed_at, c.started_at,
+  c.hang_up_due_at is not null as is_hanging_up
 from calls c
-join campaigns m on m.id = c.campaign_id
-join contacts k on k.id = c.contact_id
-left join agents g on g.provider_account_id = c.provider_account_id
-  and g.agent_id = coalesce(c.request ->> 'override_agent_id', m.retell_agent_id)
+-- include: names_of_calls
 where c.provider_account_id in (select a.id from provider_accounts a where a.organization_id = :organization_id)
   and c.organization_id = :organization_id
   and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
@@ -28,13 +25,9 @@ limit :limit;
 -- plan: custom
 -- List the calls of an organization that ended after a time, the last one first.
 select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.outcome, coalesce(c.request ->> 'override_agent_id', m.retell_agent_id) as agent_id,
-  g.name as agent_name, c.ended_at, c.duration_ms
+  c.attempt_number, c.outcome, chosen.agent_id, g.name as agent_name, c.ended_at, c.duration_ms
 from calls c
-join campaigns m on m.id = c.campaign_id
-join contacts k on k.id = c.contact_id
-left join agents g on g.provider_account_id = c.provider_account_id
-  and g.agent_id = coalesce(c.request ->> 'override_agent_id', m.retell_agent_id)
+-- include: names_of_calls
 where c.organization_id = :organization_id
   and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
   and c.ended_at > :since and c.status = 'ended'
