@@ -1,5 +1,7 @@
 // A queue: J and K choose an entry, a digit presses its button of that number, while no one types and no dialog is open.
 
+import { isForPage } from "./keys.js";
+
 const entries = [...document.querySelectorAll("[data-queue] > li")];
 let chosen = -1;
 
@@ -13,9 +15,7 @@ function choose(number) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
-  if (event.target.closest?.("input, select, textarea, [contenteditable], dialog")) return;
-  if (document.querySelector("dialog[open], :popover-open")) return;
+  if (!isForPage(event)) return;
   const key = event.key.toLowerCase();
   if (key === "j" || key === "k") choose(Math.max(0, chosen + (key === "j" ? 1 : -1)));
   else if (/^[1-9]$/.test(key)) {
