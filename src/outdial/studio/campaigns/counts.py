@@ -197,13 +197,8 @@ class CampaignCounter:
 
 def shared_counter(request: Request) -> CampaignCounter:
     """Return the counter shared by all requests."""
-    studio, state = studio_state(request), request.app.state
-    # Tests give an application one studio after the other.
-    if getattr(state, "campaign_counter_of", None) is not studio:
-        state.campaign_counter_of = studio
-        state.campaign_counter = CampaignCounter(studio.clock, studio.database.as_service)
-    counter: CampaignCounter = state.campaign_counter
-    return counter
+    studio = studio_state(request)
+    return studio.share(CampaignCounter, lambda: CampaignCounter(studio.clock, studio.database.as_service))
 
 
 Counter = Annotated[CampaignCounter, Depends(shared_counter)]

@@ -43,10 +43,9 @@ class ClientLimiter:
 @router.get("/{token}")
 async def shared_report_page(request: Request, token: str) -> HTMLResponse:
     """Show the report of a link."""
-    studio, state = studio_state(request), request.app.state
-    if not hasattr(state, "shared_report_limiter"):
-        state.shared_report_limiter = ClientLimiter(REQUESTS_PER_MINUTE)
-    wait_s = state.shared_report_limiter.wait_s(client_of(request), studio.clock.now())
+    studio = studio_state(request)
+    limiter = studio.share(ClientLimiter, lambda: ClientLimiter(REQUESTS_PER_MINUTE))
+    wait_s = limiter.wait_s(client_of(request), studio.clock.now())
     if wait_s:
         response = _page(request, 429, problem=f"Too many requests. Try again in {wait_s} s.")
         response.headers["retry-after"] = str(wait_s)

@@ -56,12 +56,8 @@ class SharedUpdates:
 
 def shared_updates(request: Request) -> SharedUpdates:
     """Return the updates shared by all requests."""
-    studio, state = studio_state(request), request.app.state
-    # Tests give an application one studio after the other.
-    if getattr(state, "shared_updates_of", None) is not studio:
-        state.shared_updates_of, state.shared_updates = studio, SharedUpdates(studio.hub, studio.clock)
-    updates: SharedUpdates = state.shared_updates
-    return updates
+    studio = studio_state(request)
+    return studio.share(SharedUpdates, lambda: SharedUpdates(studio.hub, studio.clock))
 
 
 Updates = Annotated[SharedUpdates, Depends(shared_updates)]

@@ -1,9 +1,9 @@
 """Route dependencies: the caller, and the organization they act in."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -32,6 +32,7 @@ _MAX_SWITCHER_ENTRIES = 20
 MOST_IN_REVIEW = 100
 """Contacts in review that the menu counts."""
 _AUTH_MODES = [parse_mode("user"), parse_mode("secret")]
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,14 @@ class StudioState:
     auth: AuthClient = field(repr=False)
     local_auth: LocalAuth | None = field(default=None, repr=False)
     """The Auth that Outdial serves on plain Postgres, which sends no email; None where the project has its own."""
+    _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def share(self, kind: type[Shared], make: Callable[[], Shared]) -> Shared:
+        """Return what all requests share, one of each kind; the first request makes it."""
+        if kind not in self._shared:
+            self._shared[kind] = make()
+        shared: Shared = self._shared[kind]
+        return shared
 
 
 @dataclass(frozen=True, slots=True)
