@@ -190,7 +190,7 @@ async def find_report(connection: Connection, campaign_id: UUID, now: datetime) 
     """
     if await queries.has_more_contacts(connection, campaign_id=campaign_id, most=COUNTED_AT_ONCE):
         stored = await queries.stored_report(connection, campaign_id=campaign_id, format=FORMAT)
-        return None if stored is None else decode_report(stored.report)
+        return None if stored is None else decode_report(stored)
     return await compute_report(connection, campaign_id, now, fewest=1)
 
 

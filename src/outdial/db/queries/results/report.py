@@ -17,7 +17,6 @@ class ReportCampaign:
     """A campaign as its report names it."""
 
     id: UUID
-    organization_id: UUID
     name: str
     status: str
     started_at: datetime | None
@@ -64,7 +63,7 @@ _report_calls = row_builder(ReportCalls)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportValue:
-    """A value of the custom analysis, with the numbers of values and of calls under its name.
+    """A value of the custom analysis, with the number of calls that have its name.
 
     A free text has one row, without a value.
     """
@@ -72,7 +71,6 @@ class ReportValue:
     name: str
     value: str | None
     calls: int
-    values: int
     field_calls: int
     is_text: bool
 
@@ -100,17 +98,6 @@ _report_forecast = row_builder(ReportForecast)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredReportRow:
-    """A stored report as JSON, and when it was added up."""
-
-    report: str
-    computed_at: datetime
-
-
-_stored_report_row = row_builder(StoredReportRow)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportToCompute:
     """A campaign of any organization."""
 
@@ -127,7 +114,6 @@ class ReportLinkRow:
 
     id: UUID
     token_sha256: bytes
-    created_by: str
     created_at: datetime
     expires_at: datetime
 
@@ -148,7 +134,7 @@ class SharedReportRow:
 _shared_report_row = row_builder(SharedReportRow)
 
 _REPORT_CAMPAIGN = """\
-select id, organization_id, name, status, started_at, finished_at from campaigns where id = $1;
+select id, name, status, started_at, finished_at from campaigns where id = $1;
 """
 
 
@@ -223,13 +209,13 @@ with said as (
   where kind <> 'null' and value <> ''
   group by 1, 2
 ), ranked as (
-  select name, value, calls, contacts, count(*) over w as values, sum(calls) over w as field_calls,
+  select name, value, calls, contacts, sum(calls) over w as field_calls,
     bool_or(value is null) over w or count(*) over w > $5::integer as is_text,
     row_number() over (partition by name order by calls desc, value) as place
   from counted
   window w as (partition by name)
 )
-select name, case when not is_text then value end as value, calls, values, field_calls::bigint as field_calls, is_text
+select name, case when not is_text then value end as value, calls, field_calls::bigint as field_calls, is_text
 from ranked
 where case when is_text then place = 1 else place <= $6::integer and contacts >= $7::integer end
 order by name, place
@@ -284,15 +270,15 @@ async def report_forecast(connection: Connection, *, campaign_id: UUID) -> Repor
 
 
 _STORED_REPORT = """\
-select report::text as report, computed_at from campaign_reports
+select report::text as report from campaign_reports
 where campaign_id = $1 and format = $2;
 """
 
 
-async def stored_report(connection: Connection, *, campaign_id: UUID, format: int) -> StoredReportRow | None:
-    """Read the stored report of a campaign."""
-    record = await connection.fetchrow(_STORED_REPORT, campaign_id, format)
-    return None if record is None else _stored_report_row(record)
+async def stored_report(connection: Connection, *, campaign_id: UUID, format: int) -> str | None:
+    """Read the stored report of a campaign, as JSON."""
+    value: str | None = await connection.fetchval(_STORED_REPORT, campaign_id, format)
+    return value
 
 
 _STORE_REPORT = """\
@@ -365,7 +351,7 @@ async def count_report_links(connection: Connection, *, organization_id: UUID, c
 
 
 _LIST_REPORT_LINKS = """\
-select id, token_sha256, created_by, created_at, expires_at from report_links
+select id, token_sha256, created_at, expires_at from report_links
 where organization_id = $1 and campaign_id = $2 and expires_at > $3
 order by created_at desc, id;
 """

@@ -5,7 +5,7 @@
 -- row: A campaign as its report names it.
 -- null: started_at, finished_at
 -- Read the campaign of a report.
-select id, organization_id, name, status, started_at, finished_at from campaigns where id = :campaign_id;
+select id, name, status, started_at, finished_at from campaigns where id = :campaign_id;
 
 -- name: has_more_contacts
 -- returns: bool
@@ -46,8 +46,8 @@ group by 1, 2, 3, 4, 5, 6;
 
 -- name: report_values
 -- returns: list[ReportValue]
--- row: A value of the custom analysis, with the numbers of values and of calls under its name. A free text has one row,
--- row: without a value.
+-- row: A value of the custom analysis, with the number of calls that have its name. A free text has one row, without a
+-- row: value.
 -- null: value
 -- plan: custom
 -- Count the most frequent values under each name of the custom analysis, in the calls in which a person was reached. A
@@ -66,13 +66,13 @@ with said as (
   where kind <> 'null' and value <> ''
   group by 1, 2
 ), ranked as (
-  select name, value, calls, contacts, count(*) over w as values, sum(calls) over w as field_calls,
+  select name, value, calls, contacts, sum(calls) over w as field_calls,
     bool_or(value is null) over w or count(*) over w > :most_values::integer as is_text,
     row_number() over (partition by name order by calls desc, value) as place
   from counted
   window w as (partition by name)
 )
-select name, case when not is_text then value end as value, calls, values, field_calls::bigint as field_calls, is_text
+select name, case when not is_text then value end as value, calls, field_calls::bigint as field_calls, is_text
 from ranked
 where case when is_text then place = 1 else place <= :most::integer and contacts >= :fewest::integer end
 order by name, place
@@ -94,10 +94,9 @@ order by made_for = 'start' desc, made_at
 limit 1;
 
 -- name: stored_report
--- returns: StoredReportRow | None
--- row: A stored report as JSON, and when it was added up.
--- Read the stored report of a campaign.
-select report::text as report, computed_at from campaign_reports
+-- returns: str | None
+-- Read the stored report of a campaign, as JSON.
+select report::text as report from campaign_reports
 where campaign_id = :campaign_id and format = :format;
 
 -- name: store_report!
@@ -129,7 +128,7 @@ where organization_id = :organization_id and campaign_id = :campaign_id and expi
 -- returns: list[ReportLinkRow]
 -- row: A link to a report.
 -- List the links of a campaign that have not expired, newest first.
-select id, token_sha256, created_by, created_at, expires_at from report_links
+select id, token_sha256, created_at, expires_at from report_links
 where organization_id = :organization_id and campaign_id = :campaign_id and expires_at > :now
 order by created_at desc, id;
 
