@@ -16,7 +16,7 @@ from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.clock import SystemClock
 from outdial.db.session import Database
-from tests.auth.local.conftest import CHEAP
+from tests.support.auth import CHEAP
 from tests.support.factories import create_campaign, create_campaign_contact, create_member, create_tenant
 from tests.support.postgres import Scratch
 from tests.support.processes import launcher, reserved_port

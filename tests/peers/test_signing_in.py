@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from supabase_auth.errors import AuthApiError
@@ -25,7 +24,8 @@ from outdial.host.gateway.upstream import AuthUpstream
 from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
 from supabase import AsyncClient, acreate_client
-from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD
+from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD
+from tests.support.auth import CHEAP, on_a_socket
 from tests.support.gateway import make_harness
 from tests.support.postgres import Scratch
 
@@ -43,19 +43,15 @@ async def url(database: Scratch) -> AsyncIterator[str]:
         keys = SigningKeys(pool, clock)
         auth = LocalAuth(pool, clock, keys, "http://127.0.0.1/auth/v1", PasswordHashing(CHEAP))
         await auth.create_user(EMAIL, PASSWORD)
-        behind = listen("127.0.0.1", 0)
         app = Starlette(routes=[Mount("/auth/v1", create_auth(auth, keys, KEYRING, clock))])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        running = asyncio.create_task(server.serve([behind]))
-        upstream = AuthUpstream(f"http://127.0.0.1:{behind.getsockname()[1]}")
-        harness = make_harness()
-        harness.operations.auth = upstream
-        listener = listen("127.0.0.1", 0)
-        async with serving(harness.gateway, listener, error_response=server_error):
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        await upstream.close()
-        server.should_exit = True
-        await running
+        async with on_a_socket(app) as behind:
+            upstream = AuthUpstream(behind)
+            harness = make_harness()
+            harness.operations.auth = upstream
+            listener = listen("127.0.0.1", 0)
+            async with serving(harness.gateway, listener, error_response=server_error):
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            await upstream.close()
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

@@ -1,13 +1,8 @@
 """The studio with the Auth that Outdial serves on plain Postgres, on a real socket; passwords are hashed cheaply."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-
-import uvicorn
-from argon2 import PasswordHasher
-from starlette.types import ASGIApp
 
 from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.client import AuthClient
@@ -17,8 +12,8 @@ from outdial.auth.local.passwords import PasswordHashing
 from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.db.session import Database
-from outdial.http import listen
 from outdial.studio.web.token_refresh import TokenRefresher
+from tests.support.auth import CHEAP, on_a_socket
 from tests.support.postgres import Scratch
 from tests.support.studio import Browser, StudioServer, app_without_database, serve_studio, unchanged
 
@@ -30,19 +25,6 @@ KEYRING = KeyRing.from_env(
         "SUPABASE_JWT_SECRET": LOCAL_JWT_SECRET,
     }
 )
-
-
-@asynccontextmanager
-async def on_a_socket(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` on a free port of this machine, and yield its URL."""
-    listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    running = asyncio.create_task(server.serve([listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await running
 
 
 @dataclass(slots=True)
@@ -75,7 +57,7 @@ async def serve_studio_with_auth(database: Scratch, *, checks_sessions: bool = F
         serve_studio(database, unchanged, app_without_database()) as served,
     ):
         keys = SigningKeys(pool, served.clock)
-        auth = LocalAuth(pool, served.clock, keys, "http://127.0.0.1/auth/v1", PasswordHashing(_cheap()))
+        auth = LocalAuth(pool, served.clock, keys, "http://127.0.0.1/auth/v1", PasswordHashing(CHEAP))
         app = create_auth(auth, keys, KEYRING, served.clock)
         async with on_a_socket(app) as url, AuthClient(url, LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY) as client:
             served.studio = replace(
@@ -87,7 +69,3 @@ async def serve_studio_with_auth(database: Scratch, *, checks_sessions: bool = F
             )
             served.app.state.studio = served.studio
             yield StudioWithAuth(served, auth)
-
-
-def _cheap() -> PasswordHasher:
-    return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)

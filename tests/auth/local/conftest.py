@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
 from outdial.auth import KeyRing, TokenVerifier
 from outdial.auth.keys import (
@@ -23,6 +22,7 @@ from outdial.auth.local.signing import SigningKeys
 from outdial.clock import VirtualClock
 from outdial.db.queries.auth.users import UserRow
 from outdial.db.session import Database
+from tests.support.auth import CHEAP
 from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 
@@ -36,7 +36,6 @@ KEYRING = KeyRing.from_env(
     }
 )
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
-CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @dataclass

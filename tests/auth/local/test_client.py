@@ -1,14 +1,10 @@
 """What the studio makes of an Auth's answers: ours on a real socket, and answers that ours never gives."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from outdial.auth.client import (
     AuthClient,
@@ -25,24 +21,15 @@ from outdial.auth.local.service import ACCESS_LIVES
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
 from outdial.http import HttpResponse, RequestHead, listen, serving
 from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
+from tests.support.auth import on_a_socket
 from tests.support.factories import NOW
-
-
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    running = asyncio.create_task(server.serve([listener]))
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    await running
 
 
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[AuthClient]:
     """A client of our Auth, where Ada may sign in."""
     app = create_auth(world.auth, world.keys, KEYRING, world.clock)
-    async with served(app) as url, AuthClient(url + "/", LOCAL_PUBLISHABLE_KEY) as made:
+    async with on_a_socket(app) as url, AuthClient(url + "/", LOCAL_PUBLISHABLE_KEY) as made:
         yield made
 
 

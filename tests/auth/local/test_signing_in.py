@@ -17,7 +17,8 @@ from outdial.auth.local.app import create_auth
 from outdial.auth.local.passwords import MOST_WAITING, PasswordHashing
 from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, MOST_FOR_NETWORK, MOST_IN_TOTAL, WINDOW
-from tests.auth.local.conftest import CHEAP, EMAIL, KEYRING, PASSWORD, World
+from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
+from tests.support.auth import CHEAP
 from tests.support.factories import create_member, create_tenant
 
 
