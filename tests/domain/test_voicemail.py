@@ -10,7 +10,6 @@ from outdial.domain.policies.voicemail import (
     LeaveMessage,
     VoicemailOrder,
     fill_message,
-    last_voicemail_attempt,
     message_variables,
     parse_voicemail_policy,
     unreachable_attempt,
@@ -84,7 +83,9 @@ def test_the_retries_decide_which_attempt_is_the_last_and_which_ones_happen(
     for course in product(OUTCOMES, repeat=max_attempts):
         for attempts, outcome in enumerate(course):
             happened.add(attempts + 1)
-            given = order(MESSAGE | {"on_attempt": "last"}, attempts, last_voicemail_attempt(retry, max_attempts))
+            given = order(
+                MESSAGE | {"on_attempt": "last"}, attempts, retry.last_attempt(Outcome.VOICEMAIL, max_attempts)
+            )
             ends = isinstance(after(retry, Outcome.VOICEMAIL, attempts, max_attempts), Fail)
             assert isinstance(given, LeaveMessage) == ends, (course, attempts)
             if not isinstance(after(retry, outcome, attempts, max_attempts), RetryAt):

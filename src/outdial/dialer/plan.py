@@ -33,6 +33,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import NO_NUMBER_FREE, OVER_DAILY_CAP, OVER_RULE_CAP
 from outdial.domain.contact_fields import AGENT_VARIABLES
 from outdial.domain.explaining.rule_sentences import cap_sentence
+from outdial.domain.outcomes import Outcome
 from outdial.domain.pacing import LATENESS, Pace
 from outdial.domain.permission.consent import Basis, no_consent
 from outdial.domain.permission.screening import listed_on
@@ -44,7 +45,6 @@ from outdial.domain.policies.voicemail import (
     AfterMessage,
     LeaveMessage,
     VoicemailPolicy,
-    last_voicemail_attempt,
     parse_voicemail_policy,
     voicemail_order,
 )
@@ -417,7 +417,7 @@ def _voicemail_policy(raw: str) -> VoicemailPolicy:
 
 @lru_cache(maxsize=1024)
 def _last_voicemail_attempt(retry_policy: str, max_attempts: int) -> int:
-    return last_voicemail_attempt(parse_retry_policy(msgspec.json.decode(retry_policy)), max_attempts)
+    return parse_retry_policy(msgspec.json.decode(retry_policy)).last_attempt(Outcome.VOICEMAIL, max_attempts)
 
 
 @lru_cache(maxsize=1024)

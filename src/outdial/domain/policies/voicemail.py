@@ -8,7 +8,6 @@ from typing import Final, TypeAlias, assert_never
 
 from outdial.domain.errors import InvalidVoicemailPolicy
 from outdial.domain.limits import MAX_ATTEMPTS
-from outdial.domain.outcomes import Outcome
 from outdial.domain.retry import RetryPolicy
 
 LONGEST_MESSAGE: Final = 1000
@@ -126,11 +125,6 @@ def unreachable_attempt(policy: VoicemailPolicy, retry: RetryPolicy, max_attempt
         return None
     makes = "1 attempt" if most == 1 else f"{most} attempts"
     return f"a contact gets at most {makes}, so attempt {policy.on_attempt} would never leave the message"
-
-
-def last_voicemail_attempt(retry: RetryPolicy, max_attempts: int) -> int:
-    """Return the attempt that is the last one of a contact if it reaches a voicemail."""
-    return retry.last_attempt(Outcome.VOICEMAIL, max_attempts)
 
 
 def parse_voicemail_policy(raw: Mapping[str, object]) -> VoicemailPolicy:
