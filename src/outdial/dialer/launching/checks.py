@@ -87,11 +87,12 @@ async def check_launch(
             prompt = agent.variables or frozenset()
             findings += await _variable_findings(connection, subject, CheckedPart.VARIABLES, prompt)
         try:
-            names, unreachable = _message_names(subject), _attempt_finding(subject)
+            policy = parse_voicemail_policy(msgspec.json.decode(subject.voicemail_policy))
+            unreachable = _attempt_finding(subject, policy)
         except DomainError as invalid:  # settings stored past the studio
             text = f"The voicemail or retry settings are invalid ({invalid}): save the settings of the campaign again"
             return [*findings, CheckFinding(code=CheckedPart.VOICEMAIL, level=FindingLevel.PROBLEM, text=text)]
-        message = frozenset(name for name in names if not directory.fills_variable(name))
+        message = frozenset(name for name in message_variables(policy) if not directory.fills_variable(name))
         findings += await _variable_findings(connection, subject, CheckedPart.VOICEMAIL, message)
     return findings + unreachable
 
@@ -195,18 +196,10 @@ async def _variable_findings(
     ]
 
 
-def _voicemail_policy(subject: launch_checks.CheckSubject) -> VoicemailPolicy:
-    return parse_voicemail_policy(msgspec.json.decode(subject.voicemail_policy))
-
-
-def _message_names(subject: launch_checks.CheckSubject) -> frozenset[str]:
-    return message_variables(_voicemail_policy(subject))
-
-
-def _attempt_finding(subject: launch_checks.CheckSubject) -> list[CheckFinding]:
+def _attempt_finding(subject: launch_checks.CheckSubject, policy: VoicemailPolicy) -> list[CheckFinding]:
     """Report a message that no attempt leaves: campaigns may be older than the check of their settings."""
     retry = parse_retry_policy(msgspec.json.decode(subject.retry_policy))
-    reason = unreachable_attempt(_voicemail_policy(subject), retry, subject.max_attempts)
+    reason = unreachable_attempt(policy, retry, subject.max_attempts)
     if reason is None:
         return []
     text = f"The voicemail message is never left: {reason}. Choose a lower number, or the last attempt"
