@@ -1,10 +1,11 @@
 """The states of a call, and how reports about a call merge into it, whatever their order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
@@ -41,6 +42,15 @@ CALL: Final = Machine(
     },
 )
 LIVE: Final = frozenset({_S.PLACING, _S.PLACED, _S.ONGOING, _S.UNKNOWN})
+
+LineState: TypeAlias = Literal["dialing", "ringing", "talking", "unconfirmed"]
+LINE_STATES: Final[Mapping[str, LineState]] = {
+    _S.PLACING: "dialing",
+    _S.PLACED: "ringing",
+    _S.ONGOING: "talking",
+    _S.UNKNOWN: "unconfirmed",
+}
+"""What the status of a live call is called on pages and in commands."""
 
 # How far the provider's reports have moved a call; `unknown` is as early as `placing`.
 _PROGRESS: Final = {_S.PLACING: 0, _S.UNKNOWN: 0, _S.PLACED: 1, _S.ONGOING: 2, _S.ENDED: 3}

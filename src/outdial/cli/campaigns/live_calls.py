@@ -16,19 +16,13 @@ from outdial.clock import SystemClock
 from outdial.db.queries.dialing.live_calls import LiveCallRow
 from outdial.db.session import Database
 from outdial.dialer.live.board import LiveBoard, read_board
-from outdial.domain.call import CallStatus
+from outdial.domain.call import LINE_STATES
 from outdial.domain.rules import RuleBook
 from outdial.stack.local import as_service, rules_of_environment
 
 app = typer.Typer(no_args_is_help=True, help="Calls on the line.")
 clock = SystemClock()
 REFRESH_EVERY: Final = timedelta(seconds=1)
-STATES: Final[Mapping[str, str]] = {
-    CallStatus.PLACING: "dialing",
-    CallStatus.PLACED: "ringing",
-    CallStatus.ONGOING: "talking",
-    CallStatus.UNKNOWN: "unconfirmed",
-}
 
 
 @app.callback()
@@ -80,7 +74,7 @@ def board_json(board: LiveBoard) -> Mapping[str, object]:
     diagnosis = None if next_call is None else next_call.diagnosis
     return {
         "calls": [
-            {name: getattr(row, name) for name in LiveCallRow.__dataclass_fields__} | {"state": STATES[row.status]}
+            {name: getattr(row, name) for name in LiveCallRow.__dataclass_fields__} | {"state": LINE_STATES[row.status]}
             for row in board.calls
         ],
         "ended": list(board.ended),
@@ -103,7 +97,7 @@ def render(board: LiveBoard, now: datetime) -> RenderableType:
             "PHONE": lambda row: row.phone,
             "CAMPAIGN": lambda row: row.campaign_name,
             "AGENT": lambda row: row.agent_name or row.agent_id,
-            "STATE": lambda row: "hanging up" if row.is_hanging_up else STATES[row.status],
+            "STATE": lambda row: "hanging up" if row.is_hanging_up else LINE_STATES[row.status],
             "TIME": lambda row: clock_text(now - (row.started_at or row.placed_at or row.requested_at)),
             "CALL": lambda row: row.id,
         }

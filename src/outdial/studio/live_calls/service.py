@@ -1,8 +1,7 @@
 """The calls on the line, those that have just ended, and the next call."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -10,18 +9,10 @@ from pydantic import BaseModel, Field
 from outdial.db.queries.dialing.live_calls import EndedCallRow, LiveCallRow
 from outdial.db.session import Connection
 from outdial.dialer.live.board import MAX_ENDED, MAX_LIVE, FirstCall, read_board
-from outdial.domain.call import CallStatus
+from outdial.domain.call import LINE_STATES, LineState
 from outdial.studio.campaigns.service import WaitingReason
 from outdial.studio.view.format import iso
 from outdial.studio.web.context import OrganizationContext
-
-CallState = Literal["dialing", "ringing", "talking", "unconfirmed"]
-_STATES: Final[Mapping[str, CallState]] = {
-    CallStatus.PLACING: "dialing",
-    CallStatus.PLACED: "ringing",
-    CallStatus.ONGOING: "talking",
-    CallStatus.UNKNOWN: "unconfirmed",
-}
 
 
 class _CallShown(BaseModel):
@@ -44,7 +35,7 @@ class CallOnLine(_CallShown):
     response to the request is missing.
     """
 
-    state: CallState
+    state: LineState
     since: datetime
     is_hanging_up: bool
 
@@ -104,7 +95,7 @@ async def read_live_calls(
 def _live_call(row: LiveCallRow, now: datetime) -> CallOnLine:
     return CallOnLine(
         **_common(row),
-        state=_STATES[row.status],
+        state=LINE_STATES[row.status],
         # The start that is reserved for a request may be ahead.
         since=row.started_at or row.placed_at or min(row.requested_at, now),
         is_hanging_up=row.is_hanging_up,
