@@ -265,9 +265,8 @@ class ForecastRecorder:
                 shipped=self._rules,
                 retry_speed=self._retry_speed,
             )
-        except (
-            Exception
-        ) as error:  # such as settings that cannot be read, which must not stop other campaigns' forecasts
+        # Settings that cannot be read must not stop the forecasts of other campaigns.
+        except Exception as error:
             log("forecast.failed", level="error", campaign_id=str(campaign.campaign_id), error=error)
             return False
         if not isinstance(made, StoredForecast):
