@@ -147,7 +147,7 @@ class AuthClient:
         self._base = base_url.rstrip("/")
         self._headers = {"apikey": publishable_key, "x-supabase-api-version": _API_VERSION}
         self._secret_key = secret_key
-        self._providers: tuple[str, ...] | None = None
+        self._providers: tuple[str, ...] = ()
         self._providers_at: datetime | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -202,10 +202,10 @@ class AuthClient:
     async def identity_providers(self) -> tuple[str, ...]:
         """Return the names of the identity providers that are switched on, such as google; none without a response."""
         now = SystemClock().now()
-        if self._providers is None or self._providers_at is None or now - self._providers_at > _FRESH_FOR:
+        if self._providers_at is None or now - self._providers_at > _FRESH_FOR:
             settings = await self._settings()
             if isinstance(settings, AuthUnavailable):
-                return self._providers or ()
+                return self._providers
             external = settings.get("external")
             listed = external.items() if isinstance(external, dict) else ()
             self._providers = tuple(
