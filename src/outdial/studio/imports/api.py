@@ -14,7 +14,8 @@ from outdial.jobs.csv_cells import CsvBuffer
 from outdial.studio.imports import previews
 from outdial.studio.imports import service as imports
 from outdial.studio.imports.previews import ImportPreview
-from outdial.studio.imports.service import Import, ImportOptions, ImportRefusal, NewImport
+from outdial.studio.imports.reading import ImportOptions
+from outdial.studio.imports.service import Import, ImportRefusal, NewImport
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.paging import Page, PageQuery

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from outdial.campaigns.importing.preview import FIELDS
 from outdial.domain.calling_hours import is_zone_name
-from outdial.studio.imports.service import LONGEST_COLUMN, LONGEST_ZONE_NAME, MOST_ZONE_NAMES, ImportOptions
+from outdial.studio.imports.reading import LONGEST_COLUMN, LONGEST_ZONE_NAME, MOST_ZONE_NAMES, ImportOptions
 from outdial.studio.web.forms import region_of
 
 NO_COLUMN: Final = "-"

@@ -23,9 +23,9 @@ from outdial.domain.explaining.closed_contacts import ClosedContacts
 from outdial.domain.geography.zone_names import suggest_zone
 from outdial.studio.campaigns.effective_hours import closed_contacts_of
 from outdial.studio.contacts.service import ContactColumns
-from outdial.studio.imports.service import ImportOptions, ImportRefusal, ImportSheet, chosen_sheet, find_import_row
+from outdial.studio.imports.reading import ImportOptions, chosen_sheet, reading_of
+from outdial.studio.imports.service import ImportRefusal, ImportSheet, find_import_row
 from outdial.studio.view.format import sentence_case
-from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 
@@ -156,20 +156,19 @@ async def check_first_rows(context: OrganizationContext, import_id: UUID, option
         chunks = await imports.first_import_chunks(connection, import_id=import_id, first=first, chunks=_CHUNKS)
         names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
+    reading = reading_of(found, options)
     is_whole = len(beginning) == (found.bytes_stored if sheet is None else sheet.bytes)
     # Parsing a thousand rows takes tens of milliseconds: run it off the event loop.
     read = await asyncio.to_thread(
         preview,
         beginning,
         is_whole=is_whole,
-        mapping=decode_texts(found.mapping) if options.mapping is None else options.mapping,
-        default_region=found.default_region
-        if options.default_region is None
-        else options.default_region.upper() or None,
+        mapping=reading.mapping,
+        default_region=reading.default_region,
         now=context.studio.clock.now(),
         names_in_use=names_in_use,
-        zone_names=decode_texts(found.zone_names) if options.zone_names is None else options.zone_names,
-        has_header=found.has_header if options.has_header is None else options.has_header,
+        zone_names=reading.zone_names,
+        has_header=reading.has_header,
     )
     async with context.transaction() as connection:
         phones = [contact.phone for contact in read.contacts]

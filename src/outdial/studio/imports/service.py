@@ -7,32 +7,28 @@ from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
-from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing import undo
 from outdial.campaigns.importing.uploads import (
     CHUNK_BYTES,
     SHEET_CHUNKS,
-    StoredSheet,
     UploadChanged,
     UploadReady,
     UploadUnusable,
     complete_upload,
-    first_chunk,
     stored_sheets,
 )
-from outdial.campaigns.importing.workbooks import find_sheet
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.db.queries import campaign_status, import_refusals, imports, jobs
 from outdial.db.queries.importing import uploads
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
-from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ImportStatus
+from outdial.studio.imports.reading import ColumnMapping, ImportOptions, chosen_sheet, reading_of, upper_region
 from outdial.studio.view.format import sentence_case
 from outdial.studio.view.payloads import decode_texts
 from outdial.studio.web.audit import record_audit
@@ -43,33 +39,6 @@ from outdial.studio.web.forms import file_too_large
 from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_FILE_BYTES: Final = 1 << 30
-LONGEST_COLUMN: Final = 200
-LONGEST_ZONE_NAME: Final = 100
-MOST_ZONE_NAMES: Final = 100
-
-
-def _zone(name: str) -> str:
-    if not is_zone_name(name):
-        raise ValueError(f"{name!r} is not a time zone; use an IANA name such as America/New_York")
-    return name
-
-
-ColumnMapping = Annotated[
-    dict[str, Annotated[str, Field(max_length=LONGEST_COLUMN)]],
-    Field(
-        max_length=40,
-        description="Column name by field, for columns with other names; an empty name leaves the field out",
-        examples=[{"phone": "Mobile"}],
-    ),
-]
-ZoneNames = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=LONGEST_ZONE_NAME)], Annotated[str, AfterValidator(_zone)]],
-    Field(
-        max_length=MOST_ZONE_NAMES,
-        description="IANA time zone by the name that the file has for it",
-        examples=[{"Eastern": "America/New_York"}],
-    ),
-]
 
 
 class NewImport(BaseModel):
@@ -81,27 +50,6 @@ class NewImport(BaseModel):
     size: Annotated[int | None, Field(ge=1, le=MAX_FILE_BYTES, description="File size in bytes, if known")] = None
     mapping: ColumnMapping = {}
     default_region: Region = None
-
-
-class ImportOptions(BaseModel):
-    """How to read the file; omitted fields keep the values the import was created with."""
-
-    model_config = ConfigDict(extra="forbid")
-    mapping: ColumnMapping | None = None
-    default_region: Annotated[
-        str | None,
-        Field(
-            pattern=r"^([A-Za-z]{2})?$",
-            description="Country of numbers without a country code, such as US; an empty text for none",
-        ),
-    ] = None
-    sheet: Annotated[
-        str | None, Field(max_length=100, description="Sheet of a workbook to read (default: its first visible one)")
-    ] = None
-    zone_names: ZoneNames | None = None
-    has_header: Annotated[
-        bool | None, Field(description="Whether the first line of a CSV file has the names of the columns")
-    ] = None
 
 
 class ImportSheet(BaseModel):
@@ -174,7 +122,7 @@ async def create_import(connection: Connection, context: OrganizationContext, ne
         file_name=new.file_name.strip().replace("\0", ""),
         size=new.size,
         mapping=encode_json(new.mapping),
-        default_region=_region(new.default_region),
+        default_region=upper_region(new.default_region),
         created_by=context.caller.user_id,
         now=now,
     )
@@ -298,16 +246,6 @@ async def _complete(context: OrganizationContext, import_id: UUID, size: int) ->
             assert_never(ended)
 
 
-def chosen_sheet(row: imports.ImportRow, name: str | None) -> tuple[StoredSheet | None, int]:
-    """Return the sheet with a name or the first one, and the number of its first chunk; raises InvalidInput."""
-    sheets = stored_sheets(row.sheets)
-    try:
-        sheet = find_sheet(sheets, name)
-    except UnusableFile as error:
-        raise InvalidInput(sentence_case(str(error)), {"sheet": str(error)}) from None
-    return sheet, first_chunk(sheets, sheet)
-
-
 async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     buffer = bytearray()
     async for received in body:
@@ -344,16 +282,16 @@ async def start_import(
     row = await find_import_row(connection, context, import_id)
     found = _import(row)
     await check_campaign(connection, context, found.campaign_id)
-    mapping = found.mapping if how.mapping is None else how.mapping
+    reading = reading_of(row, how)
     sheet, first = chosen_sheet(row, how.sheet)
     queued = await imports.queue_import(
         connection,
         import_id=import_id,
         organization_id=context.organization_id,
-        mapping=encode_json(mapping),
-        zone_names=encode_json(found.zone_names if how.zone_names is None else how.zone_names),
-        has_header=found.has_header if how.has_header is None else how.has_header,
-        default_region=found.default_region if how.default_region is None else _region(how.default_region),
+        mapping=encode_json(reading.mapping),
+        zone_names=encode_json(reading.zone_names),
+        has_header=reading.has_header,
+        default_region=reading.default_region,
         sheet=None if sheet is None else sheet.name,
         bytes=found.bytes_stored if sheet is None else sheet.bytes,
         chunks=row.chunks if sheet is None else sheet.chunks,
@@ -468,10 +406,6 @@ async def iterate_refused_rows(
         if len(rows) < 200:
             return
         line = rows[-1].line
-
-
-def _region(region: str | None) -> str | None:
-    return region.upper() if region else None
 
 
 def _import(row: imports.ImportRow) -> Import:
