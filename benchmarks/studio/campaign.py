@@ -112,7 +112,7 @@ set status = case when n % 3 = 0 then 'completed' when n % 3 = 1 then 'pending' 
 from called
 where called.id = cc.id
 """
-# Every other contact was called twice.
+# Every other contact was called twice. The first answered call is a positive one, however few there are.
 CALLS = """
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, status, outcome, disconnection_reason, request, decision, requested_at, placed_at,
@@ -124,12 +124,13 @@ select uuidv7(), organization_id, campaign_id, id, contact_id, provider_account_
   jsonb_build_object('local_times', jsonb_build_object('America/New_York', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS'))),
   at, at, at, at + interval '40 seconds', 40000, 12.5, 'Agent: Good morning. User: Good morning.',
   case when attempt = attempts and last_outcome = 'answered' then jsonb_build_object('call_summary', 'A check-up.',
-    'user_sentiment', (array['Positive', 'Neutral', 'Negative'])[1 + number % 3], 'call_successful', number % 4 > 0,
+    'user_sentiment', (array['Positive', 'Neutral', 'Negative'])[1 + (nth - 1) % 3], 'call_successful', number % 4 > 0,
     'custom_analysis_data', jsonb_build_object('interest', number % 10)) end,
   at, at
 from (
   select cc.*, a.attempt, m.provider_account_id, m.retell_agent_id,
     row_number() over (order by cc.contact_id) as number,
+    row_number() over (partition by cc.last_outcome, a.attempt = cc.attempts order by cc.contact_id) as nth,
     clock_timestamp() - interval '3 days' * (row_number() over (order by cc.contact_id desc)) / (count(*) over ()) as at
   from campaign_contacts cc join campaigns m on m.id = cc.campaign_id
   cross join lateral generate_series(1, cc.attempts) as a (attempt)
