@@ -237,7 +237,7 @@ async def test_a_user_ends_one_session_or_all_and_never_another_users(
     form = {"email": ADA, "password": PASSWORD, "csrf_token": await phone.token_on("/sign-in")}
     await phone.client.post("/sign-in", data=form, headers={"user-agent": FIREFOX})
     page = unescape((await laptop.get("/account")).text)
-    assert ("Firefox on Linux" in page, page.count("this one</span>")) == (True, 1)
+    assert ("Firefox on Linux" in page, page.count("This device</span>")) == (True, 1)
     [ended] = re.findall(r"/account/sessions/([\w-]+)/end", page)
 
     admin = await admin_of(world, connection, own)

@@ -131,7 +131,7 @@ async def test_a_kept_form_is_sealed_and_expires(
 
     assert (forged.status_code, late.status_code) == (303, 303)
     back = await browser.client.get(late.headers["location"], follow_redirects=True)
-    assert "Your form was kept for one hour only" in back.text
+    assert "Forms are kept for one hour only" in back.text
 
 
 @pytest.mark.parametrize(("length", "is_kept"), [(195_000, True), (199_000, False)], ids=["fits", "too long"])

@@ -32,7 +32,7 @@ from outdial.studio.web.visitors import (
 router = APIRouter()
 _USER: Final = [parse_mode("user")]
 _OTHER_PASSWORD: Final = (
-    "This password does not match the account of this address. Sign in instead, or ask an admin for a reset link"
+    "This email address already has an account with another password. Sign in instead, or ask an admin for a reset link"
 )
 _OPERATOR: Final = "This address belongs to an operator of this server. Create the user with: outdial users create"
 
@@ -115,7 +115,7 @@ async def _make_user(auth: LocalAuth, email: str, name: str, password: str) -> o
         # Not confirmed: the link may have been copied, so it does not show who reads email at this address.
         return await auth.create_user(email, password, user_metadata={"name": name}, is_confirmed=False)
     except PasswordQueueFull:
-        raise ServiceUnavailable("Too many passwords are being checked at the moment: try again") from None
+        raise ServiceUnavailable("Too many sign-ins at the same time: try again in a moment") from None
 
 
 async def _accept(studio: StudioState, token: str, signed_in: SignedIn) -> UUID:

@@ -17,7 +17,7 @@ from outdial.studio.web.errors import PermissionDenied, ResourceConflict, Resour
 from outdial.studio.web.signed_links import token_digest
 
 _OWNERS_ONLY = "Only owners can invite owners"
-LINK_ENDED: Final = "This invitation has been used, revoked or has expired. Ask for a new one"
+LINK_ENDED: Final = "This invitation has expired, or has been used or revoked. Ask for a new one"
 
 
 class InvitationSummary(BaseModel):
@@ -113,7 +113,7 @@ async def answer_invitation(
     if caller.user_id is None or not await invitations.answer_invitation(
         connection, organization_id=organization_id, accepts=accepts, now=caller.studio.clock.now()
     ):
-        raise ResourceNotFound("Invitation not found: it may have been withdrawn")
+        raise ResourceNotFound("Invitation not found: it may have been revoked")
 
 
 async def invitation_of_link(studio: StudioState, token: str) -> InvitationOfLink:

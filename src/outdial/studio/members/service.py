@@ -19,7 +19,7 @@ _SERVER_ONLY = (
     "Only the operator of the server can reset this password, with: outdial users passwd. The member is an owner, "
     "works for another organization too, or operates the server"
 )
-_LAST_OWNER = "An organization needs an owner: make another member an owner first"
+_LAST_OWNER = "An organization needs at least one owner: make another member an owner first"
 
 
 class MemberSummary(BaseModel):
@@ -109,7 +109,9 @@ async def begin_password_reset(connection: Connection, context: OrganizationCont
     studio, caller = context.studio, context.caller.user_id
     await _find(connection, context, user_id)
     if studio.local_auth is None:
-        raise ResourceConflict("The project's Auth resets passwords: the member presses “Forgot your password?”")
+        raise ResourceConflict(
+            "Your project's Auth resets passwords: the member selects “Forgot your password?” when signing in"
+        )
     organization_id = context.organization_id
     if not await may_reset(studio, user_id=user_id, organization_id=organization_id, made_by=caller):
         raise PermissionDenied(_SERVER_ONLY)

@@ -91,7 +91,7 @@ async def end_session_page(caller: CurrentCaller, session_id: UUID, form: Form) 
     """End one of the caller's other sessions."""
     async with caller.transaction() as connection:
         await profile.end_session(connection, caller, session_id)
-    return forms.redirect(_URL, "Signed out. That device can show open pages for up to 30 seconds.")
+    return forms.redirect(_URL, "Signed out. Pages that are open on that device stay visible for up to 30 seconds.")
 
 
 @router.post("/account/sign-out-everywhere")
@@ -100,7 +100,9 @@ async def sign_out_everywhere_page(request: Request, caller: CurrentCaller, form
     result = await caller.studio.auth.sign_out(session_of(request).access_token, "global")
     if isinstance(result, AuthUnavailable):
         log("studio.sign_out_failed", level="warning", reason=result.reason)
-        return forms.redirect(_URL, "Sign-in is temporarily unavailable, so your sessions go on. Try again", "bad")
+        return forms.redirect(
+            _URL, "Sign-in is temporarily unavailable, so your sessions are still open. Try again", "bad"
+        )
     response = RedirectResponse("/sign-in", 303)
     response.headers.append("set-cookie", expired_session_cookie(secure=studio_state(request).settings.secure))
     return response

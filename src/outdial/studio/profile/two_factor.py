@@ -56,14 +56,14 @@ async def verify_page(request: Request, caller: CurrentCaller, form: Form) -> Re
     session, studio = session_of(request), caller.studio
     state = studio.sealer.open(_PURPOSE, forms.text(form, "enrolment"), EnrolmentState)
     if state is None or state.user_id != session.user_id:
-        return forms.redirect("/account", "This form has expired. Please try again", "warn")
+        return forms.redirect("/account", "This form has expired. Try again", "warn")
     code = forms.short_text(form, "code", _LONGEST_CODE)
     if not code:
-        return _enrolment(request, caller, state, "Enter the code that the app shows", 400)
+        return _enrolment(request, caller, state, "Enter the six-digit code from your app", 400)
     result = await studio.auth.verify_factor(session.access_token, state.factor_id, code, address=client_of(request))
     if not isinstance(result, FactorVerified):
         refused = problem_of(result)
-        text = "Wrong code. Wait for the next one" if refused.status == 401 else refused.text
+        text = "Wrong code. Enter the next one your app shows" if refused.status == 401 else refused.text
         return _enrolment(request, caller, state, text, refused.status)
     await profile.record_change(caller, "enable_two_factor")
     tokens = result.signed_in

@@ -49,7 +49,7 @@ async def keep_form(request: Request) -> Response:
     )
     sealed = studio.sealer.seal(KEPT, kept)
     if len(sealed) > MAX_KEPT_CHARS:
-        problem = "Your session has ended, and the form is too long to keep. Go back to copy your entries"
+        problem = "Your session has ended, and the form is too long to keep. Go back to copy what you entered"
         return await _form(request, target, problem=problem)
     return await _form(request, target, kept=sealed)
 
@@ -64,7 +64,7 @@ async def sign_in(request: Request) -> Response:
     show = partial(_form, request, target, email=email, kept=kept)
     password = form.get("password")
     if not is_own_form(request, form):
-        return await show(problem="This form has expired. Please sign in again", status=403)
+        return await show(problem="This form has expired. Sign in again", status=403)
     if not email or not isinstance(password, str) or not password:
         return await show(problem="Enter your email and password", status=400)
     device = request.headers.get("user-agent", "")

@@ -70,7 +70,7 @@ async def set_password_page(request: Request, token: str) -> Response:
     try:
         changed = await studio.local_auth.reset_password(token, password)
     except PasswordQueueFull:
-        raise ServiceUnavailable("Too many passwords are being checked at the moment: try again") from None
+        raise ServiceUnavailable("Too many sign-ins at the same time: try again in a moment") from None
     if isinstance(changed, AuthRefusal):
         return _reset(request, token, error=changed.message, status=400)
     if changed is None:

@@ -59,15 +59,15 @@ async def check_code(request: Request, form: FormData) -> Response:
     studio, sealed = studio_state(request), forms.text(form, "pending")
     pending = studio.sealer.open(_PENDING, sealed, PendingSignIn)
     if pending is None or pending.made_at + _PENDING_FOR <= studio.clock.now():
-        return forms.redirect("/sign-in", "That took too long. Please sign in again", "warn")
+        return forms.redirect("/sign-in", "Your sign-in has timed out. Sign in again", "warn")
     code = forms.short_text(form, "code", _LONGEST_CODE)
     if not code:
-        return _code_form(request, sealed, problem="Enter the code of your app", status=400)
+        return _code_form(request, sealed, problem="Enter the code from your app", status=400)
     result = await _verify(request, pending, code)
     if isinstance(result, FactorVerified):
         return _start_session(request, result.signed_in, pending.target, pending.kept)
     refused = problem_of(result)
-    text = "Wrong code. Each code works once" if refused.status == 401 else refused.text
+    text = "Wrong code. Each code works only once" if refused.status == 401 else refused.text
     return _code_form(request, sealed, problem=text, status=refused.status)
 
 
@@ -94,9 +94,9 @@ def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str
     form = studio.sealer.open(KEPT, kept, SealedForm) if kept else None
     response: Response = RedirectResponse(target, 303)
     if form is not None and form.kept_at + _KEPT_FOR > studio.clock.now():
-        reason = "You are signed in again. Your session had ended before you sent this form"
+        reason = "Your session had ended when you sent this form. You are signed in again"
         response = page(request, "web/kept_form.html", kept=form, form_token=session.csrf, reason=reason)
     elif form is not None:
-        response = forms.redirect(target, "Your form was kept for one hour only. Nothing has been saved", "warn")
+        response = forms.redirect(target, "Forms are kept for one hour only. Nothing has been saved", "warn")
     keep_session(request, session, response)
     return response

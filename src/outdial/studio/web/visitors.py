@@ -16,7 +16,7 @@ from outdial.studio.web.rendering import page
 from outdial.studio.web.sessions import SessionTooLarge, StudioSession, new_token, session_cookie
 
 VISITOR_COOKIE: Final = "outdial_visitor"
-EXPIRED_FORM: Final = "This form has expired. Please try again"
+EXPIRED_FORM: Final = "This form has expired. Try again"
 _LIFETIME_S: Final = 3600
 
 
