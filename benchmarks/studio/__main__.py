@@ -32,7 +32,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "with a verdict",
         "per conversation",
         "talk time",
-        "Day of the organization",
+        "Organization, per day",
         "Budget",
         "Forecast ",
         "Caller numbers",

@@ -1,4 +1,4 @@
-"""Budgets in the API and on pages: setting them, their use, and the calls whose cost is not known."""
+"""Budgets in the API and on pages: setting them, their use, and the calls with unknown cost."""
 
 from datetime import timedelta
 

@@ -127,7 +127,14 @@ async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_
 
     browser = await browser_for(viewer)
     shown = (await browser.get(url)).text
-    for text in ("50%", "4 of 8 contacts", "75%", "Why not reached", "Interest", "Free texts are not counted: Notes"):
+    for text in (
+        "50%",
+        "4 of 8 contacts",
+        "75%",
+        "Why not reached",
+        "Interest",
+        "Free-text answers are not counted: Notes",
+    ):
         assert text in shown, text
     assert OTHER_NUMBER in shown
     assert SECRET_NAME not in shown
@@ -243,7 +250,7 @@ async def test_a_large_campaign_has_its_report_after_its_end_and_again_when_late
     viewer = await create_member(connection, campaign.tenant.organization_id, "viewer")
     browser, client = await browser_for(viewer), await client_for(viewer)
     url, api = paths(campaign)
-    assert "The report is being added up" in (await browser.get(url)).text
+    assert "The report is being prepared" in (await browser.get(url)).text
     assert (await client.get(api)).status_code == 409
     assert (await browser.get(f"{url}.csv")).status_code == 409
 

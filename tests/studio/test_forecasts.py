@@ -27,7 +27,7 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     refused = await client.post(api)
     assert refused.status_code == 409
     assert refused.json()["message"] == "No forecast: no contact is left to call"
-    assert "One is made when the campaign starts" in (await browser.get(page)).text
+    assert "A forecast is made when the campaign starts" in (await browser.get(page)).text
 
     await fill_campaign(connection, campaign, 50)
     made = await client.post(api)
@@ -70,7 +70,7 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     shown = (await browser.get(page)).text
     assert "Of 1 completed campaign, 0 ended and 0 cost within p10 and p90." in shown
     assert "later than forecast" in shown
-    assert "Outside the forecast." in shown
+    assert "Outside the forecast range." in shown
 
 
 async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
@@ -98,7 +98,7 @@ async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
         clock.advance(timedelta(minutes=12))
         browser = await studio_app.browser_of(operator)
         assert "(12 minutes ago)" in (await browser.get(page)).text
-        assert "renewed while it runs" in (await browser.get(f"{page}/forecasts")).text
+        assert "updated while running" in (await browser.get(f"{page}/forecasts")).text
         by_hand = await browser.post_form(f"{page}/forecasts", {"shown_on": "campaign"})
         assert (by_hand.status_code, by_hand.headers["location"]) == (303, page)
         assert "(less than a minute ago)" in (await browser.get(page)).text

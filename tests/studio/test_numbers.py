@@ -55,7 +55,7 @@ async def test_members_see_how_numbers_fare_and_cap_rest_and_import_them(
     browser = await browser_for(own.users["admin"])
     shown = (await browser.get(f"/o/{organization_id}/numbers")).text
     assert "Rests until" in shown
-    assert "a member of the organization let it rest" in shown
+    assert "rested by a member of the organization" in shown
     assert "25%" in shown
     bad = await browser.post_form(f"/o/{organization_id}/numbers/{row['id']}/limits", {"daily_cap": "none"})
     assert bad.status_code == 400

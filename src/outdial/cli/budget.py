@@ -34,7 +34,7 @@ def budget(
     no_budget: Annotated[bool, typer.Option("--no-budget", help="Remove both budgets.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show or set the budgets of an organization, with the calls whose cost is not known.
+    """Show or set the budgets of an organization, and the calls with unknown cost.
 
     Without options it changes nothing. Options that are left out keep their value.
     """

@@ -50,8 +50,8 @@ REST_SENTENCES: Final[Mapping[RestReason, str]] = MappingProxyType(
     {
         RestReason.BLOCKED_IN_A_ROW: f"{BLOCKED_IN_A_ROW} calls in a row were blocked or marked spam",
         RestReason.BLOCKED_SHARE: f"{BLOCKED_SHARE:.0%} of its last {RECENT_CALLS} calls were blocked or marked spam",
-        RestReason.FEW_ANSWERS: "it is answered at most half as often as the other numbers of its campaign",
-        RestReason.BY_MEMBER: "a member of the organization let it rest",
+        RestReason.FEW_ANSWERS: "answered at most half as often as the campaign's other numbers",
+        RestReason.BY_MEMBER: "rested by a member of the organization",
     }
 )
 

@@ -30,7 +30,7 @@ environment.globals |= {"budget_names": SCOPE_NAMES}
 
 @router.get("")
 async def budgets_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show the budgets of the organization, and the calls whose cost is not known."""
+    """Show the budgets of the organization, and the calls with unknown cost."""
     return await _show(request, context)
 
 

@@ -24,7 +24,7 @@ async def get_campaign_report(context: CurrentOrganization, campaign_id: UUID) -
         await find_campaign(connection, context.organization_id, campaign_id)
         report = await find_report(connection, campaign_id, context.studio.clock.now())
     if report is None:
-        raise ResourceConflict("The report is added up after the end of the campaign")
+        raise ResourceConflict("The report is available after the campaign has ended")
     return report
 
 

@@ -57,7 +57,7 @@ async def create_link(
     """Make a link to the report of a campaign that has ended; raises ResourceNotFound and ResourceConflict."""
     campaign = await find_campaign(connection, context.organization_id, campaign_id)
     if CampaignStatus(campaign.status) not in CAMPAIGN.final:
-        raise ResourceConflict("The report can be shared when the campaign has ended")
+        raise ResourceConflict("The report can be shared once the campaign has ended")
     now = context.studio.clock.now()
     if (
         await queries.count_report_links(
@@ -106,7 +106,7 @@ async def revoke_link(connection: Connection, context: OrganizationContext, camp
         connection, organization_id=context.organization_id, campaign_id=campaign_id, id=link_id
     )
     if revoked is None:
-        raise ResourceNotFound("Link not found: it was revoked already")
+        raise ResourceNotFound("Link not found: it has already been revoked")
     await record_audit(connection, context, "revoke_report_link", "campaign", campaign_id, {"link_id": str(link_id)})
 
 

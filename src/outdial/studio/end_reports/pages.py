@@ -26,7 +26,7 @@ from outdial.studio.web.visitors import own_url
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}")
 _KIND: Final = "report"
-_WAIT: Final = "The report is being added up. It is here in a few seconds."
+_WAIT: Final = "The report is being prepared. It will appear here in a few seconds."
 
 
 @router.get("/report")
@@ -78,7 +78,7 @@ async def revoke(context: CurrentOrganization, campaign_id: UUID, link_id: UUID,
     url = f"{_url(context, campaign_id)}#share"
     async with context.transaction() as connection:
         await links.revoke_link(connection, context, campaign_id, link_id)
-    return redirect(url, "Link revoked. It no longer opens the report.", "info")
+    return redirect(url, "Link revoked. It no longer works.", "info")
 
 
 async def _show(

@@ -55,7 +55,7 @@ async def shared_report_page(request: Request, token: str) -> HTMLResponse:
     except ResourceNotFound:
         return _page(request, 404, problem=LINK_ENDED)
     if shared.report is None:
-        return _page(request, 503, problem="The report is being added up. Reload this page in a few seconds.")
+        return _page(request, 503, problem="The report is being prepared. Reload this page in a few seconds.")
     return _page(request, 200, shared=shared, report=shared.report, rendered=render_report(shared.report))
 
 

@@ -36,4 +36,4 @@ async def forecast_now(request: Request, context: CurrentOrganization, campaign_
         await forecasts.make_forecast(context, campaign_id)
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
-    return redirect(url, "Forecast made.")
+    return redirect(url, "Forecast updated.")

@@ -46,7 +46,7 @@ async def forecast_here(request: Request, context: CurrentOrganization, campaign
         await make_forecast(context, campaign_id)
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
-    return redirect(url, "Forecast made.")
+    return redirect(url, "Forecast updated.")
 
 
 def shown_on(form: FormData, url: str) -> str:

@@ -32,7 +32,7 @@ async def import_numbers_page(context: CurrentOrganization, form: Form) -> Respo
     context.require("admin")
     async with context.transaction() as connection:
         await numbers.request_import(connection, context)
-    return redirect(_url(context), "Import requested. Numbers and agents appear when the dialer has them.", "info")
+    return redirect(_url(context), "Import requested. Numbers and agents appear here in a few seconds.", "info")
 
 
 @router.post("/{number_id}/limits")
@@ -67,7 +67,7 @@ async def wake_number_page(context: CurrentOrganization, form: Form) -> Response
             woken = await numbers.wake(connection, context, CallerPhone(phone=text(form, "phone")))
     except ResourceConflict as error:
         return redirect(_url(context), error.message, "warn")
-    return redirect(_url(context), f"{woken.phone} no longer rests.")
+    return redirect(_url(context), f"{woken.phone} can be called from again.")
 
 
 async def _show(

@@ -37,7 +37,7 @@ async def set_hook_page(request: Request, context: CurrentOrganization, form: Fo
             await hooks.set_hook(connection, context, NewPreDialHook(url=url, secret=secret or None))
     except InvalidInput as error:
         return await _show(request, context, error.fields, url)
-    return forms.redirect(request.url.path, "Pre-dial hook saved. It decides about each call from now on.")
+    return forms.redirect(request.url.path, "Pre-dial hook saved. From now on, it allows or denies each call.")
 
 
 @router.post("/remove")

@@ -53,7 +53,7 @@ async def erase(request: Request, context: CurrentOrganization, form: Form) -> R
         await privacy.erase(context, _subject(form))
     except StudioError as error:
         return await _show(request, context, error=error, form=form)
-    return redirect(_url(context), "Erased. Files, logs and Retell follow; this page shows when that is done.")
+    return redirect(_url(context), "Erased from the database. This page shows when files, logs and Retell are done.")
 
 
 @router.post("/export")

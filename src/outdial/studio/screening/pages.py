@@ -68,7 +68,7 @@ async def remove(context: CurrentOrganization, list_id: UUID, form: Form) -> Res
             await screening.remove_list(connection, context, list_id)
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
-    return redirect(url, "List removed. It no longer keeps numbers from being called.", "info")
+    return redirect(url, "List removed. Its numbers are no longer blocked by it.", "info")
 
 
 def _read_form(form: FormData) -> tuple[NewScreeningList, UploadFile]:

@@ -31,7 +31,7 @@ _organization_budget = row_builder(OrganizationBudget)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpentAmount:
-    """Known costs of calls, and what is reserved for calls whose cost is not known."""
+    """Known costs of calls, and what is reserved for calls with unknown cost."""
 
     spent_cents: Decimal
     reserved_cents: Decimal

@@ -32,7 +32,7 @@ set time_zone = excluded.time_zone, day_cents = excluded.day_cents, month_cents 
 
 -- name: campaign_spending
 -- returns: SpentAmount
--- row: Known costs of calls, and what is reserved for calls whose cost is not known.
+-- row: Known costs of calls, and what is reserved for calls with unknown cost.
 -- Add up what the calls of a campaign cost.
 select coalesce(sum(spent_cents), 0) as spent_cents, coalesce(sum(reserved_cents), 0) as reserved_cents
 from spending where campaign_id = :campaign_id;
