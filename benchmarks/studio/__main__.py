@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "The calling rules exclude these contacts",
         "Contacts by last outcome",
         "Answer rate by hour and attempt",
-        "with a verdict",
+        "analyzed conversation",
         "per conversation",
         "talk time",
         "Organization, per day",

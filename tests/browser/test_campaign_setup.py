@@ -163,7 +163,7 @@ async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_els
         if "/setup/when" not in page.url:
             break
         # The form is shown again with a warning, and waits for the button, even when more is typed or it is reloaded.
-        await expect(page.get_by_text("saving it replaces theirs")).to_be_visible()
+        await expect(page.get_by_text("saving replaces theirs")).to_be_visible()
         await page.locator("[name=purpose]").first.dispatch_event("change")
         await page.wait_for_timeout(1500)
         assert await connection.fetchval("select purpose from campaigns where id = $1", draft) == "survey"

@@ -228,7 +228,7 @@ def test_campaigns_are_listed_and_filtered(acme: Outdial, campaign: str) -> None
     (archived,) = acme.json("campaign", "list", "--archived")
     assert (archived["id"], archived["progress"]["total"], archived["progress"]["reached"]) == (campaign, 0, 0)
     assert acme.json("campaign", "unarchive", campaign) == {"id": campaign, "status": "draft", "changed": True}
-    assert f"Campaign {campaign} is already out of the archive." in acme("campaign", "unarchive", "Spring")
+    assert f"Campaign {campaign} is already unarchived." in acme("campaign", "unarchive", "Spring")
 
 
 def test_watching_a_stopped_campaign_prints_its_state_and_ends(acme: Outdial, campaign: str, tmp_path: Path) -> None:

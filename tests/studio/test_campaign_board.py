@@ -222,7 +222,7 @@ async def test_campaigns_at_work_are_listed_before_newer_ones_that_are_over(
 
     listed = [name for names in sections_of(html).values() for name in names]
     assert sorted(listed) == sorted([*list(made)[:5], "completed 10"])
-    assert "campaigns are listed here: those at work and scheduled, then the newest." in html
+    assert "campaigns are listed: running and scheduled ones first, then the newest." in html
 
 
 async def test_a_row_menu_acts_and_returns_to_the_list_as_it_was(

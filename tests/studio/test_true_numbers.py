@@ -157,7 +157,7 @@ async def test_the_figures_of_a_campaign_say_only_what_is_true(
     await connection.execute("update calls set cost_cents = 8 where outcome = 'answered'")
     ended = await figures(completed.id)
     assert "Reached 1 of 3 contacts, 33%" in ended
-    assert "Success – no conversation has a verdict yet" in ended
+    assert "Success – no conversations analyzed yet" in ended
     assert "Cost $0.08 $0.08 per conversation" in ended
     assert "Took 1 h 00 min" in ended
     assert "Finishes" not in ended
@@ -165,7 +165,7 @@ async def test_the_figures_of_a_campaign_say_only_what_is_true(
     await connection.execute(
         """update calls set analysis = '{"call_successful": true}' where campaign_id = $1""", completed.id
     )
-    assert "Success 100% of 1 conversation with a verdict" in await figures(completed.id)
+    assert "Success 100% of 1 analyzed conversation" in await figures(completed.id)
 
     draft = await create_campaign(connection, own.tenant, status="draft", next_batch_at=None)
     await create_campaign_contact(connection, draft)
@@ -175,5 +175,5 @@ async def test_the_figures_of_a_campaign_say_only_what_is_true(
     await create_calling(connection, paused, status="ended", outcome="busy", cost_cents=1)
     waiting = await figures(paused.id)
     assert "Reached 0 of 1 contact, 0%" in waiting
-    assert "no conversation yet" in waiting
-    assert "Finishes about – not while it is paused" in waiting
+    assert "no conversations yet" in waiting
+    assert "Finishes about – no forecast while paused" in waiting

@@ -35,7 +35,7 @@ async def archive(connection: Connection, campaign_id: UUID, actor: Actor, now: 
 
 
 async def unarchive(connection: Connection, campaign_id: UUID, actor: Actor, now: datetime) -> Result:
-    """Take a campaign out of the archive."""
+    """Unarchive a campaign."""
     campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign

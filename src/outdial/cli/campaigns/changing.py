@@ -82,5 +82,5 @@ def archive(campaign: CampaignName, as_json: AsJson = False) -> None:
 
 
 def unarchive(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Take a campaign out of the archive."""
-    change_status(campaign, archiving.unarchive, as_json, done="out of the archive")
+    """Unarchive a campaign."""
+    change_status(campaign, archiving.unarchive, as_json, done="unarchived")

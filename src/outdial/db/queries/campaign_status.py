@@ -152,7 +152,7 @@ returning id;
 
 
 async def unarchive_campaign(connection: Connection, *, now: datetime, campaign_id: UUID) -> UUID | None:
-    """Take a campaign out of the archive."""
+    """Unarchive a campaign."""
     value: UUID | None = await connection.fetchval(_UNARCHIVE_CAMPAIGN, now, campaign_id)
     return value
 

@@ -39,7 +39,7 @@ returning id;
 
 -- name: unarchive_campaign
 -- returns: UUID | None
--- Take a campaign out of the archive.
+-- Unarchive a campaign.
 update campaigns
 set archived_at = null, updated_at = :now
 where id = :campaign_id and archived_at is not null

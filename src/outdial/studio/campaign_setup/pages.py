@@ -280,7 +280,9 @@ def _is_autosave(request: Request) -> bool:
 def _is_no_draft(context: OrganizationContext, campaign: Campaign) -> Response:
     url = _url_of(context, campaign.id)
     if campaign.status in RESTING + RUNNING:
-        return redirect(f"{url}/edit", "This campaign is no longer a draft: its settings are all on this page.", "info")
+        return redirect(
+            f"{url}/edit", "This campaign is no longer a draft. All of its settings are on this page.", "info"
+        )
     return redirect(url, f"This campaign is {campaign.status}. It can no longer be edited.", "warn")
 
 

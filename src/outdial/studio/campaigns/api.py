@@ -204,7 +204,7 @@ async def archive_campaign(context: CurrentOrganization, campaign_id: UUID) -> C
 
 @router.post("/{campaign_id}/unarchive")
 async def unarchive_campaign(context: CurrentOrganization, campaign_id: UUID) -> CampaignActionResult:
-    """Take a campaign out of the archive."""
+    """Unarchive a campaign."""
     return await _run(context, campaign_id, "unarchive")
 
 

@@ -26,7 +26,7 @@ from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 
-_IGNORED: Final = "This stack ignores the calling rules: its calls are simulated."
+_IGNORED: Final = "This stack ignores the calling rules, because its calls are simulated."
 _US: Final = "US-"
 _SLOT_MINUTES: Final = 30
 _SLOTS: Final = 48
@@ -223,7 +223,7 @@ def _place_hours(found: EffectiveWeek, hours: CallingHours, contacts: int | None
     if found.block is not None:
         closed = block_text(found.block)
     elif found.is_closed:
-        closed = "the rules leave none of these hours"
+        closed = "the rules allow none of these hours"
     return PlaceHours(
         jurisdiction=found.place.jurisdiction_key,
         name=place_names(found.place.jurisdiction_key),

@@ -265,7 +265,7 @@ def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None =
 def check_start(scheduled_at: datetime | None, status: CampaignStatus, now: datetime) -> None:
     """Raise InvalidInput if a campaign that has not started is planned for a time that has passed."""
     if scheduled_at is not None and scheduled_at <= now and status in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
-        reason = "This time has passed. Choose a later one, or to start when you press Start"
+        reason = "This time has passed. Choose a later time, or choose to start when you press Start"
         raise InvalidInput("Please fix the fields below", {"scheduled_local": reason})
 
 

@@ -158,7 +158,7 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
         case "start", CampaignStatus.SCHEDULED:
             message = "Campaign scheduled."
         case "pause", CampaignStatus.PAUSING:
-            message = "Pausing. Calls that are being placed right now will continue."
+            message = "Pausing. Calls in progress will continue."
         case "cancel", CampaignStatus.CANCELLING:
             message = "Cancelling campaign."
         case _:
@@ -174,7 +174,7 @@ async def _check_schedules(connection: Connection, context: OrganizationContext,
         raise ResourceConflict(f"The campaign is already {campaign.status}", status=campaign.status)
     if campaign.scheduled_at is None or campaign.scheduled_at <= context.studio.clock.now():
         raise ResourceConflict(
-            "The planned start has passed or was removed. Start the campaign now, or change its start"
+            "The planned start has passed or was removed. Start the campaign now, or change its start time"
         )
 
 
@@ -190,7 +190,7 @@ async def archive(request: Request, context: CurrentOrganization, campaign_id: U
             await run_action(connection, context, campaign_id, action)
     except ResourceConflict as error:
         return redirect(url, error.message, "warn")
-    done, opposite = ("archived", "unarchive") if action == "archive" else ("taken out of the archive", "archive")
+    done, opposite = ("archived", "unarchive") if action == "archive" else ("unarchived", "archive")
     return redirect(url, f"Campaign {done}.", undo=f"{_url_of(context, campaign_id)}/{opposite}")
 
 

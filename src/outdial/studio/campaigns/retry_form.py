@@ -63,7 +63,7 @@ PRESETS: Final = (
     RetryPreset(
         key="gentle",
         label="Gentle",
-        text="Up to 2 attempts, the second on the next day.",
+        text="Up to 2 attempts: the second on the next day.",
         attempts=2,
         policy={
             "no_answer": {"delays": ["1d"]},

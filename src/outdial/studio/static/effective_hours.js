@@ -31,7 +31,7 @@ async function refresh(form, signal) {
     const note = document.createElement("p");
     note.className = "note";
     note.setAttribute("role", "status");
-    note.textContent = "The effect of the calling rules cannot be loaded now. Saving the campaign shows it.";
+    note.textContent = "The calling rules cannot be loaded right now. Save the campaign to see their effect.";
     shown.replaceChildren(note);
   }
 }

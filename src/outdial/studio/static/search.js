@@ -70,7 +70,7 @@ class Search {
     }
     if (asked !== this.#asked) return;
     if (page) this.#results.replaceChildren(...page.childNodes);
-    else this.#results.textContent = "The search cannot be reached right now. Try again in a moment.";
+    else this.#results.textContent = "Search is unavailable right now. Try again in a moment.";
   }
 
   #choose(event) {

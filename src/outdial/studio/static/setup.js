@@ -100,7 +100,7 @@ class StepForm {
       }
     } catch {
       this.#isChanged = true;
-      this.#say("The server cannot be reached. What you typed is kept in this tab, and saved when it is back.");
+      this.#say("The server cannot be reached. What you typed is kept in this tab and saved once it is back.");
       this.#schedule(this.#retryMs);
       this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
     }
@@ -164,7 +164,7 @@ class StepForm {
     this.#isChanged = true;
     clearTimeout(this.#timer);
     this.#keep();
-    this.#say("Someone else has changed this step. What you typed is not saved, and is kept in this tab. ");
+    this.#say("Someone else has changed this step. What you typed is kept in this tab, but not saved. ");
     const link = Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Discard it" });
     link.addEventListener("click", () => sessionStorage.removeItem(this.#key));
     this.#note.append(link);
