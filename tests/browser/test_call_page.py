@@ -110,7 +110,7 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
     await page.keyboard.press("1")
 
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 1)
-    await expect(page.get_by_role("status").filter(has_text="Completed.")).to_be_visible()
+    await expect(page.get_by_role("status").filter(has_text="Marked as completed.")).to_be_visible()
     await page.keyboard.press("j")
     await page.keyboard.press("4")
     dialog = page.get_by_role("dialog")

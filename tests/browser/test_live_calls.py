@@ -56,7 +56,7 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await dialog.get_by_label("Reason").fill("wrong person")
     await dialog.get_by_role("button", name="Hang up").click()
     await expect(page).to_have_url(re.compile("/live-calls$"))
-    await expect(page.locator("[data-toast]")).to_have_text("The call is being hung up.")
+    await expect(page.locator("[data-toast]")).to_have_text("Hanging up.")
     await expect(talking).to_contain_text("Hanging up")
     await expect(page.get_by_text("Last update")).to_be_visible()
     due = await connection.fetchval("select hang_up_due_at from calls where id = $1", line["talking"])

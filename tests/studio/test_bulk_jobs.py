@@ -35,9 +35,9 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     url = f"{base}/bulk-jobs?outcome=no_answer&name=Ada"
     form = (await operator.get(url)).text
     assert "61 contacts match: last outcome no answer, name starts with “Ada”." in form
-    for option in ("Retry in this campaign (60)", "New campaign from these contacts (60)", "campaign (1)"):
+    for option in ("Call again in this campaign (60)", "New campaign from these contacts (60)", "campaign (1)"):
         assert option in form
-    assert "Decide review" not in form
+    assert "Decide: completed" not in form
     assert "You need the Operator role to change these contacts" in (await viewer.get(url)).text
     unnamed = await operator.post_form(f"{base}/bulk-jobs", {"action": "retry", "reason": " ", "name": "Ada"})
     assert unnamed.status_code == 400
@@ -59,7 +59,7 @@ async def test_a_job_is_started_from_the_list_and_names_what_it_leaves_out(
     assert phone in shown
     assert "new offer" in shown
     assert "name starts with …" in shown, "the term of a search is not kept"
-    assert "Retry in this campaign" in (await viewer.get(f"{base}/bulk-jobs")).text
+    assert "Call again in this campaign" in (await viewer.get(f"{base}/bulk-jobs")).text
 
 
 async def test_a_search_is_counted_on_the_page_of_bulk_jobs_only(

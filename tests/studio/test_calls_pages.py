@@ -137,7 +137,7 @@ async def test_a_live_call_is_hung_up_from_the_list_and_from_its_page_with_a_rea
     assert audited is not None
     assert audited[1] == "wrong person"
     await connection.execute("update calls set status = 'ended', next_check_at = null")
-    assert "The call is not live any more" in (await operator.get(url)).text
+    assert "This call has already ended" in (await operator.get(url)).text
 
 
 async def test_a_call_page_shows_transcript_recording_analysis_decision_and_events(

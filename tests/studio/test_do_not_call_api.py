@@ -192,7 +192,7 @@ async def test_pages_offer_the_actions_of_each_role(
         "operator": True,
         "admin": True,
     }
-    assert {role: "Campaigns may call" in text for role, text in shown.items()} == {
+    assert {role: "Campaigns can call" in text for role, text in shown.items()} == {
         "viewer": False,
         "operator": False,
         "admin": True,

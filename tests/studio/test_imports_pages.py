@@ -360,7 +360,7 @@ async def test_a_file_without_a_header_row_is_read_from_its_first_line_at_a_pres
 
     html = (await operator.get(url, params=form_with(html, "Treat the first line"))).text
     assert "2" in html.split("To import")[1][:30]
-    assert "Use it as the header" in html
+    assert "Use it as a header" in html
     await operator.post_form(f"{url}/start", form_with(html, "Start import"), page=url)
     await worker.run_once()
 

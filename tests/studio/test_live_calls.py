@@ -175,7 +175,7 @@ async def test_a_call_is_hung_up_from_its_row_and_the_page_comes_back(
     gone = await browser.post_form(f"{home}/calls/{line['voicemail']}/hang-up", sent)
     assert gone.status_code == 303, "the call ended while the dialog was open"
     page = (await browser.get(gone.headers["location"])).text
-    assert "Only live calls can be hung up; this one is ended" in page
+    assert "Only live calls can be hung up. This one is ended" in page
     elsewhere = {"shown_on": "https://evil.example/live-calls"}
     response = await browser.post_form(f"{home}/calls/{line['elsewhere']}/hang-up", elsewhere)
     assert response.headers["location"] == f"{home}/calls/{line['elsewhere']}"

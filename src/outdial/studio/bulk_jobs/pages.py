@@ -29,13 +29,13 @@ _EARLIER: Final = 10
 _D = ReviewDecision
 # The value of an option: an action, with the decision after a colon.
 ACTIONS: Final[Mapping[str, str]] = {
-    "retry": "Retry in this campaign",
+    "retry": "Call again in this campaign",
     "new_campaign": "New campaign from these contacts",
     "skip": "Skip: do not call in this campaign",
-    f"decide:{_D.COMPLETED}": "Decide review: completed",
-    f"decide:{_D.FAILED}": "Decide review: not reached",
-    f"decide:{_D.CALL_AGAIN}": "Decide review: call again",
-    f"decide:{_D.NEVER_CALL}": "Decide review: never call, put the numbers on the do-not-call list",
+    f"decide:{_D.COMPLETED}": "Decide: completed",
+    f"decide:{_D.FAILED}": "Decide: not reached",
+    f"decide:{_D.CALL_AGAIN}": "Decide: call again",
+    f"decide:{_D.NEVER_CALL}": "Decide: never call, and add the numbers to the do-not-call list",
 }
 _SEARCHED: Final[Mapping[str, str]] = {
     "search": "search",
@@ -149,7 +149,7 @@ async def _form(
     try:
         selection = SelectedContacts.model_validate(given).selection()
     except ValidationError:
-        raise InvalidInput("Unknown filter: open the list of contacts and filter there", {}) from None
+        raise InvalidInput("Unknown filter: go to the list of contacts and filter there", {}) from None
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         counts = await count_by_status(connection, context.organization_id, campaign_id, selection)

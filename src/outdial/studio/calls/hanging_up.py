@@ -24,7 +24,7 @@ async def hang_up_call(connection: Connection, context: OrganizationContext, cal
         case HangingUp():
             return
         case NotLive(status):
-            raise ResourceConflict(f"Only live calls can be hung up; this one is {status}", status=status)
+            raise ResourceConflict(f"Only live calls can be hung up. This one is {status}", status=status)
         case NotFound():
             raise ResourceNotFound("Call not found")
         case Forbidden():

@@ -197,7 +197,7 @@ async def hang_up_page(call_id: UUID, context: CurrentOrganization, form: Form) 
         if not is_live_page:
             raise
         return redirect(f"{home}/{shown_on}", conflict.message, "warn")
-    return redirect(f"{home}/{shown_on if is_live_page else f'calls/{call_id}'}", "The call is being hung up.")
+    return redirect(f"{home}/{shown_on if is_live_page else f'calls/{call_id}'}", "Hanging up.")
 
 
 @router.post("/o/{organization_id}/calls/{call_id}/review")
@@ -211,7 +211,7 @@ async def review_page(request: Request, call_id: UUID, context: CurrentOrganizat
         else:
             await mark_reviewed(connection, context, call_id, short_text(form, "note", LONGEST_DECISION_NOTE))
     back = f"/o/{context.organization_id}/calls/{call_id}{filter_query(typed_filters(request.query_params))}"
-    return redirect(back, "Not reviewed any more." if is_removed else "Reviewed.")
+    return redirect(back, "Review mark removed." if is_removed else "Marked as reviewed.")
 
 
 def analysis_fields(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

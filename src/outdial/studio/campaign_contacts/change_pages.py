@@ -65,7 +65,7 @@ async def change_contact_page(
         )
         return await changes.change(connection, context, campaign_id, campaign_contact_id, changed)
 
-    return await _carry_out(request, context, save, "Contact changed.")
+    return await _carry_out(request, context, save, "Contact updated.")
 
 
 @router.post("/{campaign_contact_id}/skip")
@@ -78,7 +78,7 @@ async def skip_contact_page(
         request,
         context,
         lambda connection: changes.skip(connection, context, campaign_id, campaign_contact_id, reason),
-        "The contact is skipped.",
+        "Contact skipped.",
     )
 
 
@@ -92,7 +92,7 @@ async def retry_contact_page(
         request,
         context,
         lambda connection: changes.retry(connection, context, campaign_id, campaign_contact_id, retry),
-        "The contact is pending again.",
+        "The contact will be called again.",
     )
 
 

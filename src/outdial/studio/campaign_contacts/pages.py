@@ -37,7 +37,7 @@ DECISIONS: Final = [
     (_D.COMPLETED, "Completed: the contact was reached"),
     (_D.FAILED, "Not reached: do not call again in this campaign"),
     (_D.CALL_AGAIN, "Call again"),
-    (_D.NEVER_CALL, "Never call: put the number on the do-not-call list"),
+    (_D.NEVER_CALL, "Never call: add the number to the do-not-call list"),
 ]
 DECIDED: Final = {
     _D.COMPLETED: "Marked as completed.",

@@ -99,7 +99,7 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
     context.require("admin")
     async with context.transaction() as connection:
         result = await do_not_call.unblock_numbers(connection, context, [text(form, "phone")], _purpose_of(form))
-    message = "Number removed. It may be called again." if result.removed else "The number was not on the list."
+    message = "Number removed. It can be called again." if result.removed else "The number was not on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message, "good" if result.removed else "info")
 
 

@@ -84,5 +84,5 @@ _HINTS: Final[Mapping[str, str]] = {
     Refusal.BAD_PRIORITY: "Write a number from 1 to 9, where 9 is called first.",
     Refusal.DUPLICATE: "The first row with each number is imported.",
     Refusal.DO_NOT_CALL: "No campaign with this purpose may call them.",
-    Refusal.ERASED: "Their owners asked to be erased.",
+    Refusal.ERASED: "The people asked for their data to be erased.",
 }

@@ -105,7 +105,7 @@ def _read_columns(texts: Mapping[str, str], mapping: dict[str, str], problems: d
                 f"The name of this column is longer than {LONGEST_COLUMN} characters: shorten it in the file"
             )
         elif value in chosen:
-            problems[key] = f"{chosen[value]} goes there already: choose one of the two"
+            problems[key] = f"{chosen[value]} already goes there: choose one of the two"
         elif value in FIELDS:
             chosen[value] = column
             mapping[value] = column

@@ -236,7 +236,9 @@ async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> R
     context.require("operator")
     async with context.transaction() as connection:
         found = await imports.cancel_import(connection, context, import_id)
-    message = "Import cancelled." if found.is_finished else "Cancelling import. Rows in progress are finished first."
+    message = (
+        "Import cancelled." if found.is_finished else "Cancelling the import. Rows in progress are finished first."
+    )
     return redirect(f"/o/{context.organization_id}/imports/{import_id}", message, "info")
 
 

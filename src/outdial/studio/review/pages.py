@@ -22,10 +22,10 @@ router = APIRouter(prefix="/o/{organization_id}/review")
 LIMIT: Final = 25
 _D: Final = ReviewDecision
 DECIDED: Final = {
-    _D.COMPLETED: "Completed.",
-    _D.CALL_AGAIN: "The contact is called again.",
-    _D.FAILED: "Marked as failed.",
-    _D.NEVER_CALL: "The number is on the do-not-call list now.",
+    _D.COMPLETED: "Marked as completed.",
+    _D.CALL_AGAIN: "The contact will be called again.",
+    _D.FAILED: "Marked as not reached.",
+    _D.NEVER_CALL: "Added to the do-not-call list.",
 }
 
 
@@ -57,7 +57,7 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
     try:
         decision = ReviewDecision(text(form, "decision"))
     except ValueError:
-        raise InvalidInput("Choose a decision from the queue") from None
+        raise InvalidInput("Choose a decision") from None
     given = ReviewRequest(decision=decision, note=short_text(form, "reason", LONGEST_DECISION_NOTE) or None)
     try:
         async with context.transaction() as connection:
