@@ -133,7 +133,7 @@ USED_UP = ClaimBudget(
         (facts_of("cancelling"), "cancelled", "Cancelling"),
         (facts_of("cancelling", campaign_live=1), "cancelled", "Cancelled; 1 call still live"),
         (facts_of("cancelled"), "cancelled", "Cancelled"),
-        (facts_of("completed"), "finished", "Every contact has a final status"),
+        (facts_of("completed"), "finished", "All contacts are finished"),
         (
             facts_of(places=DUE, next_batch_at=NOW - timedelta(minutes=5)),
             "no_dialer",
@@ -149,7 +149,7 @@ USED_UP = ClaimBudget(
             "not_screened",
             "Numbers are not screened: the US-TX list (2026-02-06) is older than 31 days: upload it again",
         ),
-        (facts_of(), "nothing_to_do", "No contacts are left to call; the campaign is about to complete"),
+        (facts_of(), "nothing_to_do", "All contacts are finished; the campaign is about to complete"),
         (facts_of(campaign_live=2), "calls_under_way", "All contacts have been called; 2 calls still live"),
         (
             facts_of(places=(zone("America/New_York"), zone("Europe/London|Europe/Paris"))),
@@ -217,17 +217,17 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=(zone("Europe/Paris", LATER),), hours=ALWAYS),
             "retry_due",
-            "All pending contacts are waiting for a retry; the first is due 10:00",
+            "Waiting for retries; the next attempt is 10:00",
         ),
         (
             facts_of(places=(zone("Europe/Paris", LATER, f"{WAITS_FOR_PART}evening"),), hours=ALWAYS),
             "day_part",
-            "Pending contacts wait for the part of the day of their next attempt, from 10:00",
+            "Waiting for the part of the day of the next attempts, from 10:00",
         ),
         (
             facts_of(places=(zone("Europe/Paris", LATER, CAPPED),), hours=ALWAYS),
             "daily_cap",
-            "Pending contacts have reached the daily call cap; the next call may start 10:00",
+            "The pending contacts have reached the daily call cap; the next call may start 10:00",
         ),
         (
             facts_of(places=DUE, hours=ALWAYS, campaign_limit=5, campaign_live=5, account_live=5),
@@ -237,12 +237,17 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=DUE, hours=ALWAYS, reserved_inbound=4, campaign_live=6, account_live=16),
             "account_full",
-            "limit of 20 concurrent calls, 4 of them reserved for inbound; other campaigns have 10 calls live",
+            "All 16 lines are in use, and 4 more are for inbound calls; other campaigns have 10 calls live",
+        ),
+        (
+            facts_of(places=DUE, hours=ALWAYS, reserved_inbound=20),
+            "account_full",
+            "The account has no lines for outbound calls: all are reserved for inbound calls",
         ),
         (
             facts_of(places=DUE, hours=ALWAYS, sharers=3, campaign_live=7, account_live=7),
             "share_taken",
-            "The campaign uses its share of 7 calls: 3 campaigns share the account",
+            "The campaign is using its share of 7 calls; 3 campaigns share the account",
         ),
         (
             facts_of(places=DUE, hours=ALWAYS, pace=Pace(1.0, 0.5, NOW, NOW + timedelta(minutes=2))),
@@ -259,7 +264,7 @@ USED_UP = ClaimBudget(
         (
             replace(facts_of(places=DUE, hours=ALWAYS), failures=3, failing_reason="KeyError"),
             "failing",
-            "The dialer failed on this campaign 3 times in a row (KeyError) and tries again 07:00",
+            "The dialer failed on this campaign 3 times in a row (KeyError); it tries again 07:00",
         ),
         (
             facts_of(places=DUE, hours='{"funday": []}'),
@@ -316,7 +321,7 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=DUE, is_stopped=True),
             "stopped",
-            "All calls of the organization are stopped; they go on when a member resumes them",
+            "All calls of the organization are stopped until a member resumes them",
         ),
         (facts_of(places=DUE, hours=ALWAYS), "", ""),
     ],
@@ -392,7 +397,7 @@ async def test_the_facts_are_read_as_the_caller_may_see_them(database: Scratch, 
     is_full, is_capped = found[full.id], found[capped.id]
     assert is_full is not None
     assert is_full.reason is WaitReason.ACCOUNT_FULL
-    assert is_full.sentence(str) == "The account has reached its limit of 1 concurrent call"
+    assert is_full.sentence(str) == "The only line is in use"
     assert is_capped is not None
     assert (is_capped.reason, is_capped.at) == (WaitReason.DAILY_CAP, LATER)
 

@@ -215,7 +215,7 @@ async def test_a_contact_that_only_a_resting_number_may_call_waits_for_it_and_is
         reason, sentence = await diagnosis(stage, campaign)
         assert (reason, sentence) == (
             "numbers",
-            "Pending contacts wait for another caller number; the first call may start 11 17:00",
+            "Waiting for another caller number; the next call may start 11 17:00",
         )
 
 

@@ -144,7 +144,7 @@ class Diagnosis:
             case RunReason.FAILING:
                 times = "once" if self.facts.failures == 1 else f"{self.facts.failures} times in a row"
                 reason = self.facts.failing_reason or "no reason recorded"
-                return f"The dialer failed on this campaign {times} ({reason}) and tries again {at}"
+                return f"The dialer failed on this campaign {times} ({reason}); it tries again {at}"
             case RunReason.BACKED_OFF:
                 rate = self.facts.campaign.limits.pace.rate_factor
                 return f"Retell is at capacity: calls start at {rate:.0%} of the usual rate until {at}"
@@ -326,11 +326,11 @@ def _waits_for_hook(campaign: CampaignFacts, admission: Admission, now: datetime
 
 
 _SENTENCES: Final[Mapping[WaitReason, str]] = {
-    WaitReason.NO_CONTACTS: "No contacts are left to call; the campaign is open and waits for more",
-    WaitReason.RETRY_DUE: "All pending contacts are waiting for a retry; the first is due {at}",
-    WaitReason.DAY_PART: "Pending contacts wait for the part of the day of their next attempt, from {at}",
-    WaitReason.DAILY_CAP: "Pending contacts have reached the daily call cap; the next call may start {at}",
-    WaitReason.STOPPED: "All calls of the organization are stopped; they go on when a member resumes them",
+    WaitReason.NO_CONTACTS: "All contacts are called; the campaign stays open for more",
+    WaitReason.RETRY_DUE: "Waiting for retries; the next attempt is {at}",
+    WaitReason.DAY_PART: "Waiting for the part of the day of the next attempts, from {at}",
+    WaitReason.DAILY_CAP: "The pending contacts have reached the daily call cap; the next call may start {at}",
+    WaitReason.STOPPED: "All calls of the organization are stopped until a member resumes them",
     WaitReason.LIVE_ELSEWHERE: "The contact is on a call for another campaign; the next check is {at}",
 }
 
@@ -405,17 +405,17 @@ def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
                 f"The campaign has reached its limit: {limits.campaign_live} of {limits.campaign_limit} calls are live"
             )
         case WaitReason.ACCOUNT_FULL:
-            reserved = f", {limits.reserved_inbound} of them reserved for inbound" if limits.reserved_inbound else ""
-            noun = "call" if limits.concurrency_limit == 1 else "calls"
+            lines = limits.concurrency_limit - limits.reserved_inbound
+            if lines < 1:
+                return "The account has no lines for outbound calls: all are reserved for inbound calls"
+            used = "The only line is in use" if lines == 1 else f"All {lines} lines are in use"
+            reserved = f", and {limits.reserved_inbound} more are for inbound calls" if limits.reserved_inbound else ""
             elsewhere = limits.account_live - limits.campaign_live
             others = f"; other campaigns have {_calls(elsewhere)} live" if elsewhere else ""
-            return (
-                f"The account has reached its limit of {limits.concurrency_limit} concurrent {noun}{reserved}{others}"
-            )
+            return f"{used}{reserved}{others}"
         case WaitReason.SHARE_TAKEN:
-            return (
-                f"The campaign uses its share of {_calls(limits.share)}: {limits.sharers} campaigns share the account"
-            )
+            share = _calls(limits.share)
+            return f"The campaign is using its share of {share}; {limits.sharers} campaigns share the account"
         case WaitReason.PACING:
             rate = limits.pace.calls_per_second
             calls = "1 call" if rate == 1 else f"{rate:g} calls"
@@ -426,7 +426,7 @@ def _limit_sentence(reason: LimitReason, limits: LimitFacts, at: str) -> str:
             return limits.numbers_busy.sentence(at)
         case WaitReason.NUMBERS:
             # These contacts wait for another number than the free ones, from which their calls were blocked.
-            return f"Pending contacts wait for another caller number; the first call may start {at}"
+            return f"Waiting for another caller number; the next call may start {at}"
         case never:
             assert_never(never)
 
@@ -440,9 +440,9 @@ def _skip_sentence(reason: SkipReason, diagnosis: Diagnosis) -> str:
                 return f"Cancelled; {_calls(live)} still live"
             return "Cancelled" if facts.campaign.status is CampaignStatus.CANCELLED else "Cancelling"
         case SkipReason.FINISHED:
-            return "Every contact has a final status"
+            return "All contacts are finished"
         case SkipReason.NOTHING_TO_DO:
-            return "No contacts are left to call; the campaign is about to complete"
+            return "All contacts are finished; the campaign is about to complete"
         case SkipReason.NEVER_OPENS:
             names = diagnosis.places[0].zone_key.split("|")
             verb = "never has calling hours" if len(names) == 1 else "never have calling hours in common"
