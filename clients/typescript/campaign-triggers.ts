@@ -101,7 +101,7 @@ export interface CampaignTriggers {
   resumeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
   /** Cancel a campaign permanently. */
   cancelCampaign(campaignId: string, options?: CancelOptions): Promise<CampaignResult>;
-  /** Let a campaign that is kept open complete once its contacts are finished. */
+  /** Let an open campaign complete once its contacts are finished. */
   closeCampaign(campaignId: string, options?: CallOptions): Promise<CampaignResult>;
   /** Add 1 to 1,000 contacts to a campaign. A refused contact does not stop the others, and none is added twice. */
   addContacts(campaignId: string, contacts: readonly NewContact[], options?: AddOptions): Promise<ContactsResult>;

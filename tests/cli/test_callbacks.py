@@ -61,7 +61,9 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
         error = acme.error("campaign", "move-callback", "Spring", "+12125550123", time)
         assert words in error
         assert "write a time within the next 60 days" in error
-    assert "waits for no callback" in acme.error("campaign", "move-callback", "Spring", "+12125550124", "in 1 hour")
+    assert "is not waiting for a callback" in acme.error(
+        "campaign", "move-callback", "Spring", "+12125550124", "in 1 hour"
+    )
     assert "no contact" in acme.error("campaign", "move-callback", "Spring", "+12125559999", "in 1 hour")
     assert "E.164" in acme.error("campaign", "move-callback", "Spring", "12", "in 1 hour")
     assert stored(database)[0] == before

@@ -199,7 +199,7 @@ def test_a_campaign_goes_through_its_life_cycle(acme: Outdial, campaign: str, tm
 
 
 def test_a_campaign_is_forecast_and_its_forecasts_are_listed(acme: Outdial, campaign: str, tmp_path: Path) -> None:
-    assert "no contact is left to call" in acme.error("campaign", "forecast", campaign)
+    assert "there are no contacts left to call" in acme.error("campaign", "forecast", campaign)
     import_two(acme, campaign, tmp_path)
 
     made = acme.json("campaign", "forecast", campaign)

@@ -60,7 +60,7 @@ def test_what_a_campaign_will_not_call_is_printed_before_it_starts(acme: Outdial
     assert sentence in acme("campaign", "check", created["id"])
     report = acme.json("campaign", "check", created["id"])
     assert (report["contacts"], report["uncalled"], report["missing_lists"]) == (2, 2, [])
-    assert "No forecast: no contact is left to call" in acme("campaign", "check", created["id"])
+    assert "No forecast: there are no contacts left to call" in acme("campaign", "check", created["id"])
     started = acme.run("campaign", "start", created["id"])
     assert sentence in started.stderr
     assert "is active" in started.stdout

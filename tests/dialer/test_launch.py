@@ -146,7 +146,7 @@ async def test_the_summary_agrees_with_what_the_law_forbids_in_a_place(
     assert groups.keys() == {"prohibited", "no_rules"}
     assert groups["prohibited"][0] == 3
     assert "WA" in groups["prohibited"][1]
-    assert groups["no_rules"] == (1, "in Japan, without any calling rule")
+    assert groups["no_rules"] == (1, "in Japan, without a calling rule")
 
 
 async def test_nothing_is_said_to_be_uncalled_without_a_reason(
@@ -207,7 +207,7 @@ async def test_what_calling_rules_ask_for_is_compared_with_what_the_campaign_req
 
     # Washington forbids the calls, so nothing else is asked there.
     assert list(summary.duties) == [
-        "Calling rules ask for written consent, which this campaign does not require (3 contacts): US-AI-VOICE-SALES,"
+        "Calling rules call for written consent, which this campaign does not require (3 contacts): US-AI-VOICE-SALES,"
         " US-FL-HOURS"
     ]
 
@@ -221,7 +221,7 @@ async def test_screening_that_calling_rules_ask_for_is_named(
     summary = await summary_of(database, campaign, shipped_rules())
 
     assert list(summary.duties) == [
-        "Calling rules ask for screening against a national list, which this campaign does not require (1 contact):"
+        "Calling rules call for screening against a national list, which this campaign does not require (1 contact):"
         " US-DNC"
     ]
     assert not (await summary_of(database, campaign)).duties

@@ -96,7 +96,7 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
     assert found["key"] == [("ok", "The API key is valid, for the workspace Simulator")]
     assert found["agent"] == [("ok", "The agent Simulated agent exists")]
     assert found["number"] == [
-        ("problem", f"The number {FROM} may not call contacts in Britain (UK) (1): allow the country at Retell")
+        ("problem", f"The number {FROM} cannot call contacts in Britain (UK) (1): allow the country at Retell")
     ]
     assert found["webhooks"][0][0] == "warning"
     assert "voicemail" not in found

@@ -201,14 +201,14 @@ async def test_what_forbids_it_is_said_before_or_when_it_would_be_sent(stage: St
     await insert(stage.look, "do_not_call", organization_id=organization_id, phone="+14155550199", source="manual")
     listed = await request(stage, campaign, "+14155550199", is_own_phone=True)
     assert isinstance(listed, RejectedTestCall)
-    assert "take it off the list" in listed.reason
+    assert "remove it from the list" in listed.reason
 
     # The phone of someone else is not called outside the hours.
     foreign = await requested(stage, campaign)
     await task.run_once()
     row = await stage.row("test_calls", foreign)
     assert row["status"] == "refused"
-    assert "state that the phone is your own" in row["reason"]
+    assert "confirm that the phone is your own" in row["reason"]
 
     # That of a contact is called by campaigns only, which know where the contact is and count the calls.
     entry = await create_campaign_contact(stage.look, campaign)

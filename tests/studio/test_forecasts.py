@@ -26,7 +26,7 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
 
     refused = await client.post(api)
     assert refused.status_code == 409
-    assert refused.json()["message"] == "No forecast: no contact is left to call"
+    assert refused.json()["message"] == "No forecast: there are no contacts left to call"
     assert "A forecast is made when the campaign starts" in (await browser.get(page)).text
 
     await fill_campaign(connection, campaign, 50)

@@ -98,4 +98,4 @@ async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said
         tenant.organization_id,
     )
     blocked = await client.post(api, json={"to": "+14155550199"})
-    assert (blocked.status_code, "take it off the list" in blocked.json()["message"]) == (409, True)
+    assert (blocked.status_code, "remove it from the list" in blocked.json()["message"]) == (409, True)

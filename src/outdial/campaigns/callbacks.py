@@ -53,7 +53,7 @@ async def move_callback(
     if not await may_run(connection, organization_id, actor):
         return Forbidden()
     if contact.callback_at is None:
-        return NoOpenCallback(f"the contact is {contact.status} and waits for no callback")
+        return NoOpenCallback(f"the contact is {contact.status} and is not waiting for a callback")
     try:
         at = read_callback_time(time, zone_key=contact.zone_key, ended_at=now)
     except UnreadableTime as error:

@@ -70,7 +70,7 @@ def add(
     numbers: Numbers = None,
     file: File = None,
     region: Region = None,
-    purpose: Annotated[Scope, typer.Option(help="Purpose of the calls that end.")] = Scope.ANY,
+    purpose: Annotated[Scope, typer.Option(help="Purpose of the calls to block.")] = Scope.ANY,
     reason: Annotated[str | None, typer.Option(help="Reason to record.")] = None,
     organization: Organization = None,
 ) -> None:

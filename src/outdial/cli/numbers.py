@@ -29,7 +29,7 @@ PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="Caller numb
 
 @app.command("list")
 def list_numbers(organization: Organization = None, as_json: AsJson = False) -> None:
-    """Show the caller numbers with their calls of 7 days, and those that rest."""
+    """Show the caller numbers, their calls of the last 7 days, and which ones are resting."""
 
     async def work(database: Database) -> list[number_queries.NumberHealthRow]:
         async with database.as_service() as connection:
@@ -131,7 +131,7 @@ def limit(
 
 @app.command()
 def rest(phone: PhoneArgument, organization: Organization = None) -> None:
-    """Let a number rest for 24 hours: no call starts from it."""
+    """Rest a number for 24 hours: no calls are placed from it."""
     e164 = read_phone(phone).e164
 
     async def work(database: Database) -> str:
@@ -145,7 +145,7 @@ def rest(phone: PhoneArgument, organization: Organization = None) -> None:
 
 @app.command()
 def wake(phone: PhoneArgument, organization: Organization = None) -> None:
-    """End the rest of a number. Its earlier calls do not count against it any more."""
+    """End the rest of a number. Its earlier calls no longer count against it."""
     e164 = read_phone(phone).e164
 
     async def work(database: Database) -> bool:

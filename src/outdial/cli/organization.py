@@ -101,8 +101,8 @@ def stop(
 ) -> None:
     """Stop all calls of an organization at once; its campaigns wait until they are resumed.
 
-    Calls that are live go on. The status is stopping while requests that left before are in flight, and stopped when no
-    request for a call leaves any more.
+    Live calls continue. The status is stopping while earlier requests are in flight, and stopped once no
+    request for a call is sent any more.
     """
 
     async def work(database: Database) -> StopState | NotFound | Forbidden:
@@ -125,7 +125,7 @@ def resume(
     reason: ActionReason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Allow the calls of an organization again; active campaigns go on at once."""
+    """Allow the calls of an organization again; active campaigns resume right away."""
 
     async def work(database: Database) -> StopState | NotFound | Forbidden:
         async with database.as_service() as connection:

@@ -40,7 +40,7 @@ def erase(
     phone: PhoneNumber,
     region: Region = None,
     organization: Organization = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase all data about a phone, also at Retell, and never call or add it again.

@@ -196,7 +196,7 @@ def _duties(places: Mapping[Place, int], counting: _Counting) -> list[str]:
             contacts[need] += count
             asked.setdefault(need, set()).update(rule_ids)
     return [
-        f"Calling rules ask for {need}, which this campaign does not require ({_contacts_text(contacts[need])}):"
+        f"Calling rules call for {need}, which this campaign does not require ({_contacts_text(contacts[need])}):"
         f" {', '.join(sorted(rule_ids))}"
         for need, rule_ids in sorted(asked.items())
     ]
@@ -225,7 +225,7 @@ def _law(place: Place, counting: _Counting) -> _Reason | None:
             return reason, "whose time zones have no calling hours in common"
         case Wait(reason=WaitReason.NO_RULES as reason):
             countries = name_jurisdictions(countries_without_rules(counting.hours.at(place), counting.at))
-            return reason, f"in {countries}, without any calling rule"
+            return reason, f"in {countries}, without a calling rule"
         case Admit() | Wait():
             return None
         case never:

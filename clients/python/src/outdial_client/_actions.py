@@ -32,7 +32,7 @@ class TriggerActions(Generic[CampaignT, ContactsT, ScheduleT]):
         return self._send(campaign_action("cancel_campaign", campaign_id, hang_up=hang_up))
 
     def close_campaign(self, campaign_id: UUID | str) -> CampaignT:
-        """Let a campaign that is kept open complete once its contacts are finished."""
+        """Let an open campaign complete once its contacts are finished."""
         return self._send(campaign_action("close_campaign", campaign_id))
 
     def add_contacts(

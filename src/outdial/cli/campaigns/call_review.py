@@ -22,7 +22,7 @@ clock = SystemClock()
 def review_call(
     call_id: Annotated[UUID, typer.Argument(metavar="CALL", help="Id of the call.")],
     organization: Organization = None,
-    note: Annotated[str | None, typer.Option(help="What was noticed, for its page and for exports.")] = None,
+    note: Annotated[str | None, typer.Option(help="Note to show on its page and in exports.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Remove the mark, with its note.")] = False,
 ) -> None:
     """Mark a call as reviewed, or remove the mark."""

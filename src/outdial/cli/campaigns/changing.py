@@ -63,7 +63,7 @@ def resume(campaign: CampaignName, as_json: AsJson = False) -> None:
 
 
 def close(campaign: CampaignName, as_json: AsJson = False) -> None:
-    """Let a campaign that is kept open complete once its contacts are finished."""
+    """Let an open campaign complete once its contacts are finished."""
     change_status(campaign, lifecycle.close, as_json)
 
 

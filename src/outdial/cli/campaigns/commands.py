@@ -100,7 +100,7 @@ app.command("undo-import")(undo_import_)
 def start(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Start a draft, or schedule it if its start is in the future.
 
-    Print first which contacts will not be called, and a forecast of the end and the cost.
+    First prints which contacts will not be called, and forecasts when it finishes and what it costs.
     """
     if not as_json:
         print_launch(as_service(lambda database: read_launch(database, campaign)), notes)

@@ -27,7 +27,7 @@ from outdial.stack.local import as_service, rules_of_environment
 def forecast(campaign: CampaignName, as_json: AsJson = False) -> None:
     """Forecast when a campaign finishes and what its calls cost, from now on, or as if it started now.
 
-    It runs the campaign 40 times over virtual time, with the hours, rules, limits and retries that its calls keep to.
+    It simulates the campaign 40 times, with its calling hours, calling rules, limits and retries.
     The forecast is stored: `outdial campaign forecasts` compares it with what happened.
     """
 

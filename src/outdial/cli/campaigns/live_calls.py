@@ -37,7 +37,7 @@ def show_live(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until you press Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the calls on the line, those of the last 5 minutes, the lines in use, and else when the next call is."""
+    """Show live calls, calls of the last 5 minutes and lines in use, or when the next call is due."""
 
     async def work(database: Database) -> None:
         async with database.as_service() as connection:

@@ -23,7 +23,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the tables as one CSV file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a campaign came to: reached, conversations, cost, and why the others were not reached.
+    """Show the results of a campaign: reached, conversations, cost, and why the others were not reached.
 
     Before the end of the campaign, these are the results so far. The report of a campaign with more than 5,000 contacts
     is there seconds after its end, while `outdial jobs` runs.

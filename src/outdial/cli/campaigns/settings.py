@@ -58,8 +58,10 @@ _BatchSize = Annotated[int, typer.Option(help="Calls per batch. Limits are re-ch
 _MaxConcurrency = Annotated[int | None, typer.Option(help="Maximum concurrent calls (default: the workspace's limit).")]
 _Priority = Annotated[int, typer.Option(help="From 1 to 9; each step doubles the campaign's weight.")]
 _Share = Annotated[int, typer.Option(help="Share of the account, compared with campaigns of the same priority.")]
-_Budget = Annotated[int | None, typer.Option(help="What all calls of the campaign may cost together, in cents.")]
-_KeepOpen = Annotated[bool, typer.Option("--keep-open/--no-keep-open", help="Wait for more contacts, do not complete.")]
+_Budget = Annotated[int | None, typer.Option(help="Budget for all calls of the campaign, in cents.")]
+_KeepOpen = Annotated[
+    bool, typer.Option("--keep-open/--no-keep-open", help="Wait for more contacts instead of completing.")
+]
 _Reentry = Annotated[
     str | None, typer.Option(help="Contacts may be added again this long after they are finished, such as 30d.")
 ]
@@ -172,7 +174,9 @@ def edit(
     share: Annotated[int | None, typer.Option(help="Share of the account.")] = None,
     budget_cents: _Budget = None,
     no_budget: _NoBudget = False,
-    keep_open: Annotated[bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for more.")] = None,
+    keep_open: Annotated[
+        bool | None, typer.Option("--keep-open/--no-keep-open", help="Wait for more contacts instead of completing.")
+    ] = None,
     reentry_after: _Reentry = None,
     no_reentry: _NoReentry = False,
     schedule: _Schedule = None,

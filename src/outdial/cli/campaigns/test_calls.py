@@ -33,7 +33,7 @@ def call_phone(
         int | None, typer.Option(min=1, help="Row of the contact whose variables the agent gets (default: the first).")
     ] = None,
     own_phone: Annotated[
-        bool, typer.Option("--own-phone", help="State that the phone is your own: only the do-not-call list applies.")
+        bool, typer.Option("--own-phone", help="Confirm that the phone is your own: only the do-not-call list applies.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

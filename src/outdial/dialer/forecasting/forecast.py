@@ -50,8 +50,8 @@ class CampaignForecast:
         """What the forecast says about budgets, as a sentence without a period; None if none is used up."""
         if not self.unfinished_runs:
             return None
-        first = f"In {self.unfinished_runs} of {RUNS} runs a budget is used up first, and contacts wait for it"
-        return first if self.finish_at is not None else f"{first}: the end is not known"
+        first = f"In {self.unfinished_runs} of {RUNS} runs, a budget is used up first and contacts wait for it"
+        return first if self.finish_at is not None else f"{first}: the finish time is unknown"
 
 
 class ForecastGap(StrEnum):
@@ -67,9 +67,9 @@ class ForecastGap(StrEnum):
 
 
 _GAPS: Final = {
-    ForecastGap.NO_CONTACTS: "No forecast: no contact is left to call",
-    ForecastGap.NO_LINES: "No forecast: the limits of the campaign and its account allow no call at all; raise one",
-    ForecastGap.NEVER_OPENS: "No forecast: no place of its contacts opens within 400 days; check hours and rules",
+    ForecastGap.NO_CONTACTS: "No forecast: there are no contacts left to call",
+    ForecastGap.NO_LINES: "No forecast: the limits of the campaign and its account allow no calls; raise a limit",
+    ForecastGap.NEVER_OPENS: "No forecast: no contact can be called within 400 days; check hours and rules",
 }
 
 Forecast: TypeAlias = CampaignForecast | ForecastGap

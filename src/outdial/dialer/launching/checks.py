@@ -102,7 +102,7 @@ def _key_finding(key: KeyAccepted | KeyRefused | ProviderUnavailable) -> CheckFi
         case KeyAccepted(workspace):
             level, text = FindingLevel.OK, f"The API key is valid, for the workspace {workspace or 'without a name'}"
         case KeyRefused(reason):
-            level, text = FindingLevel.PROBLEM, f"The API key is refused ({reason}): set a valid key for the dialer"
+            level, text = FindingLevel.PROBLEM, f"Retell rejects the API key ({reason}): give the dialer a valid key"
         case ProviderUnavailable(reason=reason):
             level, text = FindingLevel.WARNING, f"Retell could not be asked about the API key ({reason}): check again"
         case never:
@@ -113,7 +113,7 @@ def _key_finding(key: KeyAccepted | KeyRefused | ProviderUnavailable) -> CheckFi
 def _agent_finding(agent_id: str, agent: AgentFound | AssetMissing | ProviderUnavailable) -> CheckFinding:
     match agent:
         case AgentFound(name, None):
-            level, text = FindingLevel.WARNING, f"The agent {name} exists; its prompt cannot be read"
+            level, text = FindingLevel.WARNING, f"The agent {name} exists, but its prompt cannot be read"
         case AgentFound(name, _):
             level, text = FindingLevel.OK, f"The agent {name} exists"
         case AssetMissing():
@@ -138,9 +138,9 @@ def _number_finding(
                     f"{country_name(country)} ({count:,})" for country, count in sorted(unreached.items())
                 )
                 level = FindingLevel.PROBLEM
-                text = f"The number {phone} may not call contacts in {names}: allow the country at Retell"
+                text = f"The number {phone} cannot call contacts in {names}: allow the country at Retell"
             else:
-                level, text = FindingLevel.OK, f"The number {phone} belongs to the workspace and reaches all contacts"
+                level, text = FindingLevel.OK, f"The number {phone} belongs to the workspace and can call all contacts"
         case AssetMissing():
             level = FindingLevel.PROBLEM
             text = f"The workspace has no number {phone}: import it at Retell, or choose another one"
@@ -154,7 +154,7 @@ def _number_finding(
 def _webhook_finding(subject: launch_checks.CheckSubject) -> CheckFinding:
     if subject.last_event_at is None:
         level = FindingLevel.WARNING
-        text = "No webhook of this account has arrived yet: set the webhook URL at Retell, and place a test call"
+        text = "No webhook has arrived for this account yet: set the webhook URL at Retell, then place a test call"
     else:
         level, text = FindingLevel.OK, f"Webhooks arrive; the last one on {subject.last_event_at:%Y-%m-%d at %H:%M UTC}"
     return CheckFinding(code=CheckedPart.WEBHOOKS, level=level, text=text)
@@ -210,5 +210,5 @@ def _lack(row: launch_checks.EmptyVariable) -> str:
     if row.without < row.contacts:
         return f"is empty for {row.without:,} of {row.contacts:,} contacts"
     if row.name == "phone":
-        return "calls do not send: use {{user_number}}, which Retell fills with the contact's number"
+        return "calls do not send: use {{user_number}}, which Retell fills in with the contact's number"
     return f"no contact has: import a column {row.name}, or give the campaign a variable of this name"

@@ -36,38 +36,34 @@ LATEST: Final = timedelta(minutes=5)
 """A request that no dialer has sent by then is refused: the member may not be at the phone any more."""
 
 ALL_STOPPED: Final = "all calls of the organization are stopped: resume them first"
-ALREADY_LIVE: Final = "the phone is on another call: request it again when that has ended"
+ALREADY_LIVE: Final = "the phone is on another call: try again when that call has ended"
 ALL_NUMBERS_REST: Final = (
-    "every caller number of the campaign rests: end the rest of one, or give the campaign another number"
+    "all caller numbers of the campaign are resting: end the rest of one, or add another number to the campaign"
 )
 HOOK_IS_NOT_ASKED: Final = (
-    "the pre-dial hook of the organization is not asked about test calls: state that the phone is your own, if it is"
+    "the pre-dial hook is not asked about test calls: confirm that the phone is your own, if it is"
 )
-IS_CONTACT: Final = (
-    "the phone is a contact's, and only campaigns call contacts: use another one, or state that the phone is your own"
-)
-NOT_SENT_IN_TIME: Final = (
-    "no dialer with a free line sent it within 5 minutes: check the dialers, then request it again"
-)
-MISSED_START: Final = "the dialer did not send it at its start: request it again"
-NO_SUCH_CALL: Final = "the response to its request was lost, and Retell has no such call: request another one"
-END_UNKNOWN: Final = "Retell no longer knows the call: its end is not known"
+IS_CONTACT: Final = "the phone belongs to a contact: use another phone, or confirm that this one is your own"
+NOT_SENT_IN_TIME: Final = "no dialer had a free line within 5 minutes: check the dialers, then try again"
+MISSED_START: Final = "the dialer did not place the call in time: try again"
+NO_SUCH_CALL: Final = "the response to the request was lost, and Retell has no such call: try again"
+END_UNKNOWN: Final = "Retell no longer has the call, so how it ended is unknown"
 
 
 def on_do_not_call_list(phone: str) -> str:
     """Return why a phone on the do-not-call list gets no test call."""
-    return f"{phone} is on the do-not-call list: take it off the list first, or use another phone"
+    return f"{phone} is on the do-not-call list: remove it from the list first, or use another phone"
 
 
 def outside_hours(opens_at: datetime | None) -> str:
     """Return why the phone of someone else gets no test call now."""
     when = "no time is allowed there" if opens_at is None else f"they open {opens_at:%Y-%m-%d at %H:%M UTC}"
-    return f"outside the calling hours of the phone ({when}): wait, or state that the phone is your own, if it is"
+    return f"outside calling hours where the phone is ({when}): wait, or confirm that the phone is your own, if it is"
 
 
 def not_permitted(reason: str) -> str:
     """Return why the phone of someone else gets no test call; `reason` is why a contact with it would be skipped."""
-    return f"the phone is not called: {reason}. State that the phone is your own, if it is"
+    return f"the phone cannot be called: {reason}. Confirm that the phone is your own, if it is"
 
 
 def too_many(next_at: datetime) -> str:

@@ -55,7 +55,7 @@ async def import_blocked_numbers(
     default_region: Annotated[
         str | None, Query(pattern=r"^[A-Za-z]{2}$", description="Country of numbers without a country code, such as US")
     ] = None,
-    purpose: Annotated[Scope, Query(description="Purpose of the calls that end")] = Scope.ANY,
+    purpose: Annotated[Scope, Query(description="Purpose of the calls to block")] = Scope.ANY,
     reason: Annotated[str | None, Query(max_length=500, pattern=r"^[^\x00]*$")] = None,
 ) -> BlockResult:
     """Block the numbers of a CSV file with a phone column, or of a text file with one number per line.

@@ -56,7 +56,7 @@ class NewBlockedNumbers(BaseModel):
     model_config = ConfigDict(extra="forbid")
     numbers: Numbers
     default_region: Region = None
-    purpose: Annotated[Scope, Field(description="Purpose of the calls that end")] = Scope.ANY
+    purpose: Annotated[Scope, Field(description="Purpose of the calls to block")] = Scope.ANY
     reason: Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00]*$")] = None
 
 

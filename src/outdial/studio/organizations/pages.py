@@ -142,7 +142,7 @@ def _read(model: type[Model], form: FormData, names: tuple[str, ...]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         wrong = {str(one["loc"][0]): one["msg"] for one in error.errors()}
-        raise InvalidInput("Some fields are invalid", wrong) from None
+        raise InvalidInput("Please fix the fields below", wrong) from None
 
 
 def _url(context: OrganizationContext) -> str:
