@@ -315,8 +315,7 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=DUE, hours=ALWAYS, budget=USED_UP),
             "budget",
-            "The campaign's budget of $5.00 has no room for another call of about $1.00 ($4.20 spent); raise it to go"
-            " on calling",
+            "The campaign's budget of $5.00 cannot cover another call of about $1.00: $4.20 spent; raise it",
         ),
         (
             facts_of(places=DUE, is_stopped=True),

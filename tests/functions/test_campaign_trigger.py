@@ -144,7 +144,7 @@ async def test_operators_can_run_a_campaign_through_all_states(trigger: Trigger,
 async def test_a_viewer_may_look_and_not_act(trigger: Trigger, action: str) -> None:
     answer = await trigger.ask("viewer", action=action)
     assert (answer.status, answer.code) == (403, "FORBIDDEN")
-    assert answer.body["message"].startswith("Viewers may look")
+    assert answer.body["message"].startswith("You need the Operator role")
     assert await trigger.status() == "draft"
 
 

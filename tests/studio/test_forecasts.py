@@ -50,7 +50,7 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     )
     limited = (await client.post(api)).json()
     assert limited["finish_at"] is None
-    assert limited["budget_sentence"].startswith("In 40 of 40 runs a budget is used up first")
+    assert limited["budget_sentence"].startswith("In 40 of 40 runs, a budget is used up first")
     assert limited["budget_sentence"] in (await browser.get(page)).text
     await connection.execute("delete from campaign_forecasts where id = $1", UUID(limited["id"]))
 

@@ -132,7 +132,7 @@ async def _schedule_check(ctx: Context, body: TriggerRequest, actor: Actor) -> R
     async with ctx.db() as connection:
         started = await lifecycle.start_scheduled(connection, actor, ctx.now(), body.organization_id)
     if isinstance(started, NotFound):
-        raise HttpError(404, NOT_FOUND, "There is no such organization, or it is not yours")
+        raise HttpError(404, NOT_FOUND, "Organization not found, or you are not a member")
     return Response.json({"success": True, "action": body.action, "started": started})
 
 
@@ -158,8 +158,8 @@ def _error_of(result: Conflict | NotFound | Forbidden, action: str) -> HttpError
         case Conflict(status, reason):
             return HttpError(409, CONFLICT, reason, status=status, action=action)
         case NotFound():
-            return HttpError(404, NOT_FOUND, "There is no such campaign, or it is not yours")
+            return HttpError(404, NOT_FOUND, "Campaign not found, or it belongs to another organization")
         case Forbidden():
-            return HttpError(403, FORBIDDEN, "Viewers may look at campaigns; running one takes an operator")
+            return HttpError(403, FORBIDDEN, "You need the Operator role to run campaigns")
         case never:
             assert_never(never)

@@ -192,8 +192,8 @@ def budget_sentence(budget: ClaimBudget | None, at: str) -> str:
     if budget is None or use is None:
         return "The budget is used up"
     reserved = f", {amount(use.reserved_cents)} reserved" if use.reserved_cents else ""
-    then = f"; it starts again {at}" if at else "; raise it to go on calling"
+    then = f"it renews {at}" if at else "raise it to continue"
     return (
-        f"The {SCOPE_NAMES[use.scope]} of {amount(use.limit_cents)} has no room for another call of about"
-        f" {amount(budget.estimate_cents)} ({amount(use.spent_cents)} spent{reserved}){then}"
+        f"The {SCOPE_NAMES[use.scope]} of {amount(use.limit_cents)} cannot cover another call of about"
+        f" {amount(budget.estimate_cents)}: {amount(use.spent_cents)} spent{reserved}; {then}"
     )
