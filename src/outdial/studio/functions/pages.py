@@ -1,6 +1,6 @@
 """Pages for functions, for platform operators."""
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -20,6 +20,8 @@ from outdial.studio.web.rendering import page
 
 router = APIRouter()
 LIMIT: Final = 50
+_PERIODS: Final = {"1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days"}
+"""The labels of SPANS."""
 _SERIES: Final = {
     "succeeded": ChartSeries("good", "Succeeded"),
     "refused": ChartSeries("warn", "Client errors (4xx)"),
@@ -34,9 +36,7 @@ async def list_functions_page(request: Request, context: CurrentOrganization) ->
         return page(request, "functions/operators_only.html", context, status=403)
     span = _span(request)
     found = await functions.list_summaries(context, span)
-    return page(
-        request, "functions/list.html", context, url=request.url.path, span=span, spans=list(SPANS), functions=found
-    )
+    return page(request, "functions/list.html", context, functions=found, **_periods(request.url.path, span))
 
 
 @router.get("/o/{organization_id}/functions/{slug}")
@@ -70,10 +70,8 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
         request,
         "functions/show.html",
         context,
-        url=url,
         slug=slug,
         span=span,
-        spans=list(SPANS),
         stats=stats,
         chart=stacked_bars("Invocations over time", columns, _SERIES, first_head="From"),
         versions=deployed,
@@ -81,6 +79,7 @@ async def show_function_page(request: Request, context: CurrentOrganization, slu
         log=log.items,
         form={"level": level or "", "search": search},
         levels=[("", "Any"), ("info", "Info and above"), ("warning", "Warnings and errors"), ("error", "Errors")],
+        **_periods(url, span),
         **page_links(url, {"span": span, "level": level or "", "search": search}, page_request, log.next),
     )
 
@@ -92,6 +91,12 @@ async def roll_back_page(context: CurrentOrganization, slug: Slug, form: Form) -
     result = await functions.roll_back(context, slug, int(number) if number.isascii() and number.isdecimal() else None)
     served = f"Version {result.version}" if result.version else "The source tree"
     return forms.redirect(f"/o/{context.organization_id}/functions/{slug}", f"{served} is now live.")
+
+
+def _periods(url: str, span: str) -> dict[str, Any]:
+    """Return what a page shows of the periods: its address, a tab for each, and the label of the chosen one."""
+    tabs = [(label, f"{url}?span={each}", None) for each, label in _PERIODS.items()]
+    return {"url": url, "periods": tabs, "span_label": _PERIODS[span]}
 
 
 def _span(request: Request) -> str:

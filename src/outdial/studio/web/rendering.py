@@ -42,7 +42,7 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     ),
     "Compliance": (
         ("rules", "Calling rules", "scale"),
-        ("screening", "Screening lists", "list-checks"),
+        ("screening", "Screening lists", "shield-check"),
         ("privacy", "Privacy", "lock"),
         ("audit", "Audit log", "scroll-text"),
     ),
