@@ -109,7 +109,7 @@ async def test_all_parts_of_a_launch_check(stage: Stage) -> None:
         ),
         (
             "problem",
-            "The prompt uses {{phone}}, which calls do not send: use {{user_number}}, which Retell fills with the"
+            "The prompt uses {{phone}}, which calls do not send: use {{user_number}}, which Retell fills in with the"
             " contact's number",
         ),
         ("problem", "The prompt uses {{plan}}, which is empty for 1 of 3 contacts"),
