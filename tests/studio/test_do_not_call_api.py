@@ -233,7 +233,7 @@ async def test_the_status_of_retells_list_counts_what_has_not_arrived(
     assert (after["waiting"] - before["waiting"], after["error"]) == (2, None)
     await connection.execute("update opt_out_syncs set error = 'HTTP 401: no', tries = 3 where next_try_at is not null")
     page = await (await browser_for(own.users["viewer"])).get(f"/o/{own.tenant.organization_id}/do-not-call")
-    assert "not yet (HTTP 401: no)" in page.text
+    assert "still pending (HTTP 401: no)" in page.text
     other = two_organizations.other
     path = f"/api/v1/organizations/{other.tenant.organization_id}/do-not-call/retell"
     assert (await (await client_for(other.users["viewer"])).get(path)).json()["waiting"] == before["waiting"]

@@ -373,7 +373,7 @@ async def test_two_columns_that_go_to_one_field_are_reported_beside_the_second(
     url = await upload(operator, two_organizations, b"phone,Firma,Company\n+12122000001,A,B\n")
     choices = {"region": "", "column_phone": "", "column_Firma": "company", "column_Company": "company"}
 
-    assert "Firma goes there already" in (await operator.get(url, params=choices)).text
+    assert "Firma already goes there" in (await operator.get(url, params=choices)).text
     variable = (await operator.get(url, params=choices | {"column_Firma": "", "column_Company": "not-company"})).text
     assert "Variable Company" in variable
     assert 'name="map_company" value="-"' in variable

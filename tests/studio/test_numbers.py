@@ -54,8 +54,8 @@ async def test_members_see_how_numbers_fare_and_cap_rest_and_import_them(
 
     browser = await browser_for(own.users["admin"])
     shown = (await browser.get(f"/o/{organization_id}/numbers")).text
-    assert "Rests until" in shown
-    assert "rested by a member of the organization" in shown
+    assert "Resting until" in shown
+    assert "Rested by a member of the organization" in shown
     assert "25%" in shown
     bad = await browser.post_form(f"/o/{organization_id}/numbers/{row['id']}/limits", {"daily_cap": "none"})
     assert bad.status_code == 400
@@ -116,7 +116,7 @@ async def test_a_campaign_shows_the_figures_of_its_numbers_in_its_order(
     shown = (await browser.get(f"/o/{organization_id}/campaigns/{campaign.id}")).text
     part = shown[shown.index('id="campaign-numbers"') :].partition("</section>")[0]
     assert part.index(capped) < part.index(resting)
-    for text in ("25%", "10%", "2%", "2 of 10", "Rests until", "3 calls in a row were blocked or marked spam"):
+    for text in ("25%", "10%", "2%", "2 of 10", "Resting until", "3 calls in a row were blocked or marked spam"):
         assert text in part, text
 
 
