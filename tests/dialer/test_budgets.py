@@ -3,8 +3,11 @@
 import asyncio
 import json
 import random
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from decimal import Decimal
+
+import asyncpg
 
 from outdial.dialer.budgets.alerts import BudgetAlerts
 from outdial.dialer.budgets.limits import read_budgets
@@ -81,6 +84,30 @@ async def test_claims_stop_at_the_budget_and_go_on_when_costs_are_lower(stage: S
     # 320 of 399 cents are used: reported once.
     alerts = await stage.look.fetch("select subject_id from audit_log where action = 'budget_nearly_used'")
     assert [alert["subject_id"] for alert in alerts] == [str(campaign.id)]
+
+
+async def test_sessions_that_report_costs_of_a_campaign_do_not_wait_for_each_other(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    campaign = await create_campaign(stage.look, tenant, batch_size=20, budget_cents=5000)
+    for _ in range(2):
+        await create_campaign_contact(stage.look, campaign)
+    calls = await claim(stage, campaign)
+    # A session adds to one of eight parts; two sessions of the same part would wait.
+    sessions = {}
+    async with AsyncExitStack() as stack:
+        while len(sessions) < 2:
+            session = await asyncpg.connect(stage.scratch.dsn)
+            stack.push_async_callback(session.close)
+            sessions[session.get_server_pid() % 8] = session
+        first, second = sessions.values()
+        await second.execute("set lock_timeout = '2s'")
+        change = (
+            "update calls set request_deadline = null, status = 'ended', started_at = $2, cost_cents = 20 where id = $1"
+        )
+        async with first.transaction():
+            await first.execute(change, calls[0], NOW)
+            await second.execute(change, calls[1], NOW)
+    assert await spending(stage, campaign) == (40, 0)
 
 
 async def test_costs_after_the_last_claim_alert_once(stage: Stage) -> None:
