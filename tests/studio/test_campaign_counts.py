@@ -14,6 +14,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Connection, Database
 from outdial.studio.campaigns import counts as campaign_counts
 from outdial.studio.campaigns.counts import MOST_RECOUNTS, CampaignCounter, CampaignCounts
+from outdial.studio.web.errors import ResourceNotFound
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact, create_member
 from tests.support.postgres import Scratch
 from tests.support.two_organizations import TwoOrganizations
@@ -112,10 +113,11 @@ async def test_a_count_is_renewed_in_the_background_and_no_request_waits(monkeyp
     assert (await counter.count(connection, {ID: "active"}))[ID].total == 3, "no count is older than before"
 
 
+@pytest.mark.parametrize("error", [OSError(), ResourceNotFound("deleted since")])
 async def test_few_recounts_run_at_once_and_a_failed_one_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    clock, gate, connection = VirtualClock(NOW), Gate(OSError()), cast("Connection", None)
+    clock, gate, connection = VirtualClock(NOW), Gate(error), cast("Connection", None)
     slow = Slow(clock, timedelta(milliseconds=100))
     monkeypatch.setattr(campaign_counts, "_count", slow)
     counter = CampaignCounter(clock, gate)

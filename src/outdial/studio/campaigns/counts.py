@@ -23,6 +23,7 @@ from outdial.log import log
 from outdial.studio.campaigns.results import CampaignResults, read_results
 from outdial.studio.reports.service import CampaignCharts, campaign_charts
 from outdial.studio.web.context import studio_state
+from outdial.studio.web.errors import ResourceNotFound
 
 MIN_COST_TO_CACHE: Final = timedelta(milliseconds=20)
 _MAX_ENTRIES: Final = 10_000
@@ -161,7 +162,7 @@ class CampaignCounter:
             try:
                 async with transaction() as connection:
                     await work(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ResourceNotFound) as error:
                 # The count stays until its time is over; then a request counts, and reports what is wrong.
                 log("studio.recount_failed", level="warning", reason=type(error).__name__)
             finally:

@@ -6,6 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from outdial.db.session import Connection
+from outdial.domain.campaign import CampaignStatus
+from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.reports.analytics import CallAnalytics, analytics_sections, call_analytics
 from outdial.studio.reports.service import (
@@ -24,15 +27,20 @@ router = APIRouter()
 
 
 @router.get("/o/{organization_id}/reports")
-async def show_report(request: Request, context: CurrentOrganization) -> HTMLResponse:
+async def show_report(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
     """Show calls, answer rate, talk time and cost, by day and by campaign."""
+    id, clock = context.organization_id, context.studio.clock
     form = query_values(request.query_params, ("since", "until", "zone"), max_length=60)
     report: OrganizationReport | None = None
     problem: str | None = None
     try:
         period = _period(request, form)
+
+        async def load(opened: Connection) -> OrganizationReport:
+            return await organization_report(opened, id, period, clock)
+
         async with context.transaction() as connection:
-            report = await organization_report(connection, context.organization_id, period, context.studio.clock)
+            report = await counter.kept(connection, f"report {period}", id, CampaignStatus.ACTIVE, load)
     except InvalidInput as error:
         problem = error.summary
     if report is not None:
@@ -50,8 +58,9 @@ async def show_report(request: Request, context: CurrentOrganization) -> HTMLRes
 
 
 @router.get("/o/{organization_id}/analytics")
-async def show_analytics(request: Request, context: CurrentOrganization) -> HTMLResponse:
+async def show_analytics(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
     """Show answer rate and cost by caller number, agent, hour, attempt and list, with sentiment and success."""
+    id, clock = context.organization_id, context.studio.clock
     form = query_values(request.query_params, ("since", "until", "zone", "campaign"), max_length=60)
     found: CallAnalytics | None = None
     problem: str | None = None
@@ -61,8 +70,13 @@ async def show_analytics(request: Request, context: CurrentOrganization) -> HTML
             campaign_id = UUID(form["campaign"]) if form["campaign"] else None
         except ValueError:
             raise InvalidInput("Unknown campaign", {"campaign": "choose one from the list"}) from None
+
+        async def load(opened: Connection) -> CallAnalytics:
+            return await call_analytics(opened, id, period, campaign_id, clock)
+
         async with context.transaction() as connection:
-            found = await call_analytics(connection, context.organization_id, period, campaign_id, context.studio.clock)
+            kind = f"analytics {campaign_id} {period}"
+            found = await counter.kept(connection, kind, id, CampaignStatus.ACTIVE, load)
     except InvalidInput as error:
         problem = error.summary
     async with context.transaction() as connection:
