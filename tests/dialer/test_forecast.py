@@ -282,6 +282,26 @@ def test_contacts_who_ask_for_it_are_called_back_twice_at_most() -> None:
     assert timedelta(hours=6) < found.finish_at.p50 - NOW < timedelta(hours=6, minutes=10)
 
 
+def test_a_callback_that_is_not_reached_is_repeated_once_whatever_the_retry_policy_says() -> None:
+    unreached = PastCall(Outcome.NO_ANSWER, 30.0, 0.0)
+    asked = [replace(group, is_callback=True, attempts=1) for group in facts(1).groups]
+    live = [replace(group, is_calling=True) for group in asked]
+    repeated = [replace(group, callback_tries=1) for group in asked]
+    last_attempt = facts(1, calls=[unreached], max_attempts=1)
+
+    for groups, calls, longest in ((asked, 2, 32), (live, 2, 32), (repeated, 1, 1)):
+        found = forecast(replace(last_attempt, groups=groups))
+        assert found.calls.p50 == calls, groups
+        assert found.finish_at is not None
+        assert (longest - 2) * MINUTE < found.finish_at.p50 - NOW <= longest * MINUTE
+    # Afterwards the retry policy goes on: half an hour and 2 hours later in the default one.
+    found = forecast(replace(facts(1, calls=[unreached]), groups=[replace(asked[0], attempts=0)]))
+    assert found.calls.p50 == 3
+    faster = forecast(replace(last_attempt, groups=asked, callback_retry=MINUTE))
+    assert faster.finish_at is not None
+    assert faster.finish_at.p50 - NOW < 3 * MINUTE
+
+
 def past(calls: int, *, day: int = 0, attempt: int = 1, call: PastCall = ANSWERED) -> list[DatedCall]:
     return [DatedCall(attempt, date(2026, 3, 1) + timedelta(days=day), call)] * calls
 

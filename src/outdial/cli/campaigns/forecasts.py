@@ -121,6 +121,9 @@ def forecasts(campaign: CampaignName, as_json: AsJson = False) -> None:
         found,
         empty="No forecasts yet. One is made when the campaign starts, or by outdial campaign forecast.",
     )
+    failed = next((each.not_compared for each in found if each.not_compared is not None), None)
+    if failed is not None:
+        notes.print(f"{failed}.", markup=False)
     if past is not None:
         notes.print(f"{past}.")
 
@@ -147,6 +150,7 @@ def forecast_document(stored: StoredForecast) -> dict[str, Any]:
         "late_by_s": None if stored.late_by is None else stored.late_by.total_seconds(),
         "costlier_by_cents": stored.costlier_by_cents,
         "is_within": stored.is_within,
+        "not_compared": stored.not_compared,
     }
 
 

@@ -25,7 +25,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.outcomes import Outcome
 from outdial.domain.pacing import Pace
 from outdial.domain.place import Place
-from outdial.domain.policies.callback_requests import ASKED_IN
+from outdial.domain.policies.callback_requests import ASKED_IN, RETRY_AFTER
 from outdial.domain.policies.callbacks import parse_callback_policy
 from outdial.domain.policies.day_parts import DayPart
 from outdial.domain.retry import RetryPolicy, parse_retry_policy
@@ -96,6 +96,7 @@ async def read_question(
         calls=await _past_calls(connection, campaign.organization_id, campaign.retell_agent_id),
         day_parts=[DayPart(part) for part in campaign.day_parts],
         calls_back=parse_callback_policy(msgspec.json.decode(campaign.callback_policy)).is_on,
+        callback_retry=RETRY_AFTER / retry_speed,
         numbers=await _numbers(connection, campaign, start_at),
         budget=await _budget(connection, campaign, start_at),
     )
@@ -150,6 +151,7 @@ def _callable_groups(rows: Sequence[forecasts.ForecastGroup], callable_contacts:
                     contacts=row.contacts * share,
                     is_calling=row.is_calling,
                     is_callback=row.is_callback,
+                    callback_tries=row.callback_tries,
                 )
             )
     return groups

@@ -30,6 +30,11 @@ RENEWED_AFTER: Final = timedelta(minutes=30)
 """The age at which the forecast of a running campaign is renewed."""
 COST_KNOWN_AFTER: Final = timedelta(minutes=15)
 """Retell reports the last costs within this time after a campaign has completed."""
+START_RETRIED_AFTER: Final = timedelta(minutes=5)
+"""A process that forecasts the start of a campaign has so much time before another one takes it."""
+COMPARE_RETRIED_AFTER: Final = timedelta(minutes=5)
+LONGEST_COMPARE_DELAY: Final = timedelta(days=1)
+"""A comparison that fails is tried again after COMPARE_RETRIED_AFTER, after each further failure in twice the time."""
 EVERY: Final = timedelta(seconds=5)
 _BATCH: Final = 20
 
@@ -57,6 +62,16 @@ class StoredForecast:
     finished_at: datetime | None = None
     actual_cost_cents: float | None = None
     actual_calls: int | None = None
+    compare_failures: int = 0
+    compare_error: str | None = None
+
+    @property
+    def not_compared(self) -> str | None:
+        """Why comparing it with what happened has failed, as a sentence without a period; None if it has not."""
+        if self.finished_at is not None or self.compare_error is None:
+            return None
+        times = "once" if self.compare_failures == 1 else f"{self.compare_failures} times"
+        return f"Comparing it with what happened has failed {times} ({self.compare_error}), and is tried again"
 
     @property
     def late_by(self) -> timedelta | None:
@@ -188,6 +203,8 @@ async def stored_forecasts(
             finished_at=row.finished_at,
             actual_cost_cents=row.actual_cost_cents,
             actual_calls=row.actual_calls,
+            compare_failures=row.compare_failures,
+            compare_error=row.compare_error,
         )
         for row in rows
     ]
@@ -216,7 +233,7 @@ class ForecastRecorder:
     """A background task of the jobs process.
 
     It forecasts campaigns when they start, renews the forecasts of those that run, one in each run so that other tasks
-    get their turn, and compares when they have ended.
+    get their turn, and compares when they have ended. Of several processes, each takes other campaigns.
     """
 
     def __init__(self, database: Database, clock: Clock, *, rules: RuleBook, retry_speed: float = 1.0) -> None:
@@ -224,37 +241,55 @@ class ForecastRecorder:
         self._clock = clock
         self._rules = rules
         self._retry_speed = retry_speed
-        self._without = set[UUID]()
-        # Campaigns that have not been forecast, with the time of the last attempt.
-        self._not_renewed = dict[UUID, datetime]()
 
     async def run_once(self) -> int:
         """Forecast, renew and compare what is due; return how many campaigns that were."""
+        done = 0
+        # One at a time: that of a million contacts takes a while, and another process takes the next one meanwhile.
+        while done < _BATCH and (started := await self._take_started()):
+            await self._make(started[0], ForecastOccasion.START)
+            done += 1
         now = self._clock.now()
-        self._not_renewed = {each: at for each, at in self._not_renewed.items() if at > now - RENEWED_AFTER}
         async with self._database.transaction() as connection:
-            started = await forecasts.forecasts_to_make(connection, since=now - STARTED_WITHIN, limit=_BATCH)
-            old = await forecasts.forecasts_to_renew(
-                connection, before=now - RENEWED_AFTER, without=list(self._not_renewed), limit=1
+            old = await forecasts.take_forecasts_to_renew(
+                connection, before=now - RENEWED_AFTER, now=now, until=now + RENEWED_AFTER, limit=1
             )
-            ended = await forecasts.forecasts_to_compare(connection, before=now - COST_KNOWN_AFTER, limit=_BATCH)
-        for each in started:
-            if each.campaign_id not in self._without and not await self._make(each, ForecastOccasion.START):
-                # Such as a campaign without contacts: it is not tried again every few seconds.
-                self._without.add(each.campaign_id)
         for each in old:
-            if not await self._make(each, ForecastOccasion.RENEWAL):
-                self._not_renewed[each.campaign_id] = now
+            await self._make(each, ForecastOccasion.RENEWAL)
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            ended = await forecasts.take_forecasts_to_compare(
+                connection, before=now - COST_KNOWN_AFTER, now=now, until=now + COMPARE_RETRIED_AFTER, limit=_BATCH
+            )
         for each in ended:
-            try:
-                async with self._database.for_organization(each.organization_id) as connection:
-                    await forecasts.compare_forecasts(connection, campaign_id=each.campaign_id)
-            except Exception as error:  # the others are compared all the same; this one is due again
-                log("forecast.not_compared", level="error", campaign_id=str(each.campaign_id), error=error)
-        return len(started) + len(old) + len(ended)
+            await self._compare(each)
+        return done + len(old) + len(ended)
 
-    async def _make(self, campaign: forecasts.CampaignToForecast, occasion: ForecastOccasion) -> bool:
-        """Forecast a campaign; return False where that fails, or where there is nothing to forecast."""
+    async def _take_started(self) -> list[forecasts.CampaignToForecast]:
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            return await forecasts.take_forecasts_to_make(
+                connection, since=now - STARTED_WITHIN, now=now, until=now + START_RETRIED_AFTER, limit=1
+            )
+
+    async def _compare(self, campaign: forecasts.CampaignToForecast) -> None:
+        try:
+            async with self._database.for_organization(campaign.organization_id) as connection:
+                await forecasts.compare_forecasts(connection, campaign_id=campaign.campaign_id)
+        except Exception as error:  # the others are compared all the same
+            log("forecast.not_compared", level="error", campaign_id=str(campaign.campaign_id), error=error)
+            async with self._database.for_organization(campaign.organization_id) as connection:
+                await forecasts.note_failed_comparison(
+                    connection,
+                    campaign_id=campaign.campaign_id,
+                    reason=type(error).__name__,  # its text may quote anything
+                    first_delay=COMPARE_RETRIED_AFTER,
+                    longest_delay=LONGEST_COMPARE_DELAY,
+                    now=self._clock.now(),
+                )
+
+    async def _make(self, campaign: forecasts.CampaignToForecast, occasion: ForecastOccasion) -> None:
+        """Forecast a campaign, unless that fails or there is nothing to forecast: then it is taken again later."""
         try:
             made = await forecast_and_store(
                 lambda: self._database.for_organization(campaign.organization_id),
@@ -268,8 +303,6 @@ class ForecastRecorder:
         # Settings that cannot be read must not stop the forecasts of other campaigns.
         except Exception as error:
             log("forecast.failed", level="error", campaign_id=str(campaign.campaign_id), error=error)
-            return False
+            return
         if not isinstance(made, StoredForecast):
             log("forecast.none", campaign_id=str(campaign.campaign_id), reason=str(made))
-            return False
-        return True

@@ -19,11 +19,12 @@ from outdial.dialer.forecasting.assumptions import CallAssumptions, PastCall
 from outdial.dialer.forecasting.open_times import OpenTimes
 from outdial.dialer.forecasting.run_limits import ForecastBudget, ForecastNumber, RunBudget, RunNumbers
 from outdial.domain.openings import SEARCH
+from outdial.domain.outcomes import RetryClass
 from outdial.domain.pacing import Pace, after_slots, free_slots, next_claim_at, recovered
 from outdial.domain.place import Place
-from outdial.domain.policies.callback_requests import MAX_CALLBACKS
+from outdial.domain.policies.callback_requests import MAX_CALLBACKS, RETRY_AFTER
 from outdial.domain.policies.day_parts import DayPart, part_of_attempt
-from outdial.domain.retry import Complete, Fail, RetryAt, RetryPolicy, Review, next_step
+from outdial.domain.retry import Complete, ContactStep, Fail, RetryAt, RetryPolicy, Review, next_step
 from outdial.domain.rules import CallingRule
 
 SAMPLE: Final = 500
@@ -36,7 +37,10 @@ MOST_CALLS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactGroup:
-    """Contacts of one place with the same history that are due at the same time, or in a call now."""
+    """Contacts of one place with the same history that are due at the same time, or in a call now.
+
+    Where these wait for a callback, `callback_tries` calls of it have not reached them.
+    """
 
     place: Place
     due_at: datetime
@@ -45,11 +49,15 @@ class ContactGroup:
     contacts: float
     is_calling: bool = False
     is_callback: bool = False
+    callback_tries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastFacts:
-    """All that a run needs. `limits` are those of the account with none of the campaign's calls live."""
+    """All that a run needs. `limits` are those of the account with none of the campaign's calls live.
+
+    A callback that does not reach its contact is repeated after `callback_retry`.
+    """
 
     start_at: datetime
     groups: Sequence[ContactGroup]
@@ -62,6 +70,7 @@ class ForecastFacts:
     calls: CallAssumptions
     day_parts: Sequence[DayPart] = ()
     calls_back: bool = True
+    callback_retry: timedelta = RETRY_AFTER
     numbers: Sequence[ForecastNumber] = ()
     budget: ForecastBudget | None = None
 
@@ -92,7 +101,7 @@ class _Contact:
     recent: list[datetime] = field(default_factory=list)
     calls: int = 0
     callbacks: int = 0
-    is_callback: bool = False
+    callback_try: int = 0  # of the next call, or of the call that is live; 0 if it is no callback
     due_since: datetime | None = None
 
 
@@ -175,7 +184,12 @@ class CampaignRun:
             while at < passed:
                 yield (
                     group,
-                    _Contact(group.place, group.attempts, group.faults, is_callback=group.is_callback),
+                    _Contact(
+                        group.place,
+                        group.attempts,
+                        group.faults,
+                        callback_try=group.callback_tries + 1 if group.is_callback else 0,
+                    ),
                 )
                 at += self._weight
 
@@ -237,7 +251,7 @@ class CampaignRun:
                 do_not_call=False,
                 attempts=contact.attempts,
                 max_attempts=self._facts.max_attempts,
-                is_callback=contact.is_callback,
+                is_callback=contact.callback_try > 0,
                 recent_calls=contact.recent,
                 daily_call_cap=self._facts.daily_call_cap,
                 capping_rules=self._capping_rules(contact.place, now),
@@ -256,7 +270,7 @@ class CampaignRun:
     def _part_opens_at(self, contact: _Contact, now: datetime) -> datetime:
         """Return when the part of the day of a contact's next attempt begins. Callbacks come at any time."""
         part = part_of_attempt(self._facts.day_parts, contact.attempts)
-        if part is None or contact.is_callback:
+        if part is None or contact.callback_try:
             return now
         contact.due_since = contact.due_since or now
         return self._open.part_opens_at(contact.place, part, now, contact.due_since)
@@ -281,7 +295,7 @@ class CampaignRun:
         ends_at = start_at + held if self._stretch <= 1 else self._open.work_ends_at(contact.place, start_at, held)
         contact.recent.insert(0, start_at)
         contact.calls += 1
-        contact.is_callback, contact.due_since = False, None
+        contact.due_since = None
         if self._pool is not None:
             self._pool.call(start_at)
         self._made += self._weight
@@ -295,10 +309,27 @@ class CampaignRun:
             self._budget.spend(past.cost_cents * self._weight)
         if past.callback_after is not None and self._facts.calls_back and contact.callbacks < MAX_CALLBACKS:
             contact.callbacks += 1
-            contact.is_callback = True
+            contact.callback_try = 1
             self._wait(contact, ends_at + past.callback_after)
             return
-        step = next_step(
+        match self._next_step(contact, past, ends_at):
+            case Complete() | Fail() | Review():
+                pass
+            case RetryAt(at=at, charged=charged):
+                contact.attempts += charged
+                contact.faults += not charged
+                if charged:
+                    # The second try is the last one.
+                    contact.callback_try = 2 if contact.callback_try == 1 else 0
+                self._wait(contact, at)
+            case never:
+                assert_never(never)
+
+    def _next_step(self, contact: _Contact, past: PastCall, ends_at: datetime) -> ContactStep:
+        if contact.callback_try == 1 and past.outcome.retry_class is RetryClass.RETRY:
+            # As in the inbox: it was promised, so the retry policy applies after the second try.
+            return RetryAt(ends_at + self._facts.callback_retry, charged=True)
+        return next_step(
             self._facts.retry,
             past.outcome,
             attempts=contact.attempts,
@@ -308,12 +339,3 @@ class CampaignRun:
             ended_at=ends_at,
             seed=self._chance.randbytes(6),
         )
-        match step:
-            case Complete() | Fail() | Review():
-                pass
-            case RetryAt(at=at, charged=charged):
-                contact.attempts += charged
-                contact.faults += not charged
-                self._wait(contact, at)
-            case never:
-                assert_never(never)

@@ -57,6 +57,9 @@ class CampaignForecastRecord(BaseModel):
     late_by_s: Annotated[float | None, Field(description="End of the campaign minus p50, negative if sooner")]
     costlier_by_cents: Annotated[float | None, Field(description="Actual cost minus p50")]
     is_within: Annotated[bool | None, Field(description="Whether end and cost lie within p10 and p90")]
+    not_compared: Annotated[
+        str | None, Field(description="Why it is not compared with what happened; null unless that has failed")
+    ]
 
     def age(self, now: datetime) -> str:
         """Return how old the forecast is, in words that change at most once a minute."""
@@ -154,4 +157,5 @@ def _record(stored: StoredForecast) -> CampaignForecastRecord:
         late_by_s=None if stored.late_by is None else stored.late_by / timedelta(seconds=1),
         costlier_by_cents=stored.costlier_by_cents,
         is_within=stored.is_within,
+        not_compared=stored.not_compared,
     )

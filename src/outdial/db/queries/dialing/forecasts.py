@@ -41,6 +41,7 @@ class ForecastGroup:
     jurisdiction_key: str
     is_calling: bool
     is_callback: bool
+    callback_tries: int
     attempts: int
     faults: int
     due_at: datetime
@@ -120,6 +121,8 @@ class StoredForecastRow:
     finished_at: datetime | None
     actual_cost_cents: float | None
     actual_calls: int | None
+    compare_failures: int
+    compare_error: str | None
 
 
 _stored_forecast_row = row_builder(StoredForecastRow)
@@ -174,12 +177,12 @@ async def forecast_limits(connection: Connection, *, campaign_id: UUID) -> Forec
 
 
 _CONTACTS_TO_FORECAST = """\
-select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, attempts, faults,
-  greatest($1, date_bin($2::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
+select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, callback_tries, attempts,
+  faults, greatest($1, date_bin($2::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
 from campaign_contacts
 where campaign_id = $3 and status in ('pending', 'calling')
-group by 1, 2, 3, 4, 5, 6, 7
-order by 1, 2, 7, 5, 6, 3, 4;
+group by 1, 2, 3, 4, 5, 6, 7, 8
+order by 1, 2, 8, 6, 7, 3, 4, 5;
 """
 
 
@@ -349,7 +352,7 @@ select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unf
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
-  actual_cost_cents::double precision as actual_cost_cents, actual_calls
+  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error
 from campaign_forecasts
 where campaign_id = $1 and organization_id = $2
 order by made_at desc, id desc
@@ -388,40 +391,58 @@ async def forecast_accuracy(connection: Connection, *, organization_id: UUID, li
     )
 
 
-_FORECASTS_TO_MAKE = """\
-select organization_id, campaign_id from private.forecasts_to_make($1, $2);
+_TAKE_FORECASTS_TO_MAKE = """\
+select organization_id, campaign_id from private.take_forecasts_to_make($1, $2, $3, $4);
 """
 
 
-async def forecasts_to_make(connection: Connection, *, since: datetime, limit: int) -> list[CampaignToForecast]:
-    """List the campaigns that have started since a moment and have no forecast of their start yet."""
-    return [_campaign_to_forecast(record) for record in await connection.fetch(_FORECASTS_TO_MAKE, since, limit)]
-
-
-_FORECASTS_TO_RENEW = """\
-select organization_id, campaign_id from private.forecasts_to_renew($1, $2::uuid[], $3);
-"""
-
-
-async def forecasts_to_renew(
-    connection: Connection, *, before: datetime, without: Sequence[UUID], limit: int
+async def take_forecasts_to_make(
+    connection: Connection, *, since: datetime, now: datetime, until: datetime, limit: int
 ) -> list[CampaignToForecast]:
-    """List the active campaigns whose newest forecast was made before a moment, the oldest first, without some."""
+    """Take campaigns that have started since a moment and have no forecast of their start yet.
+
+    No other process takes them until a time.
+    """
     return [
-        _campaign_to_forecast(record) for record in await connection.fetch(_FORECASTS_TO_RENEW, before, without, limit)
+        _campaign_to_forecast(record)
+        for record in await connection.fetch(_TAKE_FORECASTS_TO_MAKE, since, now, until, limit)
     ]
 
 
-_FORECASTS_TO_COMPARE = """\
-select organization_id, campaign_id from private.forecasts_to_compare($1, $2);
+_TAKE_FORECASTS_TO_RENEW = """\
+select organization_id, campaign_id from private.take_forecasts_to_renew($1, $2, $3, $4);
 """
 
 
-async def forecasts_to_compare(connection: Connection, *, before: datetime, limit: int) -> list[CampaignToForecast]:
-    """List the campaigns that completed before a moment and whose forecasts have not been compared with what
-    happened.
+async def take_forecasts_to_renew(
+    connection: Connection, *, before: datetime, now: datetime, until: datetime, limit: int
+) -> list[CampaignToForecast]:
+    """Take active campaigns whose newest forecast was made before a moment, the oldest first.
+
+    No other process takes them until a time.
     """
-    return [_campaign_to_forecast(record) for record in await connection.fetch(_FORECASTS_TO_COMPARE, before, limit)]
+    return [
+        _campaign_to_forecast(record)
+        for record in await connection.fetch(_TAKE_FORECASTS_TO_RENEW, before, now, until, limit)
+    ]
+
+
+_TAKE_FORECASTS_TO_COMPARE = """\
+select organization_id, campaign_id from private.take_forecasts_to_compare($1, $2, $3, $4);
+"""
+
+
+async def take_forecasts_to_compare(
+    connection: Connection, *, before: datetime, now: datetime, until: datetime, limit: int
+) -> list[CampaignToForecast]:
+    """Take campaigns that completed before a moment and whose forecasts have not been compared with what happened.
+
+    No other process takes them until a time.
+    """
+    return [
+        _campaign_to_forecast(record)
+        for record in await connection.fetch(_TAKE_FORECASTS_TO_COMPARE, before, now, until, limit)
+    ]
 
 
 _COMPARE_FORECASTS = """\
@@ -442,3 +463,30 @@ returning f.id;
 async def compare_forecasts(connection: Connection, *, campaign_id: UUID) -> list[UUID]:
     """Store beside the forecasts of a completed campaign what happened after each of them."""
     return [record[0] for record in await connection.fetch(_COMPARE_FORECASTS, campaign_id)]
+
+
+_NOTE_FAILED_COMPARISON = """\
+update campaign_forecasts
+set compare_failures = compare_failures + 1, compare_error = $1,
+  compare_after = $2::timestamptz
+    + least($3::interval * power(2, least(compare_failures, 20)), $4::interval)
+where campaign_id = $5 and finished_at is null;
+"""
+
+
+async def note_failed_comparison(
+    connection: Connection,
+    *,
+    reason: str,
+    now: datetime,
+    first_delay: timedelta,
+    longest_delay: timedelta,
+    campaign_id: UUID,
+) -> int:
+    """Note why the forecasts of a campaign could not be compared.
+
+    The next try comes after a delay that doubles each time.
+    """
+    return rows_touched(
+        await connection.execute(_NOTE_FAILED_COMPARISON, reason, now, first_delay, longest_delay, campaign_id)
+    )

@@ -27,12 +27,12 @@ where m.id = :campaign_id;
 -- row: Contacts of one place with the same history that are due at about the same time, or in a call.
 -- plan: custom
 -- Group the contacts that a campaign has not finished. Due times are rounded down to `bin`.
-select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, attempts, faults,
-  greatest(:now, date_bin(:bin::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
+select zone_key, jurisdiction_key, status = 'calling' as is_calling, rank = 0 as is_callback, callback_tries, attempts,
+  faults, greatest(:now, date_bin(:bin::interval, next_attempt_at, 'epoch')) as due_at, count(*) as contacts
 from campaign_contacts
 where campaign_id = :campaign_id and status in ('pending', 'calling')
-group by 1, 2, 3, 4, 5, 6, 7
-order by 1, 2, 7, 5, 6, 3, 4;
+group by 1, 2, 3, 4, 5, 6, 7, 8
+order by 1, 2, 8, 6, 7, 3, 4, 5;
 
 -- name: numbers_to_forecast
 -- returns: list[ForecastNumberRow]
@@ -109,14 +109,14 @@ delete from campaign_forecasts where campaign_id = :campaign_id and is_renewal;
 -- name: list_forecasts
 -- returns: list[StoredForecastRow]
 -- row: A stored forecast; what happened is null until the campaign has completed.
--- null: finish_p10, finish_p50, finish_p90, finished_at, actual_cost_cents, actual_calls
+-- null: finish_p10, finish_p50, finish_p90, finished_at, actual_cost_cents, actual_calls, compare_error
 -- List the newest forecasts of a campaign.
 select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unfinished_runs,
   finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
-  actual_cost_cents::double precision as actual_cost_cents, actual_calls
+  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error
 from campaign_forecasts
 where campaign_id = :campaign_id and organization_id = :organization_id
 order by made_at desc, id desc
@@ -137,21 +137,24 @@ from (
   limit :limit
 ) newest;
 
--- name: forecasts_to_make
+-- name: take_forecasts_to_make
 -- returns: list[CampaignToForecast]
 -- row: A campaign of any organization.
--- List the campaigns that have started since a moment and have no forecast of their start yet.
-select organization_id, campaign_id from private.forecasts_to_make(:since, :limit);
+-- Take campaigns that have started since a moment and have no forecast of their start yet. No other process takes them
+-- until a time.
+select organization_id, campaign_id from private.take_forecasts_to_make(:since, :now, :until, :limit);
 
--- name: forecasts_to_renew
+-- name: take_forecasts_to_renew
 -- returns: list[CampaignToForecast]
--- List the active campaigns whose newest forecast was made before a moment, the oldest first, without some.
-select organization_id, campaign_id from private.forecasts_to_renew(:before, :without::uuid[], :limit);
+-- Take active campaigns whose newest forecast was made before a moment, the oldest first. No other process takes them
+-- until a time.
+select organization_id, campaign_id from private.take_forecasts_to_renew(:before, :now, :until, :limit);
 
--- name: forecasts_to_compare
+-- name: take_forecasts_to_compare
 -- returns: list[CampaignToForecast]
--- List the campaigns that completed before a moment and whose forecasts have not been compared with what happened.
-select organization_id, campaign_id from private.forecasts_to_compare(:before, :limit);
+-- Take campaigns that completed before a moment and whose forecasts have not been compared with what happened. No other
+-- process takes them until a time.
+select organization_id, campaign_id from private.take_forecasts_to_compare(:before, :now, :until, :limit);
 
 -- name: compare_forecasts
 -- returns: list[UUID]
@@ -167,3 +170,11 @@ cross join lateral (
 where f.campaign_id = m.id and m.id = :campaign_id and m.status = 'completed' and m.finished_at is not null
   and f.finished_at is null
 returning f.id;
+
+-- name: note_failed_comparison!
+-- Note why the forecasts of a campaign could not be compared. The next try comes after a delay that doubles each time.
+update campaign_forecasts
+set compare_failures = compare_failures + 1, compare_error = :reason,
+  compare_after = :now::timestamptz
+    + least(:first_delay::interval * power(2, least(compare_failures, 20)), :longest_delay::interval)
+where campaign_id = :campaign_id and finished_at is null;
