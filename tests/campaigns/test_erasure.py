@@ -75,9 +75,10 @@ IMPERSONAL = {
     " public.number_imports.* public.provider_accounts.*"
     " public.campaigns.* public.retention_progress.kind public.calling_rules.* public.rule_switches.*"
     " public.screening_lists.* public.pre_dial_hooks.* public.organization_budgets.*"
-    " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings",
+    " public.opt_out_reads.* public.campaign_forecasts.made_for public.launch_checks.findings"
+    " public.campaign_forecasts.compare_error",
     "counts and links": "public.campaign_reports.* public.report_links.*",
-    "agents of the workspace": "public.agents.*",
+    "agents of the workspace": "public.agents.* public.calls.retell_agent_id",
     "who has listened to a call": "public.call_reviews.reviewed_by",
     "states and codes of test calls": "public.test_calls.status public.test_calls.requested_by"
     " public.test_calls.from_number public.test_calls.retell_call_id public.test_calls.outcome"

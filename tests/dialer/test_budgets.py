@@ -153,9 +153,9 @@ async def test_an_estimate_takes_the_last_200_costs_of_the_agent_in_whichever_ca
         """
         insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
           attempt_number, phone, from_number, request, decision, requested_at, created_at, updated_at, status,
-          cost_cents)
+          cost_cents, retell_agent_id)
         select gen_random_uuid(), organization_id, campaign_id, id, contact_id, $2, 1, phone, '+12125550000', '{}',
-          '{}', at, at, at, 'ended', case when n <= 900 then null when n <= 1100 then 300 else 9000 end
+          '{}', at, at, at, 'ended', case when n <= 900 then null when n <= 1100 then 300 else 9000 end, 'agent_1'
         from (select *, row_number() over (order by id) as n from campaign_contacts where campaign_id = $3) c
         cross join lateral (select $1::timestamptz - n * interval '1 second' as at) t
         """,

@@ -407,6 +407,7 @@ class Claimer:
             organization_id=campaign.organization_id,
             campaign_id=campaign.id,
             provider_account_id=lock.account.id,
+            retell_agent_id=campaign.retell_agent_id,
             from_numbers=[numbers[contact.id].phone for contact in contacts],
             ids=[call.id for call in calls],
             campaign_contact_ids=[contact.id for contact in contacts],

@@ -152,16 +152,16 @@ _attempt_row = row_builder(AttemptRow)
 _INSERT_CALLS = """\
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, request_deadline, next_check_at,
-  needs_clearance, message_then, callback_of, callback_try, callback_late, reserved_cents, spent_on, created_at,
-  updated_at)
+  needs_clearance, retell_agent_id, message_then, callback_of, callback_try, callback_late, reserved_cents, spent_on,
+  created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $4, u.message_then, u.callback_of, u.callback_try, u.callback_late, $5, $6, $7,
-  $7
-from unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::integer[],
-  $12::text[], $13::text[], $14::text[], $15::text[], $16::timestamptz[],
-  $17::timestamptz[], $18::text[], $19::timestamptz[], $20::integer[],
-  $21::text[])
+  $4, $5, u.message_then, u.callback_of, u.callback_try, u.callback_late, $6, $7, $8,
+  $8
+from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::integer[],
+  $13::text[], $14::text[], $15::text[], $16::text[], $17::timestamptz[],
+  $18::timestamptz[], $19::text[], $20::timestamptz[], $21::integer[],
+  $22::text[])
   as u (id, campaign_contact_id, contact_id, attempt_number, phone, from_number, request, decision, start_at, deadline,
     message_then, callback_of, callback_try, callback_late)
 order by u.phone
@@ -177,6 +177,7 @@ async def insert_calls(
     campaign_id: UUID,
     provider_account_id: UUID,
     needs_clearance: bool,
+    retell_agent_id: str,
     reserved_cents: int | None,
     spent_on: date | None,
     now: datetime,
@@ -208,6 +209,7 @@ async def insert_calls(
             campaign_id,
             provider_account_id,
             needs_clearance,
+            retell_agent_id,
             reserved_cents,
             spent_on,
             now,

@@ -202,16 +202,8 @@ _RECENT_COSTS = """\
 select a.retell_agent_id, k.cost_cents
 from unnest($1::text[]) as a (retell_agent_id)
 cross join lateral (
-  select c.cost_cents
-  from (
-    select id from campaigns
-    where organization_id = $2 and retell_agent_id = a.retell_agent_id and status <> 'draft'
-    order by finished_at desc nulls first, created_at desc limit 200
-  ) m
-  cross join lateral (
-    select created_at, cost_cents from calls where campaign_id = m.id and cost_cents > 0
-    order by created_at desc limit 200
-  ) c
+  select c.cost_cents from calls c
+  where c.organization_id = $2 and c.retell_agent_id = a.retell_agent_id and c.cost_cents > 0
   order by c.created_at desc
   limit 200
 ) k;
@@ -219,10 +211,7 @@ cross join lateral (
 
 
 async def recent_costs(connection: Connection, *, agents: Sequence[str], organization_id: UUID) -> list[AgentCost]:
-    """Read the costs of the last 200 calls of each of these agents that cost something.
-
-    No more than 200 campaigns can have them: those that have not finished, and the last that have.
-    """
+    """Read the costs of the last 200 calls of each of these agents that cost something."""
     return [_agent_cost(record) for record in await connection.fetch(_RECENT_COSTS, agents, organization_id)]
 
 

@@ -51,21 +51,12 @@ where organization_id = :organization_id and day >= :month;
 -- name: recent_costs
 -- returns: list[AgentCost]
 -- row: What one of an agent's last calls cost.
--- Read the costs of the last 200 calls of each of these agents that cost something. No more than 200 campaigns can have
--- them: those that have not finished, and the last that have.
+-- Read the costs of the last 200 calls of each of these agents that cost something.
 select a.retell_agent_id, k.cost_cents
 from unnest(:agents::text[]) as a (retell_agent_id)
 cross join lateral (
-  select c.cost_cents
-  from (
-    select id from campaigns
-    where organization_id = :organization_id and retell_agent_id = a.retell_agent_id and status <> 'draft'
-    order by finished_at desc nulls first, created_at desc limit 200
-  ) m
-  cross join lateral (
-    select created_at, cost_cents from calls where campaign_id = m.id and cost_cents > 0
-    order by created_at desc limit 200
-  ) c
+  select c.cost_cents from calls c
+  where c.organization_id = :organization_id and c.retell_agent_id = a.retell_agent_id and c.cost_cents > 0
   order by c.created_at desc
   limit 200
 ) k;
