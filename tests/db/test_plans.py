@@ -20,6 +20,7 @@ import pytest
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox, launch
 from outdial.db.queries import calls as call_queries
+from outdial.db.queries.dialing import budgets
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
 from outdial.domain.location import KEYS_VERSION
@@ -131,11 +132,12 @@ from generate_series(1, 3000) as n
 CALLS = """
 insert into calls (id, organization_id, campaign_id, campaign_contact_id, contact_id, provider_account_id,
   attempt_number, phone, from_number, request, decision, requested_at, created_at, updated_at, retell_call_id, status,
-  next_check_at, request_deadline)
+  next_check_at, request_deadline, retell_agent_id, cost_cents)
 select gen_random_uuid(), organization_id, campaign_id, id, contact_id, $2, 1, phone, '+12125550000', '{}', '{}',
   at, at, at, 'call_' || n,
   case when n <= $3 then 'placed' else 'ended' end,
-  case when n <= $4 then $1 when n % 100 = 0 then $1 + interval '1 day' end, null
+  case when n <= $4 then $1 when n % 100 = 0 then $1 + interval '1 day' end, null,
+  'agent_' || (n % 3), case when n > $3 then n % 2 * 10 end
 from (select *, row_number() over (order by phone) as n, $1::timestamptz - interval '1 hour' as at
   from campaign_contacts where campaign_id = $5) as entered
 """
@@ -230,6 +232,10 @@ def of_keys(filled: Filled) -> dict[str, object]:
     return {"organization_id": filled.tenant.organization_id, "keys_version": KEYS_VERSION, "limit": 1_000}
 
 
+def of_agents(filled: Filled) -> dict[str, object]:
+    return {"organization_id": filled.tenant.organization_id, "agents": ["agent_1", "agent_2", "unknown"]}
+
+
 def at_now(filled: Filled) -> dict[str, object]:
     return {"now": NOW, "limit": 100, "named": [filled.campaign.id]}
 
@@ -263,6 +269,8 @@ CASES = [
         frozenset({"calls_pkey", "calls_retell_call_id_key"}),
         100,
     ),
+    # 200 of each agent, in however many campaigns.
+    Case(budgets.recent_costs, "dialer", of_agents, frozenset({"calls_agent_costs"}), 410),
     # Nearly always nothing is to be done.
     Case(contact_keys.lock_contacts_with_old_keys, "dialer", of_keys, frozenset({"contacts_keys_version"}), 1),
     Case(events.pending_events, "webhook", at_now, frozenset({"webhook_events_pending"}), 60),
@@ -285,7 +293,7 @@ async def test_a_hot_query_reads_few_rows_through_its_index(filled: Filled, case
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
 @pytest.mark.parametrize(
     ("function", "index", "rows"),
-    [("due_campaigns", "campaigns_due", DUE_CAMPAIGNS + 4), ("calls_to_check", "calls_check", DUE_CALLS)],
+    [("campaigns_in_turn", "campaigns_due", DUE_CAMPAIGNS + 4), ("calls_to_check", "calls_check", DUE_CALLS)],
 )
 async def test_a_function_over_all_organizations_reads_due_rows_only(
     filled: Filled, function: str, index: str, rows: int, generic: bool

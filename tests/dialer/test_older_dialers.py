@@ -27,12 +27,22 @@ REPEAT = """
     update calls set requested_at = requested_at + interval '1 minute', requests = requests + 1,
       updated_at = requested_at + interval '1 minute'
 """
+# `batches.due_campaigns`.
+DUE = "select campaign_id from private.due_campaigns($1, 25, $2::uuid[])"
 COMPLETE = "update campaigns set status = 'completed', finished_at = now(), next_batch_at = null, waiting_for = null"
 
 
 async def as_dialer(stage: Stage, campaign: Campaign, statement: str) -> None:
     async with stage.dialing.for_organization(campaign.tenant.organization_id) as connection:
         await connection.execute(statement)
+
+
+async def test_an_older_dialer_finds_no_campaign_to_claim_for_and_brings_others_to_rest(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    active, pausing = [await create_campaign(stage.look, tenant, status=status) for status in ("active", "pausing")]
+    async with stage.dialing.for_organization(tenant.organization_id) as connection:
+        for named in ([], [active.id]):
+            assert [row["campaign_id"] for row in await connection.fetch(DUE, stage.clock.now(), named)] == [pausing.id]
 
 
 async def test_an_older_dialer_claims_moves_and_repeats_no_call_and_ends_no_open_campaign(stage: Stage) -> None:

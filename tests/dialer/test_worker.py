@@ -141,10 +141,10 @@ async def test_a_wake_up_is_not_lost_when_the_database_is_away(stage: Stage) -> 
     campaign, dialer = await running(stage, 1, next_batch_at=NOW + timedelta(hours=1)), stage.dialer()
     await dialer.run_once()
     dialer.wake_for(str(campaign.id))
-    await stage.look.execute("revoke execute on function private.due_campaigns from outdial_dialer")
+    await stage.look.execute("revoke execute on function private.campaigns_in_turn from outdial_dialer")
     with pytest.raises(Exception, match="permission denied"):
         await dialer.run_once()
-    await stage.look.execute("grant execute on function private.due_campaigns to outdial_dialer")
+    await stage.look.execute("grant execute on function private.campaigns_in_turn to outdial_dialer")
     assert await dialer.run_once() == 1
     await dialer.settled()
 

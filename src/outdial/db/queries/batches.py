@@ -114,7 +114,7 @@ async def database_time(connection: Connection) -> datetime:
 
 _DUE_CAMPAIGNS = """\
 select organization_id, provider_account_id, campaign_id, status, failures
-from private.due_campaigns($1, $2, $3::uuid[]);
+from private.campaigns_in_turn($1, $2, $3::uuid[]);
 """
 
 

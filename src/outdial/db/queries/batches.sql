@@ -10,7 +10,7 @@ select clock_timestamp() as now;
 -- List the campaigns that are due, the organizations and their accounts in turn, and those that a notification has
 -- named.
 select organization_id, provider_account_id, campaign_id, status, failures
-from private.due_campaigns(:now, :limit, :named::uuid[]);
+from private.campaigns_in_turn(:now, :limit, :named::uuid[]);
 
 -- name: admission_facts
 -- returns: list[AdmissionFactsRow]
