@@ -199,8 +199,9 @@ class NumberPool:
     def wait(self, avoid: Collection[str] = ()) -> NumbersBusy | None:
         """Return when a number may call again, None if one may now; numbers to `avoid` do not count."""
         numbers = [number for number in self._numbers.values() if number.phone not in avoid]
-        if any(self._room(number) != 0 for number in numbers):
-            return None
+        return None if any(self._room(number) != 0 for number in numbers) else self._busy(numbers)
+
+    def _busy(self, numbers: Sequence[PoolNumber]) -> NumbersBusy:
         moments = [number.free_at(self._now) for number in numbers]
         known = [moment for moment in moments if moment is not None]
         resting = sum(number.rests(self._now) for number in numbers)
@@ -220,19 +221,25 @@ class NumberPool:
         any. Of several, the one with the fewest calls in 24 hours, up to COMPARED_CALLS; of equally used ones, the one
         whose last call is the longest ago. Numbers to `avoid` were blocked for the phone.
         """
-        busy = self.wait(avoid)
-        if busy is not None:
-            return busy
-        open_numbers = [each for each in self._numbers.values() if each.phone not in avoid and self._room(each) != 0]
+        allowed = [each for each in self._numbers.values() if each.phone not in avoid]
+        open_numbers = [each for each in allowed if self._room(each) != 0]
+        if not open_numbers:
+            return self._busy(allowed)
+        if len(self._numbers) == 1:
+            [only] = open_numbers
+            self._use(only)
+            return ChosenNumber(only.phone, NumberChoice.ONLY)
 
         def nearness(number: PoolNumber) -> int:
             return _NEARNESS.index(_near(number.phone, phone, tuple(jurisdictions), last))
 
         chosen = min(open_numbers, key=lambda number: (nearness(number), min(number.calls, COMPARED_CALLS)))
-        del self._numbers[chosen.phone]  # Its place is the last one now.
-        self._numbers[chosen.phone] = replace(chosen, calls=chosen.calls + 1, live=chosen.live + 1)
-        is_only = len(self._numbers) == 1
-        return ChosenNumber(chosen.phone, NumberChoice.ONLY if is_only else _NEARNESS[nearness(chosen)])
+        self._use(chosen)
+        return ChosenNumber(chosen.phone, _NEARNESS[nearness(chosen)])
+
+    def _use(self, number: PoolNumber) -> None:
+        del self._numbers[number.phone]  # Its place is the last one now.
+        self._numbers[number.phone] = replace(number, calls=number.calls + 1, live=number.live + 1)
 
     def _room(self, number: PoolNumber) -> int | None:
         return number.room(self._now, is_alone=len(self._numbers) == 1)

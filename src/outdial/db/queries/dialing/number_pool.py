@@ -18,7 +18,8 @@ class PoolNumberRow:
 
     `blocked` says of its latest ended calls, newest first, whether they were blocked. `ended` counts those of 24 hours:
     all of them where there is a cap, else at most :compared, and none of a number that is alone. `last_call_at` matters
-    in a pool only.
+    in a pool only, and `live` neither for a number that is alone, has no cap, and whose last call was not blocked: it
+    is 0 then.
     """
 
     phone: str
@@ -97,6 +98,13 @@ left join number_health h on h.organization_id = $2 and h.phone = n.phone
 left join (
   select c.from_number, count(*) as calls, max(c.requested_at) as last_call_at from calls c
   where c.provider_account_id = $8 and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+    and (cardinality($1::text[]) > 1
+      or exists (select from phone_numbers l where l.organization_id = $2 and l.phone = any ($1)
+        and l.daily_cap is not null)
+      or (select l.outcome = 'blocked' from calls l
+        where l.organization_id = $2 and l.from_number = ($1::text[])[1] and l.outcome is not null
+          and l.outcome <> all ($5::text[]) and l.requested_at > $6::timestamptz
+        order by l.requested_at desc limit 1))
   group by c.from_number
 ) live on live.from_number = n.phone
 order by n.position;
@@ -118,7 +126,8 @@ async def pool_numbers(
     """Read the numbers of a campaign in their order.
 
     Calls from before the end of a number's rest do not count against it, nor do calls that failed for other reasons
-    than the number. Needs lock_account where it decides about calls.
+    than the number. Needs lock_account where it decides about calls. Live calls are counted only where they matter: an
+    account may have thousands of them.
     """
     return [
         _pool_number_row(record)
