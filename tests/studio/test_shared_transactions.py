@@ -10,12 +10,14 @@ import pytest
 from outdial.db.queries.proofs import audit_chain
 from outdial.db.session import Database
 from outdial.evidence.audit_chain import verify_chain
-from outdial.studio.web import shared_transactions
+from outdial.studio.campaign_contacts import shared_transactions
+from outdial.studio.campaign_contacts.shared_transactions import Work, WorkDone, WorkFailed
+from outdial.studio.web.context import OrganizationContext
 from tests.support.factories import create_campaign, create_contact, create_member, create_tenant
 from tests.support.postgres import Scratch
-from tests.support.studio import StudioServer, until
+from tests.support.studio import StudioServer
 
-run_together = shared_transactions._run_together  # noqa: SLF001
+run_together = shared_transactions._run_together
 
 
 async def test_requests_share_commits_and_none_decides_about_another(
@@ -31,7 +33,7 @@ async def test_requests_share_commits_and_none_decides_about_another(
     url = f"/api/v1/organizations/{tenant.organization_id}/campaigns/{campaign.id}/contacts"
     sizes: list[int] = []
 
-    async def measured(context, works: Sequence[shared_transactions.Work]):  # type: ignore[no-untyped-def]
+    async def measured(context: OrganizationContext, works: Sequence[Work]) -> list[WorkDone | WorkFailed]:
         sizes.append(len(works))
         return await run_together(context, works)
 
@@ -44,8 +46,8 @@ async def test_requests_share_commits_and_none_decides_about_another(
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("select from contacts where id = $1 for update", held.id)
-    added = [add(f"+1415555{number:04}", str(number)) for number in range(1000, 1016)]
     waiting = add(held.phone, "held")
+    added = [add(f"+1415555{number:04}", str(number)) for number in range(1000, 1016)]
     refused = add("+14155550199", "no such region", default_region="XX")
     repeats = [add("+14155551000", "0") for _ in range(2)]
     other_body = add("+14155551001", "1000")
@@ -56,7 +58,7 @@ async def test_requests_share_commits_and_none_decides_about_another(
 
     assert [response.status_code for response in done[:16]] == [200] * 16
     assert {response.json()["added"] for response in done[:16]} == {1}
-    assert done[16].status_code == 422
+    assert done[16].status_code == 400
     assert sorted(response.headers.get("idempotency-replayed", "") for response in done[17:19]) == ["", "true"]
     assert done[17].json() == done[18].json()
     assert done[19].status_code == 409

@@ -44,6 +44,7 @@ select set_config('request.jwt.claims', $1, true), set_config('role', $2, true),
   set_config('request.jwt.claim', '', true), set_config('request.jwt.claim.sub', '', true),
   set_config('request.jwt.claim.role', '', true), set_config('request.jwt.claim.email', '', true)
 """
+_ASSUME_IMPATIENT = f"{_ASSUME.rstrip()}, set_config('lock_timeout', $3, true)"
 _DECLARE = "select set_config('outdial.organization_id', $1, true)"
 _DECLARE_IMPATIENT = f"{_DECLARE}, set_config('lock_timeout', $2, true)"
 _MILLISECOND = timedelta(milliseconds=1)
@@ -228,12 +229,21 @@ class Database:
             raise
 
     @asynccontextmanager
-    async def as_caller(self, role: Role, claims: Mapping[str, object]) -> AsyncIterator[Connection]:
-        """Open a transaction as `role` with the claims of a JWT, which row level security reads."""
+    async def as_caller(
+        self, role: Role, claims: Mapping[str, object], *, lock_timeout: timedelta | None = None
+    ) -> AsyncIterator[Connection]:
+        """Open a transaction as `role` with the claims of a JWT, which row level security reads.
+
+        With `lock_timeout`, which is at least a millisecond, its statements wait no longer for a lock.
+        """
         if role not in ROLES:
             raise ValueError(f"callers may not assume the role {role!r}")
         async with self.transaction() as connection:
-            await connection.execute(_ASSUME, msgspec.json.encode(claims).decode(), role)
+            if lock_timeout is None:
+                await connection.execute(_ASSUME, msgspec.json.encode(claims).decode(), role)
+            else:
+                wait = f"{lock_timeout // _MILLISECOND}ms"
+                await connection.execute(_ASSUME_IMPATIENT, msgspec.json.encode(claims).decode(), role, wait)
             yield connection
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """API routes for the contacts of a campaign."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -23,11 +24,14 @@ from outdial.studio.campaign_contacts.service import (
     list_contacts,
     show_contact,
 )
+from outdial.studio.campaign_contacts.shared_transactions import SharedTransactions
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
 router = APIRouter(tags=["campaign contacts"])
+FEW_CONTACTS: Final = 20
+"""Requests with no more contacts share commits: a request with many would keep the others waiting."""
 
 
 @router.get("/organizations/{organization_id}/campaigns/{campaign_id}/contacts")
@@ -57,7 +61,14 @@ async def add_campaign_contacts(
     """
     context.require("operator")
     return await idempotent_response(
-        context, request, key, lambda connection: changes.add(connection, context, campaign_id, new), status=200
+        context,
+        request,
+        key,
+        lambda connection: changes.add(connection, context, campaign_id, new),
+        status=200,
+        run=partial(context.studio.share(SharedTransactions, SharedTransactions).run, context)
+        if len(new.contacts) <= FEW_CONTACTS
+        else None,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
@@ -85,9 +86,11 @@ class StudioCaller:
         return Actor(self.user_id)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, lock_timeout: timedelta | None = None) -> AsyncIterator[Connection]:
         """Open a transaction as the caller; row level security applies."""
-        async with self.studio.database.as_caller(self.identity.role, dict(self.identity.claims)) as connection:
+        async with self.studio.database.as_caller(
+            self.identity.role, dict(self.identity.claims), lock_timeout=lock_timeout
+        ) as connection:
             yield connection
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final, TypeAlias, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -57,6 +57,9 @@ class IdempotentResult:
     is_repeat: bool
 
 
+RunWork: TypeAlias = Callable[[Callable[[Connection], Awaitable[IdempotentResult]]], Awaitable[IdempotentResult]]
+
+
 async def idempotent_response(
     context: OrganizationContext,
     request: Request,
@@ -64,6 +67,7 @@ async def idempotent_response(
     create: Callable[[Connection], Awaitable[object]],
     *,
     status: int = 201,
+    run: RunWork | None = None,
 ) -> JSONResponse:
     """Run `create` at most once per key, in a transaction as the caller, and return the route's response.
 
@@ -78,11 +82,12 @@ async def idempotent_response(
 
     The key's row is inserted in the same transaction, so a concurrent second request waits for the first and gets its
     response. When `create` raises, nothing is stored and the key is free again. Repeats carry the header
-    `idempotency-replayed: true`. Raises ResourceConflict when the key was used by a different request.
+    `idempotency-replayed: true`. Raises ResourceConflict when the key was used by a different request. `run`
+    opens the transaction and runs what it is given there; by default, the request has one of its own.
     """
     digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
     digest.update(await request.body())
-    created = await run_idempotent(context, key, digest.digest(), create, status=status)
+    created = await run_idempotent(context, key, digest.digest(), create, status=status, run=run)
     headers = {"idempotency-replayed": "true"} if created.is_repeat else None
     return JSONResponse(created.body, created.status, headers)
 
@@ -100,9 +105,11 @@ async def run_idempotent(
     create: Callable[[Connection], Awaitable[object]],
     *,
     status: int = 201,
+    run: RunWork | None = None,
 ) -> IdempotentResult:
     """Run `create` at most once per key; `request_sha256` identifies the request. See `idempotent_response`."""
-    async with context.transaction() as connection:
+
+    async def work(connection: Connection) -> IdempotentResult:
         if key is None:
             return IdempotentResult(status, to_jsonable_python(await create(connection)), is_repeat=False)
         now = context.studio.clock.now()
@@ -126,3 +133,8 @@ async def run_idempotent(
         body = to_jsonable_python(await create(connection))
         await idempotency_keys.keep_response(connection, **scope, status=status, body=encode_json(body))
         return IdempotentResult(status, body, is_repeat=False)
+
+    if run is not None:
+        return await run(work)
+    async with context.transaction() as connection:
+        return await work(connection)

@@ -21,6 +21,9 @@ MOST_TOGETHER: Final = 32
 LOCK_WAIT: Final = timedelta(milliseconds=200)
 """A request that waits longer for a lock runs again on its own: the others would wait with it."""
 
+# A transaction that locks for several requests may lock in another order than one that locks for a single one.
+_NOT_LOCKED: Final = (asyncpg.DeadlockDetectedError, LockNotAvailable)
+
 Made = TypeVar("Made")
 Work = Callable[[Connection], Awaitable[Any]]
 
@@ -62,8 +65,7 @@ class SharedTransactions:
             self._batchers[key] = batcher
         outcome = await batcher.submit(work)
         if isinstance(outcome, WorkFailed):
-            # Two transactions that each lock for several requests may lock in another order than single ones.
-            if not isinstance(outcome.error, asyncpg.DeadlockDetectedError | LockNotAvailable):
+            if not isinstance(outcome.error, _NOT_LOCKED):
                 raise outcome.error
             async with context.transaction() as connection:
                 return await work(connection)
@@ -72,17 +74,19 @@ class SharedTransactions:
 
 
 async def _run_together(context: OrganizationContext, works: Sequence[Work]) -> list[WorkDone | WorkFailed]:
-    if len(works) == 1:
-        async with context.transaction() as connection:
-            return [WorkDone(await works[0](connection))]
     outcomes: list[WorkDone | WorkFailed] = []
-    async with context.caller.transaction(lock_timeout=LOCK_WAIT) as connection:
-        for work in works:
-            try:
-                async with connection.transaction():
-                    outcomes.append(WorkDone(await work(connection)))
-            except (TimeoutError, *CONNECTION_ERRORS):
-                raise  # The connection is lost, and with it the work of all.
-            except Exception as error:
-                outcomes.append(WorkFailed(error))
+    try:
+        async with context.caller.transaction(lock_timeout=LOCK_WAIT) as connection:
+            if len(works) == 1:
+                return [WorkDone(await works[0](connection))]
+            for work in works:
+                try:
+                    async with connection.transaction():
+                        outcomes.append(WorkDone(await work(connection)))
+                except (TimeoutError, *CONNECTION_ERRORS):
+                    raise  # The connection is lost, and with it the work of all.
+                except Exception as error:
+                    outcomes.append(WorkFailed(error))
+    except _NOT_LOCKED as error:  # of a single request, or of the commit, which nothing has survived
+        return [WorkFailed(error) for _ in works]
     return outcomes
