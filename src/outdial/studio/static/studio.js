@@ -73,5 +73,9 @@ for (const toast of document.querySelectorAll("[data-toast]")) {
   setTimeout(() => { if (!toast.matches(":hover, :focus-within, :has(form)")) toast.remove(); }, 10000);
 }
 
+// Long selects outside the campaign form, whose own script makes them searchable before it restores what was typed.
+const searched = document.querySelectorAll("select[data-search]:not([data-campaign-form] *)");
+if (searched.length) import("./searchable.js").then(({ makeSearchable }) => searched.forEach(makeSearchable));
+
 offerSearch();
 watchPage();
