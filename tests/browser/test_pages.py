@@ -41,7 +41,7 @@ NOT_SHOWN = {
 ELSEWHERE = {"/sign-in", "/organizations", "/design", "/api/v1/docs", "/api/v1/docs/schemas"}
 # The parameters for which a page needs another row than the usual one.
 USES = {
-    "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "draft"},
+    "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "paused"},
     "/o/{organization_id}/campaigns/{campaign_id}/setup/{step}": {"campaign_id": "draft"},
     "/o/{organization_id}/campaigns/{campaign_id}/bulk-jobs/{bulk_job_id}": {"campaign_id": "of_bulk_job"},
 }

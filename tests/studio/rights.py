@@ -255,11 +255,11 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/{{campaign_id}}/contacts/{{campaign_contact_id}}/decision": Rule(
         "operator", 303, sends={"decision": "never_call"}, uses=IN_REVIEW
     ),
-    f"GET {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", uses=DRAFT),
+    f"GET {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", uses=PAUSED),
     f"GET {PAGE}/campaigns/{{campaign_id}}/setup": Rule("operator", 303, uses=DRAFT),
     f"GET {PAGE}/campaigns/{{campaign_id}}/setup/{{step}}": Rule("operator", uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/setup/{{step}}": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
-    f"POST {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=DRAFT),
+    f"POST {PAGE}/campaigns/{{campaign_id}}/edit": Rule("operator", 303, sends=CAMPAIGN_FORM, uses=PAUSED),
     f"POST {PAGE}/campaigns/{{campaign_id}}/delete": Rule("operator", 303, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/archive": Rule("operator", 303, uses=DRAFT),
     f"POST {PAGE}/campaigns/{{campaign_id}}/unarchive": Rule("operator", 303, uses=DRAFT),
@@ -370,6 +370,8 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /sign-in/forgot": {"nobody": 200, "outsider": 200, "viewer": 200},
     "POST /sign-in/forgot": {"nobody": 403, "outsider": 403, "viewer": 403},
     "POST /sign-in/code": {"nobody": 303, "outsider": 303, "viewer": 303},
+    # Without an Auth that would say whether the session lacks a code.
+    "GET /sign-in/code": {"nobody": 303, "outsider": 503, "viewer": 503},
     "GET /reset-password/{token}": {"nobody": 404, "outsider": 404, "viewer": 404},
     "POST /reset-password/{token}": {"nobody": 404, "outsider": 404, "viewer": 404},
     # Without an Auth, and without a token in the form.

@@ -63,6 +63,13 @@ async def draft(connection: asyncpg.Connection, two_organizations: TwoOrganizati
     return str((await create_campaign(connection, tenant, status="draft", next_batch_at=None)).id)
 
 
+@pytest.fixture
+async def paused(connection: asyncpg.Connection, two_organizations: TwoOrganizations) -> str:
+    """A campaign that is edited on one page."""
+    tenant = two_organizations.own.tenant
+    return str((await create_campaign(connection, tenant, status="paused", next_batch_at=None)).id)
+
+
 def main_of(html: str) -> str:
     """The text of a page's content, as a reader sees it."""
     content = html[html.index("<main") : html.index("</main>")]
@@ -125,12 +132,12 @@ async def test_the_form_starts_with_defaults_and_the_last_agent_and_number(
 
 
 async def test_the_form_saves_hours_retries_and_variables(
-    operator: Browser, base: str, connection: asyncpg.Connection, draft: str
+    operator: Browser, base: str, connection: asyncpg.Connection, paused: str
 ) -> None:
     chosen = {"retry_busy_delay": ["15m", "", "1d"], "retry_busy_attempts": "2", "retry_ivr_delay": ["1d", "", ""]}
 
-    page = (await operator.get(f"{base}/{draft}/edit")).text
-    answer = await operator.post_form(f"{base}/{draft}/edit", FORM | chosen)
+    page = (await operator.get(f"{base}/{paused}/edit")).text
+    answer = await operator.post_form(f"{base}/{paused}/edit", FORM | chosen)
 
     row = await connection.fetchrow(
         f"select name, status, batch_size, max_attempts, {MAX_CONCURRENCY.name}, scheduled_at, calling_hours::text,"  # noqa: S608
@@ -138,8 +145,8 @@ async def test_the_form_saves_hours_retries_and_variables(
     )
     assert re.search(r'<option value="30m" selected>30 minutes', page)
     assert len(page) < 60_000
-    assert answer.headers["location"] == f"{base}/{draft}"
-    assert tuple(row)[:6] == ("Spring <b>", "draft", 20, 4, None, None)
+    assert answer.headers["location"] == f"{base}/{paused}"
+    assert tuple(row)[:6] == ("Spring <b>", "paused", 20, 4, None, None)
     hours, policy, variables = (msgspec.json.decode(row[column]) for column in list(row.keys())[6:])
     assert hours == {
         "monday": [["09:00", "12:00"], ["14:00", "24:00"]],
@@ -153,11 +160,11 @@ async def test_the_form_saves_hours_retries_and_variables(
 
 
 async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
-    operator: Browser, base: str, connection: asyncpg.Connection, draft: str
+    operator: Browser, base: str, connection: asyncpg.Connection, paused: str
 ) -> None:
     duties = {"purpose": "survey", "consent_required": "written", "lists_required": ["national", "reassigned"]}
 
-    await operator.post_form(f"{base}/{draft}/edit", FORM | duties)
+    await operator.post_form(f"{base}/{paused}/edit", FORM | duties)
     campaign_id = await connection.fetchval("select id from campaigns where retell_agent_id = 'agent_7'")
     shown = main_of((await operator.get(f"{base}/{campaign_id}/settings")).text)
     form = (await operator.get(f"{base}/{campaign_id}/edit")).text
@@ -171,7 +178,7 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
 
 
 async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_and_offered_again(
-    operator: Browser, base: str, connection: asyncpg.Connection, draft: str
+    operator: Browser, base: str, connection: asyncpg.Connection, paused: str
 ) -> None:
     policy = {
         "voicemail_action": "leave_message",
@@ -184,15 +191,15 @@ async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_a
     parts = {"day_parts": ["", "evening", "morning"]}
     for attempt, reason in (("0", "on_attempt"), ("9", "so attempt 9 would never leave the message; use a lower")):
         refused = await operator.post_form(
-            f"{base}/{draft}/edit", FORM | policy | parts | {"voicemail_attempt": attempt}
+            f"{base}/{paused}/edit", FORM | policy | parts | {"voicemail_attempt": attempt}
         )
         assert (refused.status_code, reason in main_of(refused.text)) == (400, True)
-    refused = await operator.post_form(f"{base}/{draft}/edit", FORM | policy | {"callback_request_field": "a/b"})
+    refused = await operator.post_form(f"{base}/{paused}/edit", FORM | policy | {"callback_request_field": "a/b"})
     assert (refused.status_code, "is not the name of an analysis field" in main_of(refused.text)) == (400, True)
     for unreadable in ("-5", "much"):
-        refused = await operator.post_form(f"{base}/{draft}/edit", FORM | {"budget": unreadable})
+        refused = await operator.post_form(f"{base}/{paused}/edit", FORM | {"budget": unreadable})
         assert (refused.status_code, "Enter an amount" in refused.text) == (400, True)
-    await operator.post_form(f"{base}/{draft}/edit", FORM | policy | parts | {"budget": "1,250.50"})
+    await operator.post_form(f"{base}/{paused}/edit", FORM | policy | parts | {"budget": "1,250.50"})
     row = await connection.fetchrow("select * from campaigns where name = 'Spring <b>'")
     assert row is not None
     assert row["day_parts"] == ["evening", "morning"]
@@ -218,9 +225,9 @@ async def test_parts_of_the_day_voicemail_callbacks_and_budget_are_saved_shown_a
 
 
 async def test_a_start_time_is_read_in_the_selected_time_zone(
-    operator: Browser, base: str, connection: asyncpg.Connection, draft: str
+    operator: Browser, base: str, connection: asyncpg.Connection, paused: str
 ) -> None:
-    await operator.post_form(f"{base}/{draft}/edit", FORM | {"schedule": "at", "scheduled_local": "2026-07-01T09:00"})
+    await operator.post_form(f"{base}/{paused}/edit", FORM | {"schedule": "at", "scheduled_local": "2026-07-01T09:00"})
 
     at = await connection.fetchval("select scheduled_at from campaigns where retell_agent_id = 'agent_7'")
     assert at.isoformat() == "2026-07-01T07:00:00+00:00"
@@ -258,12 +265,12 @@ async def test_an_invalid_form_is_shown_again_with_its_input(
     operator: Browser,
     base: str,
     connection: asyncpg.Connection,
-    draft: str,
+    paused: str,
     fields: dict[str, Any],
     named: str,
     words: str,
 ) -> None:
-    page = await operator.post_form(f"{base}/{draft}/edit", FORM | fields)
+    page = await operator.post_form(f"{base}/{paused}/edit", FORM | fields)
 
     assert page.status_code == 400
     assert f'href="#field-{named}"' in page.text
@@ -283,7 +290,7 @@ async def test_the_edit_form_keeps_settings_it_does_not_show(
     campaign = await create_campaign(
         connection,
         two_organizations.own.tenant,
-        status="draft",
+        status="paused",
         next_batch_at=None,
         calling_hours='{"weekend": [["09:15", "24:00"]]}',
         retry_policy='{"jitter": 0.5, "busy": {"delays": ["90s"], "max_attempts": 40}}',
@@ -314,7 +321,7 @@ async def test_the_edit_form_keeps_settings_it_does_not_show(
 async def test_an_outdated_edit_is_shown_again_and_can_be_saved_then(
     operator: Browser, base: str, connection: asyncpg.Connection, two_organizations: TwoOrganizations
 ) -> None:
-    campaign = await create_campaign(connection, two_organizations.own.tenant, status="draft", next_batch_at=None)
+    campaign = await create_campaign(connection, two_organizations.own.tenant, status="paused", next_batch_at=None)
     url = f"{base}/{campaign.id}/edit"
 
     overtaken = await operator.post_form(url, FORM | {"seen": '"older"'})

@@ -80,7 +80,7 @@ async def test_every_template_renders_and_every_page_is_small(
     for path in SHOWN:
         wanted = rows | {"campaign_contact_id": str(entry)}
         if path.endswith(("/edit", "/setup/{step}")):
-            wanted["campaign_id"] = route_rows.own["draft"]
+            wanted["campaign_id"] = route_rows.own["draft" if path.endswith("{step}") else "paused"]
         if "{bulk_job_id}" in path:
             wanted["campaign_id"] = route_rows.own["of_bulk_job"]
         answer = await owner.get(address(path, wanted))

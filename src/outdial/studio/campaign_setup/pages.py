@@ -136,14 +136,15 @@ async def save_step(
         if _is_autosave(request):
             return _rejected(ResourceConflict("This campaign is no longer a draft"))
         return _is_no_draft(context, campaign)
-    typed = merged_form(form_from_campaign(campaign, viewer_zone(request)), form_from_request(form), step)
+    stored = form_from_campaign(campaign, viewer_zone(request))
+    typed = merged_form(stored, form_from_request(form), step)
     if text(form, "then") == "import":
         return await _import_numbers(request, context, typed, text(form, "seen"), campaign)
     try:
-        settings = parse_settings(typed, campaign.retry_policy)
-        changes = {name: settings[name] for name in CONTENTS[step].settings}
+        # With the defaults of stored settings that cannot be read, which would keep every step from being saved.
+        changes = parse_settings(typed, campaign, {*CONTENTS[step].settings, *stored.unreadable})
         if step == SetupStep.WHEN:
-            check_start(settings["scheduled_at"], campaign.status, context.studio.clock.now())
+            check_start(changes["scheduled_at"], campaign.status, context.studio.clock.now())
         async with context.transaction() as connection:
             await _check_unchanged(connection, context, campaign_id, step, changes, text(form, "seen"))
             campaign = await change_campaign(connection, context, campaign_id, changes, None)

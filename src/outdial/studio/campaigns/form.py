@@ -3,9 +3,11 @@
 Form values stay text, so that an invalid form is shown again exactly as it was sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,7 +22,7 @@ from outdial.domain.errors import (
     InvalidRetryPolicy,
     InvalidVoicemailPolicy,
 )
-from outdial.domain.limits import CAMPAIGN_LIMITS, MAX_ATTEMPTS
+from outdial.domain.limits import CAMPAIGN_LIMITS, MAX_ATTEMPTS, CampaignLimit
 from outdial.domain.policies.budget import amount_text, read_amount
 from outdial.domain.policies.durations import duration_text, read_duration
 from outdial.domain.purpose import Purpose, RequiredConsent
@@ -41,15 +43,9 @@ from outdial.studio.web.forms import text
 from outdial.studio.web.hours import Windows, padded, parse_windows, windows_from_request
 
 _LOCAL_FORMAT: Final = "%Y-%m-%dT%H:%M"
-_AS_TYPED: Final = (
-    "name",
-    "retell_agent_id",
-    "from_number",
-    "purpose",
-    "consent_required",
-    "lists_required",
-    "day_parts",
-)
+_AS_TYPED: Final = ("purpose", "consent_required", "lists_required", "day_parts", "keep_open")
+# Within a value, as a variable takes one line of the form.
+_LINE_BREAK: Final = "\u21b5"
 _LONGEST_VALUE: Final = 20
 _OPTIONAL: Final = {"reentry_after": "a duration such as 12h or 30d", "budget": "an amount such as 250 or 99.50"}
 _DAYS: Final = {day: day.capitalize() for day in WEEKDAYS}
@@ -86,8 +82,8 @@ class CampaignForm:
     keep_open: bool = False
     reentry_after: str = ""
     budget: str = ""
-    unreadable: str = ""
-    """Why stored settings cannot be read; the form shows the defaults instead."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why stored settings cannot be read, by name; the form shows the defaults instead."""
 
     def windows_of(self, day: str) -> Windows:
         """Return the windows of a day, padded with empty ones for input."""
@@ -141,30 +137,30 @@ def empty_form(retell_agent_id: str = "", from_number: str = "", zone: ZoneInfo 
 
 def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignForm:
     """Return the form of a stored campaign, with its start time in `zone`, the viewer's."""
-    unreadable: list[str] = []
+    unreadable: dict[str, str] = {}
     try:
         hours = parse_calling_hours(campaign.calling_hours)
     except InvalidCallingHours as error:
         # Members can write settings directly to the database, without the checks of the studio.
         hours = parse_calling_hours({})
-        unreadable.append(f"calling hours: {error}")
+        unreadable["calling_hours"] = f"calling hours: {error}"
     try:
         rules = rules_from_policy(campaign.retry_policy)
     except InvalidRetryPolicy as error:
         rules = rules_from_policy({})
-        unreadable.append(f"retries: {error}")
+        unreadable["retry_policy"] = f"retries: {error}"
     try:
         voicemail = voicemail_from_policy(campaign.voicemail_policy)
     except InvalidVoicemailPolicy as error:
         voicemail = VoicemailForm()
-        unreadable.append(f"voicemail: {error}")
+        unreadable["voicemail_policy"] = f"voicemail: {error}"
     try:
         callbacks = callbacks_from_policy(campaign.callback_policy)
     except InvalidCallbackPolicy as error:
         callbacks = CallbackForm()
-        unreadable.append(f"callbacks: {error}")
+        unreadable["callback_policy"] = f"callbacks: {error}"
     return CampaignForm(
-        unreadable="; ".join(unreadable),
+        unreadable=unreadable,
         name=campaign.name,
         retell_agent_id=campaign.retell_agent_id,
         from_number=campaign.from_number,
@@ -172,14 +168,12 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         provider_account_id=str(campaign.provider_account_id),
         limits={limit.name: _limit_text(getattr(campaign, limit.name)) for limit in CAMPAIGN_LIMITS},
         is_scheduled=campaign.scheduled_at is not None,
-        scheduled_local=""
-        if campaign.scheduled_at is None
-        else campaign.scheduled_at.astimezone(zone).strftime(_LOCAL_FORMAT),
+        scheduled_local="" if campaign.scheduled_at is None else _local_text(campaign.scheduled_at, zone),
         zone=zone.key,
         hours=_windows_by_day(hours),
         excluded_dates=", ".join(sorted(day.isoformat() for day in hours.excluded_dates)),
         rules=rules,
-        variables="\n".join(f"{name} = {value}" for name, value in campaign.dynamic_variables.items()),
+        variables=_variables_text(campaign.dynamic_variables),
         purpose=campaign.purpose,
         consent_required=campaign.consent_required,
         lists_required=campaign.lists_required,
@@ -221,45 +215,68 @@ def form_from_request(form: FormData) -> CampaignForm:
     )
 
 
-def parse_settings(form: CampaignForm, stored_policy: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Parse the form into campaign settings; `stored_policy` supplies retry settings the form does not show.
+def parse_settings(
+    form: CampaignForm, stored: Campaign | None = None, names: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Parse the form into campaign settings, only the named ones if `names` are given.
 
-    Raises InvalidInput with every field that cannot be parsed. `campaigns` checks the values themselves.
+    What the form cannot show comes from the `stored` campaign. Raises InvalidInput with every field that cannot be
+    parsed. `campaigns` checks the values themselves.
     """
     fields: dict[str, str] = {}
-    settings: dict[str, Any] = {name: getattr(form, name) for name in _AS_TYPED}
-    if not form.name:
-        fields["name"] = "Enter a name"
-    if not form.retell_agent_id:
-        fields["retell_agent_id"] = "Enter a Retell agent ID, such as agent_0123"
-    if not form.from_number:
-        fields["from_number"] = "Enter a caller number, such as +14155550100"
-    settings["more_numbers"] = form.numbers
-    for limit in CAMPAIGN_LIMITS:
-        typed = form.limits.get(limit.name, "")
-        # More than 9 digits exceed every limit and Postgres's integer.
-        if typed.isdecimal() and typed.isascii() and len(typed) <= 9:
-            settings[limit.name] = int(typed)
-        elif typed or limit.is_required:
-            fields[limit.name] = f"Enter a whole number of {limit.unit}"
-        else:
-            settings[limit.name] = None
-    settings["keep_open"] = form.keep_open
-    settings["reentry_after"] = _parse_optional(fields, "reentry_after", form.reentry_after, read_duration)
-    settings["budget_cents"] = _parse_optional(fields, "budget", form.budget, read_amount)
-    settings["scheduled_at"] = _parse_schedule(fields, form)
-    settings["calling_hours"] = parse_hours(fields, form)
-    try:
-        parse_retry_policy(stored_policy or {})
-    except InvalidRetryPolicy:
-        stored_policy = {}
-    settings["retry_policy"] = policy_from_rules(form.rules, stored_policy or {})
-    settings["voicemail_policy"] = form.voicemail.policy()
-    settings["callback_policy"] = form.callbacks.policy()
-    settings["dynamic_variables"] = _parse_variables(fields, form.variables)
+    parsers = _parsers(form, stored, fields)
+    settings = {name: parsers[name]() for name in (parsers if names is None else names)}
     if fields:
         raise InvalidInput("Please fix the fields below", fields)
     return settings
+
+
+def _parsers(form: CampaignForm, stored: Campaign | None, fields: dict[str, str]) -> dict[str, Callable[[], Any]]:
+    """Return what parses each setting, and puts into `fields` what cannot be parsed."""
+    required = {
+        "name": "Enter a name",
+        "retell_agent_id": "Enter a Retell agent ID, such as agent_0123",
+        "from_number": "Enter a caller number, such as +14155550100",
+    }
+    return {
+        **{name: partial(_parse_required, fields, name, getattr(form, name), required[name]) for name in required},
+        **{name: partial(getattr, form, name) for name in _AS_TYPED},
+        **{limit.name: partial(_parse_limit, fields, limit, form) for limit in CAMPAIGN_LIMITS},
+        "more_numbers": lambda: form.numbers,
+        "reentry_after": lambda: _parse_optional(fields, "reentry_after", form.reentry_after, read_duration),
+        "budget_cents": lambda: _parse_optional(fields, "budget", form.budget, read_amount),
+        "scheduled_at": lambda: _parse_schedule(fields, form, stored),
+        "calling_hours": lambda: parse_hours(fields, form),
+        "retry_policy": lambda: policy_from_rules(form.rules, _readable_policy(stored)),
+        "voicemail_policy": form.voicemail.policy,
+        "callback_policy": form.callbacks.policy,
+        "dynamic_variables": lambda: _parse_variables(fields, form.variables, stored),
+    }
+
+
+def _parse_required(fields: dict[str, str], name: str, typed: str, problem: str) -> str:
+    if not typed:
+        fields[name] = problem
+    return typed
+
+
+def _parse_limit(fields: dict[str, str], limit: CampaignLimit[Any], form: CampaignForm) -> int | None:
+    typed = form.limits.get(limit.name, "")
+    # More than 9 digits exceed every limit and Postgres's integer.
+    if typed.isdecimal() and typed.isascii() and len(typed) <= 9:
+        return int(typed)
+    if typed or limit.is_required:
+        fields[limit.name] = f"Enter a whole number of {limit.unit}"
+    return None
+
+
+def _readable_policy(stored: Campaign | None) -> Mapping[str, Any]:
+    """Return the stored retry policy, which may have settings that the form does not show."""
+    try:
+        parse_retry_policy({} if stored is None else stored.retry_policy)
+    except InvalidRetryPolicy:
+        return {}
+    return {} if stored is None else stored.retry_policy
 
 
 def check_start(scheduled_at: datetime | None, status: CampaignStatus, now: datetime) -> None:
@@ -302,7 +319,16 @@ def _limit_text(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def _parse_schedule(fields: dict[str, str], form: CampaignForm) -> datetime | None:
+def _local_text(time: datetime, zone: ZoneInfo) -> str:
+    return time.astimezone(zone).strftime(_LOCAL_FORMAT)
+
+
+def _parse_schedule(fields: dict[str, str], form: CampaignForm, stored: Campaign | None) -> datetime | None:
+    planned = None if stored is None else stored.scheduled_at
+    is_shown = form.is_scheduled and is_zone_name(form.zone) and planned is not None
+    if planned is not None and is_shown and form.scheduled_local == _local_text(planned, ZoneInfo(form.zone)):
+        # The form shows neither seconds nor which of two hours a time is in when clocks go back.
+        return planned
     if form.is_scheduled and not is_zone_name(form.zone):
         fields["zone"] = "Select a time zone from the list"
     elif form.is_scheduled and form.scheduled_at is None:
@@ -318,10 +344,20 @@ def _parse_optional(fields: dict[str, str], name: str, typed: str, read: Callabl
     return value
 
 
-def _parse_variables(fields: dict[str, str], typed: str) -> dict[str, str]:
-    variables = {}
-    for line in filter(None, map(str.strip, typed.splitlines())):
-        name, equals, value = (part.strip() for part in line.partition("="))
+def _variables_text(variables: Mapping[str, str]) -> str:
+    lines = (f"{name} = {value}" for name, value in variables.items())
+    return "\n".join(re.sub(r"\r\n?|\n", _LINE_BREAK, line) for line in lines)
+
+
+def _parse_variables(fields: dict[str, str], typed: str, stored: Campaign | None) -> dict[str, str]:
+    # Browsers send CRLF. A value may have other characters that splitlines() takes for line breaks.
+    typed = typed.replace("\r\n", "\n")
+    if stored is not None and typed.strip() == _variables_text(stored.dynamic_variables).strip():
+        # As the form showed them, which may not say where a name ends: names and values of the API are any text.
+        return dict(stored.dynamic_variables)
+    variables: dict[str, str] = {}
+    for line in filter(None, map(str.strip, typed.split("\n"))):
+        name, equals, value = (part.strip() for part in line.replace(_LINE_BREAK, "\n").partition("="))
         if not equals or not name:
             fields["variables"] = f"Enter one variable per line as name = value. Invalid line: “{line[:40]}”"
         elif name in variables:

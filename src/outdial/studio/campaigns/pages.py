@@ -96,13 +96,15 @@ async def launch_page(request: Request, context: CurrentOrganization, campaign_i
 
 @router.get("/{campaign_id}/edit")
 async def edit_page(request: Request, context: CurrentOrganization, campaign_id: UUID) -> Response:
-    """Show the form of an editable campaign."""
+    """Show the form of an editable campaign; that of a draft is its setup."""
     context.require("operator")
     async with context.transaction() as connection:
         campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
         choices = await form_choices(connection, context.organization_id)
         form = form_from_campaign(campaign, viewer_zone(request))
         effective = await effective_of_form(connection, context, form, campaign_id)
+    if campaign.status == CampaignStatus.DRAFT:
+        return redirect(f"{_url_of(context, campaign_id)}/setup")
     if campaign.status not in RESTING + RUNNING:
         message = f"This campaign is {campaign.status}. It can no longer be edited."
         return redirect(_url_of(context, campaign_id), message, "warn")
@@ -117,7 +119,10 @@ async def save(request: Request, context: CurrentOrganization, campaign_id: UUID
     try:
         async with context.transaction() as connection:
             campaign = await campaigns.find_campaign(connection, context.organization_id, campaign_id)
-            settings = parse_settings(typed, campaign.retry_policy)
+            if campaign.status == CampaignStatus.DRAFT:
+                message = "A draft is edited step by step. Nothing of this form has been saved."
+                return redirect(f"{_url_of(context, campaign_id)}/setup", message, "warn")
+            settings = parse_settings(typed, campaign)
             check_start(settings["scheduled_at"], campaign.status, context.studio.clock.now())
             await campaigns.change_campaign(connection, context, campaign_id, settings, text(form, "seen") or None)
     except (InvalidInput, ResourceConflict, PreconditionFailed) as error:
