@@ -56,6 +56,8 @@ async def test_the_second_factor_of_a_user_who_lost_it_is_removed(
         "insert into auth.mfa_factors (id, user_id, factor_type, status, secret, created_at, updated_at)"
         " select gen_random_uuid(), id, 'totp', 'verified', 'A', created_at, created_at from auth.users"
     )
+    set_again = await asyncio.to_thread(outdial, "users", "passwd", EMAIL, "--password=another one")
+    assert f"outdial users two-factor-off {EMAIL.lower()}" in set_again
     told = await asyncio.to_thread(outdial, "users", "two-factor-off", EMAIL)
     assert told == f"Two-factor sign-in of {EMAIL} is off.\n"
     assert await connection.fetchval("select count(*) from auth.mfa_factors") == 0

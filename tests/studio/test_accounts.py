@@ -205,6 +205,7 @@ async def test_without_email_the_page_of_a_forgotten_password_says_whom_to_ask(w
     visitor = await world.visitor()
     page = await visitor.get("/sign-in/forgot")
     assert "outdial users passwd" in page.text
+    assert "someone else has signed up with your address" in page.text
     assert 'name="email"' not in page.text, "no form that sends nothing"
     assert "/sign-in/forgot" in (await visitor.get("/sign-in")).text
 

@@ -68,16 +68,24 @@ def list_users(as_json: AsJson = False) -> None:
 def passwd(email: Annotated[str, typer.Argument(help="Email address.")], password: Password) -> None:
     """Set a user's password, and sign them out everywhere."""
 
-    async def work(auth: LocalAuth) -> user_queries.UserRow | AuthRefusal | None:
+    async def work(auth: LocalAuth) -> tuple[user_queries.UserRow | AuthRefusal | None, bool]:
         found = next((row for row in await _all_users(auth) if row.email == email.strip().lower()), None)
-        return None if found is None else await auth.change_user(found.id, password=password)
+        if found is None:
+            return None, False
+        listed = await SecondFactors(auth.database, clock, auth).of_user(found.id)
+        has_factor = any(factor.status == "verified" for factor in listed)
+        return await auth.change_user(found.id, password=password), has_factor
 
-    changed = _with_auth(work)
+    changed, has_factor = _with_auth(work)
     if changed is None:
         raise UnknownName(f"unknown user {email}: outdial users list shows all")
     if isinstance(changed, AuthRefusal):
         raise InvalidArgument(changed.message)
     console.print(f"Password of {changed.email} changed.", markup=False)
+    if has_factor:
+        # Someone else may have signed up with the address.
+        text = f"Two-factor sign-in stays on. If its app is not theirs: outdial users two-factor-off {changed.email}"
+        console.print(text, markup=False)
 
 
 @app.command()

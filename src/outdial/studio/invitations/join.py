@@ -31,8 +31,11 @@ from outdial.studio.web.visitors import (
 
 router = APIRouter()
 _USER: Final = [parse_mode("user")]
+# Where sign-ups are on, anyone may have signed up with the address, and no admin can reset the password of a user who
+# is no member yet.
 _OTHER_PASSWORD: Final = (
-    "This email address already has an account with another password. Sign in instead, or ask an admin for a reset link"
+    "This email address already has an account with another password. If you do not know it, ask the operator of this "
+    "server to run outdial users passwd"
 )
 _OPERATOR: Final = "This address belongs to an operator of this server. Create the user with: outdial users create"
 
