@@ -63,6 +63,7 @@ class SecondFactors:
     async def enroll(self, user: UserRow, friendly_name: str | None) -> Enrolment | AuthRefusal:
         """Begin an enrolment, in place of one that was not completed. A user has one verified factor."""
         now, secret = self._clock.now(), new_secret()
+        name = (friendly_name or "")[:_LONGEST_NAME] or None
         factor_id = new_id(now)
         async with self._database.transaction() as connection:
             await factors.delete_unverified_factors(connection, user_id=user.id)
@@ -72,12 +73,12 @@ class SecondFactors:
                 connection,
                 id=factor_id,
                 user_id=user.id,
-                friendly_name=(friendly_name or "")[:_LONGEST_NAME] or None,
+                friendly_name=name,
                 secret=secret,
                 now=now,
             )
         uri = enrolment_uri(secret, user.email, ISSUER)
-        return Enrolment(id=factor_id, friendly_name=friendly_name, secret=secret, uri=uri)
+        return Enrolment(id=factor_id, friendly_name=name, secret=secret, uri=uri)
 
     async def verify(
         self, user: UserRow, claims: Mapping[str, Any], factor_id: UUID, code: str, client: str
