@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from outdial.db.session import Connection
-from tests.support.factories import NOW, create_campaign, create_member, insert
+from outdial.domain.ids import new_id
+from tests.support.factories import NOW, add_factor, create_campaign, create_member, insert
 from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import (
     ACTORS,
@@ -704,7 +705,48 @@ async def test_a_function_with_the_rights_of_its_owner_believes_no_claim(
     )
     # These read how the caller has signed in (aal) and in which session: claims as good as `sub`, which say nothing of
     # a role.
-    assert [row["proname"] for row in believing] == ["my_organizations", "my_sessions"]
+    believed = ["lacks_second_factor", "my_organizations", "my_sessions_and_pending"]
+    assert [row["proname"] for row in believing] == believed
+
+
+async def test_without_the_second_factor_a_session_opens_and_ends_nothing(
+    world: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    own, viewer, session = world.own.tenant.organization_id, world.own.users["viewer"], new_id(NOW)
+    email = await connection.fetchval("select email from auth.users where id = $1", viewer)
+    await connection.execute(
+        "insert into auth.sessions (id, user_id, created_at, refreshed_at) values ($1, $2, $3, $3)",
+        session,
+        viewer,
+        NOW,
+    )
+    theirs, token = world.other.tenant.organization_id, b"t" * 32
+    invitation = {"organization_id": theirs, "email": email, "role": "viewer", "created_at": NOW}
+    await insert(connection, "invitations", **invitation, token_sha256=token)
+    attempts: list[tuple[str, tuple[object, ...]]] = [
+        ("select * from private.my_sessions_and_pending($1)", (NOW,)),
+        ("select * from private.my_sessions($1)", (NOW,)),
+        ("select * from private.my_open_invitations($1)", (NOW,)),
+        ("select * from private.answer_invitation($1, true, $2) as done where done", (theirs, NOW)),
+        ("select * from private.answer_invitation_link($1, true, $2) as id where id is not null", (token, NOW)),
+        ("select * from private.end_my_session($1, $2) as done where done", (session, NOW)),
+        ("delete from organization_members where user_id = $1 and organization_id = $2 returning 1", (viewer, own)),
+    ]
+
+    async def done() -> list[bool]:
+        results = []
+        for statement, values in attempts:
+            # Each attempt alone: an accepted invitation is gone for the next.
+            async with acting(world, "viewer") as acting_connection:
+                transaction = acting_connection.transaction()
+                await transaction.start()
+                results.append(bool(await acting_connection.fetch(statement, *values)))
+                await transaction.rollback()
+        return results
+
+    assert await done() == [True] * len(attempts)
+    await add_factor(connection, viewer)
+    assert await done() == [False] * len(attempts)
 
 
 async def test_the_dialer_writes_into_the_ledger_as_the_reconciler_only(world: TwoOrganizations) -> None:

@@ -176,6 +176,8 @@ EXECUTE = {
     "private.my_invitations()": {"authenticated"},
     f"private.my_open_invitations({_TIME})": {"authenticated"},
     f"private.my_sessions({_TIME})": {"authenticated"},
+    f"private.my_sessions_and_pending({_TIME})": {"authenticated"},
+    "private.lacks_second_factor()": {"authenticated"},
     f"private.end_my_session(uuid,{_TIME})": {"authenticated"},
     "private.audit_account_change(uuid,text)": {"authenticated", "service_role"},
     f"private.end_invitation(uuid,text,boolean,{_TIME})": set[str](),

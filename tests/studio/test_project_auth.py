@@ -13,7 +13,7 @@ import pytest
 
 from outdial.auth.client import AuthClient
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY
-from tests.support.factories import create_user
+from tests.support.factories import add_factor, create_user
 from tests.support.postgres import Scratch
 from tests.support.project_auth import ProjectAuth, project_auth, query_of
 from tests.support.studio import Browser, StudioServer, app_without_database, serve_studio, unchanged
@@ -82,6 +82,27 @@ async def test_the_code_of_each_of_the_users_apps_signs_in(project: Project, con
     assert (wrong.status_code, "Wrong code" in wrong.text) == (401, True)
     right = await visitor.client.post("/sign-in/code", data={**form, "code": "222222"})
     assert (right.status_code, right.headers["location"]) == (303, "/account")
+
+
+async def test_a_session_from_before_the_users_app_goes_to_the_code_page_of_a_project_too(
+    project: Project, connection: asyncpg.Connection
+) -> None:
+    await user(project, connection, KNOWN)
+    user_id, factor = project.auth.users[KNOWN], await add_factor(connection, project.auth.users[KNOWN])
+    project.auth.codes[str(factor)] = "111111"
+    project.auth.raised[KNOWN] = project.served.token(user_id, email=KNOWN, aal="aal2")
+    browser = await project.served.browser_of(user_id)
+    project.auth.tokens[KNOWN] = browser.session.access_token if browser.session else ""
+    sent = await browser.get("/organizations")
+    assert sent.headers["location"] == "/sign-in/code?next=/organizations"
+    asked = await browser.get(sent.headers["location"])
+    assert "recovery code" not in asked.text, "a project's Auth has none"
+    form = {
+        name: unescape(value) for name, value in re.findall(r'name="(csrf_token|pending)" value="([^"]+)"', asked.text)
+    }
+    opened = await browser.client.post("/sign-in/code", data={**form, "code": "111111"})
+    assert opened.headers["location"] == "/organizations"
+    assert (await browser.get("/organizations")).status_code == 200
 
 
 @pytest.mark.parametrize("sign_ups", [True, False])

@@ -14,6 +14,7 @@ from outdial.db.embedded import EmbeddedPostgres
 from outdial.studio.web.assets import version
 from outdial.studio.web.context import RANKS
 from tests.studio.rights import ELSEWHERE, RULES, Rule
+from tests.support.factories import add_factor
 from tests.support.postgres import Scratch, scratch, scratch_for_module
 from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
 from tests.support.studio_routes import StudioRoute, routes_of
@@ -119,6 +120,29 @@ async def test_routes_outside_organizations(route: StudioRoute, route_rows: Rout
                 asking = await served.client_of(UUID(browser.session.user_id))
             seen[who] = await asking.request(route.method, url)
     check(seen, ELSEWHERE[str(route)])
+
+
+async def test_a_user_who_has_not_given_their_second_factor_gets_nothing(route_rows: RouteRows) -> None:
+    owner = route_rows.world.own.users["owner"]
+    rows = {**route_rows.own, "token": "unknown", "session_id": str(UUID(int=1))}
+    changed = "select count(*) from audit_log"
+    async with serving_a_copy(route_rows) as served:
+        connection = await asyncpg.connect(served.database.dsn)
+        await add_factor(connection, owner)
+        before, seen = await connection.fetchval(changed), {}
+        browser, client = await served.browser_of(owner), await served.client_of(owner)
+        for route in (*OF_AN_ORGANIZATION, *OTHERS):
+            anyone = ELSEWHERE.get(str(route), {"nobody": 401})["nobody"]
+            if anyone not in (401, 303) or route.path.startswith("/sign-"):
+                continue
+            asking = client if route.is_api else browser.client
+            got = await asking.request(route.method, PARAMETER.sub(lambda found: rows[found[1]], route.path))
+            seen[str(route)] = got.json()["code"] if route.is_api else got.headers.get("location", "").split("?")[0]
+        after = await connection.fetchval(changed)
+        await connection.close()
+    assert len(seen) > 250
+    wrong = {name for name, got in seen.items() if got not in ("SECOND_FACTOR_MISSING", "/sign-in/code")}
+    assert (wrong, after) == (set(), before)
 
 
 def check(seen: Mapping[str, httpx.Response], expected: Mapping[str, int]) -> None:

@@ -13,9 +13,11 @@ import pytest
 from outdial.auth.client import SignedIn
 from outdial.auth.local.totp import code_at, step_of
 from outdial.db.queries.auth.users import UserRow
+from outdial.studio.web.sessions import COOKIE
+from outdial.studio.web.visitors import new_session
 from tests.support.factories import create_member
 from tests.support.postgres import Scratch
-from tests.support.studio import Browser
+from tests.support.studio import BASE, Browser
 from tests.support.studio_with_auth import PASSWORD, StudioWithAuth, serve_studio_with_auth
 from tests.support.two_organizations import TwoOrganizations
 
@@ -42,6 +44,11 @@ def hidden(text: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]+)"', text)
     assert found is not None
     return unescape(found[1])
+
+
+def content_of(text: str) -> str:
+    """Return a page without its head, whose form to sign out has another token."""
+    return text[text.index("<main") :]
 
 
 async def enroll(world: StudioWithAuth, browser: Browser) -> tuple[str, list[str]]:
@@ -101,10 +108,62 @@ async def test_a_password_alone_opens_no_organization(
     await enroll(world, browser)
     alone = await world.served.studio.auth.sign_in(ADA, PASSWORD)
     assert isinstance(alone, SignedIn)
-    client = await world.served.client(authorization=f"Bearer {alone.access_token}")
-    assert (await client.get(f"/api/v1/organizations/{own}/campaigns")).status_code == 404
-    assert (await client.get("/api/v1/organizations")).json() == []
+    renewed = await world.served.studio.auth.refresh(alone.refresh_token)
+    assert isinstance(renewed, SignedIn)
+    for token in (alone.access_token, renewed.access_token):
+        client = await world.served.client(authorization=f"Bearer {token}")
+        for path in (f"organizations/{own}/campaigns", "organizations", "me/sessions"):
+            refused = await client.get(f"/api/v1/{path}")
+            assert (refused.status_code, refused.json()["code"]) == (401, "SECOND_FACTOR_MISSING")
     assert (await browser.get(f"/o/{own}/campaigns")).status_code == 200
+
+
+async def test_a_session_without_its_code_is_marked_and_cannot_end_others(world: StudioWithAuth, ada: UUID) -> None:
+    browser = await world.sign_in(ADA)
+    await enroll(world, browser)
+    alone = await world.served.studio.auth.sign_in(ADA, PASSWORD, device="Firefox/9 Windows")
+    assert isinstance(alone, SignedIn)
+    page = (await browser.get("/account")).text
+    assert [row.count("Waits for the code") for row in page.split("<tr>")[-2:]] == [0, 1]
+    full = re.findall(r"/account/sessions/([\w-]+)/end", page)
+    assert len(full) == 1, "the pending one can be ended"
+    client = await world.served.client(authorization=f"Bearer {alone.access_token}")
+    assert (await client.delete(f"/api/v1/me/sessions/{full[0]}")).status_code == 401
+    assert (await browser.post_form(f"/account/sessions/{full[0]}/end", page="/account")).status_code == 303
+    assert "Waits for the code" not in (await browser.get("/account")).text
+
+
+async def test_a_session_from_before_the_factor_is_asked_for_the_code_and_goes_on_where_it_was(
+    world: StudioWithAuth, ada: UUID, two_organizations: TwoOrganizations
+) -> None:
+    secret, _ = await enroll(world, await world.sign_in(ADA))
+    alone = await world.served.studio.auth.sign_in(ADA, PASSWORD)
+    assert isinstance(alone, SignedIn)
+    old = await world.visitor()
+    sealed = world.served.studio.sealer.seal(COOKIE, new_session(alone))
+    old.client.cookies.set(COOKIE, sealed, domain="127.0.0.1")
+    contacts = f"/o/{two_organizations.own.tenant.organization_id}/contacts"
+    sent = await old.get(f"{contacts}?name=Ada")
+    assert (sent.status_code, sent.headers["location"]) == (303, f"/sign-in/code?next={contacts}%3Fname%3DAda")
+    asked = await old.get(sent.headers["location"])
+    form = {name: hidden(content_of(asked.text), name) for name in ("csrf_token", "pending")}
+    code = code_at(secret, step_of(world.served.clock.now()))
+    opened = await old.client.post("/sign-in/code", data={**form, "code": code})
+    assert (opened.status_code, opened.headers["location"]) == (303, f"{contacts}?name=Ada")
+    assert (await old.get(contacts)).status_code == 200
+
+    # A form that such a session has sent is kept until the code is given.
+    world.served.clock.advance(timedelta(seconds=30))
+    old.client.cookies.set(COOKIE, sealed, domain="127.0.0.1")
+    headers, stop = {"origin": BASE, "sec-fetch-site": "same-origin"}, contacts.replace("contacts", "stop")
+    typed = {"csrf_token": "of an earlier session", "reason": "wrong prompt"}
+    moved = await old.client.post(stop, data=typed, headers=headers)
+    assert moved.status_code == 307
+    asked = await old.client.post(moved.headers["location"], data=typed, headers=headers)
+    form = {name: hidden(content_of(asked.text), name) for name in ("csrf_token", "pending")}
+    code = code_at(secret, step_of(world.served.clock.now()))
+    kept = await old.client.post("/sign-in/code", data={**form, "code": code})
+    assert (kept.status_code, hidden(kept.text, "reason")) == (200, "wrong prompt")
 
 
 async def test_two_factor_sign_in_is_turned_off_with_the_password(

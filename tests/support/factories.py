@@ -86,6 +86,18 @@ async def create_user(connection: Connection, *, email: str | None = None) -> UU
     return user_id
 
 
+async def add_factor(connection: Connection, user_id: UUID) -> UUID:
+    """Give a user an authenticator app as their second factor. Return the factor's id."""
+    await connection.execute(
+        "insert into auth.mfa_factors (id, user_id, factor_type, status, secret, created_at, updated_at)"
+        " values ($1, $2, 'totp', 'verified', 'secret', $3, $3)",
+        factor_id := new_id(NOW),
+        user_id,
+        NOW,
+    )
+    return factor_id
+
+
 async def create_member(
     connection: Connection, organization_id: UUID, role: str = "operator", *, user_id: UUID | None = None
 ) -> UUID:

@@ -29,6 +29,8 @@ class ProjectAuth:
     challenges: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     """The access token of each address, which the test makes."""
+    raised: dict[str, str] = field(default_factory=dict)
+    """The access token of each address after its second factor; that of `tokens` without an entry."""
     codes: dict[str, str] = field(default_factory=dict)
     """The code that each second factor of every user takes, by the factor's id."""
 
@@ -86,14 +88,24 @@ class ProjectAuth:
         if (await request.json())["code"] != self.codes[request.match_info["factor_id"]]:
             return _refuse(422, "mfa_verification_failed")
         token = request.headers["authorization"].removeprefix("Bearer ")
-        return self._session(next(address for address, known in self.tokens.items() if known == token))
+        address = self._address_of(token)
+        return self._session(address, self.raised.get(address))
 
-    def _session(self, address: str) -> web.Response:
+    async def user(self, request: web.Request) -> web.Response:
+        """Return the user of a token."""
+        return web.json_response(self._user(self._address_of(request.headers["authorization"].removeprefix("Bearer "))))
+
+    def _address_of(self, token: str) -> str:
+        return next(address for address, known in self.tokens.items() if known == token)
+
+    def _user(self, address: str) -> dict[str, Any]:
         factors = [{"id": factor, "factor_type": "totp", "status": "verified"} for factor in self.codes]
-        user = {"id": str(self.users[address]), "email": address, "factors": factors}
+        return {"id": str(self.users[address]), "email": address, "factors": factors}
+
+    def _session(self, address: str, access_token: str | None = None) -> web.Response:
         lives = {"expires_in": 3600, "expires_at": int((NOW + timedelta(hours=1)).timestamp())}
-        tokens = {"access_token": self.tokens[address], "refresh_token": "r"}
-        return web.json_response({**tokens, **lives, "user": user})
+        tokens = {"access_token": access_token or self.tokens[address], "refresh_token": "r"}
+        return web.json_response({**tokens, **lives, "user": self._user(address)})
 
 
 @asynccontextmanager
@@ -104,6 +116,7 @@ async def project_auth() -> AsyncIterator[ProjectAuth]:
     for path in ("/otp", "/invite", "/recover"):
         app.router.add_post(path, auth.email)
     app.router.add_post("/token", auth.token)
+    app.router.add_get("/user", auth.user)
     app.router.add_post("/factors/{factor_id}/challenge", auth.challenge)
     app.router.add_post("/factors/{factor_id}/verify", auth.verify)
     runner = web.AppRunner(app)

@@ -75,6 +75,14 @@ async def test_an_enrolment_counts_once_a_code_was_verified_and_ends_other_sessi
     assert claims["aal"] == "aal2", "a renewed session keeps its level"
 
 
+async def test_a_long_name_of_a_factor_is_returned_as_it_is_stored(world: World) -> None:
+    token = (await signed_in(world))["access_token"]
+    body = {"factor_type": "totp", "friendly_name": "p" * 101}
+    made = (await world.ask("POST", "/factors", body, token=token)).json()
+    stored = (await world.ask("GET", "/user", token=token)).json()["factors"]
+    assert [made["friendly_name"]] == [factor["friendly_name"] for factor in stored] == ["p" * 100]
+
+
 async def test_refresh_tokens_from_before_the_code_give_no_session_with_it(world: World) -> None:
     before = await signed_in(world)
     used, copied = before["refresh_token"], (await world.refresh(before["refresh_token"])).json()["refresh_token"]
@@ -116,6 +124,12 @@ async def test_a_password_alone_neither_removes_the_factor_nor_changes_the_passw
     assert (await world.ask("DELETE", f"/factors/{factor}", token=alone)).status_code == 401
     assert (await world.ask("PUT", "/user", {"password": f"{PASSWORD}!"}, token=alone)).status_code == 401
     assert (await world.ask("POST", "/factors", {"factor_type": "totp"}, token=alone)).status_code == 422
+    assert (await world.ask("PUT", "/user", {"data": {"name": "Eve"}}, token=alone)).status_code == 401
+    for scope in ("others", "global"):
+        refused = await world.ask("POST", f"/logout?scope={scope}", {}, token=alone)
+        assert (refused.status_code, refused.json()["code"]) == (401, "insufficient_aal")
+    assert (await world.ask("GET", "/user", token=session["access_token"])).status_code == 200
+    assert (await world.ask("POST", "/logout?scope=local", {}, token=alone)).status_code == 204
     removed = await world.ask("DELETE", f"/factors/{factor}", token=session["access_token"])
     assert removed.status_code == 200
     assert "factors" not in (await signed_in(world))["user"]

@@ -84,9 +84,7 @@ class _Routes:
         listed = await self.factors.of_user(user.id)
         if request.method == "PUT":
             body = await _body(request)
-            has_factor = any(factor.status == "verified" for factor in listed)
-            if body.get("password") is not None and has_factor and claims.get("aal") != "aal2":
-                raise refuse("insufficient_aal", "AAL2 session is required to update the password when MFA is enabled")
+            _require_factor(claims, listed, "update the user")
             if _optional_text(body, "email") not in (None, user.email):
                 raise refuse(
                     "validation_failed", "Only an administrator can change email addresses: this server sends no email"
@@ -146,12 +144,13 @@ class _Routes:
         return json_response({**session, "recovery_codes": list(verified.recovery_codes)})
 
     async def sign_out(self, request: Request) -> Response:
-        claims = await self._claims(request)
-        if await self.auth.user_of(claims) is None:
-            raise refuse("session_not_found", "Session from session_id claim in JWT does not exist")
+        user, claims = await self._user_and_claims(request)
         scope = request.query_params.get("scope", "global")
         if scope not in ("global", "local", "others"):
             raise refuse("validation_failed", "scope must be global, local or others")
+        if scope != "local":
+            # Stricter than Supabase's: the password alone must not end the sessions of the user.
+            _require_factor(claims, await self.factors.of_user(user.id), "end other sessions")
         await self.auth.sign_out(claims, scope)
         return Response(status_code=204, headers=dict(CORS))
 
@@ -378,6 +377,11 @@ def _factor_id(request: Request) -> UUID:
         return UUID(request.path_params["factor_id"])
     except ValueError:
         raise AuthError(NO_FACTOR) from None
+
+
+def _require_factor(claims: Mapping[str, Any], factors: Sequence[FactorRow], action: str) -> None:
+    if claims.get("aal") != "aal2" and any(factor.status == "verified" for factor in factors):
+        raise refuse("insufficient_aal", f"AAL2 session is required to {action} when MFA is enabled")
 
 
 def _user_response(user: Any, factors: Sequence[FactorRow] = ()) -> Response:

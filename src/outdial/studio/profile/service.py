@@ -26,13 +26,17 @@ _UNAVAILABLE: Final = "Sign-in is temporarily unavailable: try again in a moment
 
 
 class AccountSession(BaseModel):
-    """A session of the caller. `used_at` is when it was renewed last, which happens about once an hour of use."""
+    """A session of the caller. `used_at` is when it was renewed last, which happens about once an hour of use.
+
+    One that `is_pending` was begun with the password and waits for the second factor: it opens nothing.
+    """
 
     id: UUID
     device: str
     created_at: datetime
     used_at: datetime
     is_current: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ async def list_sessions(connection: Connection, caller: StudioCaller) -> list[Ac
             created_at=row.created_at,
             used_at=row.used_at,
             is_current=row.is_current,
+            is_pending=row.is_pending,
         )
         for row in rows
     ]

@@ -2,13 +2,21 @@
 
 from functools import partial
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from outdial.auth.client import AuthUnavailable, SignedIn
 from outdial.log import log
-from outdial.studio.sign_in.starting import KEPT, MAX_KEPT_CHARS, SealedForm, begin_session, check_code
+from outdial.studio.sign_in.starting import (
+    KEPT,
+    MAX_KEPT_CHARS,
+    SealedForm,
+    ask_for_code,
+    begin_session,
+    check_code,
+)
 from outdial.studio.view.badges import humanize
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
@@ -35,7 +43,10 @@ async def show_sign_in(request: Request) -> Response:
 
 @router.post("/sign-in/form")
 async def keep_form(request: Request) -> Response:
-    """Show the sign-in form to a user whose session ended before they sent a form, and keep that form."""
+    """Show the sign-in form to a user whose session ended before they sent a form, and keep that form.
+
+    A session that lacks its second factor is asked for it instead.
+    """
     target, action = (forms.own_path(request.query_params.get(name, "/")) for name in ("next", "action"))
     if not forms.is_same_origin(request.headers) or not action.startswith("/o/"):
         return RedirectResponse("/sign-in", 303)
@@ -51,7 +62,7 @@ async def keep_form(request: Request) -> Response:
     if len(sealed) > MAX_KEPT_CHARS:
         problem = "Your session has ended, and the form is too long to keep. Go back to copy what you entered"
         return await _form(request, target, problem=problem)
-    return await _form(request, target, kept=sealed)
+    return await ask_for_code(request, target, sealed) or await _form(request, target, kept=sealed)
 
 
 @router.post("/sign-in")
@@ -76,6 +87,14 @@ async def sign_in(request: Request) -> Response:
     if refused.retry_after_s is not None:
         response.headers["retry-after"] = str(round(refused.retry_after_s))
     return response
+
+
+@router.get("/sign-in/code")
+async def show_code_form(request: Request) -> Response:
+    """Ask for the second factor of a session that was begun without it."""
+    target = forms.own_path(request.query_params.get("next", "/"))
+    asked = await ask_for_code(request, target)
+    return asked or RedirectResponse(f"/sign-in?next={quote(target, safe='/')}", 303)
 
 
 @router.post("/sign-in/code")

@@ -9,10 +9,21 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
-from outdial.auth.client import AuthUnavailable, BadCredentials, FactorVerified, SignedIn, TooManyAttempts
+from outdial.auth.client import (
+    AuthRefused,
+    AuthUnavailable,
+    AuthUser,
+    BadCredentials,
+    FactorVerified,
+    SignedIn,
+    SignedOut,
+    TooManyAttempts,
+)
 from outdial.studio.web import forms
 from outdial.studio.web.context import studio_state
+from outdial.studio.web.errors import ServiceUnavailable
 from outdial.studio.web.rendering import page
+from outdial.studio.web.sessions import StudioSession
 from outdial.studio.web.visitors import client_of, keep_session, new_session, problem_of, visitor_page
 
 KEPT: Final = "outdial_kept_form"
@@ -43,15 +54,34 @@ class PendingSignIn(msgspec.Struct, frozen=True, kw_only=True):
 def begin_session(request: Request, signed_in: SignedIn, target: str, kept: str = "") -> Response:
     """Start the session of a user and go on to `target`; with a second factor, ask for a code of it first."""
     if signed_in.factors:
-        pending = PendingSignIn(
-            access_token=signed_in.access_token,
-            factors=signed_in.factors,
-            target=target,
-            kept=kept,
-            made_at=studio_state(request).clock.now(),
-        )
-        return _code_form(request, studio_state(request).sealer.seal(_PENDING, pending))
+        return _begin_code(request, signed_in.access_token, signed_in.factors, target, kept)
     return _start_session(request, signed_in, target, kept)
+
+
+async def ask_for_code(request: Request, target: str, kept: str = "") -> Response | None:
+    """Ask for the second factor of the browser's session; None without a session, or without a factor.
+
+    Such a session comes from a studio of a version that asked for none, or its user has enrolled an app since.
+    """
+    session = request.scope.get("outdial_session")
+    if not isinstance(session, StudioSession):
+        return None
+    user = await studio_state(request).auth.user(session.access_token)
+    match user:
+        case AuthUser(factors=factors):
+            return _begin_code(request, session.access_token, factors, target, kept) if factors else None
+        case SignedOut() | AuthRefused():
+            return None
+        case AuthUnavailable():
+            raise ServiceUnavailable(problem_of(user).text)
+
+
+def _begin_code(request: Request, access_token: str, factors: tuple[UUID, ...], target: str, kept: str) -> Response:
+    studio = studio_state(request)
+    pending = PendingSignIn(
+        access_token=access_token, factors=factors, target=target, kept=kept, made_at=studio.clock.now()
+    )
+    return _code_form(request, studio.sealer.seal(_PENDING, pending))
 
 
 async def check_code(request: Request, form: FormData) -> Response:
@@ -85,7 +115,9 @@ async def _verify(
 
 
 def _code_form(request: Request, pending: str, *, problem: str | None = None, status: int = 200) -> Response:
-    return visitor_page(request, "sign_in/code.html", status=status, pending=pending, problem=problem)
+    has_recovery_codes = studio_state(request).local_auth is not None
+    values = {"pending": pending, "problem": problem, "has_recovery_codes": has_recovery_codes}
+    return visitor_page(request, "sign_in/code.html", status=status, **values)
 
 
 def _start_session(request: Request, signed_in: SignedIn, target: str, kept: str) -> Response:

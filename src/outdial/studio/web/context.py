@@ -15,10 +15,17 @@ from outdial.auth.local.service import LocalAuth
 from outdial.campaigns.lifecycle import Actor
 from outdial.clock import Clock
 from outdial.db.queries import organizations, reviews
+from outdial.db.queries.auth import accounts
 from outdial.db.session import Connection, Database
 from outdial.domain.rules import RuleBook
 from outdial.studio.web.change_hub import ChangeHub
-from outdial.studio.web.errors import NotSignedIn, PermissionDenied, ResourceNotFound, ServiceUnavailable
+from outdial.studio.web.errors import (
+    NotSignedIn,
+    PermissionDenied,
+    ResourceNotFound,
+    SecondFactorMissing,
+    ServiceUnavailable,
+)
 from outdial.studio.web.sessions import CookieSealer, RenewSession
 from outdial.studio.web.settings import StudioSettings
 
@@ -137,7 +144,7 @@ def studio_state(request: Request) -> StudioState:
     return cast("StudioState", request.app.state.studio)
 
 
-async def current_caller(request: Request) -> StudioCaller:
+async def authenticated_caller(request: Request) -> StudioCaller:
     """Authenticate by bearer token, secret key, or the session cookie the middleware has read.
 
     Raises NotSignedIn, and ServiceUnavailable when Auth cannot be reached.
@@ -155,11 +162,37 @@ async def current_caller(request: Request) -> StudioCaller:
     return StudioCaller(studio, found)
 
 
+_AuthenticatedCaller = Annotated[StudioCaller, Depends(authenticated_caller)]
+
+
+async def current_caller(caller: _AuthenticatedCaller) -> StudioCaller:
+    """Return the caller; raises SecondFactorMissing, and what `authenticated_caller` raises."""
+    if _may_lack_factor(caller):
+        async with caller.transaction() as connection:
+            await _check_factor(connection)
+    return caller
+
+
 CurrentCaller = Annotated[StudioCaller, Depends(current_caller)]
+"""Parameter of routes outside organizations."""
 
 
-async def current_organization(organization_id: UUID, caller: CurrentCaller, request: Request) -> OrganizationContext:
-    """Return the organization in the path; raises ResourceNotFound unless the caller is a member."""
+def _may_lack_factor(caller: StudioCaller) -> bool:
+    return caller.user_id is not None and caller.identity.claims.get("aal") != "aal2"
+
+
+async def _check_factor(connection: Connection) -> None:
+    if await accounts.lacks_second_factor(connection):
+        raise SecondFactorMissing("This session lacks your second factor: sign in with the code of your app")
+
+
+async def current_organization(
+    organization_id: UUID, caller: _AuthenticatedCaller, request: Request
+) -> OrganizationContext:
+    """Return the organization in the path.
+
+    Raises ResourceNotFound unless the caller is a member, and SecondFactorMissing, without which no one is.
+    """
     others: Sequence[organizations.OrganizationMembership] = ()
     in_review = 0
     async with caller.transaction() as connection:
@@ -170,6 +203,8 @@ async def current_organization(organization_id: UUID, caller: CurrentCaller, req
                 connection, user_id=caller.user_id, limit=_MAX_SWITCHER_ENTRIES
             )
             in_review = await reviews.count_reviews(connection, organization_id=organization_id, most=MOST_IN_REVIEW)
+        if row is None and _may_lack_factor(caller):
+            await _check_factor(connection)
     if row is None:
         raise ResourceNotFound("Organization not found, or you are not a member")
     context = OrganizationContext(

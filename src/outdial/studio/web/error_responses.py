@@ -21,6 +21,7 @@ from outdial.studio.web.errors import (
     PermissionDenied,
     ResourceConflict,
     ResourceNotFound,
+    SecondFactorMissing,
     ServiceUnavailable,
     StudioError,
 )
@@ -56,7 +57,7 @@ def add_handlers(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         is_page = not request.url.path.startswith(API_PREFIX)
         if is_page and isinstance(error, NotSignedIn):
-            return sign_in_redirect(request)
+            return sign_in_redirect(request, lacks_factor=isinstance(error, SecondFactorMissing))
         if is_page and isinstance(error, RequestValidationError) and error.errors()[0]["loc"][0] == "path":
             return error_response(request, ResourceNotFound("This page does not exist"))
         return error_response(request, to_studio_error(error))
@@ -114,18 +115,20 @@ def _from_database(error: Exception) -> StudioError:
     raise error
 
 
-def sign_in_redirect(request: Request) -> Response:
+def sign_in_redirect(request: Request, *, lacks_factor: bool = False) -> Response:
     """Redirect a page request without a session to /sign-in, which leads back to the page.
+
+    A session that lacks its second factor goes to /sign-in/code, which asks for it.
 
     The browser sends a form again to /sign-in/form, which keeps it. This is limited to forms of our own pages: another
     site could otherwise make a user who signs in send a form of that site.
     """
-    path = request.url.path
+    path, sign_in = request.url.path, "/sign-in/code" if lacks_factor else "/sign-in"
     if request.method in ("GET", "HEAD"):
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/sign-in?next={quote(f'{path}{query}', safe='/')}", 303)
+        return RedirectResponse(f"{sign_in}?next={quote(f'{path}{query}', safe='/')}", 303)
     back = _page_of_form(request)
-    target = f"/sign-in?next={quote(back, safe='/')}"
+    target = f"{sign_in}?next={quote(back, safe='/')}"
     is_plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if is_plain and is_same_origin(request.headers):
         target = f"/sign-in/form?action={quote(path, safe='/')}&next={quote(back, safe='/')}"

@@ -3,6 +3,7 @@
 StudioError
 ├── InvalidInput        400
 ├── NotSignedIn         401
+│   └── SecondFactorMissing
 ├── PermissionDenied    403
 ├── ResourceNotFound    404
 ├── MethodNotAllowed    405
@@ -44,6 +45,12 @@ class NotSignedIn(StudioError):
 
     status = 401
     code = "NOT_SIGNED_IN"
+
+
+class SecondFactorMissing(NotSignedIn):
+    """The caller's user has a second factor, which was not given in this session. Until then it opens nothing."""
+
+    code = "SECOND_FACTOR_MISSING"
 
 
 class PermissionDenied(StudioError):

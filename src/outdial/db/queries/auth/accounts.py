@@ -13,19 +13,34 @@ from outdial.db.session import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSession:
-    """A session of the caller. `used_at` is when its tokens were renewed last."""
+    """A session of the caller.
+
+    `used_at` is when its tokens were renewed last; a pending one waits for a second factor.
+    """
 
     id: UUID
     created_at: datetime
     used_at: datetime
     user_agent: str | None
     is_current: bool
+    is_pending: bool
 
 
 _own_session = row_builder(OwnSession)
 
+_LACKS_SECOND_FACTOR = """\
+select private.lacks_second_factor() as id;
+"""
+
+
+async def lacks_second_factor(connection: Connection) -> bool:
+    """Return whether the caller is a user with a second factor who has not given it in this session."""
+    value: bool = required(await connection.fetchval(_LACKS_SECOND_FACTOR), "lacks_second_factor")
+    return value
+
+
 _MY_SESSIONS = """\
-select id, created_at, used_at, user_agent, is_current from private.my_sessions($1)
+select id, created_at, used_at, user_agent, is_current, is_pending from private.my_sessions_and_pending($1)
 order by is_current desc, used_at desc, id;
 """
 

@@ -1,11 +1,16 @@
 -- What users see and change about their own account, whichever Auth keeps it.
 
+-- name: lacks_second_factor
+-- returns: bool
+-- Return whether the caller is a user with a second factor who has not given it in this session.
+select private.lacks_second_factor() as id;
+
 -- name: my_sessions
 -- returns: list[OwnSession]
--- row: A session of the caller. `used_at` is when its tokens were renewed last.
+-- row: A session of the caller. `used_at` is when its tokens were renewed last; a pending one waits for a second factor.
 -- null: user_agent
 -- List the sessions of the caller, the current one first.
-select id, created_at, used_at, user_agent, is_current from private.my_sessions(:now)
+select id, created_at, used_at, user_agent, is_current, is_pending from private.my_sessions_and_pending(:now)
 order by is_current desc, used_at desc, id;
 
 -- name: end_my_session
