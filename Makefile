@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint style types imports migrations rewritten queries bench generators plants lock
+.PHONY: help setup demo dev test lint style types imports migrations rewritten queries bench screenshots generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with the locked dependencies
 
@@ -58,6 +58,10 @@ queries: $(READY) ## write the typed functions of the SQL files
 
 bench: $(READY) ## run every benchmark
 	$(BIN)/python -m benchmarks all
+
+# For people to look at; no test compares pictures. TO or OUTDIAL_SCREENSHOTS names a directory outside the repository.
+screenshots: $(READY) ## photograph every page of the studio: make screenshots TO=directory ONLY=calls
+	$(BIN)/python -m tests.screenshots $(TO) --only '$(ONLY)'
 
 generators: .venv-generators/.ready ## install what generates clients from the OpenAPI document, for its test
 
