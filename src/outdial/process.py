@@ -111,6 +111,17 @@ async def wait_ready(reader: int) -> bool:
         transport.close()
 
 
+def signal_child(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a child process, unless it has ended.
+
+    `Process.send_signal` first polls the child. One that has just ended would be reaped by that poll and not by
+    asyncio, which then reports the status 255 and logs "Unknown child process pid".
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
     """Return a function that ties a new process to this one: once called there, the kernel sends `by` when this dies.
 

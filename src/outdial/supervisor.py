@@ -1,14 +1,13 @@
 """Child processes that are kept running: restarted with a growing pause, and stopped within a grace period."""
 
 import asyncio
-import contextlib
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from outdial.process import start_child_process, wait_for_event, wait_ready
+from outdial.process import signal_child, start_child_process, wait_for_event, wait_ready
 
 _MAX_LINE_BYTES = 1024 * 1024
 _KEPT_LINES = 20
@@ -112,16 +111,12 @@ class ChildProcess:
 
     async def stop(self, grace_s: float, by: signal.Signals = signal.SIGTERM) -> bool:
         """Send `by`, and SIGKILL when the process still runs after `grace_s`. Return whether it had to be killed."""
-        self._send(by)
+        signal_child(self._process, by)
         exited, _ = await asyncio.wait([self.exited], timeout=grace_s)
         if not exited:
-            self._send(signal.SIGKILL)
+            signal_child(self._process, signal.SIGKILL)
         await self.wait()
         return not exited
-
-    def _send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
 
     async def _wait_for_exit(self) -> int:
         status = await self._process.wait()

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol, Self, TypeVar, cast
 
@@ -14,6 +14,7 @@ import msgspec
 
 from outdial.campaigns.errors import UnusableFile
 from outdial.campaigns.importing.workbook_reader import UNUSABLE
+from outdial.process import signal_child
 
 MOST_WORKBOOK_BYTES: Final = 128 << 20
 _ZIP: Final = b"PK\x03\x04"
@@ -167,8 +168,7 @@ async def _convert(source: BinaryIO, target: BinaryIO) -> list[WorkbookSheet]:
         raise _too_large() from None
     finally:
         if child.returncode is None:
-            with suppress(ProcessLookupError):
-                child.kill()
+            signal_child(child, signal.SIGKILL)
             await child.wait()
     if child.returncode == UNUSABLE:
         raise UnusableFile(message.decode(errors="replace"))
