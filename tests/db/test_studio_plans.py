@@ -34,27 +34,31 @@ def filled(postgres_server: EmbeddedPostgres, _templates: set[str]) -> Iterator[
 
 
 async def fill_with_outcomes(database: Scratch) -> Filled:
-    filled = await fill(database)
+    filled = await fill(database, vacuums=False)
     connection = await asyncpg.connect(database.dsn)
     await connection.execute("set session_replication_role = replica")
     await connection.execute("update contacts set external_id = 'crm-' || name")
-    for table, odd in (("campaign_contacts", "review"), ("calls", "refused")):
+    for table, odd, also in (
+        ("campaign_contacts", "review", "updated_at = $2"),
+        (
+            "calls",
+            "refused",
+            "created_at = created_at - random() * interval '9 days',"
+            " ended_at = case when status = 'ended' and n % 2500 <> 0 then $2::timestamptz - random() * interval '9 days' end",
+        ),
+    ):
         outcome = "last_outcome" if table == "campaign_contacts" else "outcome"
         await connection.execute(
             f"""
             with numbered as (select id, row_number() over (order by phone) as n from {table} where campaign_id = $1)
             update {table} t
             set status = case when n % 2500 = 0 then '{odd}' else status end,
-              {outcome} = case when n % 2500 = 1 then 'transferred' when n % 2 = 0 then 'no_answer' end
+              {outcome} = case when n % 2500 = 1 then 'transferred' when n % 2 = 0 then 'no_answer' end, {also}
             from numbered where numbered.id = t.id
             """,  # noqa: S608
             filled.campaign.id,
+            NOW,
         )
-    await connection.execute(
-        "update calls set created_at = created_at - random() * interval '9 days',"
-        " ended_at = case when status = 'ended' then $1::timestamptz - random() * interval '9 days' end",
-        NOW,
-    )
     await connection.execute(
         "update campaign_contacts set callback_at = next_attempt_at where id in (select id from campaign_contacts"
         " where campaign_id = $1 and status = 'pending' order by id limit 500)",
