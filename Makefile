@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint style types imports migrations rewritten queries bench screenshots generators plants lock
+.PHONY: help setup demo dev test tasks lint style types imports migrations rewritten queries bench screenshots generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -28,6 +28,9 @@ LINTERS := types style imports migrations
 test: $(READY) ## lint, then run every test except the long chaos test
 	@$(MAKE) --no-print-directory -j 2 $(LINTERS) rewritten
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
+
+tasks: $(READY) ## do the tasks of a campaign manager in a browser, and print their clicks
+	$(BIN)/pytest -q -m tasks tests/browser
 
 lint: $(READY) ## check style, types, imports and migrations
 	@$(MAKE) --no-print-directory -j 2 $(LINTERS)

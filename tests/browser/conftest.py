@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from tests.support.clicks import counted, documented_clicks
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("OUTDIAL_CHROMIUM", "/usr/bin/chromium")
 SWITCHES = [
@@ -18,6 +20,15 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the clicks of the tasks that were done, in the order of docs/studio.md."""
+    if counted:
+        terminalreporter.section("clicks per task")
+        for name in documented_clicks():
+            if name in counted:
+                terminalreporter.write_line(f"{counted[name]:4}  {name}")
 
 
 @pytest.fixture

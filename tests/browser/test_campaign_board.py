@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_pages import Site, listening, look_at
+from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
 from tests.support.studio import serve_studio, unchanged
@@ -109,7 +110,8 @@ async def open_board(context: BrowserContext, site: Site) -> Page:
 
 async def test_the_list_looks_right_in_every_shape(signed_in: BrowserContext, site: Site, screenshots: Path) -> None:
     page = await open_board(signed_in, site)
-    assert await look_at(signed_in, board_of(site), screenshots, "/o/{organization_id}/campaigns/board") == []
+    other = await signed_in.new_page()
+    assert await look_at(other, board_of(site), screenshots, "/o/{organization_id}/campaigns/board") == []
     rows = await page.locator("tbody tr[id^=campaign-]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert set(rows) <= {44, 45}
     await page.screenshot(path=screenshots / "board-1440.png", full_page=True)
@@ -136,22 +138,25 @@ async def test_the_search_follows_what_is_typed_and_keeps_the_address(signed_in:
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Holiday survey 2")
 
 
+@pytest.mark.tasks
 async def test_a_draft_is_archived_and_taken_back_with_three_clicks_and_deleted_after_a_question(
     signed_in: BrowserContext, site: Site, connection: asyncpg.Connection
 ) -> None:
     page = await open_board(signed_in, site)
     draft = page.locator("tr", has_text="Untitled draft 3")
 
-    await draft.get_by_label("Actions for Untitled draft 3").click()
-    await draft.get_by_role("button", name="Archive").click()
-    await expect(page.get_by_text("Campaign archived.")).to_be_visible()
+    with CountedTask("Archive a draft") as task:
+        await task.click(draft.get_by_label("Actions for Untitled draft 3"))
+        await task.click(draft.get_by_role("button", name="Archive"))
+        await expect(page.get_by_text("Campaign archived.")).to_be_visible()
     await expect(draft).to_have_count(0)
     await page.get_by_role("button", name="Undo").click()
     await expect(draft).to_have_count(1)
 
-    await draft.get_by_label("Actions for Untitled draft 3").click()
-    await draft.get_by_role("button", name="Delete draft…").click()
-    await expect(page.get_by_role("dialog")).to_contain_text("This deletes Untitled draft 3 and its contact list")
-    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(page.get_by_text("Draft deleted.")).to_be_visible()
+    with CountedTask("Delete a draft") as task:
+        await task.click(draft.get_by_label("Actions for Untitled draft 3"))
+        await task.click(draft.get_by_role("button", name="Delete draft…"))
+        await expect(page.get_by_role("dialog")).to_contain_text("This deletes Untitled draft 3 and its contact list")
+        await task.click(page.get_by_role("dialog").get_by_role("button", name="Delete"))
+        await expect(page.get_by_text("Draft deleted.")).to_be_visible()
     assert await connection.fetchval("select count(*) from campaigns where name = 'Untitled draft 3'") == 0

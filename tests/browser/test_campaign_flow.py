@@ -17,6 +17,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from outdial.stack.first_login import EMAIL, PASSWORD_FILE
 from outdial.stack.local import LocalStack
 from tests.browser.conftest import CHROMIUM
+from tests.support.clicks import CountedTask
 from tests.support.postgres import scratch_directory
 from tests.support.processes import ANY_HOUR, TIMEOUT_S, Launcher, inherited
 
@@ -104,34 +105,22 @@ async def page(running: Running, chromium: Browser) -> AsyncIterator[Page]:
     assert errors == []
 
 
-class Task:
-    """The clicks of a task and the time since its first one. Choosing a file counts as a click."""
-
-    def __init__(self) -> None:
-        self.clicks = 0
-        self._started_at = time.monotonic()
-
-    async def click(self, target: Locator) -> None:
-        self.clicks += 1
-        await target.click()
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._started_at
-
-
+@pytest.mark.tasks
 async def test_a_campaign_from_import_to_the_last_call(
     running: Running, page: Page, tmp_path: Path, screenshots: Path
 ) -> None:
     await refuse_a_wrong_password(page)
-    task = Task()
-    await sign_in(page, running, task)
-    await create_campaign(page, task)
-    await import_contacts(page, tmp_path, task)
-    await plan_and_start(page, task)
-    await run_campaign(page, running, screenshots)
-    sys.stderr.write(f"first campaign: {task.clicks} clicks, completed after {task.seconds():.0f} s\n")
+    started_at = time.monotonic()
+    with CountedTask("Complete the first campaign of an empty stack, from signing in") as task:
+        await sign_in(page, running, task)
+        await create_campaign(page, task)
+        await import_contacts(page, tmp_path, task)
+        await plan_and_start(page, task)
+        await run_campaign(page, running, screenshots)
+    seconds = time.monotonic() - started_at
+    sys.stderr.write(f"first campaign: {task.clicks} clicks, completed after {seconds:.0f} s\n")
     assert task.clicks <= MOST_CLICKS
-    assert task.seconds() < MOST_SECONDS
+    assert seconds < MOST_SECONDS
     await look_at_a_call(page, screenshots)
     await replay_an_event(page)
     await roll_a_function_back(page, running, screenshots)
@@ -147,13 +136,13 @@ async def refuse_a_wrong_password(page: Page) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("Wrong email or password")
 
 
-async def sign_in(page: Page, running: Running, task: Task) -> None:
+async def sign_in(page: Page, running: Running, task: CountedTask) -> None:
     await page.get_by_label("Password").fill(running.password)
     await task.click(page.get_by_role("button", name="Sign in"))
     await expect(page).to_have_url(re.compile("/campaigns$"))
 
 
-async def create_campaign(page: Page, task: Task) -> None:
+async def create_campaign(page: Page, task: CountedTask) -> None:
     await task.click(page.get_by_role("link", name="New campaign").first)
     await page.get_by_label("Name", exact=True).fill("Spring renewals")
     await task.click(page.get_by_role("button", name="Save and continue"))
@@ -161,7 +150,7 @@ async def create_campaign(page: Page, task: Task) -> None:
     await expect(page).to_have_url(re.compile("/import$"))
 
 
-async def plan_and_start(page: Page, task: Task) -> None:
+async def plan_and_start(page: Page, task: CountedTask) -> None:
     await task.click(page.get_by_role("button", name="Around the clock"))
     await task.click(page.get_by_role("button", name="Save and continue"))
     await expect(page.get_by_role("radio", name="Standard")).to_be_checked()
@@ -170,11 +159,10 @@ async def plan_and_start(page: Page, task: Task) -> None:
     await expect(page.get_by_role("heading", name="Spring renewals")).to_be_visible()
 
 
-async def import_contacts(page: Page, directory: Path, task: Task) -> None:
+async def import_contacts(page: Page, directory: Path, task: CountedTask) -> None:
     file = directory / "people.csv"
     file.write_text(FILE + BAD_ROW)
-    task.clicks += 1
-    await page.get_by_label("Contacts file").set_input_files(file)
+    await task.choose_file(page.get_by_label("Contacts file"), file)
     await task.click(page.get_by_role("button", name="Upload and preview"))
     await expect(page.get_by_text(f"{CONTACTS} of {CONTACTS + 1} rows")).to_be_visible()
     await expect(page.get_by_role("region", name="Rows to fix").first).to_contain_text("nobody")
@@ -231,22 +219,24 @@ async def look_at_a_call(page: Page, screenshots: Path) -> None:
 
 
 async def replay_an_event(page: Page) -> None:
-    await page.get_by_role("link", name="Webhook events").click()
-    await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
-    await page.get_by_role("button", name="Replay").click()
-    await expect(page.get_by_role("status").filter(has_text=re.compile("event"))).to_be_visible()
+    with CountedTask("Find a webhook event and replay it") as task:
+        await task.click(page.get_by_role("link", name="Webhook events"))
+        await task.click(page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first)
+        await task.click(page.get_by_role("button", name="Replay"))
+        await expect(page.get_by_role("status").filter(has_text=re.compile("event"))).to_be_visible()
 
 
 async def roll_a_function_back(page: Page, running: Running, screenshots: Path) -> None:
     for _ in range(2):
         await running.outdial("functions", "deploy", "campaign-trigger")
-    await page.get_by_role("link", name="Functions").click()
-    await page.get_by_role("link", name="campaign-trigger").click()
-    versions = page.get_by_role("region", name="Versions")
-    await expect(versions.get_by_role("row", name=re.compile("^2 ")).filter(has_text="Active")).to_be_visible()
-    await page.get_by_role("button", name="Roll back…").click()
-    await page.get_by_role("button", name="Roll back", exact=True).click()
-    await expect(versions.get_by_role("row", name=re.compile("^1 ")).filter(has_text="Active")).to_be_visible()
+    with CountedTask("Roll a function back to the version before") as task:
+        await task.click(page.get_by_role("link", name="Functions"))
+        await task.click(page.get_by_role("link", name="campaign-trigger"))
+        versions = page.get_by_role("region", name="Versions")
+        await expect(versions.get_by_role("row", name=re.compile("^2 ")).filter(has_text="Active")).to_be_visible()
+        await task.click(page.get_by_role("button", name="Roll back…"))
+        await task.click(page.get_by_role("button", name="Roll back", exact=True))
+        await expect(versions.get_by_role("row", name=re.compile("^1 ")).filter(has_text="Active")).to_be_visible()
     await page.screenshot(path=screenshots / "flow-functions.png", full_page=True)
 
 

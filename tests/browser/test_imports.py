@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_pages import AXE, SHAPES, Site, put_into, site, what_axe_says
+from tests.support.clicks import CountedTask
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 
@@ -22,6 +23,7 @@ BROKEN = "Caller;call me;;;;\nTwin;(206) 222-7001;;;;\n"
 pytestmark = pytest.mark.timeout(120)
 
 
+@pytest.mark.tasks
 async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     site: Site, database: Scratch, chromium: Browser, screenshots: Path
 ) -> None:
@@ -30,20 +32,17 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     page = await opened(context, site.address("/o/{organization_id}/campaigns/{draft}/import"))
     faults: list[str] = []
     presses: list[str] = []
+    task = CountedTask("Import a bad file: drop it, cure it, and start")
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
 
     async def press(name: str) -> None:
         presses.append(name)
-        await page.get_by_role("button", name=name, exact=True).first.click()
+        await task.click(page.get_by_role("button", name=name, exact=True).first)
 
     faults += await looked_at(page, screenshots, "import-choose")
-    await drop(page, "empty.csv", "")
-    await expect(page.get_by_text("empty.csv is empty.")).to_be_visible()
-    await press("Upload and preview")
-    await expect(page.get_by_role("progressbar")).to_be_hidden()
-    assert presses.pop() == "Upload and preview", "an empty file is not sent"
-
+    await refuse_an_empty_file(page)
+    task.clicks += 1
     await drop(page, "people.csv", BAD + BROKEN)
     await press("Upload and preview")
     await expect(page.get_by_text("No phone column")).to_be_visible()
@@ -51,7 +50,7 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     faults += await looked_at(page, screenshots, "import-unmapped")
 
     # Three cures: the column of the phones, the country of its numbers, the zone of a name.
-    await page.get_by_label("Handy goes to").select_option(label="Phone")
+    await task.choose(page.get_by_label("Handy goes to"), "Phone")
     await press("Update preview")
     await expect(page.get_by_role("heading", name=f"{ROWS + 1} numbers have no country code")).to_be_visible()
     await expect(page.get_by_label("Treat as").locator("option:checked")).to_have_text("United States")
@@ -62,7 +61,8 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     await press("Apply")
     await expect(page.get_by_text(f"{ROWS} of {ROWS + 2} rows")).to_be_visible()
     faults += await looked_at(page, screenshots, "import-cured")
-    await press("Start import")
+    with task:
+        await press("Start import")
     assert presses == ["Upload and preview", "Update preview", "Apply", "Apply", "Start import"]
     async with working(database) as worker:
         await worker.run_once()
@@ -71,16 +71,24 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     assert faults == []
 
 
+async def refuse_an_empty_file(page: Page) -> None:
+    await drop(page, "empty.csv", "")
+    await expect(page.get_by_text("empty.csv is empty.")).to_be_visible()
+    await page.get_by_role("button", name="Upload and preview").click()
+    await expect(page.get_by_role("progressbar")).to_be_hidden()
+
+
 async def undo(page: Page, screenshots: Path) -> list[str]:
     await page.reload()
     await expect(page.get_by_role("link", name="Continue setup")).to_be_visible()
     await expect(page.get_by_role("heading", name="1 number is invalid")).to_be_visible()
     faults = await looked_at(page, screenshots, "import-done")
-    await page.get_by_role("button", name="Undo import…").click()
-    await expect(page.get_by_role("heading", name="Undo this import?")).to_be_visible()
-    faults += await looked_at(page, screenshots, "import-undo")
-    await page.get_by_role("button", name="Undo import", exact=True).click()
-    await expect(page.get_by_text(f"{ROWS} contacts removed").first).to_be_visible()
+    with CountedTask("Undo an import, from its page") as task:
+        await task.click(page.get_by_role("button", name="Undo import…"))
+        await expect(page.get_by_role("heading", name="Undo this import?")).to_be_visible()
+        faults += await looked_at(page, screenshots, "import-undo")
+        await task.click(page.get_by_role("button", name="Undo import", exact=True))
+        await expect(page.get_by_text(f"{ROWS} contacts removed").first).to_be_visible()
     return faults
 
 

@@ -11,6 +11,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.browser.test_live_pages import new_york, open_page, site, world
 from tests.browser.test_pages import AXE, SHAPES, Site, put_into, what_axe_says
 from tests.studio.test_live_calls import create_busy_line
+from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, create_campaign
 from tests.support.two_organizations import TwoOrganizations
 
@@ -31,6 +32,7 @@ async def assert_accessible(page: Page, pictures: Path, name: str) -> None:
     await put_into(page, SHAPES[0])
 
 
+@pytest.mark.tasks
 async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_when_it_ends(
     new_york: BrowserContext,
     site: Site,
@@ -41,7 +43,10 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await connection.execute("delete from calls where organization_id = $1", world.own.tenant.organization_id)
     campaign = await create_campaign(connection, world.own.tenant, name="Spring")
     line = await create_busy_line(connection, campaign)
-    page = await open_page(new_york, site, f"campaigns/{campaign.id}/live-calls")
+    page = await open_page(new_york, site, "campaigns")
+    task = CountedTask("Watch the live calls of a campaign, and hang up one")
+    await task.click(page.locator(f"#campaign-{campaign.id}").get_by_role("link").first)
+    await task.click(page.get_by_role("navigation", name="Pages of this campaign").get_by_role("link", name="Live"))
     talking, ringing = page.locator(f"#call-{line['talking']}"), page.locator(f"#call-{line['ringing']}")
     await expect(talking).to_contain_text("Maria")
     await expect(talking).to_contain_text("Talking")
@@ -49,14 +54,15 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await expect(talking.locator("time")).to_have_text(re.compile("0:4[4-9]"))
     await assert_accessible(page, screenshots, "live-calls")
 
-    await talking.get_by_role("link", name="Hang up").click()
+    await task.click(talking.get_by_role("link", name="Hang up"))
     dialog = page.get_by_role("dialog", name="Hang up on Ada Hopper?")
     await expect(dialog).to_be_visible()
     await assert_accessible(page, screenshots, "live-calls-hang-up")
     await dialog.get_by_label("Reason").fill("wrong person")
-    await dialog.get_by_role("button", name="Hang up").click()
-    await expect(page).to_have_url(re.compile("/live-calls$"))
-    await expect(page.locator("[data-toast]")).to_have_text("Hanging up.")
+    with task:
+        await task.click(dialog.get_by_role("button", name="Hang up"))
+        await expect(page).to_have_url(re.compile("/live-calls$"))
+        await expect(page.locator("[data-toast]")).to_have_text("Hanging up.")
     await expect(talking).to_contain_text("Hanging up")
     await expect(page.get_by_text("Last update")).to_be_visible()
     due = await connection.fetchval("select hang_up_due_at from calls where id = $1", line["talking"])

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 
 from outdial.rules.pack import shipped_rules
 from outdial.studio.web.filters import ZONE_COOKIE
@@ -128,8 +128,10 @@ async def test_every_page_renders_and_is_accessible(
     faults: list[str] = []
     context = await chromium.new_context()
     await site.sign_in(context)
+    # One for all: each new page starts a process.
+    page = await context.new_page()
     for path in PAGES[half::2]:
-        faults += [f"{path} {fault}" for fault in await look_at(context, site.address(path), screenshots, path)]
+        faults += [f"{path} {fault}" for fault in await look_at(page, site.address(path), screenshots, path)]
     await context.close()
 
     assert faults == []
@@ -153,13 +155,20 @@ def name_of(path: str, shape: str) -> str:
     return f"{re.sub('[{}]', '', name)}.{shape}.png"
 
 
-async def look_at(context: BrowserContext, url: str, pictures: Path, path: str) -> list[str]:
-    """Open a page, keep a picture of it in each shape, and return what is wrong with it."""
-    page = await context.new_page()
+async def look_at(page: Page, url: str, pictures: Path, path: str) -> list[str]:
+    """Load a page, keep a picture of it in each shape, and return what is wrong with it."""
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    # Also what the content security policy has stopped.
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+
+    def note_error(error: Error) -> None:
+        faults.append(str(error))
+
+    def note_console(said: ConsoleMessage) -> None:
+        # Also what the content security policy has stopped.
+        if said.type == "error":
+            faults.append(said.text)
+
+    page.on("pageerror", note_error)
+    page.on("console", note_console)
     await put_into(page, SHAPES[0])
     answer = await page.goto(url, wait_until="load", timeout=60_000)
     assert answer is not None
@@ -177,7 +186,8 @@ async def look_at(context: BrowserContext, url: str, pictures: Path, path: str) 
             faults.append(f"({shape.name}) is wider than the window")
         if AXE.exists():
             faults += [f"({shape.name}) {violation}" for violation in await what_axe_says(page, shape.axe_rules)]
-    await page.close()
+    page.remove_listener("pageerror", note_error)
+    page.remove_listener("console", note_console)
     return faults
 
 

@@ -44,7 +44,8 @@ async def fill_with_outcomes(database: Scratch) -> Filled:
             "calls",
             "refused",
             "created_at = created_at - random() * interval '9 days',"
-            " ended_at = case when status = 'ended' and n % 2500 <> 0 then $2::timestamptz - random() * interval '9 days' end",
+            " ended_at = case when status = 'ended' and n % 2500 <> 0"
+            " then $2::timestamptz - random() * interval '9 days' end",
         ),
     ):
         outcome = "last_outcome" if table == "campaign_contacts" else "outcome"
