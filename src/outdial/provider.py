@@ -3,7 +3,7 @@
 Dialer and inbox depend on these protocols only; each process passes in the provider it was composed with.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -140,9 +140,10 @@ class AccountConcurrency:
 
 @dataclass(frozen=True, slots=True)
 class KeyAccepted:
-    """The API key of the account is valid, for the workspace of this name."""
+    """The API key of the account is valid, for the workspace of this name and id; both may be unknown."""
 
     workspace: str
+    workspace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,30 @@ class VoiceProvider(Protocol):
 
     async def get_concurrency(self, credential: str) -> AccountConcurrency | ProviderUnavailable:
         """Return the live calls and the limits of the account."""
+        ...
+
+
+class KeyTester(Protocol):
+    """Tests API keys that are not stored yet."""
+
+    async def test_key(self, api_key: str) -> KeyAccepted | KeyRefused | ProviderUnavailable:
+        """Ask the provider about a key. Never raises, and no result contains the key."""
+        ...
+
+
+class WebhookKeySource(Protocol):
+    """The stored keys that verify webhooks, as a process knows them."""
+
+    def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Return pairs of credential and key: the keys in use, and former ones that are still accepted."""
+        ...
+
+    async def keep_fresh(self) -> None:
+        """Read the stored keys again if that was some seconds ago. Never raises."""
+        ...
+
+    async def reload_for_unknown(self) -> bool:
+        """Read the stored keys again, at most once a second; return whether it was done. Never raises."""
         ...
 
 

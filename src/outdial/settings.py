@@ -20,8 +20,8 @@ import platformdirs
 from outdial.database_url import BadDatabaseUrl, check_database_url, without_login
 from outdial.net import is_loopback_url
 
-# A shorter key could be found by trying, and with it every erased number.
-_SHORTEST_ERASURE_KEY: Final = 32
+# A shorter key could be found by trying, and with it every erased number, or every stored API key.
+_SHORTEST_SECRET: Final = 32
 # Points in time this far away still exist in Python and in Postgres.
 _LONGEST = timedelta(days=3650)
 
@@ -128,11 +128,21 @@ def signing_secret(raw: str, name: str) -> str:
 
 def erasure_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the keys in OUTDIAL_ERASURE_KEY, none if it is not set; raises SettingError for one that is too short."""
-    secrets = secret_list(env.get("OUTDIAL_ERASURE_KEY", ""))
-    if any(len(secret) < _SHORTEST_ERASURE_KEY for secret in secrets):
-        raise SettingError(
-            f"OUTDIAL_ERASURE_KEY needs at least {_SHORTEST_ERASURE_KEY} characters: openssl rand -hex 32"
-        )
+    return _long_secrets(env, "OUTDIAL_ERASURE_KEY")
+
+
+def encryption_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys in RETELL_ENCRYPTION_KEY, none if it is not set; raises SettingError for one that is too short.
+
+    They encrypt the API keys that members enter: the first encrypts, all of them decrypt.
+    """
+    return _long_secrets(env, "RETELL_ENCRYPTION_KEY")
+
+
+def _long_secrets(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    secrets = secret_list(env.get(name, ""))
+    if any(len(secret) < _SHORTEST_SECRET for secret in secrets):
+        raise SettingError(f"{name} needs at least {_SHORTEST_SECRET} characters: openssl rand -hex 32")
     return secrets
 
 
@@ -316,6 +326,8 @@ def _require_local_simulator(env: Mapping[str, str], setting: str) -> None:
 class DialerProcessSettings:
     """Settings of `outdial dialer`: `api_keys` of Retell by credential name, `retell_url` None for Retell itself.
 
+    `encryption_secrets` decrypt the API keys that members have entered.
+
     For simulated calls only: `retry_speed` divides the delays of retries, `ignore_rules` lets calls start whatever the
     law says, and `rules_ahead` is how much later hours and rules are evaluated.
     """
@@ -323,6 +335,7 @@ class DialerProcessSettings:
     database: DatabaseUrls
     timing: DialerSettings
     api_keys: Mapping[str, str] = field(repr=False)
+    encryption_secrets: tuple[str, ...] = field(default=(), repr=False)
     retell_url: str | None = None
     retry_speed: float = 1.0
     ignore_rules: bool = False
@@ -336,13 +349,19 @@ class DialerProcessSettings:
         database = DatabaseUrls.from_env(env)
         timing = DialerSettings.from_env(env)
         api_keys = credentials(env, "RETELL_API_KEY")
-        if not api_keys:
-            raise MissingSetting("RETELL_API_KEY", "the API key of the Retell workspace that places the calls")
+        secrets = encryption_secrets(env)
+        if not api_keys and not secrets:
+            raise MissingSetting(
+                "RETELL_API_KEY",
+                "the API key of the Retell workspace that places the calls; or set RETELL_ENCRYPTION_KEY, and enter"
+                " the key in the studio",
+            )
         retell_url = web_url(env, "RETELL_BASE_URL") or None
         return cls(
             database=database,
             timing=timing,
             api_keys=api_keys,
+            encryption_secrets=secrets,
             retell_url=retell_url,
             retry_speed=retry_speed(env),
             ignore_rules=ignores_calling_rules(env),

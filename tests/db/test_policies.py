@@ -52,6 +52,8 @@ MATRIX = {
     "number_health": Rights("viewer", "operator", "operator", None, "riu", "", jobs="r"),
     "agents": Rights("viewer", None, None, None, "riud", ""),
     "number_imports": Rights("viewer", "admin", "admin", None, "ru", ""),
+    # Processes read keys through a function alone.
+    "provider_keys": Rights("viewer", "admin", "admin", None, "", "", "riu"),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
     "consents": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
@@ -120,6 +122,7 @@ COLUMNS_TO_UPDATE = {
     "phone_numbers": "nickname",
     "number_health": "rests_since",
     "number_imports": "next_try_at",
+    "provider_keys": "accepted_until",
     "do_not_call": "reason",
     "consents": "revoked_at",
     "screened_numbers": "phone",

@@ -322,6 +322,11 @@ USED_UP = ClaimBudget(
             "stopped",
             "All calls of the organization are stopped until a member resumes them",
         ),
+        (
+            facts_of(places=DUE, hours=ALWAYS, has_key=False),
+            "no_api_key",
+            "The account has no Retell API key; calls start when an admin has entered one",
+        ),
         (facts_of(places=DUE, hours=ALWAYS), "", ""),
     ],
 )

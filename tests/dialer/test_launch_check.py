@@ -176,7 +176,9 @@ async def test_what_the_workspace_lacks_and_what_cannot_be_asked(stage: Stage) -
     assert refused.keys() == {"key", "webhooks"}
     stage.clients.clear()
     missing = await findings_of(stage, campaign)
-    assert "no API key for the account 'default': set RETELL_API_KEY" in missing["key"][0][1]
+    assert (
+        "no API key for the account 'default': enter one in the settings, or set RETELL_API_KEY" in missing["key"][0][1]
+    )
 
 
 async def test_a_requested_check_is_carried_out_once_and_repeated_on_request(stage: Stage) -> None:

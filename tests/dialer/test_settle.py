@@ -253,14 +253,14 @@ async def test_a_late_call_of_a_pausing_campaign_is_given_up(stage: Stage) -> No
     assert stage.asked() == []
 
 
-async def test_an_account_without_a_key_pauses_with_the_name_of_the_setting(stage: Stage) -> None:
+async def test_a_call_whose_account_loses_its_key_is_not_sent_and_uses_no_attempt(stage: Stage) -> None:
     campaign, calls = await claimed(stage)
     stage.clients.clear()
     await settle(stage, *await placer(stage).place(calls))
-    row = await stage.row("campaigns", campaign.id)
-    assert row["status"] == "pausing"
-    assert "set RETELL_API_KEY" in row["paused_reason"]
-    assert (await contact_of(stage, calls[0].id))["status"] == "pending"
+    assert (await stage.row("campaigns", campaign.id))["status"] == "active"
+    contact = await contact_of(stage, calls[0].id)
+    assert (contact["status"], contact["attempts"]) == ("pending", 0)
+    assert stage.asked() == []
 
 
 async def test_a_placed_call_has_its_id_and_is_asked_about_when_it_stays_silent(stage: Stage) -> None:

@@ -19,6 +19,7 @@ OF_FUNCTIONS = (
     "outdial.domain.limits",
     "outdial.inbox",
     "outdial.net",
+    "outdial.provider_keys",
     "outdial.retell.events",
     "outdial.retell.webhooks",
     "outdial.settings",

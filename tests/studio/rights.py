@@ -27,6 +27,7 @@ SCREENING: Final = {"kind": "litigator", "registry_date": "2026-03-10"}
 NEWCOMER: Final = {"email": "newcomer@example.com", "role": "viewer"}
 HOOK: Final = {"url": "https://hook.example.com/calls", "secret": "0123456789abcdef"}
 HOOK_FORM: Final = {"url": HOOK["url"], "hook_secret": HOOK["secret"]}
+RETELL_KEY: Final = "key_good_0123456789"
 NUMBER: Final = {"phone": "+12125550177"}
 SUBJECT: Final = {"phone": "+12127009903"}
 DRAFT: Final = {"campaign_id": "draft"}
@@ -322,6 +323,13 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/settings/pre-dial-hook": Rule("viewer"),
     f"POST {PAGE}/settings/pre-dial-hook": Rule("admin", 303, sends=HOOK_FORM),
     f"POST {PAGE}/settings/pre-dial-hook/remove": Rule("admin", 303),
+    f"GET {API}/accounts/{{account_id}}/key": Rule("viewer"),
+    f"PUT {API}/accounts/{{account_id}}/key": Rule("admin", sends={"api_key": RETELL_KEY}),
+    f"DELETE {API}/accounts/{{account_id}}/key": Rule("admin", 204),
+    f"GET {PAGE}/settings/retell": Rule("viewer"),
+    f"POST {PAGE}/settings/retell/{{account_id}}": Rule("admin", 303, sends={"retell_key": RETELL_KEY}),
+    f"POST {PAGE}/settings/retell/{{account_id}}/remove": Rule("admin", 303),
+    f"POST {PAGE}/settings/retell/{{account_id}}/end-former": Rule("admin", 303),
     f"POST {PAGE}/settings/numbers": Rule("admin", 303, sends=NUMBER),
     f"POST {PAGE}/settings/numbers/{{number_id}}/remove": Rule("admin", 303),
     f"GET {PAGE}/numbers": Rule("viewer"),
@@ -354,6 +362,9 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "GET /api/v1/me": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /api/v1/organizations": {"nobody": 401, "outsider": 200, "viewer": 200},
     "GET /organizations": {"nobody": 303, "outsider": 200, "viewer": 200},
+    # There are organizations, so no one else creates one.
+    "GET /organizations/new": {"nobody": 303, "outsider": 403, "viewer": 403},
+    "POST /organizations/new": {"nobody": 303, "outsider": 403, "viewer": 403},
     # None of these users is invited, and the form has no CSRF token.
     "GET /api/v1/invitations": {"nobody": 401, "outsider": 200, "viewer": 200},
     "POST /api/v1/invitations/{organization_id}/accept": {"nobody": 401, "outsider": 404, "viewer": 404},

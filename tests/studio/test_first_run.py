@@ -29,7 +29,11 @@ async def test_the_guide_follows_the_organization_to_its_first_completed_campaig
     for table in ("webhook_events", "phone_numbers"):
         await connection.execute(f"delete from {table} where organization_id = $1", organization_id)  # noqa: S608
     done, following = await guide(operator, organization_id)
-    assert (done[:1], following) == (["Create a campaign"], ["Connect Retell’s webhook"])
+    assert (done[:2], following) == (["Connect Retell", "Create a campaign"], ["Connect Retell’s webhook"])
+    await connection.execute(
+        "update provider_keys set accepted_until = now() where organization_id = $1", organization_id
+    )
+    assert (await guide(operator, organization_id))[1] == ["Connect Retell"]
     assert await guide(viewer, organization_id) == ([], []), "a viewer can take no step"
 
     await connection.execute(

@@ -87,7 +87,7 @@ async def test_the_settings_page_shows_the_webhook_url_and_saves_changes(
     url = f"/o/{own.tenant.organization_id}/settings"
     browser = await browser_for(own.users["admin"])
 
-    shown = await browser.get(url)
+    shown = await browser.get(f"{url}/retell")
     saved = await browser.post_form(url, {"name": "Acme & Sons", "daily_call_cap": "4"})
     wrong = await browser.post_form(url, {"name": "Acme", "daily_call_cap": "many"})
     number = await browser.post_form(f"{url}/numbers", {"phone": "+14155550111"}, page=url)

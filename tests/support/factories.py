@@ -20,6 +20,7 @@ CLAIM_DECISION = '{"rule_ids": [], "number_choice": "only_number", "budget": {}}
 
 ERASURE_SECRETS = ("a key of tests that is long enough: 0123456789",)
 ERASURE_KEYS = ErasureKeys(ERASURE_SECRETS)
+ENCRYPTION_SECRETS = ("another key of tests that is long enough: 0123456789",)
 
 _blocks = count(1)
 # A magic number has webhooks that are late, missing or in another order.

@@ -19,12 +19,13 @@ from outdial.auth.keys import LOCAL_JWT_SECRET, LOCAL_SECRET_KEY
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.domain.rules import UNRESTRICTED, RuleBook
+from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.context import StudioState
 from outdial.studio.web.sessions import COOKIE, CookieSealer, RenewSession, SessionRenewal, StudioSession
 from outdial.studio.web.settings import LOCAL_SECRET, StudioSettings
-from tests.support.factories import ERASURE_SECRETS, NOW
+from tests.support.factories import ENCRYPTION_SECRETS, ERASURE_SECRETS, NOW
 from tests.support.postgres import Scratch
 
 BASE = "http://127.0.0.1:54323"
@@ -143,6 +144,23 @@ class FakeAuth(AuthClient):
         return AuthUnavailable("this test has no Auth")
 
 
+@dataclass
+class FakeKeyTester:
+    """Accepts keys that begin with `key_good`, each of a workspace named by its last four characters."""
+
+    asked: list[str] = field(default_factory=list)
+    response: KeyAccepted | KeyRefused | ProviderUnavailable | None = None
+
+    async def test_key(self, api_key: str) -> KeyAccepted | KeyRefused | ProviderUnavailable:
+        """Record the key, and return `response` if there is one."""
+        self.asked.append(api_key)
+        if self.response is not None:
+            return self.response
+        if api_key.startswith("key_good"):
+            return KeyAccepted(f"Workspace {api_key[-4:]}", f"org_{api_key[-4:]}")
+        return KeyRefused("HTTP 401: Invalid API key")
+
+
 @cache
 def app_without_database() -> FastAPI:
     """Return the application that all tests of a process share. Building one takes longer than most requests.
@@ -189,9 +207,11 @@ async def serve_studio(
             publishable_key="sb_publishable_test",
             secrets=(LOCAL_SECRET,),
             erasure_secrets=ERASURE_SECRETS,
+            encryption_secrets=ENCRYPTION_SECRETS,
         )
         studio = StudioState(
             database=pool,
+            key_tester=FakeKeyTester(),
             clock=clock,
             rules=rules,
             keyring=KEYRING,

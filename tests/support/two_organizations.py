@@ -91,6 +91,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "agents",
         "number_health",
         "number_imports",
+        "provider_keys",
     ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
@@ -181,6 +182,9 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"created_by": "ann", "created_at": NOW, "expires_at": NOW + timedelta(days=1)},
         "number_health": {"phone": new_phone(), "rests_until": NOW, "rest_reason": "by_member", "rests_since": NOW},
         "number_imports": {"provider_account_id": tenant.provider_account_id, "requested_at": NOW},
+        "provider_keys": account
+        | {"id": uuid4(), "ciphertext": b"1" * 40, "last_four": "1a2b", "entered_by": "ada@example.com"}
+        | {"entered_at": NOW, "tested_at": NOW},
         "organization_budgets": {"day_cents": 5000, "updated_at": NOW},
         "spending": {"campaign_id": filled.fresh.id, "day": NOW.date()},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},

@@ -52,6 +52,7 @@ class NewOrganization:
     reserved_inbound: int = 0
     calls_per_second: float = 1.0
     daily_call_cap: int = 3
+    account_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ async def create_organization(connection: Connection, new: NewOrganization, now:
             connection,
             id=new_id(now),
             organization_id=organization_id,
-            name=f"Retell ({new.credential})",
+            name=new.account_name or f"Retell ({new.credential})",
             credential=new.credential,
             concurrency_limit=new.concurrency_limit,
             reserved_inbound=new.reserved_inbound,

@@ -21,6 +21,7 @@ from outdial.evidence.errors import EvidenceError
 from outdial.host.wire.errors import HostError
 from outdial.http import HttpServerError
 from outdial.promises.errors import PromisesError
+from outdial.provider_keys.errors import ProviderKeysError
 from outdial.settings import SettingError
 from outdial.stack.errors import StackError
 from outdial.supervisor import ProcessFailed
@@ -55,6 +56,7 @@ _EXPECTED = (
     StackError,
     ProcessFailed,
     PromisesError,
+    ProviderKeysError,
     SettingError,
     CampaignsError,
     DatabaseError,

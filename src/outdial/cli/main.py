@@ -35,6 +35,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "organization": "organization",
     "rules": "rules",
     "hook": "hook",
+    "retell-key": "accounts.retell_key",
     "functions": "functions.commands",
     "secrets": "functions.secrets",
     "tokens": "functions.tokens",

@@ -39,6 +39,8 @@ LEAD: Final = timedelta(seconds=10)
 """A call placed now rings within LEAD: a place that closes sooner counts as closed."""
 LIVE_ELSEWHERE: Final = timedelta(seconds=60)
 """Delay before Outdial checks again whether a phone is still on another campaign's call."""
+WAITING_FOR_KEY: Final = "api_key"
+"""What the row of a campaign says while its account has no API key: only dialers know that."""
 
 
 class WaitReason(StrEnum):
@@ -67,6 +69,7 @@ class WaitReason(StrEnum):
     NUMBERS = "numbers"
     STOPPED = "stopped"
     BUDGET = "budget"
+    NO_API_KEY = "no_api_key"
 
 
 class SkipReason(StrEnum):
@@ -146,7 +149,7 @@ class LimitFacts:
     together, None where all weigh the same. While the pre-dial hook fails,
     `hook_retry_at` is when the next request is due. Starts lie at least `hook_time` ahead, so that it can respond.
     `numbers_busy` is set for readers while no caller number is free; a claim asks its number pool after this.
-    No call of the organization may start while it `is_stopped`.
+    No call of the organization may start while it `is_stopped`, and none of the account without an API key.
     """
 
     concurrency_limit: int
@@ -164,6 +167,7 @@ class LimitFacts:
     hook_retry_at: datetime | None = None
     hook_time: timedelta = timedelta()
     is_stopped: bool = False
+    has_key: bool = True
 
     @property
     def share(self) -> int:
@@ -395,16 +399,12 @@ def next_call_at(
 def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admit | Wait:
     """Decide how many calls may start, and when: the hook, concurrency, then the calls per second of the account.
 
-    None may while all calls of the organization are stopped.
+    None may while all calls of the organization are stopped, or while the account has no API key.
 
     After a failure, the hook first gets a single call.
     """
-    if limits.is_stopped:
-        return Wait(reason=WaitReason.STOPPED)
-    if limits.hook_retry_at is not None and limits.hook_retry_at > now:
-        return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)
-    if limits.budget is not None and (used_up := limits.budget.used_up) is not None:
-        return Wait(reason=WaitReason.BUDGET, until=used_up.resets_at)
+    if (closed := _closed(limits, now)) is not None:
+        return closed
     capacity = limits.concurrency_limit - limits.reserved_inbound
     if limits.campaign_limit is not None and limits.campaign_live >= limits.campaign_limit:
         return Wait(reason=WaitReason.CAMPAIGN_FULL)
@@ -431,6 +431,19 @@ def admit_account(limits: LimitFacts, now: datetime, horizon: timedelta) -> Admi
     if not starts:
         return Wait(reason=WaitReason.PACING, until=next_claim_at(pace, earliest, horizon) - limits.hook_time)
     return Admit(starts=starts)
+
+
+def _closed(limits: LimitFacts, now: datetime) -> Wait | None:
+    """Return what keeps every call of the account from starting, however many are live."""
+    if limits.is_stopped:
+        return Wait(reason=WaitReason.STOPPED)
+    if not limits.has_key:
+        return Wait(reason=WaitReason.NO_API_KEY)
+    if limits.hook_retry_at is not None and limits.hook_retry_at > now:
+        return Wait(reason=WaitReason.PRE_DIAL_HOOK, until=limits.hook_retry_at)
+    if limits.budget is not None and (used_up := limits.budget.used_up) is not None:
+        return Wait(reason=WaitReason.BUDGET, until=used_up.resets_at)
+    return None
 
 
 def admit_contact(facts: ContactFacts, now: datetime) -> Admission:

@@ -15,6 +15,7 @@ from outdial.db.queries.dialing import turns
 from outdial.db.session import Connection, Database, LockNotAvailable, encode_json
 from outdial.dialer.admission import (
     DAY,
+    WAITING_FOR_KEY,
     Admit,
     CampaignHours,
     LimitFacts,
@@ -91,6 +92,7 @@ _WAITING_FOR: Final[Mapping[WaitReason, str]] = MappingProxyType(
         WaitReason.NUMBERS: WAITING_FOR_NUMBERS,
         WaitReason.STOPPED: "stopped",
         WaitReason.BUDGET: "budget",
+        WaitReason.NO_API_KEY: WAITING_FOR_KEY,
     }
 )
 
@@ -265,7 +267,8 @@ class Claimer:
             organization_id=campaign.organization_id,
         )
         budget = await lock_budget(connection, campaign, now)
-        limits = replace(limits_of(campaign, account, counts), budget=budget)
+        has_key = self._provider.has_account(account.credential)
+        limits = replace(limits_of(campaign, account, counts), budget=budget, has_key=has_key)
         match admit_account(limits, now, self._settings.claim_horizon):
             case Admit(starts=starts):
                 pool = await lock_pool(connection, campaign, now)

@@ -14,6 +14,7 @@ from uuid import UUID
 from outdial.db.queries import batches
 from outdial.db.session import Connection
 from outdial.dialer.admission import (
+    WAITING_FOR_KEY,
     Admission,
     Admit,
     CampaignFacts,
@@ -228,6 +229,7 @@ async def _limits_of(connection: Connection, row: batches.AdmissionFactsRow, now
         hook_retry_at=row.hook_retry_at,
         hook_time=HOOK_TIME if row.has_hook else timedelta(),
         is_stopped=row.is_stopped,
+        has_key=row.waiting_for != WAITING_FOR_KEY,
     )
 
 
@@ -331,6 +333,7 @@ _SENTENCES: Final[Mapping[WaitReason, str]] = {
     WaitReason.DAY_PART: "Waiting for the part of the day of the next attempts, from {at}",
     WaitReason.DAILY_CAP: "The pending contacts have reached the daily call cap; the next call may start {at}",
     WaitReason.STOPPED: "All calls of the organization are stopped until a member resumes them",
+    WaitReason.NO_API_KEY: "The account has no Retell API key; calls start when an admin has entered one",
     WaitReason.LIVE_ELSEWHERE: "The contact is on a call for another campaign; the next check is {at}",
 }
 
@@ -359,6 +362,7 @@ def _wait_sentence(reason: WaitReason, diagnosis: Diagnosis, at: str) -> str:
             | WaitReason.DAILY_CAP
             | WaitReason.LIVE_ELSEWHERE
             | WaitReason.STOPPED
+            | WaitReason.NO_API_KEY
         ):
             return _SENTENCES[reason].format(at=at)
         case (

@@ -16,6 +16,10 @@ from outdial.dialer.callbacks.late import REPORTED_EVERY, LateCallbacks
 from outdial.dialer.clock_check import ClockCheck, TimedTask
 from outdial.dialer.hang_ups.task import EVERY as HANG_UPS_EVERY
 from outdial.dialer.hang_ups.task import HangUps
+from outdial.dialer.keys.reloading import EVERY as KEYS_READ_EVERY
+from outdial.dialer.keys.reloading import KeyReloader
+from outdial.dialer.keys.reporting import EVERY as REPORTED_KEYS_EVERY
+from outdial.dialer.keys.reporting import EnvironmentKeyReporter
 from outdial.dialer.launching.requests import EVERY as CHECKS_EVERY
 from outdial.dialer.launching.requests import LaunchChecker
 from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
@@ -37,7 +41,10 @@ from outdial.inbox.held_contacts import HeldContacts
 from outdial.log import log
 from outdial.pre_dial.client import HookClient
 from outdial.process import notify_ready, stop_event
+from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.client import RetellClient
+from outdial.retell.clients import RetellClients
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulated import is_simulator
@@ -73,6 +80,9 @@ class DialerParts:
     launch_checker: LaunchChecker
     call_tester: CallTester
     clock_check: ClockCheck
+    keys: KeyReloader | None
+    """None without a key that decrypts what members enter."""
+    key_reporter: EnvironmentKeyReporter
 
 
 class RescueTask:
@@ -113,7 +123,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
         tester = RepeatingTask("test calls", TimedTask(parts.call_tester, check), TEST_CALLS_EVERY)
         others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, *_measurements(parts))
-        tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others)
+        keys = _key_tasks(parts)
+        tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others, *keys)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -130,6 +141,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
             "outdial_inbox": lambda _: applier.wake(),
             "outdial_hang_ups": lambda _: hang_ups.wake(),
             "outdial_test_calls": lambda _: tester.wake(),
+            "outdial_provider_keys": lambda _: keys[0].wake(),
         }
         listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
         await listener.start()
@@ -150,6 +162,11 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
 def _callback_tasks(parts: DialerParts, interval: timedelta) -> tuple[RepeatingTask, RepeatingTask]:
     held = RepeatingTask("held contacts", TimedTask(parts.held_contacts, parts.clock_check), interval)
     return held, RepeatingTask("late callbacks", TimedTask(parts.late_callbacks, parts.clock_check), REPORTED_EVERY)
+
+
+def _key_tasks(parts: DialerParts) -> tuple[RepeatingTask, ...]:
+    reporter = RepeatingTask("environment keys", parts.key_reporter, REPORTED_KEYS_EVERY)
+    return (reporter,) if parts.keys is None else (RepeatingTask("api keys", parts.keys, KEYS_READ_EVERY), reporter)
 
 
 def _measurements(parts: DialerParts) -> tuple[RepeatingTask, ...]:
@@ -212,23 +229,26 @@ async def _require_simulator(settings: DialerProcessSettings) -> None:
         )
 
 
+def _clients(settings: DialerProcessSettings) -> RetellClients:
+    def connect(api_key: str) -> RetellClient:
+        return RetellClient.connect(
+            api_key,
+            settings.retell_url or BASE_URL,
+            timeout=settings.timing.request_timeout,
+            connections=HTTP_CONNECTIONS,
+            guard=assert_no_transaction,
+        )
+
+    return RetellClients(settings.api_keys, connect)
+
+
 @asynccontextmanager
 async def _connected(settings: DialerProcessSettings, system_clock: Clock | None = None) -> AsyncIterator[DialerParts]:
     urls, timing = settings.database, settings.timing
     await _require_simulator(settings)
     async with AsyncExitStack() as stack:
-        clients = {
-            credential: RetellClient.connect(
-                key,
-                settings.retell_url or BASE_URL,
-                timeout=timing.request_timeout,
-                connections=HTTP_CONNECTIONS,
-                guard=assert_no_transaction,
-            )
-            for credential, key in settings.api_keys.items()
-        }
-        for client in clients.values():
-            stack.push_async_callback(client.close)
+        clients = _clients(settings)
+        stack.push_async_callback(clients.close)
         hook = HookClient(allow_private=settings.hook_private, guard=assert_no_transaction)
         stack.push_async_callback(hook.close)
         database = await stack.enter_async_context(
@@ -252,6 +272,10 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         check = ClockCheck(database, clock)
         await check.compare()
         provider, rules = RetellProvider(clients), _rules(settings)
+        sealer = KeySealer.of(settings.encryption_secrets)
+        keys = None if sealer is None else KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
+        if keys is not None:
+            await keys.run_once()
         reader, speed = RetellEventReader(), settings.retry_speed
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
@@ -270,4 +294,6 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             launch_checker=LaunchChecker(database, provider, clock),
             call_tester=CallTester(database, provider, clock, timing, rules),
             clock_check=check,
+            keys=keys,
+            key_reporter=EnvironmentKeyReporter(database, provider, list(settings.api_keys), clock),
         )

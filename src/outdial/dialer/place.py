@@ -25,7 +25,7 @@ GROUP_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """Nothing was sent: the call missed its start time and no other is free, or it would ring outside its hours."""
+    """Nothing was sent: the call missed its start time, would ring outside its hours, or its account has no key."""
 
 
 PlacementResponse = CallPlaced | CallRefused | CallUncertain | TooLate
@@ -91,8 +91,8 @@ class Placer:
 
     async def _place_one(self, call: PlannedCall) -> CallResponse | None:
         if not self._provider.has_account(call.credential):
-            # The provider refuses the account without a request, so the call need not wait for its start time.
-            return CallResponse(call, await self._provider.create_call(call.credential, call.body))
+            # The key was removed after the claim. The next claim waits for one.
+            return CallResponse(call, TooLate())
         has_left = False
 
         async def leave() -> None:

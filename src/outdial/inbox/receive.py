@@ -14,7 +14,7 @@ from outdial.inbox.batcher import EventBatcher
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
 from outdial.inbox.errors import EventNotStored
 from outdial.log import log
-from outdial.provider import EventReader, WebhookAuthenticator
+from outdial.provider import EventReader, WebhookAuthenticator, WebhookKeySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,10 @@ class RejectedEvent:
 
 
 class WebhookReceiver:
-    """Receives webhooks in batches: concurrent requests share one transaction."""
+    """Receives webhooks in batches: concurrent requests share one transaction.
+
+    `keys` are the stored keys that the authenticator also verifies with.
+    """
 
     def __init__(
         self,
@@ -42,8 +45,10 @@ class WebhookReceiver:
         *,
         check_after: timedelta,
         retry_speed: float = 1.0,
+        keys: WebhookKeySource | None = None,
     ) -> None:
         self._database = database
+        self._keys = keys
         self._authenticator = authenticator
         self._reader = reader
         self._clock = clock
@@ -57,7 +62,12 @@ class WebhookReceiver:
         Raises EventNotStored if the event could not be stored.
         """
         now = self._clock.now()
+        if self._keys is not None:
+            await self._keys.keep_fresh()
         signed = self._authenticator.authenticate(body, signature, now)
+        if signed is None and signature and self._keys is not None and await self._keys.reload_for_unknown():
+            # Perhaps its key was entered a moment ago.
+            signed = self._authenticator.authenticate(body, signature, now)
         if signed is None:
             return RejectedEvent()
         verdict = await self._batcher.submit(EventDelivery(signed.credential, signed.event, body, now))

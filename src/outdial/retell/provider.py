@@ -240,7 +240,7 @@ def _opt_out_after(
 
 def _no_key(credential: str) -> str:
     name = "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
-    return f"no API key for the account {credential!r}: set {name}"
+    return f"no API key for the account {credential!r}: enter one in the settings, or set {name}"
 
 
 async def _with_opt_out(client: RetellClient, body: bytes, refused: CallRefused) -> CallRefused:

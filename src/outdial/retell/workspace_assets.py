@@ -34,7 +34,8 @@ _ENGINES: Final = {
 
 
 class _Key(msgspec.Struct):
-    org_name: str = ""
+    org_name: str | None = None
+    org_id: str | None = None
 
 
 class _Agent(msgspec.Struct):
@@ -63,7 +64,7 @@ async def check_key(client: RetellClient) -> KeyAccepted | KeyRefused | Provider
     if isinstance(body, ProviderUnavailable):
         return KeyRefused(body.reason) if body.status in _REFUSED else body
     key = _decoded(body, _Key)
-    return key if isinstance(key, ProviderUnavailable) else KeyAccepted(key.org_name)
+    return key if isinstance(key, ProviderUnavailable) else KeyAccepted(key.org_name or "", key.org_id or None)
 
 
 async def find_agent(client: RetellClient, agent_id: str) -> AgentFound | AssetMissing | ProviderUnavailable:

@@ -36,6 +36,7 @@ from outdial.stack.errors import StackUnavailable
 
 LOCAL_WEBHOOK_SECRET = "your-webhook-secret"
 LOCAL_ERASURE_KEY = "outdial-local-erasure-key-of-a-stack-that-only-this-machine-reaches"
+LOCAL_ENCRYPTION_KEY = "outdial-local-encryption-key-of-a-stack-that-only-this-machine-reaches"
 SIMULATOR_KEY = "key_simulator"
 
 Result = TypeVar("Result")
@@ -119,6 +120,7 @@ def local_settings(stack: LocalStack, environ: Mapping[str, str]) -> dict[str, s
         "RETELL_WEBHOOK_SECRET": LOCAL_WEBHOOK_SECRET,
         "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET": "true",
         "OUTDIAL_ERASURE_KEY": LOCAL_ERASURE_KEY,
+        "RETELL_ENCRYPTION_KEY": LOCAL_ENCRYPTION_KEY,
     }
     if stack.simulator_url is not None:
         settings |= {"RETELL_API_KEY": SIMULATOR_KEY, "RETELL_BASE_URL": stack.simulator_url}

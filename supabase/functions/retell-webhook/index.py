@@ -5,9 +5,20 @@ from shared.error_codes import UNAUTHORIZED
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, WebhookReceiver
+from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
-from outdial.settings import DialerSettings, SettingError, credentials, flag, require, retry_speed, secret_list
+from outdial.settings import (
+    DialerSettings,
+    SettingError,
+    credentials,
+    encryption_secrets,
+    flag,
+    require,
+    retry_speed,
+    secret_list,
+)
 
 receiver: WebhookReceiver
 
@@ -16,20 +27,29 @@ async def start(runtime: Runtime) -> None:
     """Build the receiver. A missing secret or database stops the start with an error that names it."""
     global receiver
     secrets = credentials(runtime.env, "RETELL_WEBHOOK_SECRET")
-    if not secrets:
-        require(runtime.env, "RETELL_WEBHOOK_SECRET", "the Retell API key with the webhook badge; it signs the events")
+    sealer = KeySealer.of(encryption_secrets(runtime.env))
+    if not secrets and sealer is None:
+        require(
+            runtime.env,
+            "RETELL_WEBHOOK_SECRET",
+            "the Retell API key with the webhook badge; it signs the events. Keys that are entered in the studio need"
+            " RETELL_ENCRYPTION_KEY instead",
+        )
     require(runtime.env, "SUPABASE_URL", "the address of the project or of the local stack")
     keys = {credential: secret_list(raw) for credential, raw in secrets.items()}
     if empty := [credential for credential, listed in keys.items() if not listed]:
         raise SettingError(f"RETELL_WEBHOOK_SECRET contains no secret for the credentials {', '.join(empty)}")
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
+    database = await runtime.database("webhook")
+    stored = None if sealer is None else KeyCache(database, sealer, runtime.clock)
     receiver = WebhookReceiver(
-        await runtime.database("webhook"),
-        RetellWebhooks(keys, accept_plain=accept_plain),
+        database,
+        RetellWebhooks(keys, accept_plain=accept_plain, stored=stored),
         RetellEventReader(),
         runtime.clock,
         check_after=DialerSettings.from_env(runtime.env).reconcile_after,
         retry_speed=retry_speed(runtime.env),
+        keys=stored,
     )
 
 

@@ -349,6 +349,26 @@ async def wake_campaigns_of_organization(connection: Connection, *, now: datetim
     return [record[0] for record in await connection.fetch(_WAKE_CAMPAIGNS_OF_ORGANIZATION, now, organization_id)]
 
 
+_WAKE_CAMPAIGNS_OF_ACCOUNT = """\
+update campaigns
+set next_batch_at = $1
+where id in (
+  select id from campaigns
+  where provider_account_id = $2 and status = 'active' and next_batch_at > $1
+  order by id
+  for no key update
+);
+"""
+
+
+async def wake_campaigns_of_account(connection: Connection, *, now: datetime, provider_account_id: UUID) -> int:
+    """Make the active campaigns of an account due now, because it has a new API key.
+
+    Unlike wake_campaigns it waits for a claim that has locked one: that claim may have decided to wait for the key.
+    """
+    return rows_touched(await connection.execute(_WAKE_CAMPAIGNS_OF_ACCOUNT, now, provider_account_id))
+
+
 _WAKE_CAMPAIGNS = """\
 update campaigns
 set next_batch_at = $1

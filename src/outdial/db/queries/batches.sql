@@ -164,6 +164,18 @@ where id in (
 )
 returning id;
 
+-- name: wake_campaigns_of_account!
+-- Make the active campaigns of an account due now, because it has a new API key. Unlike wake_campaigns it waits for a claim
+-- that has locked one: that claim may have decided to wait for the key.
+update campaigns
+set next_batch_at = :now
+where id in (
+  select id from campaigns
+  where provider_account_id = :provider_account_id and status = 'active' and next_batch_at > :now
+  order by id
+  for no key update
+);
+
 -- name: wake_campaigns!
 -- Make campaigns due now, because a call ended and freed a slot. That includes campaigns of the same account that wait
 -- for a slot or for a caller number. A campaign that a claim has locked is skipped, because waiting for it could deadlock. Its dialer gets the

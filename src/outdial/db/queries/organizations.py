@@ -12,6 +12,17 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreationFacts:
+    """What decides whether a user may create an organization."""
+
+    has_organizations: bool
+    is_member: bool
+
+
+_creation_facts = row_builder(CreationFacts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationRow:
     """An organization with the limits of its account."""
 
@@ -59,6 +70,7 @@ class FirstSteps:
 
     has_completed: bool
     has_webhook: bool
+    has_key: bool
     has_number: bool
     has_campaign: bool
     has_contacts: bool
@@ -77,6 +89,27 @@ async def create_organization(
 ) -> int:
     """Insert an organization."""
     return rows_touched(await connection.execute(_CREATE_ORGANIZATION, id, name, daily_call_cap, now))
+
+
+_LOCK_CREATION = """\
+select pg_advisory_xact_lock(hashtext('outdial.first_organization'));
+"""
+
+
+async def lock_creation(connection: Connection) -> None:
+    """Wait for others who create an organization in the studio. The first one there is special."""
+    await connection.execute(_LOCK_CREATION)
+
+
+_READ_CREATION_FACTS = """\
+select exists (select from organizations) as has_organizations,
+  exists (select from organization_members m where m.user_id = $1) as is_member;
+"""
+
+
+async def read_creation_facts(connection: Connection, *, user_id: UUID) -> CreationFacts:
+    """Read whether there are organizations, and whether the user is a member of one."""
+    return _creation_facts(required(await connection.fetchrow(_READ_CREATION_FACTS, user_id), "read_creation_facts"))
 
 
 _LIST_ORGANIZATIONS = """\
@@ -180,6 +213,11 @@ select
       select e.source from webhook_events e where e.organization_id = $1 order by e.id desc limit 1000
     ) e where e.source = 'webhook'
   ) as has_webhook,
+  exists (
+    select from provider_keys k where k.organization_id = $1 and k.accepted_until is null
+  ) or exists (
+    select from provider_accounts a where a.organization_id = $1 and a.environment_key_at is not null
+  ) as has_key,
   exists (select from phone_numbers n where n.organization_id = $1) as has_number,
   exists (select from campaigns c where c.organization_id = $1) as has_campaign,
   exists (select from contacts c where c.organization_id = $1) as has_contacts,

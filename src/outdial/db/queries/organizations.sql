@@ -4,6 +4,18 @@
 -- Insert an organization.
 insert into organizations (id, name, daily_call_cap, created_at) values (:id, :name, :daily_call_cap, :now);
 
+-- name: lock_creation
+-- returns: None
+-- Wait for others who create an organization in the studio. The first one there is special.
+select pg_advisory_xact_lock(hashtext('outdial.first_organization'));
+
+-- name: read_creation_facts
+-- returns: CreationFacts
+-- row: What decides whether a user may create an organization.
+-- Read whether there are organizations, and whether the user is a member of one.
+select exists (select from organizations) as has_organizations,
+  exists (select from organization_members m where m.user_id = :user_id) as is_member;
+
 -- name: list_organizations
 -- returns: list[OrganizationRow]
 -- row: An organization with the limits of its account.
@@ -68,6 +80,11 @@ select
       select e.source from webhook_events e where e.organization_id = :organization_id order by e.id desc limit 1000
     ) e where e.source = 'webhook'
   ) as has_webhook,
+  exists (
+    select from provider_keys k where k.organization_id = :organization_id and k.accepted_until is null
+  ) or exists (
+    select from provider_accounts a where a.organization_id = :organization_id and a.environment_key_at is not null
+  ) as has_key,
   exists (select from phone_numbers n where n.organization_id = :organization_id) as has_number,
   exists (select from campaigns c where c.organization_id = :organization_id) as has_campaign,
   exists (select from contacts c where c.organization_id = :organization_id) as has_contacts,

@@ -93,7 +93,9 @@ def dialer_component() -> ClusterComponent:
     return ClusterComponent(
         name="outdial-dialer",
         command=("outdial", "dialer"),
-        references=SettingReferences("outdial_dialer", roles=("outdial_webhook",), secrets=("RETELL_API_KEY*",)),
+        references=SettingReferences(
+            "outdial_dialer", roles=("outdial_webhook",), secrets=("RETELL_API_KEY*", "RETELL_ENCRYPTION_KEY")
+        ),
         min_pods=2,
         max_pods=2,
         cores=1,
@@ -136,6 +138,7 @@ def studio_component() -> ClusterComponent:
                 "OUTDIAL_ACCESS_TOKEN",
                 "OUTDIAL_AUTH_DB_URL",
                 "OUTDIAL_ERASURE_KEY",
+                "RETELL_ENCRYPTION_KEY",
             ),
         ),
         min_pods=1,

@@ -15,6 +15,7 @@ def needs_member(reason: WaitCode) -> bool:
         case WaitReason():
             return reason in (
                 WaitReason.BUDGET,
+                WaitReason.NO_API_KEY,
                 WaitReason.NO_RULES,
                 WaitReason.NOT_SCREENED,
                 WaitReason.NUMBERS,

@@ -109,6 +109,8 @@ def _cure_of_wait(reason: WaitReason, campaign_budget: bool) -> Cure:
             return _setting("Change parts of the day", "day_parts")
         case WaitReason.STOPPED:
             return CurePage(label="Resume all calls", path="stop")
+        case WaitReason.NO_API_KEY:
+            return CurePage(label="Connect Retell", path="settings/retell", role="admin")
         case (
             WaitReason.LAW_OPENS
             | WaitReason.NO_RULES

@@ -95,6 +95,7 @@ _LOOKS: Final[Mapping[str, BannerLook]] = {
     WaitReason.NO_CONTACTS: BannerLook("info", "users"),
     WaitReason.STOPPED: BannerLook("bad", "octagon-x"),
     WaitReason.BUDGET: BannerLook("warn", "wallet"),
+    WaitReason.NO_API_KEY: BannerLook("warn", "key-round"),
     SkipReason.FINISHED: BannerLook("neutral", "circle-check"),
     SkipReason.CANCELLED: BannerLook("neutral", "ban"),
     SkipReason.NOTHING_TO_DO: BannerLook("info", "circle-check"),

@@ -28,9 +28,15 @@ async def first_steps(connection: Connection, context: OrganizationContext) -> S
     base = f"/o/{context.organization_id}"
     return (
         FirstStep(
+            label="Connect Retell",
+            hint="Enter the API key of your workspace. It is tested before it is stored.",
+            url=f"{base}/settings/retell",
+            is_done=state.has_key,
+        ),
+        FirstStep(
             label="Connect Retell’s webhook",
             hint="Paste the webhook URL into Retell. The first event that arrives completes this step.",
-            url=f"{base}/settings",
+            url=f"{base}/settings/retell",
             is_done=state.has_webhook,
         ),
         FirstStep(

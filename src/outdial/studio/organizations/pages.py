@@ -10,13 +10,16 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from outdial.db.queries import organizations as organization_queries
-from outdial.studio.inbox import service as inbox
+from outdial.domain.limits import LONGEST_NAME
 from outdial.studio.invitations import service as invitations
+from outdial.studio.organizations import creation
 from outdial.studio.organizations import service as organizations
+from outdial.studio.organizations.creation import OwnOrganization
 from outdial.studio.organizations.service import NewPhoneNumber, OrganizationChanges, ProviderAccountChanges
 from outdial.studio.web import forms
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization, OrganizationContext
-from outdial.studio.web.errors import InvalidInput, ResourceConflict
+from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
 
@@ -32,6 +35,8 @@ async def start_page(request: Request, caller: CurrentCaller) -> Response:
         received = [] if first else await invitations.received_invitations(connection, caller)
     if first:
         return RedirectResponse(f"/o/{first[0].id}/campaigns", 303)
+    if not received and await creation.may_create(caller):
+        return RedirectResponse("/organizations/new", 303)
     return page(request, "organizations/empty.html", email=caller.email, invitations=received)
 
 
@@ -47,7 +52,31 @@ async def list_organizations_page(request: Request, caller: CurrentCaller) -> HT
     async with caller.transaction() as connection:
         memberships = await organizations.list_memberships(connection, caller)
         received = await invitations.received_invitations(connection, caller)
-    return page(request, "organizations/list.html", organizations=memberships, invitations=received)
+    may_create = not memberships and await creation.may_create(caller)
+    return page(
+        request, "organizations/list.html", organizations=memberships, invitations=received, may_create=may_create
+    )
+
+
+@router.get("/organizations/new")
+async def new_organization_page(request: Request, caller: CurrentCaller) -> HTMLResponse:
+    """Show the form that creates an organization, to those who may."""
+    if not await creation.may_create(caller):
+        raise PermissionDenied(creation.MAY_NOT)
+    return _new_organization(request, {"name": "", "time_zone": viewer_zone(request).key})
+
+
+@router.post("/organizations/new")
+async def create_organization_page(request: Request, caller: CurrentCaller, form: Form) -> Response:
+    """Create an organization that the caller owns, and go on to its Retell key."""
+    given = {name: forms.short_text(form, name, LONGEST_NAME + 1) for name in ("name", "time_zone")}
+    try:
+        organization_id = await creation.create_own(caller, OwnOrganization.model_validate(given))
+    except ValidationError:
+        return _new_organization(request, given, {"name": f"Enter a name of 1 to {LONGEST_NAME} characters"})
+    except InvalidInput as error:
+        return _new_organization(request, given, error.fields)
+    return forms.redirect(f"/o/{organization_id}/settings/retell", "Organization created. Connect Retell next.")
 
 
 @router.get("/o/{organization_id}/settings")
@@ -118,7 +147,6 @@ async def _show(
         organization = await organizations.show_organization(connection, context)
         accounts = await organizations.list_accounts(connection, context)
         numbers = await organizations.list_numbers(connection, context)
-        events = await inbox.count_events_to_review(connection, context.organization_id)
     given = {} if form is None else {name: forms.text(form, name) for name in form}
     return page(
         request,
@@ -129,11 +157,16 @@ async def _show(
         organization=organization,
         accounts=accounts,
         numbers=numbers,
-        last_event_at=events.last_event_at,
-        settings=context.studio.settings,
         errors=errors or {},
         given=given,
     )
+
+
+def _new_organization(
+    request: Request, given: Mapping[str, str], errors: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    status = 400 if errors else 200
+    return page(request, "organizations/new.html", status=status, given=given, errors=errors or {})
 
 
 def _read(model: type[Model], form: FormData, names: tuple[str, ...]) -> Model:

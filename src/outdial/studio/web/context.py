@@ -18,6 +18,7 @@ from outdial.db.queries import organizations, reviews
 from outdial.db.queries.auth import accounts
 from outdial.db.session import Connection, Database
 from outdial.domain.rules import RuleBook
+from outdial.provider import KeyTester
 from outdial.studio.web.change_hub import ChangeHub
 from outdial.studio.web.errors import (
     NotSignedIn,
@@ -60,6 +61,8 @@ class StudioState:
     renew: RenewSession = field(repr=False)
     hub: ChangeHub = field(repr=False)
     auth: AuthClient = field(repr=False)
+    key_tester: KeyTester | None = field(default=None, repr=False)
+    """Asks the provider about API keys that members enter."""
     local_auth: LocalAuth | None = field(default=None, repr=False)
     """The Auth that Outdial serves on plain Postgres, which sends no email; None where the project has its own."""
     _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -28,6 +28,7 @@ _MAX_NEXT_CHARS: Final = 2000
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _MAX_SHOWN_CHARS: Final = 200
 HOOK_SECRET: Final = "hook_secret"
+RETELL_KEY: Final = "retell_key"
 _UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag", HOOK_SECRET})
 
 FlashKind = Literal["good", "warn", "bad", "info"]
@@ -141,8 +142,8 @@ def is_same_token(token: object, expected: str | None) -> bool:
 
 
 def text_fields(form: FormData) -> list[tuple[str, str]]:
-    """Return the fields of a form without its files."""
-    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    """Return the fields of a form that may be kept: no files, and no API key."""
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != RETELL_KEY]
 
 
 def text(form: FormData, name: str, default: str = "") -> str:

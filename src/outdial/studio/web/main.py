@@ -18,9 +18,10 @@ from outdial.auth.local.signing import SigningKeys
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, SystemClock
 from outdial.db.queries.auth import users
-from outdial.db.session import Database
+from outdial.db.session import Database, assert_no_transaction
 from outdial.http import listen
 from outdial.process import notify_ready, raise_file_limit, stop_event
+from outdial.retell.key_tester import RetellKeyTester
 from outdial.rules.organization import rules_in_use
 from outdial.studio.web.app import create_app
 from outdial.studio.web.change_hub import ChangeHub
@@ -89,6 +90,7 @@ async def open_studio(settings: StudioProcessSettings, clock: Clock, *, own_url:
                 renew=TokenRefresher(auth, clock).current,
                 hub=hub,
                 auth=auth,
+                key_tester=RetellKeyTester(settings.studio.retell_url, guard=assert_no_transaction),
                 local_auth=local_auth,
             )
         )

@@ -12,7 +12,7 @@ from outdial.settings import (
     DatabaseUrls,
     MissingSetting,
     SettingError,
-    credentials,
+    encryption_secrets,
     erasure_secrets,
     flag,
     ignores_calling_rules,
@@ -49,7 +49,6 @@ class StudioSettings:
     host_url: str = ""
     access_token: str = field(default="", repr=False)
     project_ref: str = "outdiallocalprojects"
-    has_webhook_secret: bool = False
     api_origins: tuple[str, ...] = ()
     """Origins whose pages may call the JSON API, or `*` for all."""
     recordings: str = ""
@@ -62,6 +61,12 @@ class StudioSettings:
     """Whether pre-dial hooks on private networks and on this machine are allowed."""
     erasure_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The secrets of `erasure_keys`, the newest first."""
+    encryption_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """They encrypt the API keys that members enter, the newest first."""
+    retell_url: str = ""
+    """Where entered keys are tested, empty for Retell itself."""
+    anyone_creates: bool = False
+    """Whether each user without an organization may create one, and not only the first user of an installation."""
 
     @property
     def is_local(self) -> bool:
@@ -84,8 +89,10 @@ class StudioSettings:
 
         SUPABASE_URL, SUPABASE_PUBLISHABLE_KEYS or SUPABASE_ANON_KEY, OUTDIAL_STUDIO_SECRET (optional on a local stack)
         and OUTDIAL_STUDIO_HOSTS (host names browsers use). OUTDIAL_API_ORIGINS lists origins whose pages may call the
-        JSON API. OUTDIAL_ERASURE_KEY hashes erased phones. For the Functions page: OUTDIAL_STUDIO_OPERATORS (email
-        addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL), OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
+        JSON API. OUTDIAL_ERASURE_KEY hashes erased phones, RETELL_ENCRYPTION_KEY encrypts entered API keys. With
+        OUTDIAL_CREATE_ORGANIZATIONS, users without an organization may create one. For the Functions page:
+        OUTDIAL_STUDIO_OPERATORS (email addresses or user ids), OUTDIAL_HOST_URL (default: SUPABASE_URL),
+        OUTDIAL_ACCESS_TOKEN and OUTDIAL_PROJECT_REF.
         """
         require(env, "SUPABASE_URL", "the URL of the project, https://<project>.supabase.co")
         url = web_url(env, "SUPABASE_URL")
@@ -114,13 +121,15 @@ class StudioSettings:
             host_url=web_url(env, "OUTDIAL_HOST_URL") or url,
             access_token=env.get("OUTDIAL_ACCESS_TOKEN", "").strip(),
             project_ref=env.get("OUTDIAL_PROJECT_REF", "").strip() or "outdiallocalprojects",
-            has_webhook_secret=bool(credentials(env, "RETELL_WEBHOOK_SECRET")),
             api_origins=_origins(env),
             recordings=simulator if is_simulated else "",
             ignore_rules=ignores_calling_rules(env),
             retry_speed=retry_speed(env),
             hook_private=flag(env, "OUTDIAL_HOOK_PRIVATE_NETWORKS", default=False),
             erasure_secrets=erasure_secrets(env),
+            encryption_secrets=encryption_secrets(env),
+            retell_url=simulator,
+            anyone_creates=flag(env, "OUTDIAL_CREATE_ORGANIZATIONS", default=False),
         )
 
 

@@ -1,0 +1,1 @@
+"""The API keys of a dialer: those of its environment, and those that members have entered."""

@@ -1,0 +1,114 @@
+"""The stored API keys of one process, read again when they change."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from outdial.clock import Clock
+from outdial.db.queries.auth import provider_keys
+from outdial.db.session import Database
+from outdial.log import log
+from outdial.provider_keys.sealing import KeySealer
+
+MAX_AGE: Final = timedelta(seconds=5)
+"""A webhook is verified with keys that were read at most this long before."""
+RELOAD_EVERY: Final = timedelta(seconds=1)
+"""How often unknown signatures may cause a reload: anyone can send one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """A stored key, decrypted. `accepted_until` is None for the one in use; a former one only verifies webhooks."""
+
+    organization_id: UUID
+    provider_account_id: UUID
+    credential: str
+    api_key: str = field(repr=False)
+    accepted_until: datetime | None = None
+
+
+class KeyCache:
+    """The stored keys, as they were last read; implements `WebhookKeySource`. `repr` shows none."""
+
+    def __init__(self, database: Database, sealer: KeySealer, clock: Clock) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._keys: Sequence[StoredKey] = ()
+        self._read_at: datetime | None = None
+        self._tried_at: datetime | None = None
+        self._reading = asyncio.Lock()
+        self._unreadable: frozenset[UUID] = frozenset()
+
+    @property
+    def in_use(self) -> dict[str, StoredKey]:
+        """The keys that calls are placed with, by credential."""
+        return {key.credential: key for key in self._keys if key.accepted_until is None}
+
+    def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Return pairs of credential and key: the keys in use, and former ones that are still accepted."""
+        return [
+            (key.credential, key.api_key)
+            for key in self._keys
+            if key.accepted_until is None or key.accepted_until > now
+        ]
+
+    async def reload(self) -> None:
+        """Read the keys. Raises what the database raises; the keys then stay as they were."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            rows = await provider_keys.provider_keys_in_use(connection, now=now)
+        keys, unreadable = [], set()
+        for row in rows:
+            api_key = self._sealer.open(row.organization_id, row.provider_account_id, row.ciphertext)
+            if api_key is None:
+                unreadable.add(row.id)
+                continue
+            keys.append(
+                StoredKey(
+                    organization_id=row.organization_id,
+                    provider_account_id=row.provider_account_id,
+                    credential=row.credential,
+                    api_key=api_key,
+                    accepted_until=row.accepted_until,
+                )
+            )
+        if unreadable - self._unreadable:
+            log(
+                "provider_keys.unreadable",
+                level="error",
+                keys=len(unreadable),
+                reason="encrypted with a key that is not in RETELL_ENCRYPTION_KEY of this process, or copied from"
+                " another account; enter the key again",
+            )
+        self._keys, self._unreadable, self._read_at = keys, frozenset(unreadable), now
+
+    async def keep_fresh(self) -> None:
+        """Read the keys again if that was more than MAX_AGE ago; concurrent callers share one read. Never raises."""
+        await self._reload_unless_within(MAX_AGE)
+
+    async def reload_for_unknown(self) -> bool:
+        """Read the keys again, at most once every RELOAD_EVERY; return whether they are new since. Never raises."""
+        before = self._read_at
+        await self._reload_unless_within(RELOAD_EVERY)
+        return self._read_at != before
+
+    async def _reload_unless_within(self, age: timedelta) -> None:
+        if self._is_within(age):
+            return
+        async with self._reading:
+            if self._is_within(age):
+                return
+            try:
+                await self.reload()
+            except Exception as error:  # the keys that are known go on working
+                log("provider_keys.reload_failed", level="warning", reason=type(error).__name__)
+            finally:
+                # Not before: those who wait here would go on with keys that are not read yet.
+                self._tried_at = self._clock.now()
+
+    def _is_within(self, age: timedelta) -> bool:
+        return self._tried_at is not None and self._clock.now() - self._tried_at < age

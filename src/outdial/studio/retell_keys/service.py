@@ -1,0 +1,180 @@
+"""API keys of Retell workspaces: their status, and entering, replacing and removing one. No key can be read back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from outdial.db.queries.auth import provider_keys as queries
+from outdial.db.session import Connection
+from outdial.provider_keys import entering
+from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN, LONGEST_KEY, KeyEntry
+from outdial.provider_keys.errors import (
+    EncryptionKeyMissing,
+    InvalidKey,
+    KeyUntested,
+    ProviderKeysError,
+    WorkspaceTaken,
+)
+from outdial.provider_keys.sealing import KeySealer
+from outdial.studio.view.format import sentence_case
+from outdial.studio.web.audit import record_audit
+from outdial.studio.web.context import OrganizationContext
+from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound, ServiceUnavailable
+
+KeySource = Literal["stored", "environment", "none"]
+
+
+class AccountKey(BaseModel):
+    """The API key of a Retell workspace. A key of the environment wins over a stored one.
+
+    Webhooks that a former key signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
+    """
+
+    account_id: UUID
+    account_name: str
+    source: KeySource
+    last_four: str | None
+    workspace_name: str | None
+    entered_by: str | None
+    entered_at: datetime | None
+    tested_at: datetime | None
+    former_until: datetime | None
+    last_event_at: datetime | None
+
+
+class NewAccountKey(BaseModel):
+    """A key to store, which is tested at Retell first.
+
+    With `ends_former`, webhooks that the former key signs are rejected at once.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    api_key: Annotated[str, Field(max_length=LONGEST_KEY + 100, json_schema_extra={"writeOnly": True}, repr=False)]
+    ends_former: bool = False
+
+
+async def list_keys(connection: Connection, context: OrganizationContext) -> Sequence[AccountKey]:
+    """Return the accounts of the organization with the status of their keys, oldest first."""
+    now = context.studio.clock.now()
+    rows = await queries.show_provider_keys(connection, organization_id=context.organization_id, now=now)
+    return [_account_key(row, now) for row in rows]
+
+
+async def find_key(connection: Connection, context: OrganizationContext, account_id: UUID) -> AccountKey:
+    """Return the status of an account's key; raises ResourceNotFound for an unknown account."""
+    for key in await list_keys(connection, context):
+        if key.account_id == account_id:
+            return key
+    raise ResourceNotFound("Retell workspace not found")
+
+
+async def enter_key(context: OrganizationContext, account_id: UUID, new: NewAccountKey) -> AccountKey:
+    """Test a key at Retell and store it; no transaction is open meanwhile.
+
+    Raises InvalidInput for a key that cannot be stored, ServiceUnavailable when Retell cannot be asked.
+    """
+    context.require("admin")
+    studio, sealer = context.studio, KeySealer.of(context.studio.settings.encryption_secrets)
+    async with context.transaction() as connection:
+        former = await find_key(connection, context, account_id)
+    entry = KeyEntry(
+        organization_id=context.organization_id,
+        provider_account_id=account_id,
+        entered_by=context.caller.email or "the service",
+        ends_former=new.ends_former,
+    )
+    try:
+        if sealer is None or studio.key_tester is None:
+            raise EncryptionKeyMissing
+        key = await entering.check_entered_key(studio.key_tester, new.api_key, studio.clock.now())
+        async with context.transaction() as connection:
+            await entering.store_key(connection, sealer, key, entry, studio.clock.now())
+            await record_audit(
+                connection,
+                context=context,
+                action="replace_api_key" if former.source == "stored" else "enter_api_key",
+                subject_type="provider_account",
+                subject_id=account_id,
+                details={"last_four": key.last_four, "workspace": key.workspace.workspace},
+            )
+            return await find_key(connection, context, account_id)
+    except ProviderKeysError as error:
+        raise _refused(error) from None
+
+
+async def remove_key(
+    connection: Connection, context: OrganizationContext, account_id: UUID, *, ends_former: bool = False
+) -> None:
+    """Remove the key of an account; raises ResourceNotFound without one.
+
+    Its webhooks are accepted for a while longer, unless `ends_former`: calls on the line end later.
+    """
+    context.require("admin")
+    former = await find_key(connection, context, account_id)
+    entry = KeyEntry(
+        organization_id=context.organization_id,
+        provider_account_id=account_id,
+        entered_by=context.caller.email or "the service",
+        ends_former=ends_former,
+    )
+    if not await entering.end_key(connection, entry, context.studio.clock.now()):
+        raise ResourceNotFound("No key is stored for this account")
+    await record_audit(
+        connection,
+        context=context,
+        action="remove_api_key",
+        subject_type="provider_account",
+        subject_id=account_id,
+        details={"last_four": former.last_four},
+    )
+
+
+async def end_former_keys(connection: Connection, context: OrganizationContext, account_id: UUID) -> None:
+    """Refuse webhooks of former keys from now on; raises ResourceNotFound for an unknown account."""
+    context.require("admin")
+    await find_key(connection, context, account_id)
+    await queries.end_former_keys(
+        connection,
+        organization_id=context.organization_id,
+        provider_account_id=account_id,
+        now=context.studio.clock.now(),
+    )
+    await record_audit(
+        connection,
+        context=context,
+        action="end_former_api_keys",
+        subject_type="provider_account",
+        subject_id=account_id,
+    )
+
+
+def _account_key(row: queries.AccountKeyRow, now: datetime) -> AccountKey:
+    source: KeySource = "none" if row.key_id is None else "stored"
+    if row.environment_key_at is not None and row.environment_key_at >= now - ENVIRONMENT_SEEN_WITHIN:
+        source = "environment"
+    return AccountKey(
+        account_id=row.account_id,
+        account_name=row.account_name,
+        source=source,
+        last_four=row.last_four,
+        workspace_name=row.workspace_name,
+        entered_by=row.entered_by,
+        entered_at=row.entered_at,
+        tested_at=row.tested_at,
+        former_until=row.former_until,
+        last_event_at=row.last_event_at,
+    )
+
+
+def _refused(error: ProviderKeysError) -> InvalidInput | ResourceConflict | ServiceUnavailable:
+    message = sentence_case(str(error))
+    match error:
+        case InvalidKey() | WorkspaceTaken():
+            return InvalidInput("The key is not stored", {"api_key": message})
+        case KeyUntested():
+            return ServiceUnavailable(message)
+        case _:
+            return ResourceConflict(message)

@@ -1,0 +1,366 @@
+"""Keys that members enter: encrypted for one account, followed by dialers and the receiver without a restart."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from outdial.dialer.keys.reloading import KeyReloader
+from outdial.dialer.keys.reporting import EnvironmentKeyReporter
+from outdial.dialer.worker import Dialer
+from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
+from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable
+from outdial.provider_keys import entering
+from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.entering import FORMER_ACCEPTED_FOR, AcceptedKey, KeyEntry
+from outdial.provider_keys.errors import InvalidKey, KeyInEnvironment, KeyUntested, ProviderKeysError, WorkspaceTaken
+from outdial.provider_keys.sealing import KeySealer
+from outdial.retell import signature
+from outdial.retell.client import RetellClient
+from outdial.retell.clients import CLOSED_AFTER, RetellClients
+from outdial.retell.events import RetellEventReader
+from outdial.retell.provider import RetellProvider
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.webhooks import RetellWebhooks
+from tests.support.dialing import CHECK_AFTER, KEY, Stage, epoch_ms, event_body
+from tests.support.factories import (
+    ENCRYPTION_SECRETS,
+    NOW,
+    Tenant,
+    create_campaign,
+    create_campaign_contact,
+    create_tenant,
+)
+from tests.support.studio import FakeKeyTester
+
+SEALER = KeySealer(ENCRYPTION_SECRETS)
+FIRST, SECOND = "key_good_first_0001", "key_good_second_0002"
+
+
+def entry_of(tenant: Tenant, *, ends_former: bool = False) -> KeyEntry:
+    return KeyEntry(
+        organization_id=tenant.organization_id,
+        provider_account_id=tenant.provider_account_id,
+        entered_by="ada@example.com",
+        ends_former=ends_former,
+    )
+
+
+async def enter(stage: Stage, tenant: Tenant, api_key: str, *, ends_former: bool = False) -> None:
+    """Store a key as the studio does after its test."""
+    now = stage.clock.now()
+    key = AcceptedKey(api_key=api_key, workspace=KeyAccepted("Sales", f"org_{tenant.credential}"), tested_at=now)
+    async with stage.as_service() as connection:
+        await entering.store_key(connection, SEALER, key, entry_of(tenant, ends_former=ends_former), now)
+
+
+async def end(stage: Stage, tenant: Tenant, *, at_once: bool = False) -> bool:
+    async with stage.as_service() as connection:
+        return await entering.end_key(connection, entry_of(tenant, ends_former=at_once), stage.clock.now())
+
+
+class KeyedDialer:
+    """A dialer without keys in its environment but `environment`, and the simulator accepting each key."""
+
+    def __init__(self, stage: Stage, environment: dict[str, str] | None = None) -> None:
+        stage.workspace.config = replace(stage.workspace.config, api_keys=(KEY, FIRST, SECOND))
+        self.connected: list[str] = []
+        self._stage = stage
+        self.clients = RetellClients(environment or {}, self._connect)
+        provider = RetellProvider(self.clients)
+        cache = KeyCache(stage.dialing, SEALER, stage.clock)
+        self.keys = KeyReloader(stage.dialing, cache, self.clients, stage.clock)
+        self.dialer = Dialer(stage.dialing, provider, stage.clock, stage.settings, rules=stage.rules, hook=stage.hook)
+
+    def _connect(self, api_key: str) -> RetellClient:
+        self.connected.append(api_key)
+        return RetellClient(SimulatorTransport(self._stage.workspace, self._stage.clock.now, api_key))
+
+    async def run(self) -> None:
+        await self.dialer.run_once()
+        await self.dialer.settled()
+
+
+def receiver_of(stage: Stage, environment: dict[str, list[str]] | None = None) -> WebhookReceiver:
+    """Return a receiver as the webhook function builds it with stored keys."""
+    cache = KeyCache(stage.webhook, SEALER, stage.clock)
+    return WebhookReceiver(
+        stage.webhook,
+        RetellWebhooks(environment or {}, stored=cache),
+        RetellEventReader(),
+        stage.clock,
+        check_after=CHECK_AFTER,
+        keys=cache,
+    )
+
+
+bodies: Iterator[bytes] = (event_body("call_started", f"call_{number}") for number in range(1, 10_000))
+
+
+async def is_accepted(stage: Stage, receiver: WebhookReceiver, key: str) -> bool:
+    body = next(bodies)
+    result = await receiver.receive(body, signature.sign(body, key, epoch_ms(stage.clock.now())))
+    assert isinstance(result, StoredEvent | RejectedEvent)
+    return isinstance(result, StoredEvent)
+
+
+def test_a_key_opens_for_its_organization_and_account_only() -> None:
+    organization_id, account_id = uuid4(), uuid4()
+    sealed = SEALER.seal(organization_id, account_id, FIRST)
+
+    assert SEALER.open(organization_id, account_id, sealed) == FIRST
+    assert SEALER.open(uuid4(), account_id, sealed) is None
+    assert SEALER.open(organization_id, uuid4(), sealed) is None
+    assert SEALER.open(organization_id, account_id, sealed[:-1] + bytes([sealed[-1] ^ 1])) is None
+    assert SEALER.open(organization_id, account_id, b"short") is None
+    assert SEALER.seal(organization_id, account_id, FIRST) != sealed
+    assert FIRST.encode() not in sealed
+
+
+def test_the_first_secret_seals_and_all_of_them_open() -> None:
+    ids = (uuid4(), uuid4())
+    old, both = KeySealer(["o" * 32]), KeySealer(["n" * 32, "o" * 32])
+
+    assert both.open(*ids, old.seal(*ids, FIRST)) == FIRST
+    assert (both.is_current(*ids, old.seal(*ids, FIRST)), both.is_current(*ids, both.seal(*ids, FIRST))) == (
+        False,
+        True,
+    )
+    assert old.open(*ids, both.seal(*ids, FIRST)) is None
+    assert "oooo" not in repr(old)
+
+
+@pytest.mark.parametrize(
+    ("text", "response", "error"),
+    [
+        ("", None, InvalidKey),
+        ("short", None, InvalidKey),
+        ("key with spaces 123", None, InvalidKey),
+        ("key_good\nInjected: yes", None, InvalidKey),
+        ("k" * 301, None, InvalidKey),
+        ("key_wrong_0123456789", KeyRefused("HTTP 401: Invalid API key key_wrong_0123456789"), InvalidKey),
+        ("key_good_0123456789", ProviderUnavailable("no connection"), KeyUntested),
+    ],
+)
+async def test_a_key_that_retell_does_not_accept_is_refused_and_not_quoted(
+    text: str, response: KeyRefused | ProviderUnavailable | None, error: type[ProviderKeysError]
+) -> None:
+    with pytest.raises(error) as refused:
+        await entering.check_entered_key(FakeKeyTester(response=response), text, NOW)
+    assert not text or text not in str(refused.value)
+
+
+async def test_an_accepted_key_is_in_no_repr(stage: Stage) -> None:
+    key = await entering.check_entered_key(FakeKeyTester(), f" {FIRST}\n", NOW)
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    cache = KeyCache(stage.dialing, SEALER, stage.clock)
+    await cache.reload()
+    [stored] = cache.in_use.values()
+
+    assert (key.api_key, stored.api_key, key.last_four) == (FIRST, FIRST, "0001")
+    shown = repr((key, stored, cache, SEALER, RetellClients({"default": FIRST}, lambda _: RetellClient(stage.gate))))
+    assert FIRST not in shown
+
+
+async def test_a_campaign_waits_for_a_key_and_calls_once_it_is_entered_replaced_and_not_once_it_is_removed(
+    stage: Stage,
+) -> None:
+    tenant = await create_tenant(stage.look)
+    campaign = await create_campaign(stage.look, tenant, batch_size=1)
+    await create_campaign_contact(stage.look, campaign)
+    await create_campaign_contact(stage.look, campaign, next_attempt_at=NOW + timedelta(hours=1))
+    await create_campaign_contact(stage.look, campaign, next_attempt_at=NOW + timedelta(hours=2))
+    keyed = KeyedDialer(stage)
+    await keyed.keys.run_once()
+    await keyed.run()
+    waiting = await stage.row("campaigns", campaign.id)
+    assert (waiting["status"], waiting["waiting_for"], stage.asked()) == ("active", "api_key", [])
+    assert await stage.rows("calls") == []
+
+    await enter(stage, tenant, FIRST)
+    assert await keyed.keys.run_once() == 1
+    await keyed.run()  # at once: the campaign was due a minute later
+    assert len(stage.asked()) == 1
+
+    await enter(stage, tenant, SECOND)
+    await keyed.keys.run_once()
+    stage.clock.set(NOW + timedelta(hours=1))
+    await keyed.run()
+    assert keyed.connected == [FIRST, SECOND]
+    assert len(stage.asked()) == 2
+
+    assert await end(stage, tenant)
+    await keyed.keys.run_once()
+    stage.clock.set(NOW + timedelta(hours=2))
+    await keyed.run()
+    assert (await stage.row("campaigns", campaign.id))["waiting_for"] == "api_key"
+    assert len(stage.asked()) == 2
+    assert not await end(stage, tenant), "there is none any more"
+
+
+async def test_a_row_that_was_copied_to_another_organization_is_no_key_there(stage: Stage) -> None:
+    tenant, other = await create_tenant(stage.look), await create_tenant(stage.look, credential="b")
+    await enter(stage, tenant, FIRST)
+    await stage.look.execute(
+        "insert into provider_keys (id, organization_id, provider_account_id, ciphertext, last_four, entered_by,"
+        " entered_at, tested_at) select $1, $2, $3, ciphertext, last_four, entered_by, entered_at, tested_at"
+        " from provider_keys",
+        uuid4(),
+        other.organization_id,
+        other.provider_account_id,
+    )
+    keyed = KeyedDialer(stage)
+    await keyed.keys.run_once()
+
+    assert list(keyed.clients) == ["default"]
+    body = event_body("call_started", "call_of_b")
+    receiver = receiver_of(stage)
+    assert await receiver.receive(body, signature.sign(body, FIRST, epoch_ms(NOW))) == StoredEvent(
+        "call_started", "unmatched"
+    )
+    assert (await stage.rows("webhook_events"))[0]["credential"] == "default"
+
+
+async def test_a_key_of_the_environment_wins_and_its_client_stays(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    keyed = KeyedDialer(stage, {"default": KEY})
+    await keyed.keys.run_once()
+    reporter = EnvironmentKeyReporter(stage.dialing, RetellProvider(keyed.clients), ["default"], stage.clock)
+    assert await reporter.run_once() == 1
+
+    assert keyed.connected == [KEY]
+    receiver = receiver_of(stage, {"default": [KEY]})
+    assert await is_accepted(stage, receiver, KEY)
+    assert not await is_accepted(stage, receiver, FIRST)
+    reported = await stage.row("provider_accounts", tenant.provider_account_id)
+    assert (reported["environment_key_at"], reported["environment_workspace_id"]) == (NOW, "org_simulator")
+    with pytest.raises(KeyInEnvironment, match="RETELL_API_KEY"):
+        await enter(stage, tenant, SECOND)
+
+
+async def test_a_workspace_has_one_account(stage: Stage) -> None:
+    first, second, third = [await create_tenant(stage.look, credential=name) for name in ("default", "b", "c")]
+    await enter(stage, first, FIRST)
+    await enter(stage, first, SECOND)  # of the same workspace: its key was rotated
+    with pytest.raises(WorkspaceTaken, match="Sales"):
+        await enter(stage, replace(second, credential="default"), FIRST)
+    await stage.look.execute(
+        "update provider_accounts set environment_key_at = $2, environment_workspace_id = 'org_b' where id = $1",
+        third.provider_account_id,
+        NOW,
+    )
+    with pytest.raises(WorkspaceTaken):
+        await enter(stage, second, FIRST)
+    stage.clock.advance(timedelta(days=1))
+    await enter(stage, second, FIRST)  # that key is no longer in the environment of any dialer
+
+
+async def test_webhooks_follow_the_keys_and_those_of_a_former_one_are_accepted_for_a_day(stage: Stage) -> None:
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
+    assert not await is_accepted(stage, receiver, FIRST)
+    stage.clock.advance(timedelta(seconds=2))
+    await enter(stage, tenant, FIRST)
+    assert await is_accepted(stage, receiver, FIRST), "an unknown signature reads the keys again"
+
+    await enter(stage, tenant, SECOND)
+    stage.clock.advance(timedelta(seconds=2))
+    assert await is_accepted(stage, receiver, SECOND)
+    assert await is_accepted(stage, receiver, FIRST), "Retell may sign with the former key"
+    stage.clock.advance(FORMER_ACCEPTED_FOR)
+    assert not await is_accepted(stage, receiver, FIRST)
+    assert await is_accepted(stage, receiver, SECOND)
+    assert len(await stage.rows("provider_keys")) == 1, "the former key is deleted"
+
+    await end(stage, tenant, at_once=True)
+    stage.clock.advance(timedelta(seconds=5))
+    assert not await is_accepted(stage, receiver, SECOND)
+    assert await stage.rows("provider_keys") == []
+
+
+async def test_a_replaced_key_that_was_leaked_is_rejected_within_seconds(stage: Stage) -> None:
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
+    await enter(stage, tenant, FIRST)
+    assert await is_accepted(stage, receiver, FIRST)
+    await enter(stage, tenant, SECOND)
+    await enter(stage, tenant, FIRST + "_third", ends_former=True)
+    stage.clock.advance(timedelta(seconds=5))
+    assert [await is_accepted(stage, receiver, key) for key in (FIRST, SECOND, FIRST + "_third")] == [
+        False,
+        False,
+        True,
+    ]
+
+
+async def test_unknown_signatures_read_the_keys_once_a_second_and_known_ones_once_in_five(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    reload = KeyCache.reload
+
+    async def counted(cache: KeyCache) -> None:
+        reads.append(cache)
+        await reload(cache)
+
+    monkeypatch.setattr(KeyCache, "reload", counted)
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
+    await enter(stage, tenant, FIRST)
+    for _ in range(20):
+        assert not await is_accepted(stage, receiver, "forged")
+    assert len(reads) == 1
+    stage.clock.advance(timedelta(seconds=1))
+    assert not await is_accepted(stage, receiver, "forged")
+    assert len(reads) == 2
+    for _ in range(10):
+        stage.clock.advance(timedelta(seconds=1))
+        assert await is_accepted(stage, receiver, FIRST)
+    assert len(reads) == 4
+
+
+async def test_keys_that_cannot_be_read_again_go_on_working(stage: Stage) -> None:
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
+    await enter(stage, tenant, FIRST)
+    assert await is_accepted(stage, receiver, FIRST)
+    await stage.look.execute(
+        "revoke execute on function private.provider_keys_in_use(timestamptz) from outdial_webhook"
+    )
+    stage.clock.advance(timedelta(seconds=10))
+    assert await is_accepted(stage, receiver, FIRST)
+
+
+async def test_all_keys_are_encrypted_again_with_the_first_secret(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    rotated, other = KeySealer(["n" * 32, *ENCRYPTION_SECRETS]), KeySealer(["x" * 32])
+
+    async def reencrypt(sealer: KeySealer) -> tuple[int, int]:
+        async with stage.dialing.transaction() as connection:
+            return await entering.reencrypt_keys(connection, sealer, stage.clock.now())
+
+    assert [await reencrypt(rotated), await reencrypt(rotated), await reencrypt(other)] == [(1, 0), (0, 0), (0, 1)]
+    cache = KeyCache(stage.webhook, KeySealer(["n" * 32]), stage.clock)
+    await cache.reload()
+    assert [key.api_key for key in cache.in_use.values()] == [FIRST]
+
+
+async def test_the_client_of_a_replaced_key_closes_when_its_requests_are_over(stage: Stage) -> None:
+    closed: list[str] = []
+
+    class Closing(SimulatorTransport):
+        async def close(self) -> None:
+            closed.append("closed")
+
+    clients = RetellClients({}, lambda key: RetellClient(Closing(stage.workspace, stage.clock.now, key)))
+    assert await clients.use({"a": FIRST}, NOW) == {"a"}
+    assert await clients.use({"a": FIRST}, NOW) == frozenset()
+    kept = clients["a"]
+    assert await clients.use({"a": SECOND}, NOW) == {"a"}
+    assert clients["a"] is not kept
+    assert closed == []
+    await clients.use({}, NOW + CLOSED_AFTER)
+    assert (closed, list(clients)) == (["closed"], [])
+    await clients.close()
+    assert closed == ["closed", "closed"]
