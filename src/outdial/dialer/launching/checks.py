@@ -102,7 +102,10 @@ def _key_finding(key: KeyAccepted | KeyRefused | ProviderUnavailable) -> CheckFi
         case KeyAccepted(workspace):
             level, text = FindingLevel.OK, f"The API key is valid, for the workspace {workspace or 'without a name'}"
         case KeyRefused(reason):
-            level, text = FindingLevel.PROBLEM, f"Retell rejects the API key ({reason}): enter a valid key in the settings"
+            level, text = (
+                FindingLevel.PROBLEM,
+                f"Retell rejects the API key ({reason}): enter a valid key in the settings",
+            )
         case ProviderUnavailable(reason=reason):
             level, text = FindingLevel.WARNING, f"Retell could not be asked about the API key ({reason}): check again"
         case never:
