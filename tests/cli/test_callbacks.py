@@ -67,3 +67,30 @@ def test_callbacks_are_listed_and_moved(acme: Outdial, database: Scratch, tmp_pa
     assert "no contact" in acme.error("campaign", "move-callback", "Spring", "+12125559999", "in 1 hour")
     assert "E.164" in acme.error("campaign", "move-callback", "Spring", "12", "in 1 hour")
     assert stored(database)[0] == before
+
+
+@pytest.mark.usefixtures("campaign")
+def test_a_contact_is_called_back_or_not_any_more(acme: Outdial, database: Scratch, tmp_path: Path) -> None:
+    import_two(acme, "Spring", tmp_path)
+    ada, other = "+12125550123", "+12125550124"
+    set_ = acme.json("campaign", "call-back", "Spring", ada, "now", "--reason", "she called us")
+    assert abs(datetime.fromisoformat(set_["callback_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert "is called back at" in acme("campaign", "call-back", "Spring", other, "in 3 days")
+
+    # Without a campaign, those of all campaigns; the draft has not started.
+    listed = acme.json("campaign", "callbacks", "--zone", "America/New_York")
+    assert [(each["phone"], each["group"], each["obstacle_code"]) for each in listed] == [
+        (ada, "attention", "draft"),
+        (other, "later", "draft"),
+    ]
+    assert "Not started yet" in acme("campaign", "callbacks", env={"COLUMNS": "200"})
+    assert "not a time zone" in acme.error("campaign", "callbacks", "--zone", "Mars")
+
+    assert acme.json("campaign", "drop-callback", "Spring", ada, "--then", "done")["then"] == "done"
+    assert "is not waiting for a callback" in acme.error("campaign", "drop-callback", "Spring", ada)
+    acme("campaign", "drop-callback", "Spring", other, "--then", "never_call")
+    assert "on the do-not-call list" in acme.error("campaign", "call-back", "Spring", other, "now")
+    assert sql(database, "select status, callback_at from campaign_contacts order by phone") == [
+        ("completed", None),
+        ("skipped", None),
+    ]

@@ -153,6 +153,8 @@ EXECUTE = {
     f"private.calls_to_decide({_TIME},{_TIME},{_TIME},integer)": {"outdial_webhook"},
     f"private.report_late_callbacks({_TIME},{_TIME},integer)": {"outdial_dialer"},
     f"private.move_callback(uuid,uuid,{_TIME},{_TIME})": {"authenticated", "service_role"},
+    f"private.set_callback(uuid,uuid,{_TIME},text,{_TIME})": {"authenticated", "service_role"},
+    f"private.drop_callback(uuid,uuid,boolean,text,{_TIME})": {"authenticated", "service_role"},
     "private.end_callback()": set[str](),
     "private.forget_words()": set[str](),
     "private.current_organization()": {"outdial_dialer", "outdial_jobs"},

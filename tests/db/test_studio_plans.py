@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
-from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports
+from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports, reviews
 from outdial.db.queries.dialing import callbacks, campaign_board, live_calls
-from outdial.domain.policies.callback_requests import ASKED_IN
+from outdial.domain.policies.callback_requests import ASKED, ASKED_IN
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, nodes, scans
 from tests.support import postgres
 from tests.support.factories import NOW
@@ -64,6 +64,11 @@ async def fill_with_outcomes(database: Scratch) -> Filled:
         "update campaign_contacts set callback_at = next_attempt_at where id in (select id from campaign_contacts"
         " where campaign_id = $1 and status = 'pending' order by id limit 500)",
         filled.campaign.id,
+    )
+    await connection.execute(
+        "update campaign_contacts set status_reason = case when right(phone, 1) < '5' then $1 else 'odd' end"
+        " where status = 'review'",
+        f"{ASKED}: 'later'",
     )
     await connection.execute("vacuum analyze")
     await connection.close()
@@ -156,8 +161,37 @@ CASES = [
     Case(
         "callbacks",
         callbacks.list_callbacks,
-        {"campaign_id": None, "asked_in": ASKED_IN, "after_at": None, "after_id": None},
+        {
+            "campaign_id": None,
+            "asked_in": ASKED_IN,
+            "from_at": None,
+            "until_at": None,
+            "after_at": None,
+            "after_id": None,
+            "calls_since": NOW - timedelta(days=30),
+        },
         "campaign_contacts_callbacks",
+        7 * LIMIT,
+    ),
+    Case(
+        "requests for a callback",
+        callbacks.list_callback_requests,
+        {"campaign_id": None, "after_id": None},
+        "campaign_contacts_callback_requests",
+        5 * LIMIT,
+    ),
+    Case(
+        "callbacks, counted",
+        callbacks.count_callbacks,
+        {"campaign_id": None, "from_at": NOW, "most": LIMIT},
+        "campaign_contacts_callbacks",
+        5 * LIMIT,
+    ),
+    Case(
+        "what waits for a member",
+        reviews.count_waiting,
+        {"overdue_before": NOW + timedelta(days=1), "most": LIMIT},
+        "campaign_contacts_callback_requests",
         5 * LIMIT,
     ),
     Case("calls on the line", live_calls.list_live_calls, {"campaign_id": None}, "calls_live_account", 3 * LIMIT),

@@ -1,110 +1,258 @@
-"""`outdial campaign callbacks` and `outdial campaign move-callback`."""
+"""`outdial campaign callbacks`, `move-callback`, `call-back` and `drop-callback`."""
 
-from typing import Annotated, assert_never
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, TypeVar, assert_never
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import typer
 
-from outdial.campaigns.callbacks import InvalidCallbackTime, Moved, MoveResult, NoOpenCallback, move_callback
+from outdial.campaigns.callbacks import (
+    CallbackDropped,
+    CallbackEnd,
+    CallbackSet,
+    DropResult,
+    InvalidCallbackTime,
+    Moved,
+    MoveResult,
+    NoOpenCallback,
+    SetResult,
+    drop_callback,
+    move_callback,
+    set_callback,
+)
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import find_campaign_row, read_phone
+from outdial.cli.finding import (
+    ActionReason,
+    Organization,
+    find_campaign_row,
+    find_organization,
+    read_phone,
+)
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import reviews
 from outdial.db.queries.dialing import callbacks as queries
-from outdial.db.session import Database
-from outdial.domain.calling_hours import local_times
+from outdial.db.session import Connection, Database
+from outdial.dialer.callbacks.outlook import CALLS_SINCE, AssessedCallback, assess_callbacks, never_allowed
+from outdial.dialer.doctor import read_rules
+from outdial.domain.calling_hours import is_zone_name, local_times
 from outdial.domain.policies.callback_requests import ASKED_IN
-from outdial.stack.local import as_service
+from outdial.stack.local import as_service, rules_of_environment
 
 clock = SystemClock()
+Result = TypeVar("Result")
+Phone = Annotated[str, typer.Argument(help="Phone of the contact, in E.164.")]
 
 
 def callbacks(
-    campaign: CampaignName,
+    campaign: Annotated[
+        str | None, typer.Argument(help="Only callbacks of this campaign: id, start of it, or name (default: all).")
+    ] = None,
+    organization: Organization = None,
+    zone: Annotated[str, typer.Option(help="Time zone whose days count as today and tomorrow.")] = "UTC",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of callbacks.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List callbacks, soonest first: who, when in the contact's time, and why one is late."""
+    """List callbacks, soonest first: who, when in the contact's time, and what stands in the way of one."""
+    if not is_zone_name(zone):
+        raise InvalidArgument(f"--zone: {zone!r} is not a time zone such as America/New_York")
 
-    async def work(database: Database) -> list[queries.CallbackRow]:
+    async def work(database: Database) -> list[AssessedCallback]:
         async with database.as_service() as connection:
-            found = await find_campaign_row(connection, campaign)
-            return await queries.list_callbacks(
+            found = None if campaign is None else await find_campaign_row(connection, campaign)
+            organization_id = (
+                await find_organization(connection, organization) if found is None else found.organization_id
+            )
+            now = clock.now()
+            rows = await queries.list_callbacks(
                 connection,
-                organization_id=found.organization_id,
-                campaign_id=found.id,
+                organization_id=organization_id,
+                campaign_id=None if found is None else found.id,
+                from_at=None,
+                until_at=None,
                 after_at=None,
                 after_id=None,
                 asked_in=ASKED_IN,
+                calls_since=now - CALLS_SINCE,
                 limit=limit,
             )
+            return await assess_callbacks(
+                connection,
+                rows,
+                organization_id=organization_id,
+                zone=ZoneInfo(zone),
+                rules=rules_of_environment(),
+                now=now,
+                format_moment=datetime.isoformat,
+            )
 
-    rows = as_service(work)
+    found = as_service(work)
     if as_json:
-        print_json(
-            [
-                {
-                    "campaign_contact_id": row.id,
-                    "phone": row.phone,
-                    "name": row.name,
-                    "callback_at": row.callback_at,
-                    "local_times": local_times(row.zone_key, row.callback_at),
-                    "number": row.callbacks,
-                    "is_repetition": row.callback_tries > 0,
-                    "is_calling": row.is_calling,
-                    "asked_in_call": row.asked_in_call,
-                    "summary": row.summary,
-                    "late_because": row.callback_late,
-                }
-                for row in rows
-            ]
-        )
+        print_json([_json(each) for each in found])
         return
     print_rows(
         {
-            "Phone": lambda row: row.phone,
-            "Name": lambda row: row.name,
-            "Call back": lambda row: row.callback_at,
-            "In their time": lambda row: ", ".join(
-                f"{local[:16]} {zone}" for zone, local in local_times(row.zone_key, row.callback_at).items()
+            "Phone": lambda each: each.row.phone,
+            "Name": lambda each: each.row.name,
+            "Group": lambda each: each.group,
+            "Call back": lambda each: each.row.callback_at,
+            "In their time": lambda each: ", ".join(
+                f"{local[:16]} {zone}" for zone, local in local_times(each.row.zone_key, each.row.callback_at).items()
             ),
-            "Why": lambda row: row.summary,
-            "Late": lambda row: row.callback_late,
+            "Words": lambda each: each.row.words,
+            "In the way": lambda each: None if each.obstacle is None else each.obstacle.sentence,
         },
-        rows,
+        found,
         empty="No callbacks.",
     )
 
 
+def _json(each: AssessedCallback) -> dict[str, object]:
+    row, obstacle = each.row, each.obstacle
+    return {
+        "campaign_contact_id": row.id,
+        "campaign_id": row.campaign_id,
+        "phone": row.phone,
+        "name": row.name,
+        "callback_at": row.callback_at,
+        "local_times": local_times(row.zone_key, row.callback_at),
+        "number": row.callbacks,
+        "is_repetition": row.callback_tries > 0,
+        "is_calling": row.is_calling,
+        "asked_in_call": row.asked_in_call,
+        "words": row.words,
+        "summary": row.summary,
+        "late_because": row.callback_late,
+        "group": each.group,
+        "obstacle": None if obstacle is None else obstacle.sentence,
+        "obstacle_code": None if obstacle is None else obstacle.code,
+        "earliest_at": each.earliest_at,
+    }
+
+
+def call_back(
+    campaign: CampaignName,
+    phone: Phone,
+    time: Annotated[
+        str,
+        typer.Argument(help="ISO 8601, in the contact's time without an offset, `tomorrow at 3pm`, or `now`."),
+    ],
+    reason: ActionReason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a contact back at a time, or as soon as hours and law allow: a pending or finished one, or one in review."""
+
+    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> SetResult:
+        contact = await queries.find_callback(
+            connection, organization_id=organization_id, campaign_contact_id=contact_id
+        )
+        rules = await read_rules(connection, organization_id, rules_of_environment())
+        if contact is not None and (why := never_allowed(contact, rules, clock.now())) is not None:
+            return NoOpenCallback(why)
+        return await set_callback(
+            connection,
+            organization_id=organization_id,
+            campaign_contact_id=contact_id,
+            time=time,
+            reason=reason,
+            actor=Actor(),
+            now=clock.now(),
+        )
+
+    number, result = _on_contact(campaign, phone, act)
+    match result:
+        case CallbackSet(at) if as_json:
+            print_json({"phone": number, "callback_at": at})
+        case CallbackSet(at):
+            console.print(f"{number} is called back at {at.isoformat()}.")
+        case InvalidCallbackTime(why):
+            raise InvalidArgument(f"{time!r}: {why}")
+        case NoOpenCallback(why):
+            raise ActionRefused(why)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"the campaign has no contact {number}")
+        case never:
+            assert_never(never)
+
+
+def drop(
+    campaign: CampaignName,
+    phone: Phone,
+    then: Annotated[
+        CallbackEnd,
+        typer.Option(help="retry: called in its usual turn. done: completed. never_call: do-not-call list."),
+    ] = CallbackEnd.RETRY,
+    reason: ActionReason = None,
+    as_json: AsJson = False,
+) -> None:
+    """End the callback of a contact, or its request in review, without a call at the time asked for."""
+
+    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> DropResult:
+        return await drop_callback(
+            connection,
+            organization_id=organization_id,
+            campaign_contact_id=contact_id,
+            end=then,
+            reason=reason,
+            by="the service",
+            actor=Actor(),
+            now=clock.now(),
+        )
+
+    number, result = _on_contact(campaign, phone, act)
+    match result:
+        case CallbackDropped() if as_json:
+            print_json({"phone": number, "then": then})
+        case CallbackDropped():
+            console.print(f"{number} is not called back ({then}).")
+        case NoOpenCallback(why):
+            raise ActionRefused(why)
+        case NotFound() | Forbidden():
+            raise UnknownName(f"the campaign has no contact {number}")
+        case never:
+            assert_never(never)
+
+
+def _on_contact(
+    campaign: str, phone: str, act: Callable[[Connection, UUID, UUID], Awaitable[Result]]
+) -> tuple[str, Result | NotFound]:
+    """Act on the contact of a campaign that has a phone; return its number too."""
+    number = read_phone(phone).e164
+
+    async def work(database: Database) -> Result | NotFound:
+        async with database.as_service() as connection:
+            found = await find_campaign_row(connection, campaign)
+            contact_id = await reviews.find_campaign_contact(connection, campaign_id=found.id, phone=number)
+            return NotFound() if contact_id is None else await act(connection, found.organization_id, contact_id)
+
+    return number, as_service(work)
+
+
 def move(
     campaign: CampaignName,
-    phone: Annotated[str, typer.Argument(help="Phone of the contact, in E.164.")],
+    phone: Phone,
     time: Annotated[
         str, typer.Argument(help="New time: ISO 8601, in the contact's time without an offset, or `tomorrow at 3pm`.")
     ],
     as_json: AsJson = False,
 ) -> None:
     """Call a contact back at another time, within the next 60 days."""
-    number = read_phone(phone).e164
 
-    async def work(database: Database) -> MoveResult:
-        async with database.as_service() as connection:
-            found = await find_campaign_row(connection, campaign)
-            contact_id = await reviews.find_campaign_contact(connection, campaign_id=found.id, phone=number)
-            if contact_id is None:
-                return NotFound()
-            return await move_callback(
-                connection,
-                organization_id=found.organization_id,
-                campaign_contact_id=contact_id,
-                time=time,
-                actor=Actor(),
-                now=clock.now(),
-            )
+    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> MoveResult:
+        return await move_callback(
+            connection,
+            organization_id=organization_id,
+            campaign_contact_id=contact_id,
+            time=time,
+            actor=Actor(),
+            now=clock.now(),
+        )
 
-    result = as_service(work)
+    number, result = _on_contact(campaign, phone, act)
     match result:
         case Moved(at) if as_json:
             print_json({"phone": number, "callback_at": at})

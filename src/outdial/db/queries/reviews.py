@@ -48,6 +48,17 @@ class QueuedReview:
 
 _queued_review = row_builder(QueuedReview)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingCounts:
+    """Contacts in review, and callbacks that are overdue or that a member has to give a time."""
+
+    in_review: int
+    callbacks: int
+
+
+_waiting_counts = row_builder(WaitingCounts)
+
 _FIND_CAMPAIGN_CONTACT = """\
 select cc.id
 from campaigns m
@@ -135,16 +146,32 @@ async def review_queue(
     ]
 
 
-_COUNT_REVIEWS = """\
-select count(*) as contacts from (
-  select from campaign_contacts cc
-  where cc.organization_id = $1 and cc.status = 'review'
-  limit $2
-) r;
+_COUNT_WAITING = """\
+select
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = $1 and cc.status = 'review'
+    limit $2
+  ) r) as in_review,
+  (select count(*) from (
+    (select from campaign_contacts cc
+      where cc.organization_id = $1 and cc.callback_at < $3 and cc.status = 'pending'
+      limit $2)
+    union all
+    (select from campaign_contacts cc
+      where cc.organization_id = $1 and cc.status = 'review'
+        and cc.status_reason like 'the contact asked for a callback%'
+      limit $2)
+    limit $2
+  ) c) as callbacks;
 """
 
 
-async def count_reviews(connection: Connection, *, organization_id: UUID, most: int) -> int:
-    """Count the contacts in review of an organization, at most `most` of them."""
-    value: int = required(await connection.fetchval(_COUNT_REVIEWS, organization_id, most), "count_reviews")
-    return value
+async def count_waiting(
+    connection: Connection, *, organization_id: UUID, most: int, overdue_before: datetime
+) -> WaitingCounts:
+    """Count what waits for the members of an organization, at most `most` of each."""
+    await connection.execute(CUSTOM_PLAN)
+    return _waiting_counts(
+        required(await connection.fetchrow(_COUNT_WAITING, organization_id, most, overdue_before), "count_waiting")
+    )

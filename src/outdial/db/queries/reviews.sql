@@ -45,11 +45,25 @@ where cc.organization_id = :organization_id and cc.status = 'review'
 order by cc.id
 limit :limit;
 
--- name: count_reviews
--- returns: int
--- Count the contacts in review of an organization, at most `most` of them.
-select count(*) as contacts from (
-  select from campaign_contacts cc
-  where cc.organization_id = :organization_id and cc.status = 'review'
-  limit :most
-) r;
+-- name: count_waiting
+-- returns: WaitingCounts
+-- row: Contacts in review, and callbacks that are overdue or that a member has to give a time.
+-- plan: custom
+-- Count what waits for the members of an organization, at most `most` of each.
+select
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = :organization_id and cc.status = 'review'
+    limit :most
+  ) r) as in_review,
+  (select count(*) from (
+    (select from campaign_contacts cc
+      where cc.organization_id = :organization_id and cc.callback_at < :overdue_before and cc.status = 'pending'
+      limit :most)
+    union all
+    (select from campaign_contacts cc
+      where cc.organization_id = :organization_id and cc.status = 'review'
+        and cc.status_reason like 'the contact asked for a callback%'
+      limit :most)
+    limit :most
+  ) c) as callbacks;

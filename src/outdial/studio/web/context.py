@@ -38,8 +38,9 @@ _ROLE_REQUIRED: Mapping[str, str] = {
     "owner": "You need the Owner role to do this",
 }
 _MAX_SWITCHER_ENTRIES = 20
-MOST_IN_REVIEW = 100
-"""Contacts in review that the menu counts."""
+MOST_WAITING = 100
+"""Contacts in review, and callbacks, that the menu counts."""
+_OVERDUE_AFTER = timedelta(minutes=1)
 _AUTH_MODES = [parse_mode("user"), parse_mode("secret")]
 Shared = TypeVar("Shared")
 
@@ -114,8 +115,8 @@ class OrganizationContext:
     is_stopped: bool = False
     """Whether all its calls are stopped, which every page shows."""
     caller: StudioCaller = field(repr=False)
-    in_review: int = 0
-    """Contacts that wait for a decision, at most MOST_IN_REVIEW, for the menu. 0 for API requests."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """What waits for a member, by page of the menu, at most MOST_WAITING each. Empty for API requests."""
     others: Sequence[organizations.OrganizationMembership] = field(default=(), repr=False)
     """The caller's organizations, this one included, for the switcher. Empty for API requests."""
 
@@ -197,7 +198,7 @@ async def current_organization(
     Raises ResourceNotFound unless the caller is a member, and SecondFactorMissing, without which no one is.
     """
     others: Sequence[organizations.OrganizationMembership] = ()
-    in_review = 0
+    waiting: Mapping[str, int] = {}
     async with caller.transaction() as connection:
         row = await organizations.find_membership(connection, organization_id=organization_id, user_id=caller.user_id)
         # A live update leaves the menu as it is.
@@ -205,7 +206,11 @@ async def current_organization(
             others = await organizations.list_memberships(
                 connection, user_id=caller.user_id, limit=_MAX_SWITCHER_ENTRIES
             )
-            in_review = await reviews.count_reviews(connection, organization_id=organization_id, most=MOST_IN_REVIEW)
+            overdue_before = caller.studio.clock.now() - _OVERDUE_AFTER
+            counts = await reviews.count_waiting(
+                connection, organization_id=organization_id, overdue_before=overdue_before, most=MOST_WAITING
+            )
+            waiting = {"review": counts.in_review, "callbacks": counts.callbacks}
         if row is None and _may_lack_factor(caller):
             await _check_factor(connection)
     if row is None:
@@ -216,7 +221,7 @@ async def current_organization(
         role=cast("MemberRole", row.role),
         is_stopped=row.is_stopped,
         caller=caller,
-        in_review=in_review,
+        waiting=waiting,
         others=others,
     )
     # Error pages show the menu of an organization only when the caller is a member.

@@ -21,7 +21,7 @@ from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.context import MOST_IN_REVIEW, OrganizationContext
+from outdial.studio.web.context import MOST_WAITING, OrganizationContext
 from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
@@ -100,8 +100,8 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
             elif name in (section, _BELOW.get(section)):
                 current = "true"
             count = None
-            if name == "review" and context.in_review:
-                count = f"{MOST_IN_REVIEW - 1}+" if context.in_review >= MOST_IN_REVIEW else str(context.in_review)
+            if waiting := context.waiting.get(name, 0):
+                count = f"{MOST_WAITING - 1}+" if waiting >= MOST_WAITING else str(waiting)
             entries.append(MenuEntry(label=label, url=url, icon=icon, current=current, count=count))
         groups.append(MenuGroup(group, entries))
     return groups

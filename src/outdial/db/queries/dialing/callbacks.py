@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -28,25 +28,40 @@ _late_callback = row_builder(LateCallback)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRow:
-    """An open callback. `summary` is that of the call in which it was asked for."""
+    """An open callback, with what decides whether the call may start then.
+
+    `words` and `summary` are those of the call in which it was asked for; `recent_calls` are the latest calls to the
+    phone. Calling hours are JSON text.
+    """
 
     id: UUID
     campaign_id: UUID
     campaign_name: str
     campaign_status: str
+    scheduled_at: datetime | None
+    calling_hours: str
+    purpose: str
+    max_attempts: int
+    daily_call_cap: int
     contact_id: UUID
     phone: str
     name: str | None
     zone_key: str
+    jurisdiction_key: str
     callback_at: datetime
     next_attempt_at: datetime
+    attempts: int
     callbacks: int
     callback_tries: int
     callback_late: str | None
+    status_reason: str | None
     last_outcome: str | None
     is_calling: bool
     asked_in_call: UUID | None
+    words: str | None
     summary: str | None
+    do_not_call: bool
+    recent_calls: list[datetime]
 
 
 _callback_row = row_builder(CallbackRow)
@@ -61,7 +76,10 @@ class CallbackRequestRow:
     campaign_name: str
     phone: str
     name: str | None
+    zone_key: str
     reason: str
+    attempts: int
+    max_attempts: int
     since: datetime
     asked_in_call: UUID | None
     summary: str | None
@@ -71,14 +89,38 @@ _callback_request_row = row_builder(CallbackRequestRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackCounts:
+    """Callbacks from a time on, and contacts in review that asked for one."""
+
+    later: int
+    unreadable: int
+
+
+_callback_counts = row_builder(CallbackCounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCallback:
-    """A contact of a campaign with its callback, if it has one."""
+    """A contact of a campaign with its callback, if it has one, and what decides about a new one.
+
+    Calling hours are JSON text.
+    """
 
     id: UUID
     campaign_id: UUID
+    campaign_name: str
+    campaign_status: str
+    max_attempts: int
+    calling_hours: str
+    purpose: str
     status: str
+    phone: str
+    name: str | None
     zone_key: str
+    jurisdiction_key: str
+    attempts: int
     callback_at: datetime | None
+    do_not_call: bool
 
 
 _open_callback = row_builder(OpenCallback)
@@ -97,32 +139,46 @@ async def report_late_callbacks(
 
 
 _LIST_CALLBACKS = """\
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, cc.contact_id, cc.phone, k.name,
-  cc.zone_key, cc.callback_at, cc.next_attempt_at, cc.callbacks, cc.callback_tries, cc.callback_late, cc.last_outcome,
-  cc.status = 'calling' as is_calling, c.id as asked_in_call,
-  c.analysis ->> 'call_summary' as summary
+select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.scheduled_at,
+  m.calling_hours::text as calling_hours, m.purpose, m.max_attempts, o.daily_call_cap, cc.contact_id, cc.phone, k.name,
+  cc.zone_key, cc.jurisdiction_key, cc.callback_at, cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries,
+  cc.callback_late, cc.status_reason, cc.last_outcome, cc.status = 'calling' as is_calling, c.id as asked_in_call,
+  left(c.analysis -> 'custom_analysis_data' ->> coalesce(m.callback_policy ->> 'time_field', 'callback_at'), 200)
+    as words,
+  c.analysis ->> 'call_summary' as summary,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call,
+  array(select r.requested_at from calls r where r.organization_id = cc.organization_id and r.phone = cc.phone
+    and r.requested_at > $1 and r.status not in ('refused', 'released')
+    order by r.requested_at desc limit 20) as recent_calls
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
+join organizations o on o.id = cc.organization_id
 join contacts k on k.id = cc.contact_id
 left join lateral (
   select c.id, c.analysis from calls c
-  where c.campaign_contact_id = cc.id and c.outcome = any ($1::text[])
+  where c.campaign_contact_id = cc.id and c.outcome = any ($2::text[])
   order by c.attempt_number desc limit 1
 ) c on true
-where cc.organization_id = $2 and cc.callback_at is not null and cc.status in ('pending', 'calling')
-  and ($3::uuid is null or cc.campaign_id = $3)
-  and ($4::timestamptz is null or (cc.callback_at, cc.id) > ($4, $5::uuid))
+where cc.organization_id = $3 and cc.callback_at is not null and cc.status in ('pending', 'calling')
+  and ($4::uuid is null or cc.campaign_id = $4)
+  and ($5::timestamptz is null or cc.callback_at >= $5)
+  and ($6::timestamptz is null or cc.callback_at < $6)
+  and ($7::timestamptz is null or (cc.callback_at, cc.id) > ($7, $8::uuid))
 order by cc.callback_at, cc.id
-limit $6;
+limit $9;
 """
 
 
 async def list_callbacks(
     connection: Connection,
     *,
+    calls_since: datetime,
     asked_in: Sequence[str],
     organization_id: UUID,
     campaign_id: UUID | None,
+    from_at: datetime | None,
+    until_at: datetime | None,
     after_at: datetime | None,
     after_id: UUID | None,
     limit: int,
@@ -136,50 +192,90 @@ async def list_callbacks(
     return [
         _callback_row(record)
         for record in await connection.fetch(
-            _LIST_CALLBACKS, asked_in, organization_id, campaign_id, after_at, after_id, limit
+            _LIST_CALLBACKS,
+            calls_since,
+            asked_in,
+            organization_id,
+            campaign_id,
+            from_at,
+            until_at,
+            after_at,
+            after_id,
+            limit,
         )
     ]
 
 
 _LIST_CALLBACK_REQUESTS = """\
-select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason,
-  cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
-from campaigns m
-join campaign_contacts cc on cc.campaign_id = m.id and cc.status = 'review'
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.zone_key, cc.status_reason as reason,
+  cc.attempts, m.max_attempts, cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
+from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
-where m.organization_id = $1 and cc.status_reason like 'the contact asked for a callback%'
-  and ($2::uuid is null or m.id = $2)
-  and ($3::timestamptz is null or (cc.updated_at, cc.id) > ($3, $4::uuid))
-order by cc.updated_at, cc.id
-limit $5;
+where cc.organization_id = $1 and cc.status = 'review'
+  and cc.status_reason like 'the contact asked for a callback%'
+  and ($2::uuid is null or cc.campaign_id = $2)
+  and ($3::uuid is null or cc.id > $3)
+order by cc.id
+limit $4;
 """
 
 
 async def list_callback_requests(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    campaign_id: UUID | None,
-    after_at: datetime | None,
-    after_id: UUID | None,
-    limit: int,
+    connection: Connection, *, organization_id: UUID, campaign_id: UUID | None, after_id: UUID | None, limit: int
 ) -> list[CallbackRequestRow]:
-    """List the contacts in review of an organization or a campaign that asked for a callback, the longest waiting
-    first.
+    """List the contacts in review of an organization or a campaign that asked for a callback, in the order in which
+    they were added.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
         _callback_request_row(record)
-        for record in await connection.fetch(
-            _LIST_CALLBACK_REQUESTS, organization_id, campaign_id, after_at, after_id, limit
-        )
+        for record in await connection.fetch(_LIST_CALLBACK_REQUESTS, organization_id, campaign_id, after_id, limit)
     ]
 
 
+_COUNT_CALLBACKS = """\
+select
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = $1 and cc.callback_at >= $2 and cc.status in ('pending', 'calling')
+      and ($3::uuid is null or cc.campaign_id = $3)
+    limit $4
+  ) l) as later,
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = $1 and cc.status = 'review'
+      and cc.status_reason like 'the contact asked for a callback%'
+      and ($3::uuid is null or cc.campaign_id = $3)
+    limit $4
+  ) r) as unreadable;
+"""
+
+
+async def count_callbacks(
+    connection: Connection, *, organization_id: UUID, from_at: datetime, campaign_id: UUID | None, most: int
+) -> CallbackCounts:
+    """Count the callbacks of an organization or a campaign from a time on, and its requests that are to be decided,
+    at most `most` of each.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    return _callback_counts(
+        required(
+            await connection.fetchrow(_COUNT_CALLBACKS, organization_id, from_at, campaign_id, most), "count_callbacks"
+        )
+    )
+
+
 _FIND_CALLBACK = """\
-select cc.id, cc.campaign_id, cc.status, cc.zone_key, cc.callback_at
+select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.max_attempts,
+  m.calling_hours::text as calling_hours, m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key,
+  cc.attempts, cc.callback_at,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
+join contacts k on k.id = cc.contact_id
 where cc.id = $1 and cc.organization_id = $2;
 """
 
@@ -203,6 +299,56 @@ async def move_callback(
     """Move the callback of a pending contact. Returns None when the contact has none, or is being called."""
     value: UUID | None = await connection.fetchval(
         _MOVE_CALLBACK, organization_id, campaign_contact_id, callback_at, now
+    )
+    return value
+
+
+_SET_CALLBACK = """\
+select campaign_id as id
+from private.set_callback($1, $2, $3, $4, $5) as campaign_id;
+"""
+
+
+async def set_callback(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_contact_id: UUID,
+    callback_at: datetime,
+    by: str,
+    now: datetime,
+) -> UUID | None:
+    """Make a contact that is pending, finished or in review wait for a callback.
+
+    Returns None when another transaction has changed it or its campaign since.
+    """
+    value: UUID | None = await connection.fetchval(
+        _SET_CALLBACK, organization_id, campaign_contact_id, callback_at, by, now
+    )
+    return value
+
+
+_DROP_CALLBACK = """\
+select campaign_id as id
+from private.drop_callback($1, $2, $3, $4, $5) as campaign_id;
+"""
+
+
+async def drop_callback(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_contact_id: UUID,
+    is_done: bool,
+    reason: str | None,
+    now: datetime,
+) -> UUID | None:
+    """End the callback of a pending contact without a call: it is done, or is called in its usual turn.
+
+    Returns None when it waits for none, or has no attempt left.
+    """
+    value: UUID | None = await connection.fetchval(
+        _DROP_CALLBACK, organization_id, campaign_contact_id, is_done, reason, now
     )
     return value
 

@@ -9,17 +9,28 @@ from private.report_late_callbacks(:due_before, :now, :limit);
 
 -- name: list_callbacks
 -- returns: list[CallbackRow]
--- row: An open callback. `summary` is that of the call in which it was asked for.
--- null: name, last_outcome, summary, callback_late, asked_in_call, :campaign_id, :after_at, :after_id
+-- row: An open callback, with what decides whether the call may start then. `words` and `summary` are those of the call in
+-- row: which it was asked for; `recent_calls` are the latest calls to the phone. Calling hours are JSON text.
+-- null: name, last_outcome, words, summary, callback_late, status_reason, scheduled_at, asked_in_call, :campaign_id
+-- null: :from_at, :until_at, :after_at, :after_id
 -- plan: custom
 -- List the open callbacks of an organization or a campaign, the next one first. A contact can have asked for one in calls
 -- with these outcomes only: the last of them is the one, also when a try of the callback has failed since.
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, cc.contact_id, cc.phone, k.name,
-  cc.zone_key, cc.callback_at, cc.next_attempt_at, cc.callbacks, cc.callback_tries, cc.callback_late, cc.last_outcome,
-  cc.status = 'calling' as is_calling, c.id as asked_in_call,
-  c.analysis ->> 'call_summary' as summary
+select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.scheduled_at,
+  m.calling_hours::text as calling_hours, m.purpose, m.max_attempts, o.daily_call_cap, cc.contact_id, cc.phone, k.name,
+  cc.zone_key, cc.jurisdiction_key, cc.callback_at, cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries,
+  cc.callback_late, cc.status_reason, cc.last_outcome, cc.status = 'calling' as is_calling, c.id as asked_in_call,
+  left(c.analysis -> 'custom_analysis_data' ->> coalesce(m.callback_policy ->> 'time_field', 'callback_at'), 200)
+    as words,
+  c.analysis ->> 'call_summary' as summary,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call,
+  array(select r.requested_at from calls r where r.organization_id = cc.organization_id and r.phone = cc.phone
+    and r.requested_at > :calls_since and r.status not in ('refused', 'released')
+    order by r.requested_at desc limit 20) as recent_calls
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
+join organizations o on o.id = cc.organization_id
 join contacts k on k.id = cc.contact_id
 left join lateral (
   select c.id, c.analysis from calls c
@@ -28,6 +39,8 @@ left join lateral (
 ) c on true
 where cc.organization_id = :organization_id and cc.callback_at is not null and cc.status in ('pending', 'calling')
   and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+  and (:from_at::timestamptz is null or cc.callback_at >= :from_at)
+  and (:until_at::timestamptz is null or cc.callback_at < :until_at)
   and (:after_at::timestamptz is null or (cc.callback_at, cc.id) > (:after_at, :after_id::uuid))
 order by cc.callback_at, cc.id
 limit :limit;
@@ -35,34 +48,80 @@ limit :limit;
 -- name: list_callback_requests
 -- returns: list[CallbackRequestRow]
 -- row: A contact in review that asked for a callback, with the words in `reason`, and the call in which it asked.
--- null: name, summary, asked_in_call, :campaign_id, :after_at, :after_id
+-- null: name, summary, asked_in_call, :campaign_id, :after_id
 -- plan: custom
--- List the contacts in review of an organization or a campaign that asked for a callback, the longest waiting first.
-select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason,
-  cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
-from campaigns m
-join campaign_contacts cc on cc.campaign_id = m.id and cc.status = 'review'
+-- List the contacts in review of an organization or a campaign that asked for a callback, in the order in which they were
+-- added.
+select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.zone_key, cc.status_reason as reason,
+  cc.attempts, m.max_attempts, cc.updated_at as since, c.id as asked_in_call, c.analysis ->> 'call_summary' as summary
+from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
-where m.organization_id = :organization_id and cc.status_reason like 'the contact asked for a callback%'
-  and (:campaign_id::uuid is null or m.id = :campaign_id)
-  and (:after_at::timestamptz is null or (cc.updated_at, cc.id) > (:after_at, :after_id::uuid))
-order by cc.updated_at, cc.id
+where cc.organization_id = :organization_id and cc.status = 'review'
+  and cc.status_reason like 'the contact asked for a callback%'
+  and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+  and (:after_id::uuid is null or cc.id > :after_id)
+order by cc.id
 limit :limit;
+
+-- name: count_callbacks
+-- returns: CallbackCounts
+-- row: Callbacks from a time on, and contacts in review that asked for one.
+-- null: :campaign_id
+-- plan: custom
+-- Count the callbacks of an organization or a campaign from a time on, and its requests that are to be decided, at most
+-- `most` of each.
+select
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = :organization_id and cc.callback_at >= :from_at and cc.status in ('pending', 'calling')
+      and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+    limit :most
+  ) l) as later,
+  (select count(*) from (
+    select from campaign_contacts cc
+    where cc.organization_id = :organization_id and cc.status = 'review'
+      and cc.status_reason like 'the contact asked for a callback%'
+      and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
+    limit :most
+  ) r) as unreadable;
 
 -- name: find_callback
 -- returns: OpenCallback | None
--- row: A contact of a campaign with its callback, if it has one.
--- null: callback_at
+-- row: A contact of a campaign with its callback, if it has one, and what decides about a new one. Calling hours are JSON
+-- row: text.
+-- null: name, callback_at
 -- Read a contact of an organization with its callback.
-select cc.id, cc.campaign_id, cc.status, cc.zone_key, cc.callback_at
+select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.max_attempts,
+  m.calling_hours::text as calling_hours, m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key,
+  cc.attempts, cc.callback_at,
+  exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
+    and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
+join campaigns m on m.id = cc.campaign_id
+join contacts k on k.id = cc.contact_id
 where cc.id = :campaign_contact_id and cc.organization_id = :organization_id;
 
 -- name: move_callback
 -- returns: UUID | None
 -- Move the callback of a pending contact. Returns None when the contact has none, or is being called.
 select moved as id from private.move_callback(:organization_id, :campaign_contact_id, :callback_at, :now) as moved;
+
+-- name: set_callback
+-- returns: UUID | None
+-- Make a contact that is pending, finished or in review wait for a callback. Returns None when another transaction has
+-- changed it or its campaign since.
+select campaign_id as id
+from private.set_callback(:organization_id, :campaign_contact_id, :callback_at, :by, :now) as campaign_id;
+
+-- name: drop_callback
+-- returns: UUID | None
+-- null: :reason
+-- End the callback of a pending contact without a call: it is done, or is called in its usual turn. Returns None when it
+-- waits for none, or has no attempt left.
+select campaign_id as id
+from private.drop_callback(:organization_id, :campaign_contact_id, :is_done, :reason, :now) as campaign_id;
 
 -- name: calls_to_decide
 -- returns: list[UUID]
