@@ -1,8 +1,8 @@
 """`outdial campaign callbacks`, `move-callback`, `call-back` and `drop-callback`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, TypeVar, assert_never
+from typing import Annotated, Final, TypeVar, assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -95,20 +95,23 @@ def callbacks(
         print_json([_json(each) for each in found])
         return
     print_rows(
-        {
-            "Phone": lambda each: each.row.phone,
-            "Name": lambda each: each.row.name,
-            "Group": lambda each: each.group,
-            "Call back": lambda each: each.row.callback_at,
-            "In their time": lambda each: ", ".join(
-                f"{local[:16]} {zone}" for zone, local in local_times(each.row.zone_key, each.row.callback_at).items()
-            ),
-            "Words": lambda each: each.row.words,
-            "In the way": lambda each: None if each.obstacle is None else each.obstacle.sentence,
-        },
+        _COLUMNS,
         found,
         empty="No callbacks.",
     )
+
+
+_COLUMNS: Final[Mapping[str, Callable[[AssessedCallback], object]]] = {
+    "Phone": lambda each: each.row.phone,
+    "Name": lambda each: each.row.name,
+    "Group": lambda each: each.group,
+    "Call back": lambda each: each.row.callback_at,
+    "In their time": lambda each: ", ".join(
+        f"{local[:16]} {zone}" for zone, local in local_times(each.row.zone_key, each.row.callback_at).items()
+    ),
+    "Words": lambda each: each.row.words,
+    "In the way": lambda each: None if each.obstacle is None else each.obstacle.sentence,
+}
 
 
 def _json(each: AssessedCallback) -> dict[str, object]:
