@@ -16,6 +16,8 @@ WITH_CHARTS = (
     "/o/{organization_id}/campaigns/{campaign_id}",
     "/o/{organization_id}/reports?since=2026-03-01&until=2026-03-11",
     "/o/{organization_id}/analytics?since=2026-03-01&until=2026-03-11",
+    "/o/{organization_id}/campaigns/{campaign_id}/report",
+    "/o/{organization_id}/functions/{slug}?span=7d",
     "/design",
 )
 # Texts of charts that reach beyond their chart, that are cut off, or that lie on another text.

@@ -86,7 +86,7 @@ async def test_the_page_lists_rules_with_source_date_and_certainty_and_disclaims
     text = main_of(page.text)
     assert text.count("Not legal advice") == 1
     assert "US-TX-HOURS Mon–Sat 09:00–21:00; Sun 12:00–21:00 Texas Sales In force" in text
-    assert "Tex. Bus. & Com. Code 301.051 Text of the law quoted, checked 2026-11-28" in text
+    assert "Tex. Bus. & Com. Code 301.051 Text of the law quoted, checked Nov 28, 2026" in text
     assert "US-FTC-HOURS" in text
     assert "US-FL-HOURS" not in text
     assert "No matching rules" in main_of((await admin.get(base, params={"state": "own"})).text)

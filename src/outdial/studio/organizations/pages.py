@@ -90,7 +90,9 @@ async def change_organization_page(request: Request, context: CurrentOrganizatio
     """Change the name or the daily call cap."""
     context.require("admin")
     try:
-        changes = _read(OrganizationChanges, form, ("name", "daily_call_cap"))
+        changes = _read(
+            OrganizationChanges, form, (), {"name": "Enter a name", "daily_call_cap": "Enter a number of calls"}
+        )
     except InvalidInput as error:
         return await _show(request, context, error.fields, form)
     async with context.transaction() as connection:
@@ -102,13 +104,12 @@ async def change_organization_page(request: Request, context: CurrentOrganizatio
 async def change_account_page(request: Request, context: CurrentOrganization, account_id: UUID, form: Form) -> Response:
     """Change the limits of a Retell workspace."""
     context.require("admin")
-    names = ("name", "concurrency_limit", "reserved_inbound", "calls_per_second")
+    required = dict.fromkeys(("concurrency_limit", "reserved_inbound", "calls_per_second"), "Enter a number")
     try:
-        changes = _read(ProviderAccountChanges, form, names)
+        changes = _read(ProviderAccountChanges, form, ("name",), required)
     except InvalidInput as error:
-        return await _show(
-            request, context, {f"{account_id}-{name}": text for name, text in error.fields.items()}, form
-        )
+        errors = {f"{account_id}-{name}": text for name, text in error.fields.items()}
+        return await _show(request, context, errors, form, account_id)
     async with context.transaction() as connection:
         await organizations.change_account(connection, context, account_id, changes)
     return forms.redirect(_url(context), "Limits saved.")
@@ -142,6 +143,7 @@ async def _show(
     context: OrganizationContext,
     errors: Mapping[str, str] | None = None,
     form: FormData | None = None,
+    account_id: UUID | None = None,
 ) -> HTMLResponse:
     async with context.transaction() as connection:
         organization = await organizations.show_organization(connection, context)
@@ -159,6 +161,7 @@ async def _show(
         numbers=numbers,
         errors=errors or {},
         given=given,
+        account_id=account_id,
     )
 
 
@@ -169,8 +172,14 @@ def _new_organization(
     return page(request, "organizations/new.html", status=status, given=given, errors=errors or {})
 
 
-def _read(model: type[Model], form: FormData, names: tuple[str, ...]) -> Model:
-    given: dict[str, Any] = {name: value for name in names if (value := forms.text(form, name))}
+def _read(
+    model: type[Model], form: FormData, names: tuple[str, ...], required: Mapping[str, str] | None = None
+) -> Model:
+    """Read fields of a form; `required` are further ones that may not be empty, with what to say if they are."""
+    required = required or {}
+    given: dict[str, Any] = {name: value for name in (*names, *required) if (value := forms.text(form, name))}
+    if empty := {name: text for name, text in required.items() if name not in given}:
+        raise InvalidInput("Please fix the fields below", empty)
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -88,10 +88,15 @@ def day_text(value: date) -> str:
     return f"{value:%b} {value.day}"
 
 
+def date_text(value: date) -> str:
+    """Format a day, such as "Nov 30, 2026"."""
+    return f"{day_text(value)}, {value.year}"
+
+
 def moment(value: datetime, seconds: bool = False) -> str:
     """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
     local = viewer_time(value)
-    return f"{day_text(local)}, {local.year} at {clock(local, seconds=seconds)}"
+    return f"{date_text(local)} at {clock(local, seconds=seconds)}"
 
 
 def weekday_moment(value: datetime) -> str:

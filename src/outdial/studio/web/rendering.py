@@ -152,6 +152,7 @@ environment.filters |= {
     "money": formats.money,
     "iso": formats.iso,
     "moment": formats.moment,
+    "day": formats.date_text,
     "weekday_moment": formats.weekday_moment,
     "zone_label": formats.zone_label,
     "in_zone": formats.in_zone,
