@@ -1,0 +1,85 @@
+"""From the first sign-in of an empty installation to a stored Retell key, in a browser, with the clicks counted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from outdial.auth.local.service import AuthRefusal
+from outdial.db.session import assert_no_transaction
+from outdial.retell.key_tester import RetellKeyTester
+from outdial.retell.simulator.config import SimulatorConfig
+from outdial.retell.simulator.server import running
+from tests.browser.test_pages import AXE, SHAPES, listening, put_into, what_axe_says
+from tests.support.dialing import KEY
+from tests.support.postgres import Scratch
+from tests.support.studio_with_auth import PASSWORD, serve_studio_with_auth
+
+pytestmark = pytest.mark.timeout(300)
+EMAIL = "ada@example.com"
+
+
+async def is_sound(page: Page, pictures: Path, name: str) -> None:
+    """Keep a picture of the page in each shape, and ask axe about it."""
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+    for shape in SHAPES:
+        await put_into(page, shape)
+        await page.screenshot(path=pictures / f"connection-{name}.{shape.name}.png", full_page=True)
+        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        if AXE.exists():
+            assert await what_axe_says(page, shape.axe_rules) == []
+    await put_into(page, SHAPES[0])
+
+
+async def test_the_first_user_creates_an_organization_and_connects_retell_with_three_clicks(
+    database: Scratch, chromium: Browser, screenshots: Path
+) -> None:
+    async with (
+        running(SimulatorConfig(api_keys=(KEY,))) as (simulator, _),
+        serve_studio_with_auth(database) as world,
+        listening(world.served.app) as url,
+    ):
+        tester = RetellKeyTester(simulator, guard=assert_no_transaction)
+        world.served.app.state.studio = replace(world.served.studio, key_tester=tester)
+        assert not isinstance(await world.auth.create_user(EMAIL, PASSWORD), AuthRefusal)
+        page = await (await chromium.new_context(timezone_id="America/Chicago")).new_page()
+        clicks = 0
+
+        async def click(name: str) -> None:
+            nonlocal clicks
+            await page.get_by_role("button", name=name, exact=True).click()
+            clicks += 1
+
+        await page.goto(f"{url}/sign-in")
+        await page.get_by_label("Email").fill(EMAIL)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await click("Sign in")
+        await expect(page.get_by_role("heading", name="Create your organization")).to_be_visible()
+        await is_sound(page, screenshots, "organization")
+        await page.get_by_label("Name").fill("Acme")
+        await click("Create organization")
+        await expect(page.get_by_text("Organization created. Connect Retell next.")).to_be_visible()
+        await is_sound(page, screenshots, "none")
+
+        await page.get_by_label("API key", exact=True).fill("key_of_another_workspace")
+        await click("Test and connect")
+        await expect(page.locator(".wrong")).to_contain_text("Retell does not accept this key")
+        assert await page.get_by_label("API key", exact=True).input_value() == ""
+        await is_sound(page, screenshots, "refused")
+        await page.get_by_label("API key", exact=True).fill(KEY)
+        await click("Test and connect")
+        await expect(page.get_by_text("Ends in ator")).to_be_visible()
+        await is_sound(page, screenshots, "connected")
+        assert KEY not in await page.content()
+        assert clicks == 4, "three, and the one with the wrong key"
+
+        await page.get_by_role("button", name="Remove key").click()
+        await expect(page.get_by_role("dialog")).to_contain_text("wait until a key is entered")
+        await is_sound(page, screenshots, "remove")
+        await page.get_by_role("button", name="Go back").click()
+        await page.goto(page.url.partition("/settings")[0] + "/campaigns")
+        await expect(page.get_by_role("link", name="Connect Retell’s webhook")).to_be_visible()
+        await is_sound(page, screenshots, "guide")
+        world.served.studio.hub.end_streams()
