@@ -320,15 +320,19 @@ async def test_unknown_signatures_read_the_keys_once_a_second_and_known_ones_onc
     assert len(reads) == 4
 
 
-async def test_keys_that_cannot_be_read_again_go_on_working(stage: Stage) -> None:
+async def test_a_former_key_ends_on_time_although_the_keys_cannot_be_read_again(stage: Stage) -> None:
     tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
     await enter(stage, tenant, FIRST)
+    await enter(stage, tenant, SECOND)
     assert await is_accepted(stage, receiver, FIRST)
     await stage.look.execute(
         "revoke execute on function private.provider_keys_in_use(timestamptz) from outdial_webhook"
     )
     stage.clock.advance(timedelta(seconds=10))
-    assert await is_accepted(stage, receiver, FIRST)
+    assert await is_accepted(stage, receiver, FIRST), "the keys that are known go on working"
+    stage.clock.advance(FORMER_ACCEPTED_FOR)
+    assert not await is_accepted(stage, receiver, FIRST)
+    assert await is_accepted(stage, receiver, SECOND)
 
 
 async def test_all_keys_are_encrypted_again_with_the_first_secret(stage: Stage) -> None:

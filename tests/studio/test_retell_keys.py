@@ -59,7 +59,7 @@ async def test_a_key_is_tested_stored_replaced_and_removed_and_never_shown(
     assert [row["accepted_until"] for row in stored] == [NOW, NOW + timedelta(hours=24)]
     assert all(GOOD.encode() not in row["ciphertext"] and SECOND.encode() not in row["ciphertext"] for row in stored)
     audited = await connection.fetch(
-        "select action, details::text from audit_log where subject_id = $1 order by id",
+        "select action, details::text from audit_log where subject_id = $1 and action <> 'import_numbers' order by id",
         str(own.tenant.provider_account_id),
     )
     assert [row["action"] for row in audited] == [

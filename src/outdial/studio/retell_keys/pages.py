@@ -36,8 +36,8 @@ async def enter_key_page(request: Request, context: CurrentOrganization, account
         return await _show(request, context, account_id, error.fields["api_key"])
     except (ResourceConflict, ServiceUnavailable) as error:
         return await _show(request, context, account_id, error.message, status=error.status)
-    workspace = f" Workspace: {stored.workspace_name}." if stored.workspace_name else ""
-    return forms.redirect(_url(context), f"Retell is connected with the key ending in {stored.last_four}.{workspace}")
+    message = f"Connected with the key ending in {stored.last_four}. Agents and numbers are being imported."
+    return forms.redirect(_url(context), message)
 
 
 @router.post("/{account_id}/remove")

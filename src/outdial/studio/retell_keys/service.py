@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from outdial.campaigns.caller_numbers import request_import
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import Connection
 from outdial.provider_keys import entering
@@ -99,6 +100,10 @@ async def enter_key(context: OrganizationContext, account_id: UUID, new: NewAcco
                 subject_type="provider_account",
                 subject_id=account_id,
                 details={"last_four": key.last_four, "workspace": key.workspace.workspace},
+            )
+            # The next steps choose among the agents and numbers of the workspace.
+            await request_import(
+                connection, context.organization_id, account_id, actor=context.actor, now=studio.clock.now()
             )
             return await find_key(connection, context, account_id)
     except ProviderKeysError as error:
