@@ -26,5 +26,6 @@ async def test_the_keyboard_alone_opens_what_was_found(site: Site, chromium: Bro
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/audit")
     await page.keyboard.press("Control+k")
+    await page.keyboard.type("live")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -76,7 +76,11 @@ class Search {
   #choose(event) {
     const links = [...this.#results.querySelectorAll("a")];
     const place = links.indexOf(document.activeElement);
-    if (event.key === "Enter" && place < 0) {
+    if (event.key === "Escape") {
+      // A search field takes the first Escape to clear its text.
+      event.preventDefault();
+      this.#dialog.close();
+    } else if (event.key === "Enter" && place < 0) {
       event.preventDefault();
       links[0]?.click();
     } else if (event.key === "ArrowDown" && links.length) {
