@@ -17,6 +17,7 @@ SHAPES = (
     Shape(name="tablet", scheme="light", width=820),
     Shape(name="phone", scheme="light", width=390),
 )
+WIDEST_TOUCHED = 1_000
 LOAD_MS = 60_000
 # Until fonts are there and what a page does after it was loaded is done.
 SETTLED = "document.fonts.ready.then(() => new Promise((done) => setTimeout(done, 150)))"
@@ -125,6 +126,9 @@ class Camera:
         self, page: Page, state: PageState, moment: Moment, shape: Shape, page_errors: list[str]
     ) -> Picture:
         await put_into(page, shape)
+        # Pages show keys only where a keyboard is likely.
+        devices = await page.context.new_cdp_session(page)
+        await devices.send("Emulation.setTouchEmulationEnabled", {"enabled": shape.width < WIDEST_TOUCHED})
         await page.evaluate(SETTLED)
         title = ", ".join(filter(None, (state.title, moment.name)))
         file = f"{state.page_name}.{re.sub('[^a-z0-9]+', '-', title.lower())}.{shape.name}.png"

@@ -124,14 +124,6 @@ async def queue_keys(page: Page) -> AsyncIterator[Moment]:
     yield Moment("", whole=False)
 
 
-async def wrong_callback(page: Page) -> AsyncIterator[Moment]:
-    """Move a callback to a time that cannot be read."""
-    await page.locator("[name=time]").first.fill("sometime")
-    await page.get_by_role("button", name="Move").first.click()
-    await page.get_by_role("alert").first.wait_for()
-    yield Moment("")
-
-
 async def wrong_numbers(page: Page) -> AsyncIterator[Moment]:
     """Block numbers of which two cannot be read."""
     await page.locator("[name=numbers]").fill("+12065550100\n(206) 555-0101\nnobody")
@@ -142,6 +134,7 @@ async def wrong_numbers(page: Page) -> AsyncIterator[Moment]:
 
 async def wrong_contact(page: Page) -> AsyncIterator[Moment]:
     """Give a contact a time zone that does not exist."""
+    await page.locator("summary", has_text="Edit details").click()
     await page.locator("[name=timezone]").fill("Mars/Base")
     await page.get_by_role("button", name="Save", exact=True).click()
     await page.locator(".field-wrong").first.wait_for()
@@ -185,7 +178,7 @@ CAMPAIGN_STATES: Sequence[PageState] = (
     PageState(path=f"{HOME}/contacts?q=zzz", size="many", name="nothing found", shapes=WIDE_AND_PHONE),
     PageState(path=f"{HOME}/contacts/{{contact_id}}", name="errors", tour=wrong_contact),
     PageState(path=f"{HOME}/do-not-call", name="errors", tour=wrong_numbers),
-    PageState(path=f"{HOME}/callbacks", size="many", name="errors", tour=wrong_callback),
+    PageState(path=f"{HOME}/callbacks", size="many", name="second chosen", tour=queue_keys),
     PageState(path=f"{HOME}/review", size="many", name="second chosen", tour=queue_keys),
     PageState(path=f"{HOME}/live-calls", size="many", name="hang up", tour=hang_up),
     PageState(path=f"{HOME}/campaigns", size="many", name="stream lost", tour=stream_lost, prepare=lose_the_stream),

@@ -412,6 +412,7 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, int]]] = {
     "POST /sign-out": {"nobody": 303},
     "GET /design": {"nobody": 303, "outsider": 200, "viewer": 200},
     "POST /theme": {"nobody": 303, "outsider": 403, "viewer": 403},
+    "POST /columns": {"nobody": 303, "outsider": 403, "viewer": 403},
     "GET /static/{requested_version}/{name}": {"nobody": 200, "outsider": 200, "viewer": 200},
 }
 """The routes of no organization: by who asks, the answer. A form of signing in counts by its own token alone."""

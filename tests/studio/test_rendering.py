@@ -75,6 +75,40 @@ async def test_a_theme_is_kept_for_all_pages(browser_for: BrowserFor, two_organi
     assert '<html lang="en">' in (await browser.get(home)).text
 
 
+async def test_a_list_shows_the_columns_that_were_chosen_in_this_browser(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    browser = await browser_for(two_organizations.own.users["viewer"])
+    lists = {name: f"/o/{two_organizations.own.tenant.organization_id}/{name}" for name in ("contacts", "calls")}
+
+    async def heads(name: str) -> list[str]:
+        return re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', (await browser.get(lists[name])).text)
+
+    assert await heads("contacts") == ["Contact", "Email", "Company", "External ID", "Time zone", "Added"]
+    usual = await heads("calls")
+    for name, columns in (("contacts", ["updated_at", "email"]), ("calls", [])):
+        form = {"list": name, "column": columns, "next": lists[name]}
+        chosen = await browser.post_form("/columns", form)
+        assert (chosen.status_code, chosen.headers["location"]) == (303, lists[name])
+    assert await heads("contacts") == ["Contact", "Email", "Changed"]
+    assert await heads("calls") == ["Call", "Contact", "Outcome"]
+    await browser.post_form("/columns", {"list": "calls", "usual": "true", "next": lists["calls"]})
+    assert (await heads("calls"), await heads("contacts")) == (usual, ["Contact", "Email", "Changed"])
+    for wrong in ({"list": "contacts", "column": "password"}, {"list": "members"}):
+        assert (await browser.post_form("/columns", wrong)).status_code == 400
+
+
+async def test_pages_say_which_links_may_be_fetched_ahead(
+    browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    browser = await browser_for(two_organizations.own.users["viewer"])
+    listed = await browser.get(f"/o/{two_organizations.own.tenant.organization_id}/calls")
+    rules = await browser.get(listed.headers["speculation-rules"].strip('"'))
+    assert rules.headers["content-type"] == "application/speculationrules+json"
+    assert all(rule["source"] == "document" for rule in rules.json()["prefetch"])
+    assert "speculation-rules" not in (await browser.get("/sign-in")).headers
+
+
 def test_a_field_is_linked_to_its_label_and_error() -> None:
     html = render("{{ field('name', 'Name', error='too long', hint='short', required=True) }}")
     assert 'for="field-name"' in html

@@ -31,6 +31,7 @@ from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import NOTHING
+from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
@@ -104,6 +105,8 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         outcomes=OUTCOMES,
         statuses=STATUSES,
         calls=found.items,
+        columns=[column for column in LIST_COLUMNS["calls"] if frame is None or column.name != "campaign"],
+        shown=shown_columns(request, "calls"),
         filter_query=filter_query(selecting),
         problem=problem,
         **page_links(url, form, page_request, found.next),

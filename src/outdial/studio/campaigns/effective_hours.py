@@ -252,12 +252,17 @@ def _summary(places: Sequence[PlaceHours]) -> str:
     closed = [place for place in places if place.closed is not None]
     parts = []
     if narrower:
-        parts.append(f"{_counted(narrower)} {'is' if len(narrower) == 1 else 'are'} narrower than these hours")
+        parts.append(f"{_counted(narrower)} {_is_or_are(narrower)} narrower than these hours")
     if closed:
-        parts.append(f"{_counted(closed)} {'is' if len(closed) == 1 else 'are'} closed")
+        parts.append(f"{_counted(closed)} {_is_or_are(closed)} closed")
     if not parts:
         return f"The calling rules allow these hours in {_counted(places)}." if places else ""
     return "; ".join(parts) + "."
+
+
+def _is_or_are(places: Iterable[PlaceHours]) -> str:
+    """Return the verb for `_counted`: a state can have several time zones, each with hours of its own."""
+    return "is" if len({place.jurisdiction for place in places}) == 1 else "are"
 
 
 def _counted(places: Iterable[PlaceHours]) -> str:

@@ -14,6 +14,7 @@ from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import NewConsent
 from outdial.studio.contacts.service import ContactChanges, ContactSummary, contact_search
 from outdial.studio.view.badges import humanize
+from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import parse_day, viewer_zone
@@ -51,6 +52,8 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         url=url,
         contacts=found.items,
         term=term,
+        columns=LIST_COLUMNS["contacts"],
+        shown=shown_columns(request, "contacts"),
         problem=problem,
         **page_links(url, {"q": term}, page_request, found.next),
     )
@@ -151,6 +154,7 @@ async def _show(
         bases=_BASES,
         scopes=_SCOPES,
         consent=consent or dict.fromkeys(_CONSENT_FIELDS, ""),
+        is_consent=consent is not None,
         now=context.studio.clock.now(),
         values=typed or {name: getattr(contact, name) or "" for name in CONTACT_FIELD_NAMES},
         problem=None if error is None else error.message,

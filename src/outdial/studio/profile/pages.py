@@ -17,13 +17,13 @@ from outdial.log import log
 from outdial.studio.profile import service as profile
 from outdial.studio.profile.service import PasswordChange
 from outdial.studio.web import forms
+from outdial.studio.web.appearance import keep_choice
 from outdial.studio.web.context import CurrentCaller, StudioCaller, studio_state
 from outdial.studio.web.errors import InvalidInput, NotSignedIn
 from outdial.studio.web.filters import CHOSEN_ZONE_COOKIE, check_zone, chosen_zone
 from outdial.studio.web.forms import Form
 from outdial.studio.web.rendering import page
 from outdial.studio.web.sessions import StudioSession, expired_session_cookie
-from outdial.studio.web.theme import keep_choice
 from outdial.studio.web.visitors import client_of
 
 router = APIRouter()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from outdial.studio.view.format import percent
+
 # Advance of a digit in DejaVu Sans, the widest of the usual fonts, at the size of the labels (12).
 _CHARACTER: Final = 7.7
 _GAP: Final = 12
@@ -236,7 +238,7 @@ def grouped_bars(
         whole = sum(bar.value for bar in counted)
 
     def share_of(value: int) -> str:
-        return f"{100 * value / whole:.0f}%" if whole else "0%"
+        return percent(value, whole) if whole else "0%"
 
     return BarChart(
         title=title,

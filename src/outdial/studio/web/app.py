@@ -33,7 +33,7 @@ PAGES: Final = (
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",
-    "test_calls.pages", "numbers.pages", "budgets.pages", "web.theme", "web.design", "search.pages",
+    "test_calls.pages", "numbers.pages", "budgets.pages", "web.appearance", "web.design", "search.pages",
     "sign_in.returning", "sign_in.passwords", "invitations.join", "profile.pages", "profile.two_factor",
     "end_reports.pages", "end_reports.shared", "retell_keys.pages",
 )  # fmt: skip

@@ -17,6 +17,17 @@ _OUTCOMES: Final = (
 _TONES: Final = ("good", "machine", "neutral", "warn", "bad", "live", "info")
 _SAMPLE: Final = (("answered", 139), ("voicemail", 88), ("no_answer", 72), ("busy", 21), ("invalid_number", 17))
 _GROUPS: Final = (("good", "Reached"), ("machine", "Machine"), ("neutral", "Not reached"), ("bad", "Failed"))
+_SPEAKERS: Final = {"agent": "Agent", "user": "Contact"}
+_TURNS: Final = tuple(
+    {"speaker": speaker, "text": text, "start_ms": 5000 * number, "end_ms": 5000 * number + 4200}
+    for number, (speaker, text) in enumerate(
+        (
+            ("agent", "Hello, this is Riley of Acme. Do you have a moment?"),
+            ("user", "Yes, what is it about?"),
+            ("agent", "Your plan renews next week, and I would like to make sure that it still fits."),
+        )
+    )
+)
 router = APIRouter()
 
 
@@ -42,6 +53,8 @@ async def show_design(request: Request, _caller: CurrentCaller) -> Response:
         statuses=_STATUSES,
         outcomes=_OUTCOMES,
         tones=_TONES,
+        turns=_TURNS,
+        speakers=_SPEAKERS,
         charts=[
             grouped_bars(
                 "Contacts by last outcome",
