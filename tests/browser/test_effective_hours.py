@@ -67,7 +67,7 @@ async def test_a_failing_server_is_reported_beside_the_hours(site: Site, step: s
 
     await page.click("text=Around the clock")
 
-    assert await page.wait_for_selector("#effective-hours :text('cannot be loaded now')") is not None
+    assert await page.wait_for_selector("#effective-hours :text('cannot be loaded right now')") is not None
     await context.close()
 
 
