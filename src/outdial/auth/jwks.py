@@ -5,20 +5,22 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import aiohttp
 import jwt
 import msgspec
 
 from outdial.clock import Clock
 from outdial.log import log
 
+if TYPE_CHECKING:
+    import aiohttp
+
 # Supabase Auth serves the set with max-age=600.
 _FRESH_FOR = timedelta(minutes=10)
 _PAUSE_AFTER_FETCH = timedelta(seconds=30)
 _PAUSE_AFTER_FAILURE = timedelta(seconds=5)
-_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_FETCH_TIMEOUT_S = 5
 _MOST_BYTES = 1 << 20
 # Symmetric keys ("oct") are ignored: the set is public, so its keys are no secrets.
 _ALGORITHMS: Mapping[tuple[object, object], Literal["ES256", "RS256"]] = {
@@ -137,8 +139,11 @@ class RemoteJwks:
         return self._not_before is None or self._clock.now() >= self._not_before
 
     async def _fetch(self) -> None:
+        # Importing aiohttp takes a third of a second, and each command of the command line imports this module.
+        import aiohttp
+
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_FETCH_TIMEOUT)
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_FETCH_TIMEOUT_S))
         document = bytearray()
         try:
             async with self._session.get(self._url, raise_for_status=True, allow_redirects=False) as response:

@@ -50,7 +50,7 @@ from outdial.domain.policies.voicemail import (
 )
 from outdial.domain.retry import parse_retry_policy
 from outdial.domain.rules import CallingRule, EffectiveWindow, RuleBook
-from outdial.pre_dial.client import TIMEOUT_S
+from outdial.pre_dial.messages import TIMEOUT_S
 from outdial.provider import CallRequest, VoiceProvider
 
 ON_DO_NOT_CALL_LIST: Final = "on the do-not-call list"

@@ -12,12 +12,10 @@ import aiohttp
 
 from outdial.pre_dial.addresses import check_hook_url
 from outdial.pre_dial.errors import InvalidHookUrl, PrivateAddress, UnreadableResponse
-from outdial.pre_dial.messages import CallClearance, ClearanceRequest, encode_request, read_response
+from outdial.pre_dial.messages import TIMEOUT_S, CallClearance, ClearanceRequest, encode_request, read_response
 from outdial.pre_dial.resolver import GuardedResolver
 from outdial.pre_dial.signature import HEADER, sign
 
-TIMEOUT_S: Final = 2.0
-"""For all of a request, from the look-up of the host to the last byte of the response."""
 MAX_RESPONSE_BYTES: Final = 64 * 1024
 MAX_RESULT_BYTES: Final = 2 * 1024
 """The response may have MAX_RESPONSE_BYTES, and this many more for each call."""

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from outdial.pre_dial.errors import UnreadableResponse
 
+TIMEOUT_S: Final = 2.0
+"""For all of a request, from the look-up of the host to the last byte of the response."""
 LONGEST_REASON: Final = 200
 DENIED: Final = "no reason given"
 
