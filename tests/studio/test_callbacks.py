@@ -370,3 +370,50 @@ async def test_contacts_in_review_that_asked_for_a_callback_are_listed_until_the
     await browser.post_form(f"{queue}/{entries[1].id}", {"end": "done"})
     assert (await row_of(connection, entries[1].id))["status"] == "completed"
     assert (await operator.get(url)).json()["items"] == []
+
+
+async def test_the_pages_of_a_contact_and_a_call_offer_what_is_possible_and_say_why_not(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, browser_for: BrowserFor
+) -> None:
+    own = two_organizations.own
+    home = f"/o/{own.tenant.organization_id}"
+    campaign = await create_campaign(connection, own.tenant, calling_hours=ALWAYS)
+    over = await create_campaign(connection, own.tenant, status="cancelled")
+    operator = await browser_for(own.users["operator"])
+    pages_of = {}
+    for name, status, of in (
+        ("new", "pending", campaign),
+        ("done", "completed", campaign),
+        ("over", "completed", over),
+    ):
+        entry = await create_campaign_contact(connection, of, status=status, call_count=1)
+        call_id = await create_call(connection, entry, status="ended", outcome="answered")
+        pages_of[name] = (entry, f"{home}/campaigns/{of.id}/contacts/{entry.id}", f"{home}/calls/{call_id}")
+    expected = {
+        "new": {"New callback", "Skip", "Never call again"},
+        "done": {"New callback", "Call again", "Never call again"},
+        "over": {"Never call again"},
+    }
+    for name, (_, contact, call) in pages_of.items():
+        for address in (contact, call):
+            page = (await operator.get(address)).text
+            offered = set(re.findall(r">(New callback|Skip|Call again|Never call again)\u2026<", page))
+            assert offered == expected[name], (name, address)
+            assert ("the campaign is cancelled and places no more calls" in page) is (name == "over")
+    viewer = await browser_for(own.users["viewer"])
+    assert "Never call again" not in (await viewer.get(pages_of["new"][2])).text
+
+    # Each action returns to the page that it was sent from; skipping a contact without attempts can be taken back.
+    entry, contact, call = pages_of["new"]
+    skipped = await operator.post_form(f"{contact}/skip", {"back": call, "reason": "wrong number"})
+    assert skipped.headers["location"] == call
+    assert f'action="{contact}/retry"' in (await operator.get(call)).text
+    await operator.post_form(f"{contact}/retry", {"back": call})
+    assert (await row_of(connection, entry.id))["status"] == "pending"
+    await operator.post_form(f"{home}/callbacks/{entry.id}", {"time": "tomorrow at 2pm", "back": call})
+    assert "Callback <time" in (await operator.get(call)).text
+    skipped = await operator.post_form(f"{contact}/skip", {"back": call})
+    undo = re.search(r'action="([^"]*[?]to=[^"]*)"', (await operator.get(call)).text)
+    assert undo is not None
+    await operator.post_form(undo[1], {"back": call})
+    assert (await row_of(connection, entry.id))["callback_at"].isoformat() == "2026-03-11T18:00:00+00:00"

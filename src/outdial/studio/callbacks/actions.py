@@ -8,11 +8,15 @@ from uuid import UUID
 
 from outdial.campaigns.callbacks import why_no_callback
 from outdial.db.queries.dialing.callbacks import OpenCallback
+from outdial.db.session import Connection
 from outdial.dialer.callbacks.outlook import never_allowed, opens_at
+from outdial.dialer.doctor import read_rules
 from outdial.domain.contact import MAY_COME_AGAIN, ContactStatus
 from outdial.domain.policies.callback_time import UnreadableTime, read_callback_time
 from outdial.domain.rules import RuleBook
+from outdial.studio.callbacks.service import find_contact
 from outdial.studio.view.format import sentence_case
+from outdial.studio.web.context import OrganizationContext
 
 _PRESETS: Final = (
     ("in 1 hour", "In 1 hour"),
@@ -29,7 +33,8 @@ class ContactActions:
 
     id: UUID
     campaign_id: UUID
-    phone: str
+    status: str
+    zone_key: str
     callback_at: datetime | None
     may_call_back: bool
     may_retry: bool
@@ -51,13 +56,25 @@ class TimePreset:
     opens_at: datetime | None
 
 
+async def read_actions(
+    connection: Connection, context: OrganizationContext, campaign_contact_id: UUID
+) -> ContactActions | None:
+    """Return what the caller can do about a contact; None for a viewer."""
+    if not context.may("operator"):
+        return None
+    contact = await find_contact(connection, context, campaign_contact_id)
+    rules = await read_rules(connection, context.organization_id, context.studio.rules)
+    return actions_of(contact, rules, context.studio.clock.now())
+
+
 def actions_of(contact: OpenCallback, rules: RuleBook, now: datetime) -> ContactActions:
     """Return what a member can do about a contact. `rules` are those of its organization."""
     why_not = why_no_callback(contact) or never_allowed(contact, rules, now)
     return ContactActions(
         id=contact.id,
         campaign_id=contact.campaign_id,
-        phone=contact.phone,
+        status=contact.status,
+        zone_key=contact.zone_key,
         callback_at=contact.callback_at,
         may_call_back=why_not is None,
         may_retry=why_not is None and contact.status in MAY_COME_AGAIN,

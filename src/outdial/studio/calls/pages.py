@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.navigation import filter_query, read_filters, typed_filters
 from outdial.studio.calls.reviews import mark_reviewed, remove_mark
@@ -122,6 +123,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
             connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
         )
         events = await list_call_events(connection, context.organization_id, call_id)
+        actions = await read_actions(connection, context, call.campaign_contact_id)
         try:
             filters = read_filters(form, viewer_zone(request))
             place = await find_place(connection, context.organization_id, call, filters)
@@ -137,6 +139,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         "calls/show.html",
         context,
         call=call,
+        actions=actions,
         place=place,
         filter_query=filter_query(form),
         turns=turns,

@@ -2,22 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import FormData
 
 from outdial.campaigns.entries.adding import ItemStatus
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.session import Connection
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.callbacks.service import find_contact
 from outdial.studio.campaign_contacts import changes
 from outdial.studio.campaign_contacts.changes import CampaignContactChanges, ContactsRequest, RetryRequest
 from outdial.studio.campaign_contacts.service import ContactTimeline, show_contact
-from outdial.studio.view.format import sentence_case
+from outdial.studio.view.format import iso, sentence_case
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
-from outdial.studio.web.forms import Form, redirect, short_text, text
+from outdial.studio.web.forms import Form, back_of, redirect, short_text, text
 
 router = APIRouter(prefix="/o/{organization_id}/campaigns/{campaign_id}/contacts")
 
@@ -65,21 +68,27 @@ async def change_contact_page(
         )
         return await changes.change(connection, context, campaign_id, campaign_contact_id, changed)
 
-    return await _carry_out(request, context, save, "Contact updated.")
+    return await _carry_out(request, context, form, save, done="Contact updated.")
 
 
 @router.post("/{campaign_contact_id}/skip")
 async def skip_contact_page(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, form: Form
 ) -> Response:
-    """Skip a pending contact."""
+    """Skip a pending contact. Undo gives it its callback again, or makes it pending if it has not been called."""
     reason = short_text(form, "reason", LONGEST_DECISION_NOTE)
-    return await _carry_out(
-        request,
-        context,
-        lambda connection: changes.skip(connection, context, campaign_id, campaign_contact_id, reason),
-        "Contact skipped.",
-    )
+    undo: str | None = None
+
+    async def save(connection: Connection) -> ContactTimeline:
+        nonlocal undo
+        contact = await find_contact(connection, context, campaign_contact_id)
+        if (callback_at := contact.callback_at) is not None and callback_at > context.studio.clock.now():
+            undo = f"/o/{context.organization_id}/callbacks/{contact.id}?{urlencode({'to': iso(callback_at)})}"
+        elif callback_at is None and contact.attempts == 0:
+            undo = f"{request.url.path.removesuffix('/skip')}/retry"
+        return await changes.skip(connection, context, campaign_id, campaign_contact_id, reason)
+
+    return await _carry_out(request, context, form, save, done="The contact is skipped.", undo=lambda: undo)
 
 
 @router.post("/{campaign_contact_id}/retry")
@@ -91,25 +100,30 @@ async def retry_contact_page(
     return await _carry_out(
         request,
         context,
+        form,
         lambda connection: changes.retry(connection, context, campaign_id, campaign_contact_id, retry),
-        "The contact will be called again.",
+        done="The contact is pending again.",
     )
 
 
 async def _carry_out(
     request: Request,
     context: OrganizationContext,
+    form: FormData,
     change: Callable[[Connection], Awaitable[ContactTimeline]],
+    *,
     done: str,
+    undo: Callable[[], str | None] = lambda: None,
 ) -> Response:
+    """Change the contact and return to the page that the form was sent from; `undo` is asked after the change."""
     context.require("operator")
-    url = request.url.path.rpartition("/")[0]
+    url = back_of(form, request.url.path.rpartition("/")[0])
     try:
         async with context.transaction() as connection:
             await change(connection)
     except (ResourceConflict, InvalidItem) as error:
         return redirect(url, sentence_case(str(error)), "warn")
-    return redirect(url, done)
+    return redirect(url, done, undo=undo())
 
 
 def _with_zone(written: str, zone_key: str) -> str:

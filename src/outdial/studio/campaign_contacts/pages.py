@@ -15,6 +15,7 @@ from outdial.domain.calling_hours import local_times
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.errors import UnknownZone
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.campaign_contacts.panel import contact_panel
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.campaign_contacts.service import (
@@ -143,6 +144,8 @@ async def _show(
 ) -> HTMLResponse:
     now = context.studio.clock.now()
     timeline = await _timeline(context, campaign_id, campaign_contact_id, now)
+    async with context.transaction() as connection:
+        actions = await read_actions(connection, context, campaign_contact_id)
     return page(
         request,
         "campaign_contacts/show.html",
@@ -150,6 +153,7 @@ async def _show(
         status=200 if error is None else error.status,
         campaign_id=campaign_id,
         timeline=timeline,
+        actions=actions,
         decisions=DECISIONS,
         typed={name: "" if form is None else text(form, name) for name in ("decision", "note", "call_at")},
         problem=None if error is None else error.message,
