@@ -194,10 +194,9 @@ async def decide_about_contacts(page: Page, site: Site) -> None:
     menu = await at_campaigns(page, site)
     with CountedTask("Move a callback") as task:
         await task.click(link(menu, "Callbacks"))
-        form = page.get_by_role("form", name=f"Move the callback of {PHONE}")
-        await form.get_by_label("New time").fill("in 5 hours")
-        await task.click(button(form, "Move"))
-        await expect(flash(page, "moved")).to_be_visible()
+        await task.click(page.get_by_role("form", name=PHONE).get_by_role("link", name="New time"))
+        await task.click(page.get_by_role("dialog").get_by_role("button", name="Tomorrow afternoon"))
+        await expect(flash(page, "callback ")).to_be_visible()
 
 
 async def find_and_block(page: Page, site: Site) -> None:

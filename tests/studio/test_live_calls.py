@@ -1,5 +1,6 @@
 """Live calls: who is on the line, with which agent, since when; what has just ended; and else the next call."""
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from outdial.dialer.live import board
+from outdial.studio.live_calls import pages
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -243,3 +246,42 @@ async def test_live_updates_of_members_who_see_the_same_are_rendered_once_until_
     other = await create_campaign(connection, await create_tenant(connection, credential="other"))
     member = await browser_for(await create_member(connection, other.tenant.organization_id, "operator"))
     assert (await member.get(url, headers={"x-live": "1"})).status_code == 404
+
+
+async def test_the_page_pauses_campaigns_and_says_how_many_calls_it_leaves_out(
+    connection: asyncpg.Connection,
+    client_for: ClientFor,
+    browser_for: BrowserFor,
+    campaign: Campaign,
+    operator: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = f"/o/{campaign.tenant.organization_id}"
+    await create_busy_line(connection, campaign)
+    halted = await create_campaign(connection, campaign.tenant, name="Halted")
+    await create_calling(connection, halted)
+    await connection.execute("update campaigns set status = 'pausing' where id = $1", halted.id)
+    browser = await browser_for(operator)
+
+    page = (await browser.get(f"{home}/live-calls")).text
+
+    assert re.findall(r"Pause (\w+)</span>", page) == ["Spring", "Autumn"]
+    assert f'href="{home}/stop">Stop everything' in page
+    assert "calls shown" not in page
+    viewer = await browser_for(await create_member(connection, campaign.tenant.organization_id, "viewer"))
+    assert "Pause" not in (await viewer.get(f"{home}/live-calls")).text
+    paused = await browser.post_form(f"{home}/campaigns/{campaign.id}/pause", {"back": f"{home}/live-calls"})
+    assert paused.headers["location"] == f"{home}/live-calls"
+    page = (await browser.get(f"{home}/live-calls")).text
+    assert re.findall(r"Pause (\w+)</span>", page) == ["Autumn"]
+
+    # Only a list that is full is counted.
+    monkeypatch.setattr(board, "MAX_LIVE", 3)
+    monkeypatch.setattr(pages, "SHOWN", 2)
+    live = await read(client_for, operator, campaign)
+    assert (len(live["calls"]), live["total"]) == (3, 4)
+    of_campaign = await read(client_for, operator, campaign, f"/campaigns/{campaign.id}")
+    assert (len(of_campaign["calls"]), of_campaign["total"]) == (2, 2)
+    page = (await browser.get(f"{home}/live-calls")).text
+    assert "2 of 4 calls shown" in page
+    assert "2 more live calls" in page

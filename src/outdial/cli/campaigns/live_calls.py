@@ -77,6 +77,7 @@ def board_json(board: LiveBoard) -> Mapping[str, object]:
             {name: getattr(row, name) for name in LiveCallRow.__dataclass_fields__} | {"state": LINE_STATES[row.status]}
             for row in board.calls
         ],
+        "total": board.total,
         "ended": list(board.ended),
         "lines": board.lines,
         "next_call": next_call
@@ -102,6 +103,8 @@ def render(board: LiveBoard, now: datetime) -> RenderableType:
             "CALL": lambda row: row.id,
         }
         parts.append(table_of(columns, board.calls))
+        if board.total > len(board.calls):
+            parts.append(Text(f"{len(board.calls)} of {board.total} calls shown"))
     elif board.next_call is not None:
         parts.append(Text(next_call_text(board)))
     if board.ended:

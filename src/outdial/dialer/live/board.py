@@ -40,9 +40,13 @@ class FirstCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveBoard:
-    """What is on the line. `ended` are the calls of the last minutes; `next_call` is only read without a live call."""
+    """What is on the line. `total` counts all live calls, of which `calls` are at most MAX_LIVE.
+
+    `ended` are the calls of the last minutes; `next_call` is only read without a live call.
+    """
 
     calls: Sequence[live_calls.LiveCallRow]
+    total: int
     ended: Sequence[live_calls.EndedCallRow]
     lines: live_calls.LineCount
     next_call: FirstCall | None
@@ -55,6 +59,9 @@ async def read_board(
     calls = await live_calls.list_live_calls(
         connection, organization_id=organization_id, campaign_id=campaign_id, limit=MAX_LIVE
     )
+    total = len(calls)
+    if total == MAX_LIVE:
+        total = await live_calls.count_on_line(connection, organization_id=organization_id, campaign_id=campaign_id)
     ended = await live_calls.list_just_ended(
         connection, organization_id=organization_id, campaign_id=campaign_id, since=now - JUST_ENDED, limit=MAX_ENDED
     )
@@ -64,7 +71,7 @@ async def read_board(
         ids = [campaign_id] if campaign_id is not None else None
         ids = ids or await live_calls.next_campaigns(connection, organization_id=organization_id, limit=_MAX_CAMPAIGNS)
         next_call = first_call(await examine(connection, ids, now, rules) if ids else {}, now)
-    return LiveBoard(calls=calls, ended=ended, lines=lines, next_call=next_call)
+    return LiveBoard(calls=calls, total=total, ended=ended, lines=lines, next_call=next_call)
 
 
 def first_call(diagnoses: Mapping[UUID, Diagnosis | None], now: datetime) -> FirstCall:

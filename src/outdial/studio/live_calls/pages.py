@@ -1,13 +1,16 @@
 """Pages of the calls on the line: of all campaigns, and of one."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from outdial.studio.campaigns.counts import Counter
+from outdial.domain.campaign import CampaignStatus
+from outdial.studio.campaigns.counts import Counter as CampaignCounts
 from outdial.studio.campaigns.tabs import campaign_frame
 from outdial.studio.live_calls.service import LiveCalls, read_live_calls
 from outdial.studio.live_calls.shared_updates import SharedUpdates, Updates
@@ -37,7 +40,7 @@ async def live_page(request: Request, context: CurrentOrganization, updates: Upd
 
 @router.get("/campaigns/{campaign_id}/live-calls")
 async def live_page_of_campaign(
-    request: Request, campaign_id: UUID, context: CurrentOrganization, counter: Counter, updates: Updates
+    request: Request, campaign_id: UUID, context: CurrentOrganization, counter: CampaignCounts, updates: Updates
 ) -> HTMLResponse:
     """Show the calls of a campaign on the line."""
 
@@ -74,8 +77,26 @@ async def _values(context: OrganizationContext, read: Callable[[], Awaitable[Map
         **found,
         "tab": "Live",
         "shown": live.calls[:SHOWN],
+        "campaigns": campaigns_on_line(live),
         "ended": live.ended[:ENDED_SHOWN],
         # Calls of the simulator are not at Retell.
         "monitoring_url": None if context.studio.settings.recordings else MONITORING_URL,
         "now": context.studio.clock.now(),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOnLine:
+    """A campaign with live calls that can be paused."""
+
+    id: UUID
+    name: str
+    calls: int
+
+
+def campaigns_on_line(live: LiveCalls) -> list[CampaignOnLine]:
+    """Return the running campaigns of the live calls, the one with the most of them first."""
+    counts = Counter(
+        (call.campaign_id, call.campaign_name) for call in live.calls if call.campaign_status == CampaignStatus.ACTIVE
+    )
+    return [CampaignOnLine(id=id, name=name, calls=calls) for (id, name), calls in counts.most_common()]

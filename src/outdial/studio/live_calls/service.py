@@ -35,6 +35,7 @@ class CallOnLine(_CallShown):
     response to the request is missing.
     """
 
+    campaign_status: str
     state: LineState
     since: datetime
     is_hanging_up: bool
@@ -70,6 +71,7 @@ class LiveCalls(BaseModel):
     """What is on the line. `next_call` is null while a call is live."""
 
     calls: Annotated[list[CallOnLine], Field(description=f"At most {MAX_LIVE}, the longest first")]
+    total: Annotated[int, Field(description="All live calls")]
     ended: Annotated[
         list[JustEndedCall], Field(description=f"Of the last 5 minutes, newest first, at most {MAX_ENDED}")
     ]
@@ -86,6 +88,7 @@ async def read_live_calls(
     board = await read_board(connection, context.organization_id, campaign_id, studio.rules, now)
     return LiveCalls(
         calls=[_live_call(row, now) for row in board.calls],
+        total=board.total,
         ended=[_ended_call(row) for row in board.ended],
         lines=LineUse(lines=board.lines.lines, in_use=board.lines.in_use),
         next_call=None if board.next_call is None else _coming(board.next_call),
@@ -95,6 +98,7 @@ async def read_live_calls(
 def _live_call(row: LiveCallRow, now: datetime) -> CallOnLine:
     return CallOnLine(
         **_common(row),
+        campaign_status=row.campaign_status,
         state=LINE_STATES[row.status],
         # The start that is reserved for a request may be ahead.
         since=row.started_at or row.placed_at or min(row.requested_at, now),

@@ -18,6 +18,7 @@ class LiveCallRow:
     id: UUID
     campaign_id: UUID
     campaign_name: str
+    campaign_status: str
     campaign_contact_id: UUID
     name: str | None
     phone: str
@@ -68,9 +69,9 @@ class LineCount:
 _line_count = row_builder(LineCount)
 
 _LIST_LIVE_CALLS = """\
-select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at, c.placed_at, c.started_at,
-  c.hang_up_due_at is not null as is_hanging_up
+select c.id, c.campaign_id, m.name as campaign_name, m.status as campaign_status, c.campaign_contact_id, k.name,
+  c.phone, c.from_number, c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at,
+  c.placed_at, c.started_at, c.hang_up_due_at is not null as is_hanging_up
 from calls c
 join campaigns m on m.id = c.campaign_id
 join contacts k on k.id = c.contact_id
@@ -97,6 +98,25 @@ async def list_live_calls(
         _live_call_row(record)
         for record in await connection.fetch(_LIST_LIVE_CALLS, organization_id, campaign_id, limit)
     ]
+
+
+_COUNT_ON_LINE = """\
+select count(*) as calls from calls c
+where c.provider_account_id in (select a.id from provider_accounts a where a.organization_id = $1)
+  and c.organization_id = $1
+  and ($2::uuid is null or c.campaign_id = $2)
+  and c.status in ('placing', 'placed', 'ongoing', 'unknown');
+"""
+
+
+async def count_on_line(connection: Connection, *, organization_id: UUID, campaign_id: UUID | None) -> int:
+    """Count the live calls of an organization, or of one of its campaigns.
+
+    It goes through the accounts, as list_live_calls.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    value: int = required(await connection.fetchval(_COUNT_ON_LINE, organization_id, campaign_id), "count_on_line")
+    return value
 
 
 _LIST_JUST_ENDED = """\

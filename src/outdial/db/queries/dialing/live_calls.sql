@@ -6,9 +6,9 @@
 -- null: name, agent_name, placed_at, started_at, :campaign_id
 -- plan: custom
 -- List the live calls of an organization, the longest first. It goes through the accounts, which have few live calls.
-select c.id, c.campaign_id, m.name as campaign_name, c.campaign_contact_id, k.name, c.phone, c.from_number,
-  c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at, c.placed_at, c.started_at,
-  c.hang_up_due_at is not null as is_hanging_up
+select c.id, c.campaign_id, m.name as campaign_name, m.status as campaign_status, c.campaign_contact_id, k.name,
+  c.phone, c.from_number, c.attempt_number, c.status, chosen.agent_id, g.name as agent_name, c.requested_at,
+  c.placed_at, c.started_at, c.hang_up_due_at is not null as is_hanging_up
 from calls c
 -- include: names_of_calls
 where c.provider_account_id in (select a.id from provider_accounts a where a.organization_id = :organization_id)
@@ -17,6 +17,17 @@ where c.provider_account_id in (select a.id from provider_accounts a where a.org
   and c.status in ('placing', 'placed', 'ongoing', 'unknown')
 order by c.requested_at, c.id
 limit :limit;
+
+-- name: count_on_line
+-- returns: int
+-- null: :campaign_id
+-- plan: custom
+-- Count the live calls of an organization, or of one of its campaigns. It goes through the accounts, as list_live_calls.
+select count(*) as calls from calls c
+where c.provider_account_id in (select a.id from provider_accounts a where a.organization_id = :organization_id)
+  and c.organization_id = :organization_id
+  and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
+  and c.status in ('placing', 'placed', 'ongoing', 'unknown');
 
 -- name: list_just_ended
 -- returns: list[EndedCallRow]
