@@ -195,7 +195,7 @@ CASES = [
         5 * LIMIT,
     ),
     Case("calls on the line", live_calls.list_live_calls, {"campaign_id": None}, "calls_live_account", 3 * LIMIT),
-    Case("calls on the line, counted", live_calls.count_on_line, {"campaign_id": None}, "calls_live_account", 3 * LIMIT),
+    Case("live calls, counted", live_calls.count_on_line, {"campaign_id": None}, "calls_live_account", 3 * LIMIT),
     Case(
         "calls that have just ended",
         live_calls.list_just_ended,
