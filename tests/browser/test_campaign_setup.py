@@ -193,3 +193,50 @@ async def test_a_kept_key_of_a_deleted_draft_makes_another_draft(
     await page.goto(new)
     await expect(page).to_have_url(re.compile(r"/setup/who$"))
     assert await connection.fetchval("select count(*) from campaigns where name = 'Winter 2'") == 1
+
+
+async def test_an_agent_is_chosen_however_it_is_typed(
+    site: Site, context: BrowserContext, connection: asyncpg.Connection
+) -> None:
+    names = ["Presales", "Sales", "Sales night", "Support", "Billing", "Renewals", "Survey", "Night"]
+    await connection.execute("delete from agents")
+    await connection.execute(
+        "insert into agents (organization_id, provider_account_id, agent_id, name, seen_at)"
+        " select c.organization_id, c.provider_account_id, 'agent_' || n.place, n.name, now()"
+        " from campaigns c, unnest($2::text[]) with ordinality as n (name, place) where c.id = $1",
+        UUID(site.rows["draft"]),
+        names,
+    )
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/campaigns/{draft}/setup/who"))
+    agent, chosen = page.get_by_role("combobox", name="Agent"), page.locator("select[name=retell_agent_id]")
+    note = page.locator(".field", has=agent).get_by_role("status")
+
+    async def type_and(text: str, leave: str) -> str:
+        await agent.fill(text)
+        await (page.get_by_label("Name", exact=True).click() if leave == "click" else agent.press(leave))
+        return await chosen.input_value()
+
+    # "Presales" contains it too, and is listed before.
+    assert await type_and("sales", "Tab") == "agent_2"
+    await expect(agent).to_have_value("Sales")
+    assert await type_and("SUPPORT", "click") == "agent_4"
+    assert await type_and("surv", "Tab") == "agent_7"
+    assert await type_and("bill", "click") == "agent_5"
+    assert await type_and("agent_6", "click") == "agent_6", "a pasted id"
+    assert await type_and("sales", "Enter") == "agent_2"
+    assert await type_and("night", "Escape") == "agent_2"
+    await expect(agent).to_have_value("Sales")
+    # What names no option alone is not chosen, and the page says so.
+    assert await type_and("ight", "click") == "agent_2"
+    await expect(note).to_have_text("Several agents match “ight”. “Sales” stays selected.")
+    assert await type_and("nothing", "Tab") == "agent_2"
+    await expect(note).to_have_text("No agents match “nothing”. “Sales” stays selected.")
+    await agent.click()
+    await expect(note).to_be_visible()
+    await page.get_by_role("option", name="Renewals").click()
+    assert await chosen.input_value() == "agent_6"
+    await expect(note).to_be_hidden()
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+    stored = await connection.fetchval("select retell_agent_id from campaigns where id = $1", UUID(site.rows["draft"]))
+    assert stored == "agent_6"
