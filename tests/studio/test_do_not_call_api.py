@@ -1,8 +1,13 @@
 """The do-not-call list over the API and in pages."""
 
+import io
+import re
+from html import unescape
+
 import asyncpg
 import httpx
 import pytest
+import xlsxwriter
 
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
@@ -35,7 +40,8 @@ async def test_valid_numbers_are_added_and_invalid_ones_reported_by_line(
     first = (await operator.post(list_of(two_organizations), json=sent)).json()
     again = (await operator.post(list_of(two_organizations), json=sent)).json()
 
-    bad = [{"line": 2, "value": "nonsense", "reason": "holds letters ('nonsense'); leave only the number in the cell"}]
+    reason = "holds letters ('nonsense'); leave only the number in the cell"
+    bad = [{"line": 2, "value": "nonsense", "reason": reason, "lacks_country_code": False}]
     assert first == {"added": 2, "already_listed": 0, "refused": 1, "bad": bad}
     assert (again["added"], again["already_listed"]) == (0, 2)
     assert await numbers(operator, two_organizations) == [
@@ -153,9 +159,8 @@ async def test_pages_add_import_search_and_remove(
     assert imported.status_code == 303
     assert (await browser.post_form(f"{url}/import", page=url, files={"other": ("a", b"b")})).status_code == 400
     for given, note in (
-        (b"", "select a CSV file"),
+        (b"", "select a CSV, XLSX or text file"),
         (b"phone\n2122000005\n", "use two letters"),
-        (b"phone\nbad\n", "Line 2: bad"),
     ):
         typed = {"region": "Q" if given.endswith(b"5\n") else "FR", "reason": "in_writing"}
         files = {"file": ("list.csv", given, "text/csv")} if given else {"other": ("a", b"b")}
@@ -163,8 +168,14 @@ async def test_pages_add_import_search_and_remove(
         assert note in shown
         of_the_text, of_the_file = shown.split('id="import-list"')
         assert 'value="in_writing"' in of_the_file
-        assert f'name="region" type="text" value="{typed["region"]}"' in of_the_file
+        assert (f'<option value="{typed["region"]}" selected>' in of_the_file) is (typed["region"] == "FR")
         assert "in_writing" not in of_the_text
+    # What a file has refused is corrected in the other form.
+    files = {"file": ("list.csv", b"phone\nbad\n", "text/csv")}
+    shown = (await browser.post_form(f"{url}/import", {"reason": "in_writing"}, page=url, files=files)).text
+    assert "Line 2: bad" in shown
+    of_the_text, of_the_file = shown.split('id="import-list"')
+    assert ('value="in_writing"' in of_the_text, ">bad</textarea>" in of_the_text) == (True, True)
     searched = await browser.get(url, params={"phone": "+12122000004"})
     assert "+12122000004" in searched.text
     assert "+12122000001" not in searched.text
@@ -214,10 +225,60 @@ async def test_a_rejected_form_keeps_its_input_and_explains_the_problem(
 
     assert (many.status_code, none.status_code) == (400, 400)
     assert "Too many numbers for this form" in many.text
-    assert 'value="US"' in many.text
+    assert '<option value="US" selected>' in many.text
     assert "No numbers entered" in none.text
     for shown in (many, none):
         assert 'value="they asked"' in shown.text
+
+
+async def test_refused_numbers_stay_in_the_form_and_a_country_cures_them(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, operator: httpx.AsyncClient
+) -> None:
+    url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
+    browser = await browser_for(two_organizations.own.users["operator"])
+    languages = {"accept-language": "de-DE,en;q=0.5"}
+    # More than the result lists one by one.
+    lines = [f"0301234{number:04}" for number in range(120)]
+    content = "phone\n+12122000001\nx1\n" + "\n".join(lines)
+    files = {"file": ("list.csv", content.encode(), "text/csv")}
+    token = await browser.token_on(url)
+    form = {"csrf_token": token, "reason": "asked"}
+    shown = await browser.client.post(f"{url}/import", data=form, files=files, headers=languages)
+
+    assert "120 numbers have no country code" in shown.text
+    assert '<option value="DE" selected>Germany' in shown.text
+    box = re.search(r'<textarea[^>]*name="numbers"[^>]*>([^<]*)</textarea>', shown.text)
+    hidden = re.search(r'<input type="hidden" name="numbers" value="([^"]*)"', shown.text)
+    assert box is not None
+    assert hidden is not None
+    assert box[1].split() == unescape(hidden[1]).split() == ["x1", *lines]
+    cured = await browser.post_form(url, {"numbers": unescape(hidden[1]), "region": "DE", "reason": "asked"}, page=url)
+    assert "120 added" in cured.text
+    box = re.search(r'<textarea[^>]*name="numbers"[^>]*>([^<]*)</textarea>', cured.text)
+    assert box is not None
+    assert box[1].split() == ["x1"]
+    assert "have no country code" not in cured.text
+
+
+def workbook(*sheets: str) -> bytes:
+    """Return a workbook with the same three rows on each sheet."""
+    target = io.BytesIO()
+    with xlsxwriter.Workbook(target) as book:
+        for name in sheets:
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate([["Phone", "Name"], ["+12122000001", "Ada"], ["none", "Bob"]]):
+                sheet.write_row(number, 0, row)
+    return target.getvalue()
+
+
+async def test_a_workbook_of_numbers_is_added_if_it_has_one_sheet(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient
+) -> None:
+    url = f"{list_of(two_organizations)}/import"
+    added = await operator.post(url, content=workbook("List"))
+    assert (added.json()["added"], [bad["line"] for bad in added.json()["bad"]]) == (1, [3])
+    refused = await operator.post(url, content=workbook("List", "More"))
+    assert (refused.status_code, "leave only the one with the numbers" in refused.text) == (400, True)
 
 
 async def test_the_status_of_retells_list_counts_what_has_not_arrived(

@@ -83,6 +83,11 @@ async def test_the_page_uploads_a_list_and_shows_what_it_could_not_read(
 
     page = await browser.post_form(url, data=form, files={"file": ("list.txt", b"2145550101\n<b>\n", "text/plain")})
     assert "Line 2: &lt;b&gt;" in page.text
+    assert '<option value="US" selected>' in page.text, "the form can be sent again with a correction"
+    assert '<option value="litigator" selected>' in page.text
+    without = {name: value for name, value in form.items() if name != "region"}
+    files = {"file": ("list.txt", b"+12145550101\n2145550102\n", "text/plain")}
+    assert "At least one line has no country code" in (await browser.post_form(url, without, files=files)).text
     files = {"file": ("list.txt", b"2145550101\n", "text/plain")}
     assert (await browser.post_form(url, form, files=files)).status_code == 303
     assert "list.txt" in (await browser.get(url)).text

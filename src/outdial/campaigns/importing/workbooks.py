@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol, Self, TypeVar, cast
 
@@ -19,6 +19,7 @@ from outdial.process import signal_child
 MOST_WORKBOOK_BYTES: Final = 128 << 20
 _ZIP: Final = b"PK\x03\x04"
 _TIMEOUT_S: Final = 180
+_BLOCK_BYTES: Final = 256 * 1024
 # One at a time: each may take its 2 GiB of memory.
 _turn: Final = asyncio.Semaphore(1)
 
@@ -140,6 +141,35 @@ async def open_readable(file: BinaryIO) -> ReadableFile:
         raise
     target.seek(0)
     return ReadableFile(file=target, sheets=sheets)
+
+
+async def number_blocks(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the blocks of a file of phone numbers, of an XLSX workbook those of its sheet as CSV.
+
+    Raises UnusableFile for a workbook with several sheets, of which the others would not be read: numbers that must not
+    be called would be called.
+    """
+    first = await anext(blocks, b"")
+    if not is_workbook(first):
+        yield first
+        async for block in blocks:
+            yield block
+        return
+    with cast("BinaryIO", tempfile.TemporaryFile()) as workbook:
+        workbook.write(first)
+        async for block in blocks:
+            if workbook.tell() > MOST_WORKBOOK_BYTES:
+                break
+            workbook.write(block)
+        workbook.flush()
+        with await open_readable(workbook) as readable:
+            if len(readable.sheets) > 1:
+                raise UnusableFile(
+                    f"the workbook has several sheets: {_list(readable.sheets)}; leave only the one with the numbers"
+                )
+            readable.select(None)
+            while block := readable.file.read(_BLOCK_BYTES):
+                yield block
 
 
 def _copy(source: BinaryIO) -> BinaryIO:

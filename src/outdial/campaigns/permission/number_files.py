@@ -34,6 +34,7 @@ class RefusedNumber:
     line: int
     value: str
     reason: str
+    lacks_country_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class NumberFile:
                 read.phones.append(phone)
             else:
                 value = text[:LONGEST_VALUE].replace("\0", "\ufffd")
-                read.refused.append(RefusedNumber(self._line, value, phone.reason))
+                read.refused.append(RefusedNumber(self._line, value, phone.reason, phone.lacks_country_code))
         return read
 
     def _read_header(self, text: str) -> bool:

@@ -12,6 +12,7 @@ import asyncpg
 
 from outdial.campaigns.errors import InvalidScreeningList, UnusableFile
 from outdial.campaigns.importing.contact_store import Transaction
+from outdial.campaigns.importing.workbooks import number_blocks
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.permission.number_files import NumberFile, ReadNumbers, RefusedNumber
 from outdial.clock import Clock
@@ -97,6 +98,7 @@ async def upload_screening_list(
 ) -> UploadedList:
     """Store the numbers in `blocks` as a new list, which then replaces the one of its kind and jurisdiction.
 
+    The file is text, CSV or XLSX.
     `transaction` opens a transaction with the rights of `actor`. Unreadable lines are skipped and reported.
     If reading fails or no line is readable, the previous list stays in force. Raises InvalidScreeningList,
     UnknownRegion and UnusableFile.
@@ -105,7 +107,7 @@ async def upload_screening_list(
     upload = _Upload(new, transaction, organization_id=organization_id, actor=actor, clock=clock)
     await upload.begin()
     try:
-        async for block in blocks:
+        async for block in number_blocks(blocks):
             await upload.add(await asyncio.to_thread(upload.file.read, block))
             if on_progress is not None:
                 on_progress(upload.numbers, upload.refused)

@@ -45,7 +45,7 @@ async def block_numbers(context: CurrentOrganization, new: NewBlockedNumbers) ->
     """Block numbers. Valid numbers are added; invalid ones are reported by line. Adding a number twice is harmless."""
     context.require("operator")
     async with context.transaction() as connection:
-        return await do_not_call.block_numbers(connection, context, new)
+        return (await do_not_call.block_numbers(connection, context, new)).result
 
 
 @router.post("/import", openapi_extra=FILE_BODY)
@@ -58,14 +58,14 @@ async def import_blocked_numbers(
     purpose: Annotated[Scope, Query(description="Purpose of the calls to block")] = Scope.ANY,
     reason: Annotated[str | None, Query(max_length=500, pattern=r"^[^\x00]*$")] = None,
 ) -> BlockResult:
-    """Block the numbers of a CSV file with a phone column, or of a text file with one number per line.
+    """Block the numbers of a CSV or XLSX file with a phone column, or of a text file with one number per line.
 
     Send the file as the body, or as the part `file` of a form.
     """
     context.require("operator")
     content = await read_upload(request, MAX_FILE_BYTES)
     async with context.transaction() as connection:
-        return await do_not_call.block_file(
+        blocked = await do_not_call.block_file(
             connection,
             context=context,
             content=content,
@@ -73,6 +73,7 @@ async def import_blocked_numbers(
             purpose=purpose,
             reason=reason,
         )
+    return blocked.result
 
 
 @router.post("/remove")

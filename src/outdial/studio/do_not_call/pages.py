@@ -10,10 +10,12 @@ from starlette.datastructures import FormData, UploadFile
 
 from outdial.domain.permission.consent import Scope
 from outdial.studio.do_not_call import service as do_not_call
-from outdial.studio.do_not_call.service import MAX_FILE_BYTES, BlockedPhone, BlockResult, NewBlockedNumbers
+from outdial.studio.do_not_call.service import MAX_FILE_BYTES, Blocked, BlockedPhone, NewBlockedNumbers
 from outdial.studio.view.badges import humanize
+from outdial.studio.view.countries import country_options, likely_country
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, short_text, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -57,16 +59,13 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
             reason=typed["reason"][:500].replace("\0", "") or None,
         )
         async with context.transaction() as connection:
-            result = await do_not_call.block_numbers(connection, context, new)
+            blocked = await do_not_call.block_numbers(connection, context, new)
     except InvalidInput as error:
         return await _list(request, context, error=error, typed=typed)
-    invalid = {bad.line for bad in result.bad}
-    # If the result lists only some of the invalid numbers, keep every line: adding a number twice is harmless.
-    kept = [line for number, line in enumerate(lines, 1) if number in invalid or result.refused > len(invalid)]
     back = text(form, "back")
-    if not result.refused and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
+    if not blocked.rejected and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
         return redirect(back, "This number will not be called again.")
-    return await _added(request, context, result, typed=typed | {"numbers": "\n".join(kept)})
+    return await _added(request, context, blocked, typed)
 
 
 @router.post("/import")
@@ -77,10 +76,10 @@ async def add_file(
     file = form.get("file")
     try:
         if not isinstance(file, UploadFile) or not file.filename:
-            raise InvalidInput("No file selected", {"file": "select a CSV file"})
+            raise InvalidInput("No file selected", {"file": "select a CSV, XLSX or text file"})
         content = await file.read()
         async with context.transaction() as connection:
-            result = await do_not_call.block_file(
+            blocked = await do_not_call.block_file(
                 connection,
                 context=context,
                 content=content,
@@ -90,7 +89,7 @@ async def add_file(
             )
     except InvalidInput as error:
         return await _list(request, context, error=error, file_form=form)
-    return await _added(request, context, result, file_form=form)
+    return await _added(request, context, blocked, {name: text(form, name) for name in _FIELDS})
 
 
 @router.post("/remove")
@@ -113,13 +112,15 @@ def _purpose_of(form: FormData) -> Scope:
 async def _added(
     request: Request,
     context: OrganizationContext,
-    result: BlockResult,
-    *,
-    typed: Mapping[str, str] | None = None,
-    file_form: FormData | None = None,
+    blocked: Blocked,
+    typed: Mapping[str, str],
 ) -> Response:
-    if result.refused:
-        return await _list(request, context, result=result, typed=typed, file_form=file_form)
+    """Show the numbers that were refused in the form to add numbers, also those of a file, to be corrected there."""
+    if blocked.rejected:
+        kept = blocked.rejected[:_MAX_LINES]
+        typed = {**typed, "numbers": "\n".join(number.value for number in kept)}
+        return await _list(request, context, blocked=blocked, typed=typed)
+    result = blocked.result
     message = f"{result.added:,} added, {result.already_listed:,} already on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message)
 
@@ -128,7 +129,7 @@ async def _list(
     request: Request,
     context: OrganizationContext,
     *,
-    result: BlockResult | None = None,
+    blocked: Blocked | None = None,
     error: StudioError | None = None,
     typed: Mapping[str, str] | None = None,
     file_form: FormData | None = None,
@@ -154,7 +155,11 @@ async def _list(
         numbers=found.items,
         phone=phone,
         search_error=search_error,
-        result=result,
+        result=None if blocked is None else blocked.result,
+        curable=0 if blocked is None else sum(number.lacks_country_code for number in blocked.rejected),
+        countries=country_options(),
+        likely=likely_country(request.headers.get("accept-language", ""), viewer_zone(request).key),
+        max_workbook_mib=MAX_FILE_BYTES >> 20,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
         is_of_file=file_form is not None,

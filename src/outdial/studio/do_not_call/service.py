@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -15,6 +15,7 @@ from outdial.campaigns.importing.columns import find_columns
 from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import Row
 from outdial.campaigns.importing.file_rows import open_rows
+from outdial.campaigns.importing.workbooks import number_blocks
 from outdial.db.queries import do_not_call
 from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Connection
@@ -69,11 +70,12 @@ class NumbersToUnblock(BaseModel):
 
 
 class RejectedNumber(BaseModel):
-    """An invalid number: its line, its text and the reason."""
+    """An invalid number: its line, its text and the reason. A default country may cure `lacks_country_code`."""
 
     line: int
     value: str
     reason: str
+    lacks_country_code: bool
 
 
 class BlockResult(BaseModel):
@@ -107,6 +109,14 @@ class RetellListStatus(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """Added numbers: the result, and all invalid ones, of which the result lists the first."""
+
+    result: BlockResult
+    rejected: Sequence[RejectedNumber]
+
+
+@dataclass(frozen=True, slots=True)
 class _ParsedNumbers:
     valid: Sequence[str]
     rejected: Sequence[RejectedNumber]
@@ -135,7 +145,7 @@ async def retell_list(connection: Connection, context: OrganizationContext) -> R
     return RetellListStatus.model_validate(row, from_attributes=True)
 
 
-async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> BlockResult:
+async def block_numbers(connection: Connection, context: OrganizationContext, new: NewBlockedNumbers) -> Blocked:
     """Block numbers. An invalid number is reported by line and does not stop the others."""
     parsed = _parse(_read_list(new.numbers, _check_region(new.default_region)))
     return await _add(
@@ -150,9 +160,10 @@ async def block_file(
     default_region: str | None,
     purpose: Scope = Scope.ANY,
     reason: str | None = None,
-) -> BlockResult:
-    """Block the numbers of a CSV file with a phone column, or of a text file with one number per line."""
+) -> Blocked:
+    """Block the numbers of a CSV or XLSX file with a phone column, or of a text file with one number per line."""
     region = _check_region(default_region)
+    content = await _as_text(content)
     parsed = await asyncio.to_thread(lambda: _parse(_read_file(content, region)))
     return await _add(connection, context=context, parsed=parsed, source="import", purpose=purpose, reason=reason)
 
@@ -182,7 +193,7 @@ async def _add(
     source: Literal["manual", "import"],
     purpose: Scope,
     reason: str | None,
-) -> BlockResult:
+) -> Blocked:
     added = 0
     keys = context.studio.settings.erasure_keys
     phones = await without_erased(connection, context.organization_id, parsed.valid, keys)
@@ -204,12 +215,13 @@ async def _add(
         details={"added": added, "source": source, "purpose": purpose},
         phones=phones,
     )
-    return BlockResult(
+    result = BlockResult(
         added=added,
         already_listed=len(parsed.valid) - added,
         refused=len(parsed.rejected),
         bad=list(parsed.rejected[:MAX_REJECTED_SHOWN]),
     )
+    return Blocked(result, parsed.rejected)
 
 
 async def _record(
@@ -226,6 +238,16 @@ async def _record(
     await record_audit(
         connection, context=context, action=action, subject_type="do_not_call", subject_id=subject_id, details=details
     )
+
+
+async def _as_text(content: bytes) -> bytes:
+    async def whole() -> AsyncIterator[bytes]:
+        yield content
+
+    try:
+        return b"".join([block async for block in number_blocks(whole())])
+    except UnusableFile as error:
+        raise InvalidInput(f"The file cannot be used: {error}", {"file": str(error)}) from None
 
 
 def _read_list(numbers: Sequence[str], region: str | None) -> Iterator[_ReadNumber]:
@@ -263,7 +285,9 @@ def _parse(numbers: Iterable[_ReadNumber]) -> _ParsedNumbers:
     rejected: list[RejectedNumber] = []
     for line, written, phone in numbers:
         if isinstance(phone, InvalidPhone):
-            rejected.append(RejectedNumber(line=line, value=written[:80].replace("\0", "\ufffd"), reason=phone.reason))
+            value = written[:80].replace("\0", "\ufffd")
+            is_curable = phone.lacks_country_code
+            rejected.append(RejectedNumber(line=line, value=value, reason=phone.reason, lacks_country_code=is_curable))
         else:
             valid[phone.e164] = None
     return _ParsedNumbers(list(valid), rejected)

@@ -15,8 +15,10 @@ from outdial.domain.purpose import ListKind
 from outdial.studio.screening import service as screening
 from outdial.studio.screening.service import MAX_FILE_BYTES, ScreeningUpload
 from outdial.studio.view.badges import humanize
+from outdial.studio.view.countries import country_options, likely_country
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, limited_form, redirect, region_of, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
@@ -53,7 +55,8 @@ async def upload(
     except InvalidInput as error:
         return await _list(request, context, error=error, typed={name: text(form, name) for name in _FIELDS})
     if result.refused:
-        return await _list(request, context, result=result)
+        # The list can be uploaded again with another country, as the rest of the form was.
+        return await _list(request, context, result=result, typed={name: text(form, name) for name in _FIELDS})
     message = f"{result.numbers:,} numbers uploaded. The list is in force."
     return redirect(f"/o/{context.organization_id}/screening", message)
 
@@ -75,7 +78,7 @@ def _read_form(form: FormData) -> tuple[NewScreeningList, UploadFile]:
     problems = {}
     file = form.get("file")
     if not isinstance(file, UploadFile) or not file.filename:
-        problems["file"] = "select a text or CSV file"
+        problems["file"] = "select a text, CSV or XLSX file"
     kind = text(form, "kind")
     if kind not in set(ListKind):
         problems["kind"] = "select the kind of list"
@@ -120,6 +123,9 @@ async def _list(
         errors=error.fields if isinstance(error, InvalidInput) else {},
         typed=typed or dict.fromkeys(_FIELDS, ""),
         kinds=_KINDS,
+        countries=country_options(),
+        likely=likely_country(request.headers.get("accept-language", ""), viewer_zone(request).key),
+        curable=0 if result is None else sum(bad.lacks_country_code for bad in result.bad),
         today=context.studio.clock.now().date().isoformat(),
         max_age=MAX_LIST_AGE.days,
         **page_links(url, {}, page_request, found.next),

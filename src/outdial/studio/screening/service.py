@@ -43,11 +43,12 @@ class ScreeningListSummary(BaseModel):
 
 
 class RefusedLine(BaseModel):
-    """A line that is not a phone number: its text and the reason."""
+    """A line that is not a phone number: its text and the reason. A default country may cure `lacks_country_code`."""
 
     line: int
     value: str
     reason: str
+    lacks_country_code: bool
 
 
 class ScreeningUpload(BaseModel):
@@ -126,7 +127,7 @@ async def upload_list(
         registry_date=uploaded.registry_date,
         numbers=uploaded.numbers,
         refused=uploaded.refused,
-        bad=[RefusedLine(line=bad.line, value=bad.value, reason=bad.reason) for bad in uploaded.first_refused],
+        bad=[RefusedLine.model_validate(bad, from_attributes=True) for bad in uploaded.first_refused],
     )
 
 

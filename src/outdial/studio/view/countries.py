@@ -1,13 +1,15 @@
 """Countries to select for numbers without a country code, and the one that the viewer most likely means."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from phonenumbers import SUPPORTED_REGIONS
 
 from outdial.domain.geography.countries import country_name, zones_of_country
+from outdial.domain.geography.place_names import place_name
+from outdial.domain.geography.regions import REGIONS
 
 _LANGUAGE_OF_REGION: Final = re.compile(r"\s*[A-Za-z]{2,3}(?:-[A-Za-z]{4})?-([A-Za-z]{2})\b")
 
@@ -29,3 +31,17 @@ def likely_country(accept_language: str, zone: str) -> str | None:
 @cache
 def _countries_of_zones() -> dict[str, str]:
     return {zone: code for code in sorted(SUPPORTED_REGIONS) for zone in zones_of_country(code)}
+
+
+@cache
+def place_groups() -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Return pairs of jurisdiction and name to select a country or a state, in groups."""
+    states = {
+        country_name(country): [
+            (region.jurisdiction, region.name)
+            for region in REGIONS
+            if region.country == country and region.jurisdiction.startswith(f"{country}-")
+        ]
+        for country in ("US", "CA")
+    }
+    return {"Countries": [("EU", place_name("EU")), *country_options()], **states}

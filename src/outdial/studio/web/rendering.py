@@ -18,6 +18,7 @@ from outdial.domain.geography.place_names import place_names
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_contact, badge_for_outcome, badge_for_status, humanize
 from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
+from outdial.studio.view.countries import place_groups
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
@@ -143,6 +144,7 @@ environment.globals |= {
     "place_names": place_names,
     # Pages of one campaign give the campaign's frame; lists that are also pages of their own ask for it.
     "frame": None,
+    "place_groups": place_groups,
     "zone_groups": zone_groups,
 }
 environment.filters |= {
