@@ -160,6 +160,10 @@ EXECUTE = {
     "private.current_organization()": {"outdial_dialer", "outdial_jobs"},
     "private.my_organizations(text)": {"authenticated"},
     "private.find_contacts(uuid,text,text,uuid,text,text,text,integer)": {"authenticated", "service_role"},
+    "private.find_contacts(uuid,text,text,uuid,text,text,boolean,text[],text,integer)": {
+        "authenticated",
+        "service_role",
+    },
     "private.campaigns_in_turn(timestamp with time zone,integer,uuid[])": {"outdial_dialer"},
     # Dialers of the version before.
     "private.due_campaigns(timestamp with time zone,integer,uuid[])": {"outdial_dialer"},

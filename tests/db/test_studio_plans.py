@@ -6,14 +6,16 @@ Each is explained as a viewer, under row level security, with the plan for the v
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from outdial.campaigns.selection import REACHED_OUTCOMES
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import calling_rules, calls, campaign_contacts, contacts, inbox, reports, reviews
 from outdial.db.queries.dialing import callbacks, campaign_board, live_calls
+from outdial.db.queries.results import report
 from outdial.domain.policies.callback_requests import ASKED, ASKED_IN
 from tests.db.test_plans import BIG, Filled, asking, explain, fill, nodes, scans
 from tests.support import postgres
@@ -89,8 +91,9 @@ class Case:
     prefix: int = 0
 
 
-CONTACTS: dict[str, object] = {"status": None, "last_outcome": None, "after_id": None}
-SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None}
+REACHED: dict[str, object] = {"reached": None, "reached_outcomes": REACHED_OUTCOMES}
+CONTACTS: dict[str, object] = {"status": None, "last_outcome": None, "after_id": None, **REACHED}
+SEARCH: dict[str, object] = {"status": None, "last_outcome": None, "after": None, **REACHED}
 CALLS: dict[str, object] = {
     name: None
     for name in (
@@ -118,11 +121,12 @@ CASES = [
     Case("of a common status", LISTED, {**CONTACTS, "status": "pending"}, "", 4 * LIMIT),
     Case("of a rare outcome", LISTED, {**CONTACTS, "last_outcome": "transferred"}, "campaign_contacts_outcome"),
     Case("of a common outcome", LISTED, {**CONTACTS, "last_outcome": "no_answer"}, "", 4 * LIMIT),
-    Case("next", NEXT, {"last_outcome": None, "after_at": None, "after_id": None}, "campaign_contacts_next"),
+    Case("reached", LISTED, {**CONTACTS, "status": "pending", "reached": True}, "", 110_000),
+    Case("next", NEXT, {**CONTACTS, "after_at": None}, "campaign_contacts_next"),
     Case(
         "next, deep within",
         NEXT,
-        {"last_outcome": None, "after_at": NOW + timedelta(seconds=25_000), "after_id": MIDDLE},
+        {**CONTACTS, "after_at": NOW + timedelta(seconds=25_000), "after_id": MIDDLE},
         "campaign_contacts_next",
     ),
     Case("a common prefix", BY_PHONE, {**SEARCH, "first": "+44", "last": "+44".ljust(17, "9")}, ""),
@@ -233,6 +237,29 @@ async def test_a_page_is_read_through_the_index_of_its_filter(filled: Filled, ca
     assert not case.index or case.index in {scan.index for scan in found}, found
     assert [scan for scan in found if scan.kind == "Seq Scan" and scan.table in BIG] == []
     assert sum(scan.rows for scan in found if scan.table in BIG or scan.index) <= case.rows, found
+
+
+REPORT: dict[str, object] = {
+    "reached": REACHED_OUTCOMES,
+    **{"longest_name": 40, "longest": 80, "most_values": 20, "most": 6, "fewest": 3, "limit": 500},
+}
+
+
+@pytest.mark.parametrize(
+    "statement", [report.report_contacts, report.report_calls, report.report_values, report.erased_unreached]
+)
+async def test_the_report_of_a_campaign_reads_its_own_rows_once(filled: Filled, statement: QueryFunction) -> None:
+    async with asking(filled, "viewer") as connection:
+        looked_at = []
+        for campaign_id in (uuid4(), filled.campaign.id):
+            named = {**REPORT, "campaign_id": campaign_id, "organization_id": filled.tenant.organization_id}
+            arguments = [named[name] for name in parameters_of(statement)]
+            plan = await explain(connection, sql_of(statement), arguments, generic=False)
+            looked_at.append([scan for scan in scans(plan) if scan.table in BIG])
+    of_another, of_the_big_one = looked_at
+    assert [scan for scan in of_another if scan.kind == "Seq Scan"] == []
+    assert sum(scan.rows for scan in of_another) == 0
+    assert max(scan.rows for scan in of_the_big_one) <= 51_000, of_the_big_one
 
 
 async def test_the_campaigns_of_the_board_are_ordered_before_their_contacts_are_looked_at(filled: Filled) -> None:

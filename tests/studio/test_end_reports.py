@@ -5,6 +5,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import asyncpg
@@ -92,6 +93,53 @@ async def end(connection: asyncpg.Connection, campaign: Campaign) -> None:
 def paths(campaign: Campaign) -> tuple[str, str]:
     rest = f"{campaign.tenant.organization_id}/campaigns/{campaign.id}/report"
     return f"/o/{rest}", f"/api/v1/organizations/{rest}"
+
+
+async def test_the_new_campaign_from_those_not_reached_gets_as_many_as_its_button_says(
+    connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor, campaign: Campaign
+) -> None:
+    operator = await create_member(connection, campaign.tenant.organization_id, "operator")
+    browser, client = await browser_for(operator), await client_for(operator)
+    page_url, api_url = paths(campaign)
+    base, api = page_url.removesuffix("/report"), api_url.removesuffix("/report")
+
+    async def said() -> int:
+        found = re.search(r"New campaign from the (\d+) not reached", (await browser.get(page_url)).text)
+        assert found is not None
+        return int(found[1])
+
+    assert await said() == 2, "of three failed ones, one was reached at the second attempt"
+    link = f"{base}/bulk-jobs?reached=false&amp;action=new_campaign"
+    assert link in (await browser.get(page_url)).text
+    shown = (await browser.get(unescape(link))).text
+    assert "2 contacts match: not reached." in shown
+    assert '<option value="new_campaign" selected>New campaign from these contacts (2)' in shown
+    listed = {}
+    for reached in ("true", "false"):
+        found = (await client.get(f"{api}/contacts", params={"reached": reached})).json()["items"]
+        by_text = (await client.get(f"{api}/contacts", params={"reached": reached, "search": "hopper"})).json()["items"]
+        listed[reached] = len(found)
+        assert sorted(one["id"] for one in found) == sorted(one["id"] for one in by_text)
+        page = (await browser.get(f"{base}/contacts", params={"reached": reached})).text
+        assert all(one["id"] in page for one in found)
+        assert page.count('<th scope="row">') == len(found)
+    assert listed == {"true": 4, "false": 2}
+
+    erased = await connection.fetchval(
+        "select contact_id from campaign_contacts where campaign_id = $1 and last_outcome = 'voicemail'", campaign.id
+    )
+    async with connection.transaction():
+        # As an erasure does, in both tables.
+        await connection.execute("set local session_replication_role = replica")
+        await connection.execute(
+            "update contacts set phone = 'erased:' || id::text, erased_at = $2 where id = $1", erased, NOW
+        )
+        await connection.execute(
+            "update campaign_contacts set phone = 'erased:' || contact_id::text where contact_id = $1", erased
+        )
+    number = await said()
+    made = (await client.post(f"{api}/new-campaign", json={"reached": False})).json()
+    assert (number, made["added"], made["left_out"]) == (1, 1, 0)
 
 
 async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_file(

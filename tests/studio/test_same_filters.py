@@ -41,7 +41,7 @@ def of_function(function: Callable[..., Any]) -> set[str]:
         (set(NewCampaignRequest.model_fields), {"campaign_name", "reason"}),
         (set(ExportCriteria.model_fields), {"campaign_id", "time_zone", "since", "until"}),
         (set(_FILTERS_BY_KIND["results"]), {"campaign_id", "time_zone"}),
-        ({"status", "outcome", *(value or "search" for value, _ in CHOICES["by"])}, set()),
+        ({"status", "outcome", "reached", *(value or "search" for value, _ in CHOICES["by"])}, set()),
     ],
 )
 def test_every_way_to_select_contacts_has_every_filter_of_the_list(found: set[str], besides: set[str]) -> None:
@@ -51,4 +51,4 @@ def test_every_way_to_select_contacts_has_every_filter_of_the_list(found: set[st
 
 def test_bulk_jobs_take_the_filters_as_they_are() -> None:
     assert NewBulkJob.model_fields["filters"].annotation is SelectedContacts
-    assert set(SEARCH_TERMS) == FILTERS - {"status", "outcome"}
+    assert set(SEARCH_TERMS) == FILTERS - {"status", "outcome", "reached"}

@@ -7,10 +7,13 @@ from typing import Final, TypedDict
 import msgspec
 
 from outdial.campaigns.errors import InvalidSelection
+from outdial.domain.policies.number_pool import BY_PERSON
 
 MAX_PHONE_DIGITS: Final = 15
 LAST_TEXT: Final = "\U0010ffff"
 """Sorts after every text that begins with the same characters."""
+REACHED_OUTCOMES: Final[list[str]] = sorted(str(outcome) for outcome in BY_PERSON)
+"""The outcomes of calls in which a person was reached."""
 
 _DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_PHONE_DIGITS}}}")
 _SEPARATORS: Final = re.compile(r"[\s()./-]")
@@ -47,6 +50,8 @@ class SelectionParameters(TypedDict):
 
     status: str | None
     last_outcome: str | None
+    reached: bool | None
+    reached_outcomes: list[str]
     first_phone: str | None
     last_phone: str | None
     first_ending: str | None
@@ -61,12 +66,14 @@ class SelectionParameters(TypedDict):
 class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Filters of a campaign's contacts. Jobs store it as JSON.
 
-    `outcome` is the last one. `search` is a text in any column; `phone` and `phone_ends` are digits at the start and at
+    `outcome` is the last one. `reached`: a person was reached in one of the calls; false: the campaign is done with the
+    contact without that. `search` is a text in any column; `phone` and `phone_ends` are digits at the start and at
     the end of the number; `name` is the beginning of the name in any case.
     """
 
     status: str | None = None
     outcome: str | None = None
+    reached: bool | None = None
     search: str | None = None
     phone: str | None = None
     phone_ends: str | None = None
@@ -74,9 +81,11 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     external_id: str | None = None
 
     @classmethod
-    def read(cls, status: str | None, outcome: str | None, terms: Mapping[str, str | None]) -> "ContactSelection":
+    def read(
+        cls, status: str | None, outcome: str | None, reached: bool | None, terms: Mapping[str, str | None]
+    ) -> "ContactSelection":
         """Return the selection for filters as they were typed; raises InvalidSelection."""
-        return cls(status=status, outcome=outcome, **read_terms(terms))
+        return cls(status=status, outcome=outcome, reached=reached, **read_terms(terms))
 
     def parameters(self) -> SelectionParameters:
         """Return the selection as the parameters of a query."""
@@ -86,6 +95,8 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         return {
             "status": self.status,
             "last_outcome": self.outcome,
+            "reached": self.reached,
+            "reached_outcomes": REACHED_OUTCOMES,
             "first_phone": None if phones is None else phones["first"],
             "last_phone": None if phones is None else phones["last"],
             "first_ending": ending,

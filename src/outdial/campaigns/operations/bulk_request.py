@@ -179,7 +179,7 @@ def stored_filters(selection: ContactSelection) -> dict[str, object]:
     Its term may name a contact, and an erasure would not find the name there.
     """
     given: dict[str, object] = msgspec.to_builtins(selection)
-    kept = {name: given[name] for name in ("status", "outcome") if name in given}
+    kept = {name: given[name] for name in ("status", "outcome", "reached") if name in given}
     searched = sorted(given.keys() - kept.keys())
     return kept | ({"searched": searched} if searched else {})
 

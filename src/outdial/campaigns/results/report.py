@@ -194,6 +194,14 @@ async def find_report(connection: Connection, campaign_id: UUID, now: datetime) 
     return await compute_report(connection, campaign_id, now, fewest=1)
 
 
+async def count_unreached(connection: Connection, organization_id: UUID, report: EndReport) -> int:
+    """Return how many contacts `report` counts as not reached, without those that were erased."""
+    erased = await queries.erased_unreached(
+        connection, organization_id=organization_id, campaign_id=report.campaign_id, reached=_REACHED
+    )
+    return sum(row.contacts for row in report.not_reached) - erased
+
+
 def decode_report(stored: str) -> EndReport:
     """Return a stored report."""
     return msgspec.json.decode(stored, type=EndReport)

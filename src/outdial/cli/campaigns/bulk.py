@@ -20,6 +20,7 @@ from outdial.cli.campaigns.selecting import (
     OutcomeFilter,
     PhoneEndsFilter,
     PhoneFilter,
+    ReachedFilter,
     SearchFilter,
     StatusFilter,
     read_selection,
@@ -53,6 +54,7 @@ def start(
     decision: Annotated[ReviewDecision | None, typer.Option(help="With decide: what happens to the contacts.")] = None,
     status: StatusFilter = None,
     outcome: OutcomeFilter = None,
+    reached: ReachedFilter = None,
     search: SearchFilter = None,
     phone: PhoneFilter = None,
     phone_ends: PhoneEndsFilter = None,
@@ -76,6 +78,7 @@ def start(
         selection=read_selection(
             status=status,
             outcome=outcome,
+            reached=reached,
             search=search,
             phone=phone,
             phone_ends=phone_ends,

@@ -195,6 +195,8 @@ def review(
                 campaign_id=await find_campaign(connection, campaign),
                 status=ContactStatus.REVIEW,
                 last_outcome=None,
+                reached=None,
+                reached_outcomes=[],
                 after_id=None,
                 limit=limit,
             )

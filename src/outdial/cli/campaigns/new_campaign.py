@@ -12,6 +12,7 @@ from outdial.cli.campaigns.selecting import (
     OutcomeFilter,
     PhoneEndsFilter,
     PhoneFilter,
+    ReachedFilter,
     SearchFilter,
     StatusFilter,
     read_selection,
@@ -31,6 +32,7 @@ def new_campaign(
     campaign: CampaignName,
     status: StatusFilter = None,
     outcome: OutcomeFilter = None,
+    reached: ReachedFilter = None,
     search: SearchFilter = None,
     phone: PhoneFilter = None,
     phone_ends: PhoneEndsFilter = None,
@@ -47,6 +49,7 @@ def new_campaign(
     selection = read_selection(
         status=status,
         outcome=outcome,
+        reached=reached,
         search=search,
         phone=phone,
         phone_ends=phone_ends,

@@ -12,6 +12,7 @@ from outdial.cli.campaigns.selecting import (
     OutcomeFilter,
     PhoneEndsFilter,
     PhoneFilter,
+    ReachedFilter,
     SearchFilter,
     StatusFilter,
     read_selection,
@@ -31,6 +32,7 @@ def results(
     file: Annotated[Path, typer.Argument(help="File to write: .csv, .xlsx or .jsonl (JSON lines).")],
     status: StatusFilter = None,
     outcome: OutcomeFilter = None,
+    reached: ReachedFilter = None,
     search: SearchFilter = None,
     phone: PhoneFilter = None,
     phone_ends: PhoneEndsFilter = None,
@@ -53,6 +55,7 @@ def results(
     selection = read_selection(
         status=status,
         outcome=outcome,
+        reached=reached,
         search=search,
         phone=phone,
         phone_ends=phone_ends,

@@ -12,6 +12,13 @@ from outdial.domain.outcomes import Outcome
 
 StatusFilter = Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")]
 OutcomeFilter = Annotated[Outcome | None, typer.Option(help="Only contacts whose last call had this outcome.")]
+ReachedFilter = Annotated[
+    bool | None,
+    typer.Option(
+        "--reached/--not-reached",
+        help="Only contacts of whom a person was reached, or with whom the campaign is done without that.",
+    ),
+]
 SearchFilter = Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")]
 PhoneFilter = Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")]
 PhoneEndsFilter = Annotated[str | None, typer.Option(help="Only numbers that end with these digits.")]
@@ -23,6 +30,7 @@ def read_selection(
     *,
     status: ContactStatus | None,
     outcome: Outcome | None,
+    reached: bool | None,
     search: str | None,
     phone: str | None,
     phone_ends: str | None,
@@ -32,7 +40,7 @@ def read_selection(
     """Return the selection for the values of the options; raises InvalidArgument."""
     terms = {"search": search, "phone": phone, "phone_ends": phone_ends, "name": name, "external_id": external_id}
     try:
-        return ContactSelection.read(status, outcome, terms)
+        return ContactSelection.read(status, outcome, reached, terms)
     except InvalidSelection as error:
         options = " and ".join(f"--{each.replace('_', '-')}" for each in error.reasons)
         raise InvalidArgument(f"{options}: {next(iter(error.reasons.values()))}") from None

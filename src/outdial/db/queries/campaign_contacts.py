@@ -192,9 +192,11 @@ from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = $1
   and ($2::text is null or cc.status = $2)
   and ($3::text is null or cc.last_outcome = $3)
-  and ($4::uuid is null or cc.contact_id > $4 and k.id > $4)
+  and ($4::boolean is null or ($4 or cc.status in ('completed', 'failed')) and $4 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($5::text[])))
+  and ($6::uuid is null or cc.contact_id > $6 and k.id > $6)
 order by cc.contact_id
-limit $5;
+limit $7;
 """
 
 
@@ -204,6 +206,8 @@ async def list_campaign_contacts(
     campaign_id: UUID,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     after_id: UUID | None,
     limit: int,
 ) -> list[CampaignContactRow]:
@@ -215,7 +219,7 @@ async def list_campaign_contacts(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_CAMPAIGN_CONTACTS, campaign_id, status, last_outcome, after_id, limit
+            _LIST_CAMPAIGN_CONTACTS, campaign_id, status, last_outcome, reached, reached_outcomes, after_id, limit
         )
     ]
 
@@ -226,9 +230,11 @@ select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.ju
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = $1 and cc.status = 'pending'
   and ($2::text is null or cc.last_outcome = $2)
-  and ($3::timestamptz is null or (cc.next_attempt_at, cc.id) > ($3, $4::uuid))
+  and ($3::boolean is null or ($3 or cc.status in ('completed', 'failed')) and $3 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($4::text[])))
+  and ($5::timestamptz is null or (cc.next_attempt_at, cc.id) > ($5, $6::uuid))
 order by cc.next_attempt_at, cc.id
-limit $5;
+limit $7;
 """
 
 
@@ -237,6 +243,8 @@ async def list_pending_contacts(
     *,
     campaign_id: UUID,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     after_at: datetime | None,
     after_id: UUID | None,
     limit: int,
@@ -246,7 +254,7 @@ async def list_pending_contacts(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_PENDING_CONTACTS, campaign_id, last_outcome, after_at, after_id, limit
+            _LIST_PENDING_CONTACTS, campaign_id, last_outcome, reached, reached_outcomes, after_at, after_id, limit
         )
     ]
 
@@ -259,8 +267,10 @@ where k.organization_id = $2 and k.phone >= $3 and k.phone <= $4
   and ($5::text is null or k.phone > $5)
   and ($6::text is null or cc.status = $6)
   and ($7::text is null or cc.last_outcome = $7)
+  and ($8::boolean is null or ($8 or cc.status in ('completed', 'failed')) and $8 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
 order by k.phone
-limit $8;
+limit $10;
 """
 
 
@@ -274,6 +284,8 @@ async def list_by_phone(
     after: str | None,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     limit: int,
 ) -> list[CampaignContactRow]:
     """List contacts of a campaign whose phone is between two numbers, ordered by phone."""
@@ -281,7 +293,17 @@ async def list_by_phone(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_PHONE, campaign_id, organization_id, first, last, after, status, last_outcome, limit
+            _LIST_BY_PHONE,
+            campaign_id,
+            organization_id,
+            first,
+            last,
+            after,
+            status,
+            last_outcome,
+            reached,
+            reached_outcomes,
+            limit,
         )
     ]
 
@@ -294,8 +316,10 @@ where k.organization_id = $2 and k.phone_reversed >= $3 and k.phone_reversed < $
   and ($5::text is null or k.phone_reversed > $5)
   and ($6::text is null or cc.status = $6)
   and ($7::text is null or cc.last_outcome = $7)
+  and ($8::boolean is null or ($8 or cc.status in ('completed', 'failed')) and $8 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
 order by k.phone_reversed
-limit $8;
+limit $10;
 """
 
 
@@ -309,6 +333,8 @@ async def list_by_phone_ending(
     after: str | None,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     limit: int,
 ) -> list[CampaignContactRow]:
     """List contacts of a campaign by the end of their phone, ordered by the reversed phone."""
@@ -316,7 +342,17 @@ async def list_by_phone_ending(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_PHONE_ENDING, campaign_id, organization_id, first, last, after, status, last_outcome, limit
+            _LIST_BY_PHONE_ENDING,
+            campaign_id,
+            organization_id,
+            first,
+            last,
+            after,
+            status,
+            last_outcome,
+            reached,
+            reached_outcomes,
+            limit,
         )
     ]
 
@@ -329,8 +365,10 @@ where k.organization_id = $2 and k.name_key >= lower($3) and k.name_key < lower(
   and ($5::text is null or (k.name_key, k.id) > ($5, $6::uuid))
   and ($7::text is null or cc.status = $7)
   and ($8::text is null or cc.last_outcome = $8)
+  and ($9::boolean is null or ($9 or cc.status in ('completed', 'failed')) and $9 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($10::text[])))
 order by k.name_key, k.id
-limit $9;
+limit $11;
 """
 
 
@@ -345,6 +383,8 @@ async def list_by_name(
     after_id: UUID | None,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     limit: int,
 ) -> list[CampaignContactRow]:
     """List contacts of a campaign whose name has a prefix, ignoring case, ordered by name."""
@@ -352,7 +392,18 @@ async def list_by_name(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_NAME, campaign_id, organization_id, first, last, after, after_id, status, last_outcome, limit
+            _LIST_BY_NAME,
+            campaign_id,
+            organization_id,
+            first,
+            last,
+            after,
+            after_id,
+            status,
+            last_outcome,
+            reached,
+            reached_outcomes,
+            limit,
         )
     ]
 
@@ -363,7 +414,8 @@ select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jur
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2
   and k.id = any (array(select private.find_contacts(
-    $2, $3, $4, $1, $5, $6, $7, $8)))
+    $2, $3, $4, $1, $5, $6, $7,
+    $8, $9, $10)))
 order by k.phone;
 """
 
@@ -377,6 +429,8 @@ async def list_by_text(
     digits: str | None,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     after: str | None,
     limit: int,
 ) -> list[CampaignContactRow]:
@@ -388,7 +442,17 @@ async def list_by_text(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_TEXT, campaign_id, organization_id, text, digits, status, last_outcome, after, limit
+            _LIST_BY_TEXT,
+            campaign_id,
+            organization_id,
+            text,
+            digits,
+            status,
+            last_outcome,
+            reached,
+            reached_outcomes,
+            after,
+            limit,
         )
     ]
 
@@ -400,9 +464,11 @@ from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaig
 where k.organization_id = $2 and k.external_id = $3
   and ($4::text is null or cc.status = $4)
   and ($5::text is null or cc.last_outcome = $5)
-  and ($6::uuid is null or k.id > $6)
+  and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+  and ($8::uuid is null or k.id > $8)
 order by k.id
-limit $7;
+limit $9;
 """
 
 
@@ -414,6 +480,8 @@ async def list_by_external_id(
     external_id: str,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     after_id: UUID | None,
     limit: int,
 ) -> list[CampaignContactRow]:
@@ -422,7 +490,16 @@ async def list_by_external_id(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_EXTERNAL_ID, campaign_id, organization_id, external_id, status, last_outcome, after_id, limit
+            _LIST_BY_EXTERNAL_ID,
+            campaign_id,
+            organization_id,
+            external_id,
+            status,
+            last_outcome,
+            reached,
+            reached_outcomes,
+            after_id,
+            limit,
         )
     ]
 

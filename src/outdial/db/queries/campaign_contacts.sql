@@ -44,7 +44,7 @@ order by key;
 -- name: list_campaign_contacts
 -- returns: list[CampaignContactRow]
 -- row: A contact of a campaign in a list. `place` is its position in the order of that list.
--- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
+-- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :reached, :after_id
 -- plan: custom
 -- List contacts of a campaign by contact id, which is the order of creation. The cursor is applied to both tables: a
 -- merge join would read one of them from its beginning otherwise.
@@ -54,13 +54,14 @@ from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = :campaign_id
   and (:status::text is null or cc.status = :status)
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
   and (:after_id::uuid is null or cc.contact_id > :after_id and k.id > :after_id)
 order by cc.contact_id
 limit :limit;
 
 -- name: list_pending_contacts
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :last_outcome, :after_at, :after_id
+-- null: name, external_id, last_outcome, status_reason, :last_outcome, :reached, :after_at, :after_id
 -- plan: custom
 -- List pending contacts of a campaign, the one due first on top.
 select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -68,13 +69,14 @@ select cc.id, cc.contact_id, cc.phone, k.name, k.external_id, cc.zone_key, cc.ju
 from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = :campaign_id and cc.status = 'pending'
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
   and (:after_at::timestamptz is null or (cc.next_attempt_at, cc.id) > (:after_at, :after_id::uuid))
 order by cc.next_attempt_at, cc.id
 limit :limit;
 
 -- name: list_by_phone
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :reached
 -- plan: custom
 -- List contacts of a campaign whose phone is between two numbers, ordered by phone.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -84,12 +86,13 @@ where k.organization_id = :organization_id and k.phone >= :first and k.phone <= 
   and (:after::text is null or k.phone > :after)
   and (:status::text is null or cc.status = :status)
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
 order by k.phone
 limit :limit;
 
 -- name: list_by_phone_ending
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :reached
 -- plan: custom
 -- List contacts of a campaign by the end of their phone, ordered by the reversed phone.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -99,12 +102,13 @@ where k.organization_id = :organization_id and k.phone_reversed >= :first and k.
   and (:after::text is null or k.phone_reversed > :after)
   and (:status::text is null or cc.status = :status)
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
 order by k.phone_reversed
 limit :limit;
 
 -- name: list_by_name
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :after_id
+-- null: name, external_id, last_outcome, status_reason, :after, :status, :last_outcome, :reached, :after_id
 -- plan: custom
 -- List contacts of a campaign whose name has a prefix, ignoring case, ordered by name.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -114,12 +118,13 @@ where k.organization_id = :organization_id and k.name_key >= lower(:first) and k
   and (:after::text is null or (k.name_key, k.id) > (:after, :after_id::uuid))
   and (:status::text is null or cc.status = :status)
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
 order by k.name_key, k.id
 limit :limit;
 
 -- name: list_by_text
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :digits, :status, :last_outcome, :after
+-- null: name, external_id, last_outcome, status_reason, :digits, :status, :last_outcome, :reached, :after
 -- plan: custom
 -- List contacts of a campaign with a text in any of the contact's columns, ordered by phone. See search_contacts.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -127,12 +132,13 @@ select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jur
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id
   and k.id = any (array(select private.find_contacts(
-    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, :after, :limit)))
+    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, :reached,
+    :reached_outcomes, :after, :limit)))
 order by k.phone;
 
 -- name: list_by_external_id
 -- returns: list[CampaignContactRow]
--- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :after_id
+-- null: name, external_id, last_outcome, status_reason, :status, :last_outcome, :reached, :after_id
 -- plan: custom
 -- List contacts of a campaign with an external id.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
@@ -141,6 +147,7 @@ from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaig
 where k.organization_id = :organization_id and k.external_id = :external_id
   and (:status::text is null or cc.status = :status)
   and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+  -- include: reached_contacts
   and (:after_id::uuid is null or k.id > :after_id)
 order by k.id
 limit :limit;

@@ -125,6 +125,8 @@ def filters_in_words(filters: Mapping[str, object]) -> str:
         parts.append(f"status {humanize(str(status)).lower()}")
     if outcome := filters.get("outcome"):
         parts.append(f"last outcome {badge_for_outcome(str(outcome)).label.lower()}")
+    if (reached := filters.get("reached")) is not None:
+        parts.append("not reached" if reached in (False, "false") else "reached")
     searched = filters.get("searched", [])
     if isinstance(searched, list):
         parts += [f"{_SEARCHED[name]} …" for name in searched]

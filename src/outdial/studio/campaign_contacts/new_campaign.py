@@ -14,7 +14,7 @@ from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import DomainError
 from outdial.domain.limits import LONGEST_NAME
 from outdial.domain.outcomes import Outcome
-from outdial.studio.campaign_contacts.service import ContactFilters, check_filters, find_campaign
+from outdial.studio.campaign_contacts.service import REACHED_MEANS, ContactFilters, check_filters, find_campaign
 from outdial.studio.stop.service import ActionReason
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
@@ -26,12 +26,16 @@ Term = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
 CampaignNameGiven = Annotated[str | None, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
 
+Reached = Annotated[bool | None, Field(description=REACHED_MEANS)]
+
+
 class SelectedContacts(BaseModel):
     """Filters of the contact list. All contacts match when none is set."""
 
     model_config = ConfigDict(extra="forbid")
     status: ContactStatus | None = None
     outcome: Outcome | None = None
+    reached: Reached = None
     search: Term = None
     phone: Term = None
     phone_ends: Term = None

@@ -34,6 +34,7 @@ FORMATS: Final[Options] = [("csv", "CSV"), ("xlsx", "Excel (XLSX)"), ("jsonl", "
 CHOICES: Final[Mapping[str, Options]] = {
     "status": STATUSES,
     "outcome": OUTCOMES,
+    "reached": [("", "Any"), ("true", "Reached"), ("false", "Not reached")],
     "order": [("contact", "Default"), ("next_attempt", "Next call first")],
     "by": [
         ("", "Any field"),
@@ -79,7 +80,7 @@ class ContactPanel:
     @property
     def is_narrowed(self) -> bool:
         """Whether filters are set, so that an empty list means no match."""
-        return any(self.form[name] for name in ("q", "status", "outcome"))
+        return any(self.form[name] for name in ("q", "status", "outcome", "reached"))
 
     @property
     def formats(self) -> Options:
@@ -91,7 +92,8 @@ class ContactPanel:
         """The form fields that select the listed contacts."""
         by_due_time = self.form["order"] == "next_attempt" and not self.form["q"]
         status = self.form["status"] or ("pending" if by_due_time else "")
-        return {"status": status, "outcome": self.form["outcome"], self.form["by"] or "search": self.form["q"]}
+        kept = {name: self.form[name] for name in ("outcome", "reached")}
+        return {"status": status, **kept, self.form["by"] or "search": self.form["q"]}
 
     @property
     def export_fields(self) -> Mapping[str, str]:
@@ -109,7 +111,7 @@ async def contact_panel(
     now: datetime,
 ) -> ContactPanel:
     """Return the panel for a request's `query`; `rules` are the shipped ones."""
-    form = query_values(query, ("q", "by", "status", "outcome", "order"))
+    form = query_values(query, ("q", "by", "status", "outcome", "reached", "order"))
     url = f"/o/{organization_id}/campaigns/{campaign_id}/contacts"
     panel = ContactPanel(url=url, form=form, now=now)
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
@@ -123,9 +125,12 @@ async def contact_panel(
             outcome = Outcome(form["outcome"]) if form["outcome"] else None
         except ValueError:
             raise InvalidInput("Unknown status or outcome", {"status": "choose one from the list"}) from None
+        if form["reached"] not in dict(CHOICES["reached"]):
+            raise InvalidInput("Unknown filter", {"reached": "choose one from the list"})
+        reached = form["reached"] == "true" if form["reached"] else None
         by_due_time = form["order"] == "next_attempt" and not search and status in (None, ContactStatus.PENDING)
         order: ContactOrder = "next_attempt" if by_due_time else "contact"
-        filters = check_filters(ContactFilters(status=status, outcome=outcome, order=order, **search))
+        filters = check_filters(ContactFilters(status=status, outcome=outcome, reached=reached, order=order, **search))
         page = await list_contacts(connection, campaign_id, page_request, filters, rules=rules, now=now)
     except InvalidInput as error:
         return replace(panel, problem=error.summary)

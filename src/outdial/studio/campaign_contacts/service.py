@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from outdial.campaigns.selection import (
     LAST_TEXT,
+    REACHED_OUTCOMES,
     SEARCH_TERMS,
     SELECTION_FILTERS,
     ContactSelection,
@@ -47,6 +48,10 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 
 MAX_ATTEMPTS: Final = 200
 MAX_AUDIT: Final = 50
+
+REACHED_MEANS: Final = (
+    "Whether a person was reached in a call; false: the campaign is done with the contact without that"
+)
 
 ContactOrder = Literal["contact", "next_attempt"]
 
@@ -145,6 +150,7 @@ class ContactFilters:
 
     status: ContactStatus | None = None
     outcome: Outcome | None = None
+    reached: bool | None = None
     order: ContactOrder = "contact"
     search: str | None = None
     phone: str | None = None
@@ -166,6 +172,7 @@ class ContactFilters:
 def contact_filters(
     status: ContactStatus | None = None,
     outcome: Annotated[Outcome | None, Query(description="Outcome of the last call")] = None,
+    reached: Annotated[bool | None, Query(description=REACHED_MEANS)] = None,
     order: Annotated[
         ContactOrder, Query(description="contact: in import order. next_attempt: pending contacts by due time")
     ] = "contact",
@@ -180,6 +187,7 @@ def contact_filters(
         ContactFilters(
             status=status,
             outcome=outcome,
+            reached=reached,
             order=order,
             search=search,
             phone=phone,
@@ -217,6 +225,8 @@ async def find_campaign(
 class _ContactQuery(TypedDict):
     campaign_id: UUID
     last_outcome: str | None
+    reached: bool | None
+    reached_outcomes: list[str]
     limit: int
 
 
@@ -241,6 +251,8 @@ async def list_contacts(
     narrowed: _ContactQuery = {
         "campaign_id": campaign_id,
         "last_outcome": filters.outcome,
+        "reached": filters.reached,
+        "reached_outcomes": REACHED_OUTCOMES,
         "limit": page.limit + 1,
     }
     if filters.is_search:

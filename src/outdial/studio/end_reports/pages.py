@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from outdial.campaigns.results.report import EndReport, find_report
+from outdial.campaigns.results.report import EndReport, count_unreached, find_report
 from outdial.campaigns.results.report_tables import HEADER, report_rows
 from outdial.db.session import Connection
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
@@ -99,6 +99,9 @@ async def _show(
         if report is None:
             counts = (await counter.count(connection, {campaign_id: campaign.status}))[campaign_id]
         forecast = None if is_final else await newest_forecast(connection, context, campaign_id)
+        unreached = 0
+        if report is not None and is_final:
+            unreached = await count_unreached(connection, context.organization_id, report)
         shared = await links.list_links(connection, context, campaign_id) if context.may("operator") else []
     return page(
         request,
@@ -108,6 +111,7 @@ async def _show(
         campaign=campaign,
         is_final=is_final,
         report=report,
+        unreached=unreached,
         rendered=None if report is None else render_report(report),
         counts=counts,
         forecast=forecast,

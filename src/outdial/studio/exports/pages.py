@@ -59,7 +59,7 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
     names = ["campaign_id"]
     given: dict[str, object] = {"time_zone": zone.key}
     if kind == "results":
-        names += ["status", "outcome", "search", "phone", "phone_ends", "name", "external_id"]
+        names += ["status", "outcome", "reached", "search", "phone", "phone_ends", "name", "external_id"]
     elif kind == "calls":
         names.append("outcome")
         given |= {

@@ -17,7 +17,7 @@ from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
 from outdial.domain.outcomes import Outcome
 from outdial.jobs.tables import FileFormat
-from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.studio.campaign_contacts.service import REACHED_MEANS, find_campaign
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
@@ -50,6 +50,7 @@ class ExportCriteria(BaseModel):
     since: StorableTime | None = None
     until: StorableTime | None = None
     status: ContactStatus | None = None
+    reached: Annotated[bool | None, Field(description=REACHED_MEANS)] = None
     search: Annotated[str | None, Field(max_length=200)] = None
     phone: Annotated[str | None, Field(max_length=40)] = None
     phone_ends: Annotated[str | None, Field(max_length=40)] = None

@@ -99,16 +99,18 @@ from (
   where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
     and ($3::text is null or cc.status = $3)
     and ($4::text is null or cc.last_outcome = $4)
-    and ($5::text is null or k.phone >= $5 and k.phone <= $6)
-    and ($7::text is null or k.phone_reversed >= $7 and k.phone_reversed < $8)
-    and ($9::text is null or k.name_key >= lower($9) and k.name_key < lower($9) || $10)
-    and ($11::text is null or k.external_id = $11)
-    and ($12::text is null
+    and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
+    and ($7::text is null or k.phone >= $7 and k.phone <= $8)
+    and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
+    and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
+    and ($13::text is null or k.external_id = $13)
+    and ($14::text is null
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $12
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $13)
-  limit $14
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
+  limit $16
 ) m
 group by m.status
 order by m.status;
@@ -122,6 +124,8 @@ async def count_selected_by_status(
     campaign_id: UUID,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     first_phone: str | None,
     last_phone: str | None,
     first_ending: str | None,
@@ -143,6 +147,8 @@ async def count_selected_by_status(
             campaign_id,
             status,
             last_outcome,
+            reached,
+            reached_outcomes,
             first_phone,
             last_phone,
             first_ending,
@@ -228,30 +234,32 @@ with matching as materialized (
   where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
     and ($3::text is null or cc.status = $3)
     and ($4::text is null or cc.last_outcome = $4)
-    and ($5::text is null or k.phone >= $5 and k.phone <= $6)
-    and ($7::text is null or k.phone_reversed >= $7 and k.phone_reversed < $8)
-    and ($9::text is null or k.name_key >= lower($9) and k.name_key < lower($9) || $10)
-    and ($11::text is null or k.external_id = $11)
-    and ($12::text is null
+    and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
+    and ($7::text is null or k.phone >= $7 and k.phone <= $8)
+    and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
+    and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
+    and ($13::text is null or k.external_id = $13)
+    and ($14::text is null
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $12
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $13)
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
 ), chosen as materialized (
-  select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / $14::integer as number
-  from matching m where m.status = any ($15::text[])
+  select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / $16::integer as number
+  from matching m where m.status = any ($17::text[])
 ), counted as materialized (
   select (select count(*) from chosen)::integer as selected,
     (select count(*) from matching)::integer - (select count(*) from chosen)::integer as other_status
 ), job as (
   insert into bulk_jobs (id, organization_id, campaign_id, action, decision, reason, call_at, filters, copy_id,
     selected, other_status, created_by, requested_by, created_at, updated_at)
-  select $16, $1, $2, $17, $18, $19, $20, $21::text::jsonb, $22,
-    c.selected, c.other_status, $23, $24, $25, $25
+  select $18, $1, $2, $19, $20, $21, $22, $23::text::jsonb, $24,
+    c.selected, c.other_status, $25, $26, $27, $27
   from counted c
 ), portions as (
   insert into bulk_job_portions (organization_id, bulk_job_id, number, ids, statuses, calls)
-  select $1, $16, c.number, array_agg(c.id order by c.id), array_agg(c.status order by c.id),
+  select $1, $18, c.number, array_agg(c.id order by c.id), array_agg(c.status order by c.id),
     array_agg(c.call_count order by c.id)
   from chosen c group by c.number
 )
@@ -266,6 +274,8 @@ async def create_bulk_job(
     campaign_id: UUID,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     first_phone: str | None,
     last_phone: str | None,
     first_ending: str | None,
@@ -301,6 +311,8 @@ async def create_bulk_job(
                 campaign_id,
                 status,
                 last_outcome,
+                reached,
+                reached_outcomes,
                 first_phone,
                 last_phone,
                 first_ending,

@@ -3,7 +3,7 @@
 -- name: count_selected_by_status
 -- returns: list[SelectedStatus]
 -- row: How many selected contacts have a status.
--- null: :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text
+-- null: :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text
 -- null: :digits
 -- plan: custom
 -- Count the selected contacts of a campaign by status, without erased ones, and no more than `limit` of them.
@@ -51,7 +51,7 @@ order by cc.status;
 -- name: create_bulk_job
 -- returns: BulkSelection
 -- row: How many contacts a bulk job has in its portions, and how many matching ones have another status.
--- null: :decision, :call_at, :copy_id, :created_by, :status, :last_outcome, :first_phone, :last_phone, :first_ending
+-- null: :decision, :call_at, :copy_id, :created_by, :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending
 -- null: :last_ending, :name, :external_id, :text, :digits
 -- plan: custom
 -- Insert a queued job with its portions: the selected contacts whose status is one of `statuses`. The caller enqueues

@@ -29,17 +29,19 @@ join contacts k on k.id = cc.contact_id
 where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
   and ($3::text is null or cc.status = $3)
   and ($4::text is null or cc.last_outcome = $4)
-  and ($5::text is null or k.phone >= $5 and k.phone <= $6)
-  and ($7::text is null or k.phone_reversed >= $7 and k.phone_reversed < $8)
-  and ($9::text is null or k.name_key >= lower($9) and k.name_key < lower($9) || $10)
-  and ($11::text is null or k.external_id = $11)
-  and ($12::text is null
+  and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
+  and ($7::text is null or k.phone >= $7 and k.phone <= $8)
+  and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
+  and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
+  and ($13::text is null or k.external_id = $13)
+  and ($14::text is null
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $12
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $13)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
 order by cc.contact_id
-limit $14;
+limit $16;
 """
 
 
@@ -50,6 +52,8 @@ async def contacts_to_copy(
     campaign_id: UUID,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     first_phone: str | None,
     last_phone: str | None,
     first_ending: str | None,
@@ -71,6 +75,8 @@ async def contacts_to_copy(
             campaign_id,
             status,
             last_outcome,
+            reached,
+            reached_outcomes,
             first_phone,
             last_phone,
             first_ending,

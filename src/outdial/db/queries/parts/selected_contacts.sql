@@ -1,7 +1,9 @@
 -- The filters of a campaign's list of contacts: conditions on `cc` (campaign_contacts) and `k` (contacts). Its parameters
--- are those of ContactSelection.parameters, and all but last_text may be null. Needs `plan: custom`.
+-- are those of ContactSelection.parameters, and all but last_text and reached_outcomes may be null. Needs `plan: custom`.
 and (:status::text is null or cc.status = :status)
 and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
+and (:reached::boolean is null or (:reached or cc.status in ('completed', 'failed')) and :reached = exists (
+  select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached_outcomes::text[])))
 and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
 and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
 and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)

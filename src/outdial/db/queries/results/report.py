@@ -174,6 +174,29 @@ async def report_contacts(connection: Connection, *, campaign_id: UUID, reached:
     return [_report_contacts(record) for record in await connection.fetch(_REPORT_CONTACTS, campaign_id, reached)]
 
 
+_ERASED_UNREACHED = """\
+select count(*) as id
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
+where k.organization_id = $2 and k.phone >= 'e' and k.erased_at is not null
+  and cc.status in ('completed', 'failed') and not exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]));
+"""
+
+
+async def erased_unreached(
+    connection: Connection, *, campaign_id: UUID, organization_id: UUID, reached: Sequence[str]
+) -> int:
+    """Count the erased contacts of a campaign among those that its report counts as not reached.
+
+    Their phone begins with a word, which sorts after all numbers.
+    """
+    await connection.execute(CUSTOM_PLAN)
+    value: int = required(
+        await connection.fetchval(_ERASED_UNREACHED, campaign_id, organization_id, reached), "erased_unreached"
+    )
+    return value
+
+
 _REPORT_CALLS = """\
 select c.from_number, c.attempt_number as attempt,
   case when h.hour ~ '^([01][0-9]|2[0-3])$' then h.hour::integer end as hour,

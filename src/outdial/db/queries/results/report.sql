@@ -28,6 +28,17 @@ left join (
 where cc.campaign_id = :campaign_id
 group by 1, 2, 3, 4;
 
+-- name: erased_unreached
+-- returns: int
+-- plan: custom
+-- Count the erased contacts of a campaign among those that its report counts as not reached. Their phone begins with a
+-- word, which sorts after all numbers.
+select count(*) as id
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
+  and cc.status in ('completed', 'failed') and not exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]));
+
 -- name: report_calls
 -- returns: list[ReportCalls]
 -- row: Calls of a campaign with one number, attempt, hour of the contact's day, outcome and success. `success` is that

@@ -3,7 +3,7 @@
 Results of a campaign: one row per contact.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -88,15 +88,17 @@ left join lateral (
 where cc.organization_id = $3 and cc.campaign_id = $4 and k.erased_at is null
   and ($5::text is null or cc.status = $5)
   and ($6::text is null or cc.last_outcome = $6)
-  and ($7::text is null or k.phone >= $7 and k.phone <= $8)
-  and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
-  and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
-  and ($13::text is null or k.external_id = $13)
-  and ($14::text is null
+  and ($7::boolean is null or ($7 or cc.status in ('completed', 'failed')) and $7 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($8::text[])))
+  and ($9::text is null or k.phone >= $9 and k.phone <= $10)
+  and ($11::text is null or k.phone_reversed >= $11 and k.phone_reversed < $12)
+  and ($13::text is null or k.name_key >= lower($13) and k.name_key < lower($13) || $14)
+  and ($15::text is null or k.external_id = $15)
+  and ($16::text is null
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $17)
 order by cc.contact_id;
 """
 
@@ -110,6 +112,8 @@ async def stream_results(
     campaign_id: UUID,
     status: str | None,
     last_outcome: str | None,
+    reached: bool | None,
+    reached_outcomes: Sequence[str],
     first_phone: str | None,
     last_phone: str | None,
     first_ending: str | None,
@@ -134,6 +138,8 @@ async def stream_results(
         campaign_id,
         status,
         last_outcome,
+        reached,
+        reached_outcomes,
         first_phone,
         last_phone,
         first_ending,

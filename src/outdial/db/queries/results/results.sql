@@ -5,7 +5,7 @@
 -- row: A contact of a campaign with its result. Variables and the custom analysis are JSON text.
 -- null: name, email, company, notes, external_id, country, region, postal_code, timezone, reason, last_outcome,
 -- null: last_call_at, duration_ms, talk_ms, cost_cents, callback_at, voicemail_left_at, summary, sentiment, success,
--- null: reviewed_by, review_note, custom_analysis, transcript, recording_url, :status, :last_outcome, :first_phone, :last_phone, :first_ending, :last_ending, :name,
+-- null: reviewed_by, review_note, custom_analysis, transcript, recording_url, :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name,
 -- null: :external_id, :text, :digits
 -- plan: custom
 -- Stream the selected contacts of a campaign in the order of its list, without erased ones. Outcome, time and duration
