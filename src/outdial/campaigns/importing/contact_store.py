@@ -16,9 +16,10 @@ from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.permission.consents import store_consents
 from outdial.clock import Clock
-from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, do_not_call
+from outdial.db.queries import audit, batches, campaign_status, do_not_call
 from outdial.db.queries import contacts as contact_queries
 from outdial.db.queries.dialing import entries
+from outdial.db.queries.importing import added_contacts
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
@@ -91,7 +92,7 @@ class ContactStore:
         async with self._transaction() as connection:
             campaign = await self._lock(connection)
             await find_erased(connection, campaign.organization_id, (), self._erasure_keys)
-            return await campaign_contacts.variable_names(connection, campaign_id=self._campaign_id)
+            return await added_contacts.variable_names(connection, campaign_id=self._campaign_id)
 
     async def record(self, actor: Actor, details: Mapping[str, object]) -> None:
         """Record what an import has added in the audit log."""
@@ -212,7 +213,7 @@ class ContactStore:
         upserted = {contact.phone: contact for contact in stored}
         places = await _update_keys(connection, contacts, upserted)
         entering = {upserted[contact.phone].id: contact for contact in contacts}
-        added = await campaign_contacts.add_campaign_contacts(
+        added = await added_contacts.add_campaign_contacts(
             connection,
             organization_id=organization_id,
             campaign_id=self._campaign_id,
@@ -239,7 +240,7 @@ async def _enter_again(
 ) -> list[entries.ReenteredContact]:
     """Add contacts again that are finished, after the campaign's reentry_after; refresh those that are pending."""
     contact_ids, variables = list(contacts), [contact.variables for contact in contacts.values()]
-    await campaign_contacts.refresh_variables(
+    await added_contacts.refresh_variables(
         connection, campaign_id=campaign.id, contact_ids=contact_ids, variables=variables, now=now
     )
     if campaign.reentry_after is None:

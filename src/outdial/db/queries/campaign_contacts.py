@@ -8,19 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import CUSTOM_PLAN, required, row_builder, rows_touched
+from outdial.db.rows import CUSTOM_PLAN, required, row_builder
 from outdial.db.session import Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddedContact:
-    """A contact that is new in a campaign, with its id there."""
-
-    id: UUID
-    contact_id: UUID
-
-
-_added_contact = row_builder(AddedContact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,80 +76,6 @@ class CampaignContactDetail:
 
 _campaign_contact_detail = row_builder(CampaignContactDetail)
 
-_ADD_CAMPAIGN_CONTACTS = """\
-insert into campaign_contacts (id, organization_id, campaign_id, contact_id, phone, zone_key, jurisdiction_key,
-  next_attempt_at, rank, variables, import_id, created_at, updated_at)
-select u.id, $1, $2, u.contact_id, u.phone, u.zone_key, u.jurisdiction_key, u.next_attempt_at,
-  u.rank, u.variables::jsonb, $3, $4, $4
-from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
-  $10::timestamptz[], $11::smallint[], $12::text[])
-  as u (id, contact_id, phone, zone_key, jurisdiction_key, next_attempt_at, rank, variables)
-order by u.contact_id
-on conflict (campaign_id, contact_id) do nothing
-returning id, contact_id;
-"""
-
-
-async def add_campaign_contacts(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    campaign_id: UUID,
-    import_id: UUID | None,
-    now: datetime,
-    ids: Sequence[UUID],
-    contact_ids: Sequence[UUID],
-    phones: Sequence[str],
-    zone_keys: Sequence[str],
-    jurisdiction_keys: Sequence[str],
-    next_attempt_ats: Sequence[datetime],
-    ranks: Sequence[int],
-    variables: Sequence[str],
-) -> list[AddedContact]:
-    """Add contacts to a campaign, in the order of their ids, as copy_contacts does.
-
-    Returns those that are new in it.
-    """
-    return [
-        _added_contact(record)
-        for record in await connection.fetch(
-            _ADD_CAMPAIGN_CONTACTS,
-            organization_id,
-            campaign_id,
-            import_id,
-            now,
-            ids,
-            contact_ids,
-            phones,
-            zone_keys,
-            jurisdiction_keys,
-            next_attempt_ats,
-            ranks,
-            variables,
-        )
-    ]
-
-
-_REFRESH_VARIABLES = """\
-update campaign_contacts cc
-set variables = cc.variables || u.variables::jsonb, updated_at = $1
-from unnest($2::uuid[], $3::text[]) as u (contact_id, variables)
-where cc.contact_id = u.contact_id and cc.variables || u.variables::jsonb <> cc.variables and cc.id in (
-  select id from campaign_contacts
-  where campaign_id = $4 and contact_id = any ($2::uuid[]) and status = 'pending'
-  order by id
-  for update
-);
-"""
-
-
-async def refresh_variables(
-    connection: Connection, *, now: datetime, contact_ids: Sequence[UUID], variables: Sequence[str], campaign_id: UUID
-) -> int:
-    """Merge imported variables into pending contacts. Values of the file win, and those that it leaves empty stay."""
-    return rows_touched(await connection.execute(_REFRESH_VARIABLES, now, contact_ids, variables, campaign_id))
-
-
 _HAS_CONTACTS = """\
 select exists (select from campaign_contacts cc where cc.campaign_id = $1) as id;
 """
@@ -170,19 +85,6 @@ async def has_contacts(connection: Connection, *, campaign_id: UUID) -> bool:
     """Return whether a campaign has contacts."""
     value: bool = required(await connection.fetchval(_HAS_CONTACTS, campaign_id), "has_contacts")
     return value
-
-
-_VARIABLE_NAMES = """\
-select distinct key as id
-from (select cc.variables from campaign_contacts cc where cc.campaign_id = $1 limit 1000) c,
-  jsonb_object_keys(c.variables) as key
-order by key;
-"""
-
-
-async def variable_names(connection: Connection, *, campaign_id: UUID) -> list[str]:
-    """List the names of the variables of a thousand contacts of a campaign."""
-    return [record[0] for record in await connection.fetch(_VARIABLE_NAMES, campaign_id)]
 
 
 _LIST_CAMPAIGN_CONTACTS = """\

@@ -18,7 +18,8 @@ from outdial.campaigns.importing.preview import MOST_ROWS, Preview, preview
 from outdial.campaigns.importing.refusals import Refusal, RefusedRow
 from outdial.campaigns.importing.uploads import StoredSheet, stored_sheets
 from outdial.campaigns.importing.workbooks import unread_sheets
-from outdial.db.queries import campaign_contacts, do_not_call, imports
+from outdial.db.queries import do_not_call, imports
+from outdial.db.queries.importing import added_contacts
 from outdial.domain.explaining.closed_contacts import ClosedContacts
 from outdial.domain.geography.zone_names import suggest_zone
 from outdial.studio.campaigns.effective_hours import closed_contacts_of
@@ -154,7 +155,7 @@ async def check_first_rows(context: OrganizationContext, import_id: UUID, option
             raise ResourceConflict(f"The import is {found.status}: there is no file to preview", status=found.status)
         sheet, first = chosen_sheet(found, options.sheet)
         chunks = await imports.first_import_chunks(connection, import_id=import_id, first=first, chunks=_CHUNKS)
-        names_in_use = await campaign_contacts.variable_names(connection, campaign_id=found.campaign_id)
+        names_in_use = await added_contacts.variable_names(connection, campaign_id=found.campaign_id)
     beginning = b"".join(chunks)
     reading = reading_of(found, options)
     is_whole = len(beginning) == (found.bytes_stored if sheet is None else sheet.bytes)
