@@ -20,7 +20,7 @@ import pytest
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox, launch
 from outdial.db.queries import calls as call_queries
-from outdial.db.queries.dialing import budgets
+from outdial.db.queries.dialing import budgets, number_pool
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
 from outdial.domain.location import KEYS_VERSION
@@ -237,6 +237,16 @@ def of_keys(filled: Filled) -> dict[str, object]:
     return {"organization_id": filled.tenant.organization_id, "keys_version": KEYS_VERSION, "limit": 1_000}
 
 
+def of_number(filled: Filled) -> dict[str, object]:
+    return {
+        "organization_id": filled.tenant.organization_id,
+        "phone": "+12125550000",
+        "not_of_number": ["no_capacity"],
+        "measured_from": NOW - timedelta(days=7),
+        "recent": 50,
+    }
+
+
 def of_agents(filled: Filled) -> dict[str, object]:
     return {"organization_id": filled.tenant.organization_id, "agents": ["agent_1", "agent_2", "unknown"]}
 
@@ -274,6 +284,8 @@ CASES = [
         frozenset({"calls_pkey", "calls_retell_call_id_key"}),
         100,
     ),
+    # Its live calls are not counted.
+    Case(number_pool.lone_number, "dialer", of_number, frozenset({"calls_caller_number"}), 2),
     # 200 of each agent, in however many campaigns.
     Case(budgets.recent_costs, "dialer", of_agents, frozenset({"calls_agent_costs"}), 410),
     # Nearly always nothing is to be done.

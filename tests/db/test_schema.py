@@ -264,7 +264,7 @@ EXECUTE = {
     "private.audit_direct_consent()": set[str](),
     "private.check_completed()": set[str](),
     "private.check_clearance()": set[str](),
-    "private.check_call_of_dialer()": set[str](),
+    "private.check_calls_of_dialer()": set[str](),
     "private.check_repetition()": set[str](),
     "private.check_moved_start()": set[str](),
     "private.caller_name(text)": set[str](),

@@ -200,9 +200,9 @@ def admit_contacts(
 
 
 def _number_for(contact: DueContact, pool: NumberPool) -> ChosenNumber | NumbersBusy:
-    return pool.choose(
-        contact.phone, place_of(contact).jurisdictions, last=contact.last_number, avoid=contact.blocked_numbers
-    )
+    # Where there is nothing to choose from, it does not matter where the contact may be.
+    jurisdictions = place_of(contact).jurisdictions if len(pool.phones) > 1 else ()
+    return pool.choose(contact.phone, jurisdictions, last=contact.last_number, avoid=contact.blocked_numbers)
 
 
 def _skip_reason(reason: SkipReason, facts: ContactFacts, screening: Screening, pool: NumberPool) -> str:

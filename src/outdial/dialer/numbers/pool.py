@@ -160,6 +160,8 @@ async def report_all_rest(
 async def _read_rows(
     connection: Connection, owner: OfAccount, phones: Sequence[str], now: datetime
 ) -> list[number_pool.PoolNumberRow]:
+    if len(phones) == 1 and (lone := await _read_lone(connection, owner, phones[0], now)) is not None:
+        return [lone]
     return await number_pool.pool_numbers(
         connection,
         organization_id=owner.organization_id,
@@ -170,6 +172,33 @@ async def _read_rows(
         measured_from=now - FIGURES_OF,
         recent=RECENT_CALLS,
         compared=COMPARED_CALLS,
+    )
+
+
+async def _read_lone(
+    connection: Connection, owner: OfAccount, phone: str, now: datetime
+) -> number_pool.PoolNumberRow | None:
+    """Return the only number of a campaign, None if its live calls or those of a day matter."""
+    row = await number_pool.lone_number(
+        connection,
+        organization_id=owner.organization_id,
+        phone=phone,
+        not_of_number=sorted(NOT_OF_NUMBER),
+        measured_from=now - FIGURES_OF,
+        recent=RECENT_CALLS,
+    )
+    if row is None or blocked_at_once(row.blocked):
+        return None
+    return number_pool.PoolNumberRow(
+        phone=phone,
+        daily_cap=None,
+        warm_up_days=0,
+        warm_up_from=None,
+        rests_until=row.rests_until,
+        live=0,
+        ended=0,
+        last_call_at=None,
+        blocked=row.blocked,
     )
 
 

@@ -180,11 +180,8 @@ class NumberPool:
         ordered = sorted(numbers, key=lambda number: number.last_call_at or first)
         self._numbers = {number.phone: number for number in ordered}
         self._now = now
-
-    @property
-    def phones(self) -> frozenset[str]:
+        self.phones: Final = frozenset(self._numbers)
         """All numbers, also those without room."""
-        return frozenset(self._numbers)
 
     def room(self) -> int | None:
         """Return how many calls may start now from all numbers together, None for any number of them."""
@@ -227,7 +224,8 @@ class NumberPool:
             return self._busy(allowed)
         if len(self._numbers) == 1:
             [only] = open_numbers
-            self._use(only)
+            if self._room(only) is not None:
+                self._use(only)
             return ChosenNumber(only.phone, NumberChoice.ONLY)
 
         def nearness(number: PoolNumber) -> int:

@@ -13,13 +13,23 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoneNumber:
+    """A caller number without a daily cap, as in `pool_numbers`."""
+
+    rests_until: datetime | None
+    blocked: list[bool]
+
+
+_lone_number = row_builder(LoneNumber)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolNumberRow:
     """A caller number of a campaign.
 
     `blocked` says of its latest ended calls, newest first, whether they were blocked. `ended` counts those of 24 hours:
     all of them where there is a cap, else at most :compared, and none of a number that is alone. `last_call_at` matters
-    in a pool only, and `live` neither for a number that is alone, has no cap, and whose last call was not blocked: it
-    is 0 then.
+    in a pool only.
     """
 
     phone: str
@@ -70,6 +80,39 @@ class PoolInUse:
 
 _pool_in_use = row_builder(PoolInUse)
 
+_LONE_NUMBER = """\
+select h.rests_until, array(
+    select c.outcome = 'blocked' from calls c
+    where c.organization_id = $1 and c.from_number = n.phone and c.outcome is not null
+      and c.outcome <> all ($2::text[])
+      and c.requested_at > greatest($3::timestamptz, h.rests_until)
+    order by c.requested_at desc limit $4
+  ) as blocked
+from (select $5::text as phone) n
+left join phone_numbers p on p.organization_id = $1 and p.phone = n.phone
+left join number_health h on h.organization_id = $1 and h.phone = n.phone
+where p.daily_cap is null;
+"""
+
+
+async def lone_number(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    not_of_number: Sequence[str],
+    measured_from: datetime,
+    recent: int,
+    phone: str,
+) -> LoneNumber | None:
+    """Read the number of a campaign that has no other, unless it has a daily cap.
+
+    It is planned once and reads no live call, of which an account may have thousands. Needs lock_account where it
+    decides about calls.
+    """
+    record = await connection.fetchrow(_LONE_NUMBER, organization_id, not_of_number, measured_from, recent, phone)
+    return None if record is None else _lone_number(record)
+
+
 _POOL_NUMBERS = """\
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
   coalesce(live.calls, 0) as live,
@@ -98,13 +141,6 @@ left join number_health h on h.organization_id = $2 and h.phone = n.phone
 left join (
   select c.from_number, count(*) as calls, max(c.requested_at) as last_call_at from calls c
   where c.provider_account_id = $8 and c.status in ('placing', 'placed', 'ongoing', 'unknown')
-    and (cardinality($1::text[]) > 1
-      or exists (select from phone_numbers l where l.organization_id = $2 and l.phone = any ($1)
-        and l.daily_cap is not null)
-      or (select l.outcome = 'blocked' from calls l
-        where l.organization_id = $2 and l.from_number = ($1::text[])[1] and l.outcome is not null
-          and l.outcome <> all ($5::text[]) and l.requested_at > $6::timestamptz
-        order by l.requested_at desc limit 1))
   group by c.from_number
 ) live on live.from_number = n.phone
 order by n.position;
@@ -126,8 +162,7 @@ async def pool_numbers(
     """Read the numbers of a campaign in their order.
 
     Calls from before the end of a number's rest do not count against it, nor do calls that failed for other reasons
-    than the number. Needs lock_account where it decides about calls. Live calls are counted only where they matter: an
-    account may have thousands of them.
+    than the number. Needs lock_account where it decides about calls.
     """
     return [
         _pool_number_row(record)

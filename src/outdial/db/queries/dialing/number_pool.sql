@@ -1,15 +1,31 @@
 -- The numbers that campaigns call from: what decides whether each may take a call, when they rest, how they fare.
 
+-- name: lone_number
+-- returns: LoneNumber | None
+-- row: A caller number without a daily cap, as in `pool_numbers`.
+-- null: rests_until
+-- Read the number of a campaign that has no other, unless it has a daily cap. It is planned once and reads no live call,
+-- of which an account may have thousands. Needs lock_account where it decides about calls.
+select h.rests_until, array(
+    select c.outcome = 'blocked' from calls c
+    where c.organization_id = :organization_id and c.from_number = n.phone and c.outcome is not null
+      and c.outcome <> all (:not_of_number::text[])
+      and c.requested_at > greatest(:measured_from::timestamptz, h.rests_until)
+    order by c.requested_at desc limit :recent
+  ) as blocked
+from (select :phone::text as phone) n
+left join phone_numbers p on p.organization_id = :organization_id and p.phone = n.phone
+left join number_health h on h.organization_id = :organization_id and h.phone = n.phone
+where p.daily_cap is null;
+
 -- name: pool_numbers
 -- returns: list[PoolNumberRow]
 -- row: A caller number of a campaign. `blocked` says of its latest ended calls, newest first, whether they were blocked.
 -- row: `ended` counts those of 24 hours: all of them where there is a cap, else at most :compared, and none of a number
--- row: that is alone. `last_call_at` matters in a pool only, and `live` neither for a number that is alone, has no
--- row: cap, and whose last call was not blocked: it is 0 then.
+-- row: that is alone. `last_call_at` matters in a pool only.
 -- null: daily_cap, warm_up_from, rests_until, last_call_at
 -- Read the numbers of a campaign in their order. Calls from before the end of a number's rest do not count against it,
--- nor do calls that failed for other reasons than the number. Needs lock_account where it decides about calls. Live
--- calls are counted only where they matter: an account may have thousands of them.
+-- nor do calls that failed for other reasons than the number. Needs lock_account where it decides about calls.
 select n.phone, p.daily_cap, coalesce(p.warm_up_days, 0)::integer as warm_up_days, p.warm_up_from, h.rests_until,
   coalesce(live.calls, 0) as live,
   case when p.daily_cap is null and cardinality(:phones::text[]) = 1 then 0 else (
@@ -37,13 +53,6 @@ left join number_health h on h.organization_id = :organization_id and h.phone = 
 left join (
   select c.from_number, count(*) as calls, max(c.requested_at) as last_call_at from calls c
   where c.provider_account_id = :provider_account_id and c.status in ('placing', 'placed', 'ongoing', 'unknown')
-    and (cardinality(:phones::text[]) > 1
-      or exists (select from phone_numbers l where l.organization_id = :organization_id and l.phone = any (:phones)
-        and l.daily_cap is not null)
-      or (select l.outcome = 'blocked' from calls l
-        where l.organization_id = :organization_id and l.from_number = (:phones::text[])[1] and l.outcome is not null
-          and l.outcome <> all (:not_of_number::text[]) and l.requested_at > :measured_from::timestamptz
-        order by l.requested_at desc limit 1))
   group by c.from_number
 ) live on live.from_number = n.phone
 order by n.position;
