@@ -328,3 +328,25 @@ def test_never_opens_is_proven(laws: list[tuple[int, int, int, int]], start: int
 
 def clock(half_hours: int) -> str:
     return f"{half_hours // 2:02}:{half_hours % 2 * 30:02}"
+
+
+@given(
+    st.sampled_from(
+        [("America/New_York|America/Chicago", "US-PA"), ("Asia/Kathmandu", "US-MS"), ("Europe/London", "GB")]
+    ),
+    st.lists(st.integers(-90_000_000, 90_000_000), min_size=2, max_size=6),
+)
+def test_what_was_computed_last_is_valid_for_its_minute_only(place: tuple[str, str], offsets: list[int]) -> None:
+    known = window(*place)
+    for offset in offsets:
+        for moment in (SUNDAY + timedelta(milliseconds=offset), SUNDAY + timedelta(milliseconds=offset + 59_000)):
+            fresh = EffectiveWindow(
+                place=known.place,
+                purpose=known.purpose,
+                rules=known.rules,
+                schedules=known.schedules,
+                covering=known._covering,
+                ahead=timedelta(),
+            )
+            assert known.is_open(moment) == fresh.is_open(moment)
+            assert known.rules_at(moment) == fresh.rules_at(moment)

@@ -151,7 +151,18 @@ Block: TypeAlias = NoRules | Prohibited | KeysMissing
 class EffectiveWindow:
     """The hours of a campaign within every rule that may apply in a place, in all of its zones."""
 
-    __slots__ = ("_ahead", "_covering", "_restricted", "_seen", "place", "purpose", "rules", "schedules")
+    __slots__ = (
+        "_ahead",
+        "_covering",
+        "_in_force",
+        "_open",
+        "_restricted",
+        "_seen",
+        "place",
+        "purpose",
+        "rules",
+        "schedules",
+    )
 
     def __init__(
         self,
@@ -173,6 +184,10 @@ class EffectiveWindow:
         self._restricted = covering is not None
         self._ahead = ahead
         self._seen: dict[date, bool] = {}
+        # What was computed last, with its minute: a claim asks for each of its calls, which start in one. Zones
+        # differ from UTC by whole minutes, and windows begin and end on them.
+        self._open: tuple[datetime, bool] | None = None
+        self._in_force: tuple[datetime, tuple[CallingRule, ...]] | None = None
 
     def judged_at(self, at: datetime) -> datetime:
         """Return the time, in UTC, at which a call at `at` is judged: `at`, or later in a demo that shifts it."""
@@ -186,7 +201,12 @@ class EffectiveWindow:
     def is_open(self, at: datetime) -> bool:
         """Return whether the campaign and every rule allow a call at `at`; False for an unknown zone or a block."""
         moment = self.judged_at(at)
-        return bool(self.schedules) and all_open(self.schedules, moment) and self._unknown_at(moment) is None
+        minute = moment.replace(second=0, microsecond=0)
+        known = self._open
+        if known is None or known[0] != minute:
+            is_open = bool(self.schedules) and all_open(self.schedules, moment) and self._unknown_at(moment) is None
+            known = self._open = (minute, is_open)
+        return known[1]
 
     def next_open(self, after: datetime) -> datetime | None:
         """Return the earliest moment from `after` on, in UTC, when a call is allowed.
@@ -223,8 +243,13 @@ class EffectiveWindow:
     def rules_at(self, at: datetime) -> tuple[CallingRule, ...]:
         """Return the rules in force at a time, on the local date of any zone of the place."""
         moment = self.judged_at(at)
-        days = {local_time(moment, schedule.zone).date() for schedule in self.schedules}
-        return tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
+        minute = moment.replace(second=0, microsecond=0)
+        known = self._in_force
+        if known is None or known[0] != minute:
+            days = {local_time(moment, schedule.zone).date() for schedule in self.schedules}
+            in_force = tuple(rule for rule in self.rules if any(rule.in_force_on(day) for day in days))
+            known = self._in_force = (minute, in_force)
+        return known[1]
 
     def _is_banned_for_good(self, moment: datetime) -> bool:
         # Spares the walk through 400 days in 40 zones. If it was in force a day ago, it is on every local date.
