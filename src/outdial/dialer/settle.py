@@ -173,8 +173,9 @@ class Settler:
             returned = [refused.call.id for refused in batch.refused] + [call.id for call in batch.unsent]
             if returned:
                 await campaign_contacts.lock_contacts_of_calls(connection, ids=returned)
+            ended = 0
             if batch.placed:
-                await self.adopt(connection, calls[0].credential, batch.placed, now)
+                ended = await self.adopt(connection, calls[0].credential, batch.placed, now)
             if batch.refused:
                 batch = await _with_own_refusals(connection, batch)
                 changes = [contact_after_refusal(refused, now) for refused in batch.refused]
@@ -200,9 +201,11 @@ class Settler:
                 )
             if batch.unsent:
                 await settlements.release_unsent(connection, ids=[call.id for call in batch.unsent], now=now)
-            await settlements.end_requests(
-                connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
-            )
+            # Calls that were settled as placed have ended their requests with it.
+            if ended < len(calls):
+                await settlements.end_requests(
+                    connection, ids=[call.id for call in calls], deadlines=[call.deadline for call in calls]
+                )
         return batch
 
     async def adopt(
@@ -213,15 +216,17 @@ class Settler:
         now: datetime,
         *,
         check_at: datetime | None = None,
-    ) -> None:
+    ) -> int:
         """Store Retell's ids of calls that exist there, and apply the events that arrived before them.
+
+        Returns how many of them were settled by it.
 
         An adoption with a deadline also ends the request with that deadline; give one to all adoptions, or to none.
         Raises CallIdTaken if another call, of any organization, has one of the ids. The transaction is then over.
         """
         retell_call_ids = [adoption.retell_call_id for adoption in adoptions]
         try:
-            await settlements.settle_placed(
+            settled = await settlements.settle_placed(
                 connection,
                 ids=[adoption.call_id for adoption in adoptions],
                 retell_call_ids=retell_call_ids,
@@ -233,6 +238,7 @@ class Settler:
             named = ", ".join(retell_call_ids[:3]) + (", ..." if len(retell_call_ids) > 3 else "")
             raise CallIdTaken(f"another call already has Retell's id of this call: {named}") from error
         await events.reopen_unmatched(connection, credential=credential, retell_call_ids=retell_call_ids, now=now)
+        return settled
 
     async def _react(self, call: PlannedCall, batch: SettlementBatch, tally: ClaimTally, now: datetime) -> None:
         """Slow down at most once for each claim, or pause. Claims lock these rows, so each change is a transaction."""

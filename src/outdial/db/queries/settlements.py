@@ -105,12 +105,16 @@ async def lock_calls(connection: Connection, *, ids: Sequence[UUID]) -> list[UUI
 
 
 _SETTLE_PLACED = """\
-update calls c
-set status = 'placed', retell_call_id = u.retell_call_id, placed_at = $1, error = null,
-  request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
-  next_check_at = $2, checks = 0, updated_at = $1
-from unnest($3::uuid[], $4::text[], $5::timestamptz[]) as u (id, retell_call_id, deadline)
-where c.id = u.id and c.status in ('placing', 'unknown');
+with settled as (
+  update calls c
+  set status = 'placed', retell_call_id = u.retell_call_id, placed_at = $1, error = null,
+    request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
+    next_check_at = $2, checks = 0, updated_at = $1
+  from unnest($3::uuid[], $4::text[], $5::timestamptz[]) as u (id, retell_call_id, deadline)
+  where c.id = u.id and c.status in ('placing', 'unknown')
+  returning c.id
+)
+select count(*) as calls from settled;
 """
 
 
@@ -123,12 +127,15 @@ async def settle_placed(
     retell_call_ids: Sequence[str],
     deadlines: Sequence[datetime],
 ) -> int:
-    """Mark calls that Retell has accepted.
+    """Mark calls that Retell has accepted; return how many.
 
     A call that an event has moved on already stays as it is. A deadline identifies the request that this response ends:
     clearing it in end_requests would write each row twice, which took longer than all the rest.
     """
-    return rows_touched(await connection.execute(_SETTLE_PLACED, now, next_check_at, ids, retell_call_ids, deadlines))
+    value: int = required(
+        await connection.fetchval(_SETTLE_PLACED, now, next_check_at, ids, retell_call_ids, deadlines), "settle_placed"
+    )
+    return value
 
 
 _SETTLE_REFUSED = """\

@@ -5,16 +5,21 @@
 -- Lock calls in the order of their ids, as a flush of events does.
 select id from calls where id = any (:ids::uuid[]) order by id for update;
 
--- name: settle_placed!
--- Mark calls that Retell has accepted. A call that an event has moved on already stays as it is. A deadline identifies
+-- name: settle_placed
+-- returns: int
+-- Mark calls that Retell has accepted; return how many. A call that an event has moved on already stays as it is. A deadline identifies
 -- the request that this response ends: clearing it in end_requests would write each row twice, which took longer than
 -- all the rest.
-update calls c
-set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
-  request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
-  next_check_at = :next_check_at, checks = 0, updated_at = :now
-from unnest(:ids::uuid[], :retell_call_ids::text[], :deadlines::timestamptz[]) as u (id, retell_call_id, deadline)
-where c.id = u.id and c.status in ('placing', 'unknown');
+with settled as (
+  update calls c
+  set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,
+    request_deadline = case when c.request_deadline = u.deadline then null else c.request_deadline end,
+    next_check_at = :next_check_at, checks = 0, updated_at = :now
+  from unnest(:ids::uuid[], :retell_call_ids::text[], :deadlines::timestamptz[]) as u (id, retell_call_id, deadline)
+  where c.id = u.id and c.status in ('placing', 'unknown')
+  returning c.id
+)
+select count(*) as calls from settled;
 
 -- name: settle_refused!
 -- Mark calls that Retell refused, and let their contacts fail or wait without using an attempt. A response to a request

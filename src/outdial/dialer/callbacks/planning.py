@@ -36,8 +36,11 @@ def callback_columns(
 ) -> CallbackColumns:
     """Return the columns of the calls of `contacts`, which are claimed now and start at `starts`.
 
-    `waited_for` is what the campaign has waited for until this claim.
+    `waited_for` is what the campaign has waited for until this claim. Empty columns stand for calls none of which is a
+    callback: encoding an array takes time for each element.
     """
+    if all(contact.callback_at is None for contact in contacts):
+        return CallbackColumns(callback_ofs=[], callback_tries=[], callback_lates=[])
     return CallbackColumns(
         callback_ofs=[contact.callback_at for contact in contacts],
         callback_tries=[0 if contact.callback_at is None else contact.callback_tries + 1 for contact in contacts],
