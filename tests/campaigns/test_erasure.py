@@ -63,7 +63,7 @@ from tests.support.postgres import Scratch, until_one_waits
 IMPERSONAL = {
     "members and their sign-in": "auth.attempts.* auth.refresh_tokens.* auth.signing_keys.* auth.users.*"
     " auth.sessions.* auth.mfa_factors.* auth.recovery_codes.* auth.password_resets.*"
-    " public.invitations.* public.organization_members.*",
+    " public.invitations.* public.organization_members.* public.provider_keys.*",
     "what developers deploy": "host.access_tokens.* host.function_files.* host.function_versions.* host.functions.*"
     " host.hosts.* host.secrets.*",
     "names of functions and codes": "host.invocations.code host.invocations.method host.invocations.region"

@@ -1,18 +1,33 @@
 """How the parts of a dialer process are connected."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from outdial.dialer import main
+from outdial.dialer.claim import Claimer
 from outdial.dialer.worker import Dialer
+from outdial.provider_keys.sealing import KeySealer
+from outdial.retell.client import RetellClient
 from outdial.retell.simulator import SimulatorConfig
 from outdial.retell.simulator.server import running
 from outdial.settings import DatabaseUrls, DialerProcessSettings, DialerSettings, SettingError
+from tests.support.factories import (
+    ENCRYPTION_SECRETS,
+    NOW,
+    create_campaign,
+    create_campaign_contact,
+    create_tenant,
+    insert,
+)
 from tests.support.postgres import Scratch
 
 
@@ -48,6 +63,49 @@ async def test_limits_are_checked_again_when_the_listener_has_reconnected(
     with pytest.raises(Connected):
         await main.run_dialer(settings)
     assert rechecks == 1
+
+
+async def test_a_running_dialer_without_a_key_calls_at_once_when_one_is_entered(
+    database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant)
+    await create_campaign_contact(connection, campaign)
+    called, waits = asyncio.Event(), asyncio.Event()
+    place, wait = RetellClient.create_phone_call, Claimer._wait
+
+    async def placed(client: RetellClient, *arguments: Any, **options: Any) -> Any:
+        called.set()
+        return await place(client, *arguments, **options)
+
+    async def waiting(*arguments: Any) -> Any:
+        waits.set()
+        return await wait(*arguments)
+
+    monkeypatch.setattr(RetellClient, "create_phone_call", placed)
+    monkeypatch.setattr(Claimer, "_wait", waiting)
+    async with running(SimulatorConfig(silent=True)) as (url, _):
+        settings = simulated(database, url, ignore_rules=True, encryption_secrets=ENCRYPTION_SECRETS)
+        dialer = asyncio.create_task(main.run_dialer(replace(settings, api_keys={})))
+        await asyncio.wait_for(waits.wait(), 20)
+        assert not called.is_set()
+        ids = (tenant.organization_id, tenant.provider_account_id)
+        await insert(
+            connection,
+            "provider_keys",
+            id=uuid4(),
+            organization_id=ids[0],
+            provider_account_id=ids[1],
+            ciphertext=KeySealer(ENCRYPTION_SECRETS).seal(*ids, "key_simulator"),
+            last_four="ator",
+            entered_by="ada@example.com",
+            entered_at=NOW,
+            tested_at=NOW,
+        )
+        # Less than the dialer reads the keys without a notification.
+        await asyncio.wait_for(called.wait(), 10)
+        dialer.cancel()
+        await asyncio.wait([dialer])
 
 
 def simulated(database: Scratch, url: str, **changes: Any) -> DialerProcessSettings:

@@ -3,8 +3,10 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import asyncpg
@@ -14,11 +16,12 @@ from outdial.clock import VirtualClock
 from outdial.functions import Runtime
 from outdial.functions.loading import load_functions
 from outdial.functions.server import FunctionApp, serving
+from outdial.provider_keys.sealing import KeySealer
 from outdial.retell import signature
 from outdial.settings import MissingSetting, SettingError
 from tests.support import postgres
 from tests.support.dialing import epoch_ms, event_body, life_of_call
-from tests.support.factories import NOW, create_calling, create_campaign, create_tenant
+from tests.support.factories import ENCRYPTION_SECRETS, NOW, create_calling, create_campaign, create_tenant, insert
 from tests.support.postgres import Scratch
 
 FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"
@@ -37,9 +40,9 @@ def env_of(database: Scratch, **changes: str | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def served(env: dict[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the function under `env`."""
-    app = FunctionApp({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, VirtualClock(NOW)))
+async def served(env: dict[str, str], clock: VirtualClock | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve the function under `env`, by default at NOW."""
+    app = FunctionApp({SLUG: load_functions(FUNCTIONS)[SLUG]}, Runtime.from_env(env, clock or VirtualClock(NOW)))
     async with serving(app) as url, aiohttp.ClientSession(f"{url}/functions/v1/") as session:
         yield session
 
@@ -66,6 +69,23 @@ async def test_a_signed_event_is_stored_applied_and_confirmed(
             assert await post(session, body, signed(body)) == (200, {"success": True, "event": name})
     assert await connection.fetchval("select status from calls where id = $1", call_id) == "ended"
     assert await connection.fetchval("select count(*) from webhook_events where status = 'applied'") == 3
+
+
+async def test_a_key_that_is_entered_while_the_function_runs_verifies_its_events(
+    database: Scratch, connection: asyncpg.Connection
+) -> None:
+    tenant, clock = await create_tenant(connection), VirtualClock(NOW)
+    env = env_of(database, RETELL_WEBHOOK_SECRET=None, RETELL_ENCRYPTION_KEY=ENCRYPTION_SECRETS[0])
+    body, key = event_body("call_started", "call_1"), "key_entered_in_the_studio"
+    async with served(env, clock) as session:
+        assert (await post(session, body, signed(body, key)))[0] == 401
+        row = {"organization_id": tenant.organization_id, "provider_account_id": tenant.provider_account_id}
+        sealed = KeySealer(ENCRYPTION_SECRETS).seal(tenant.organization_id, tenant.provider_account_id, key)
+        entered = {"id": uuid4(), "ciphertext": sealed, "last_four": "udio", "entered_by": "ada@example.com"}
+        await insert(connection, "provider_keys", **row, **entered, entered_at=NOW, tested_at=NOW)
+        clock.advance(timedelta(seconds=1))
+        assert (await post(session, body, signed(body, key)))[0] == 200
+    assert await connection.fetchval("select credential from webhook_events") == tenant.credential
 
 
 async def test_the_command_in_the_notes_of_the_original_system_works_on_a_local_stack(

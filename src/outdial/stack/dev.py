@@ -150,7 +150,8 @@ def _plan(options: StackOptions, environ: Mapping[str, str], home: Path) -> Stac
         webhook_url = f"{stack.api_url}/functions/v1/retell-webhook"
         arguments = [f"--port={ports.simulator}", f"--webhook-url={webhook_url}", *options.simulator_options]
         processes.append(_process("simulator", env, 10.0, "simulator", *arguments))
-    if simulated or calls_retell(environ):
+    # Without a simulator and without a key, one may be entered in the studio.
+    if simulated or calls_retell(environ) or options.with_studio:
         names = ["dialer"] if options.dialers == 1 else [f"dialer {n + 1}" for n in range(options.dialers)]
         processes += [_process(name, env, DIALER_GRACE_S, "dialer") for name in names]
     return StackPlan(

@@ -1,0 +1,54 @@
+"""`outdial retell-key`: stores a key from standard input, encrypted, and never prints it."""
+
+import pytest
+
+from outdial.cli.accounts import retell_key
+from tests.cli.conftest import Outdial, sql
+from tests.support.factories import ENCRYPTION_SECRETS
+from tests.support.postgres import Scratch
+from tests.support.studio import FakeKeyTester
+
+KEY = "key_good_from_stdin_1a2b"
+ENV = {"RETELL_ENCRYPTION_KEY": ENCRYPTION_SECRETS[0]}
+
+
+@pytest.fixture(autouse=True)
+def tester(monkeypatch: pytest.MonkeyPatch) -> FakeKeyTester:
+    """What stands in for Retell."""
+    fake = FakeKeyTester()
+    monkeypatch.setattr(retell_key, "RetellKeyTester", lambda _url: fake)
+    return fake
+
+
+def test_a_key_is_stored_shown_encrypted_again_and_removed(acme: Outdial, database: Scratch) -> None:
+    assert acme.json("retell-key", "show")[0]["last_four"] is None
+    done = acme("retell-key", "set", stdin=f"{KEY}\n", env=ENV)
+    shown = acme("retell-key", "show") + str(acme.json("retell-key", "show"))
+    [(first,)] = sql(database, "select ciphertext from provider_keys")
+    again = acme("retell-key", "reencrypt", env={"RETELL_ENCRYPTION_KEY": f"{'n' * 32},{ENCRYPTION_SECRETS[0]}"})
+    [(second,)] = sql(database, "select ciphertext from provider_keys")
+    other = acme.error("retell-key", "reencrypt", env=ENV)
+    removed = acme("retell-key", "remove", "--now")
+
+    assert "1a2b" in done
+    assert "1a2b" in shown
+    assert "Keys encrypted again: 1" in again
+    assert first != second
+    assert "1 keys cannot be read" in other
+    assert KEY not in done + shown + again + other + removed
+    assert acme.error("retell-key", "remove") == "no key is stored for this account"
+    entries = sql(database, "select action, details::text from audit_log where action like '%api_key' order by id")
+    assert [action for action, _ in entries] == ["enter_api_key", "remove_api_key"]
+    assert KEY not in str(entries)
+
+
+def test_what_is_wrong_is_said_and_the_key_is_not_repeated(acme: Outdial, database: Scratch) -> None:
+    assert "RETELL_ENCRYPTION_KEY" in acme.error("retell-key", "set", stdin=KEY)
+    refused = acme.error("retell-key", "set", stdin="key_wrong_0123456789", env=ENV)
+    unknown = acme.error("retell-key", "set", "--account", "other", stdin=KEY, env=ENV)
+
+    assert "Retell does not accept this key" in refused
+    assert "unknown account 'other'" in unknown
+    assert "key_wrong" not in refused
+    assert KEY not in unknown
+    assert sql(database, "select count(*) from provider_keys") == [(0,)]
