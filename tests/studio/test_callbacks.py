@@ -190,14 +190,20 @@ async def test_a_long_group_has_pages_of_its_own(
     expected = {"Ada", "Grace", "Alan", "Katherine", "Edsger"}
     for name in expected:
         await wait_for_callback(connection, campaign, NOW - timedelta(hours=1), name)
-    await wait_for_callback(connection, campaign, NOW + timedelta(days=9), "Later")
+    for number in range(pages.SHOWN):
+        entry = await wait_for_callback(connection, campaign, NOW + timedelta(days=9), f"Katherine Johnson {number}")
+        analysis = {"call_summary": "Was driving. " * 40, "custom_analysis_data": {"callback_at": "in a day " * 40}}
+        await create_call(connection, entry, status="ended", outcome="answered", analysis=json.dumps(analysis))
     browser = await browser_for(two_organizations.own.users["operator"])
+    whole = await browser.get(f"/o/{own.organization_id}/callbacks?group=later")
+    assert len(re.findall("<h3>", whole.text)) == pages.SHOWN
+    assert len(whole.content) < 60_000
     monkeypatch.setattr(pages, "SHOWN", 2)
 
     page = (await browser.get(f"/o/{own.organization_id}/callbacks")).text
 
     # The first groups fill the page, and the others are counted.
-    assert 'Later <span class="count">1</span>' in page
+    assert re.search(r'Later <span class="count">\d+</span>', page)
     assert len(re.findall("<h3>", page)) == 2
     attention = f"/o/{own.organization_id}/callbacks?group=attention"
     assert f'href="{attention}">Show all' in page
@@ -251,7 +257,7 @@ async def test_a_member_calls_now_or_chooses_a_time(
     queue = f"/o/{two_organizations.own.tenant.organization_id}/callbacks"
     entries, at = waiting, IN_TWO_DAYS
 
-    page = await act("Now", time="now", place="end")
+    page = await act("Now", time="now")
     assert "called as soon as a line is free" in page
     row = await row_of(connection, entries["Now"].id)
     assert (row["callback_at"], row["next_attempt_at"], row["rank"]) == (NOW, NOW, 0)
@@ -361,7 +367,7 @@ async def test_contacts_in_review_that_asked_for_a_callback_are_listed_until_the
     queue = f"/o/{own.organization_id}/callbacks"
     page = (await operator.get(queue)).text
     assert "2026-03-10T15:00 in America/New York" in page
-    assert f'href="/o/{own.organization_id}/campaigns/{campaign.id}/contacts/{entries[0].id}"' in page
+    assert f'href="campaigns/{campaign.id}/contacts/{entries[0].id}"' in page
 
     browser = await browser_for(two_organizations.own.users["operator"])
     await browser.post_form(f"{queue}/{entries[0].id}", {"time": "in 1 hour"})

@@ -41,7 +41,7 @@ from outdial.studio.web.paging import Page, PageRequest, page_links, paginate
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}")
-SHOWN: Final = 25
+SHOWN: Final = 20
 """Entries on a page: they fill it in the order of the groups."""
 TITLES: Final[Mapping[QueueGroup, str]] = {
     QueueGroup.ATTENTION: "Overdue or at risk",
@@ -107,7 +107,7 @@ async def confirm_never_call_page(
 async def act(request: Request, campaign_contact_id: UUID, context: CurrentOrganization, form: Form) -> Response:
     """Set the callback of a contact to the time of the form, or end it. `to` in the address takes a change back."""
     context.require("operator")
-    place = text(form, "place")
+    place = query_values(request.query_params, ("place",), max_length=100)["place"]
     back = back_of(form, _url(context)) + (f"#{quote(place)}" if place else "")
     try:
         if end := text(form, "end"):
