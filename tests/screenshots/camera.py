@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext, CDPSession, Page
 
 from tests.browser.test_pages import AXE, Shape, put_into, what_axe_says
 from tests.support.factories import NOW
@@ -94,6 +94,7 @@ class Camera:
         page.on("pageerror", lambda error: faults.append(str(error)))
         pictures: list[Picture] = []
         shapes = [each for each in SHAPES if each.name in state.shapes and each.name in self.only_shapes]
+        devices = await context.new_cdp_session(page)
         try:
             await page.clock.install(time=NOW)
             await put_into(page, SHAPES[0])
@@ -106,7 +107,7 @@ class Camera:
                 await page.evaluate(AXE.read_text())
             async for moment in state.tour(page):
                 for shape in shapes:
-                    pictures.append(await self._keep(page, state, moment, shape, faults))
+                    pictures.append(await self._keep(page, devices, state, moment, shape, faults))
                 await put_into(page, SHAPES[0])
         except Exception as error:
             pictures.append(
@@ -123,11 +124,10 @@ class Camera:
         return pictures
 
     async def _keep(
-        self, page: Page, state: PageState, moment: Moment, shape: Shape, page_errors: list[str]
+        self, page: Page, devices: CDPSession, state: PageState, moment: Moment, shape: Shape, page_errors: list[str]
     ) -> Picture:
         await put_into(page, shape)
         # Pages show keys only where a keyboard is likely.
-        devices = await page.context.new_cdp_session(page)
         await devices.send("Emulation.setTouchEmulationEnabled", {"enabled": shape.width < WIDEST_TOUCHED})
         await page.evaluate(SETTLED)
         title = ", ".join(filter(None, (state.title, moment.name)))
