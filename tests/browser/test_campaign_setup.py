@@ -153,6 +153,14 @@ async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_els
     await expect(page.get_by_text("When has changes that are not saved.")).to_be_visible()
     await expect(page.locator('form[action$="/start"] button')).to_be_disabled()
 
+    # Nor is it started elsewhere.
+    await page.goto(base.removesuffix("/setup"))
+    await page.get_by_role("button", name="Start", exact=True).click()
+    alert = page.get_by_role("alert").filter(has_text="Not started")
+    await expect(alert.get_by_role("link", name="When")).to_have_attribute("href", re.compile("/setup/when$"))
+    assert await connection.fetchval("select status from campaigns where id = $1", draft) == "draft"
+    await page.goto(f"{base}/review")
+
     await connection.execute("update campaigns set purpose = 'survey' where id = $1", draft)
     await page.unroute("**/setup/when")
     await page.get_by_role("main").get_by_role("link", name="When", exact=True).last.click()

@@ -204,8 +204,13 @@ async def test_campaigns_at_work_are_listed_before_newer_ones_that_are_over(
     two_organizations: TwoOrganizations,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "MOST", 6)
+    monkeypatch.setattr(service, "MOST", 7)
     made = {}
+    unclear = await create_campaign(connection, two_organizations.own.tenant, name="unclear", created_at=NOW)
+    await create_campaign_contact(connection, unclear, status="review")
+    await connection.execute(
+        "update campaigns set status = 'completed', finished_at = $2 where id = $1", unclear.id, NOW
+    )
     for hours, status in enumerate(["active", "pausing", "paused", "cancelling", "scheduled", *["completed"] * 6]):
         name = f"{status} {hours}"
         made[name] = await create_campaign(
@@ -221,8 +226,9 @@ async def test_campaigns_at_work_are_listed_before_newer_ones_that_are_over(
     html = (await operator.get(base)).text
 
     listed = [name for names in sections_of(html).values() for name in names]
-    assert sorted(listed) == sorted([*list(made)[:5], "completed 10"])
-    assert "campaigns are listed: running and scheduled ones first, then the newest." in html
+    assert sorted(listed) == sorted(["unclear", *list(made)[:5], "completed 10"])
+    assert "unclear" in sections_of(html)["Needs attention 1"]
+    assert "campaigns are listed: running and scheduled ones" in html
 
 
 async def test_a_row_menu_acts_and_returns_to_the_list_as_it_was(

@@ -21,7 +21,7 @@ from outdial.studio.view.decisions import REACHED
 from outdial.studio.web.context import OrganizationContext
 
 MOST: Final = 1000
-"""Campaigns in the list: those at work and scheduled, then the newest. A search finds older ones."""
+"""Campaigns in the list: those at work, scheduled or with contacts in review, then the newest. A search finds others."""
 PAGE: Final = 20
 """Rows of a page that shows one section."""
 

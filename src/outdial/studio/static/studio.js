@@ -3,6 +3,7 @@
 import { watchPage } from "./live.js";
 import { offerSearch } from "./search.js";
 import { reportZone, showTimes } from "./time.js";
+import { holdUnsavedStarts } from "./unsaved_steps.js";
 
 reportZone();
 showTimes(document);
@@ -77,5 +78,6 @@ for (const toast of document.querySelectorAll("[data-toast]")) {
 const searched = document.querySelectorAll("select[data-search]:not([data-campaign-form] *)");
 if (searched.length) import("./searchable.js").then(({ makeSearchable }) => searched.forEach(makeSearchable));
 
+holdUnsavedStarts();
 offerSearch();
 watchPage();

@@ -58,16 +58,21 @@ class BoardDay:
 _board_day = row_builder(BoardDay)
 
 _CAMPAIGNS_OF_BOARD = """\
+with reviewed as materialized (
+  select distinct cc.campaign_id from campaign_contacts cc
+  where cc.organization_id = $1 and cc.status = 'review'
+)
 select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started_at, m.finished_at, m.archived_at,
   m.created_at,
-  exists (select from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'review') as has_review,
+  m.id in (select campaign_id from reviewed) as has_review,
   case when m.status = 'active' then (
     select f.finish_p50 from campaign_forecasts f where f.campaign_id = m.id order by f.made_at desc, f.id desc limit 1
   ) end as finish_at
 from campaigns m
 where m.organization_id = $1 and (m.archived_at is not null) = $2
   and ($3::text is null or position(lower($3) in lower(m.name)) > 0)
-order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')) desc, m.created_at desc, m.id desc
+order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')
+  or m.id in (select campaign_id from reviewed)) desc, m.created_at desc, m.id desc
 limit $4;
 """
 
@@ -75,7 +80,9 @@ limit $4;
 async def campaigns_of_board(
     connection: Connection, *, organization_id: UUID, is_archived: bool, name: str | None, limit: int
 ) -> list[BoardCampaign]:
-    """List campaigns that are archived, or that are not: those at work and scheduled first, then the newest."""
+    """List campaigns that are archived, or that are not: those at work, scheduled or with contacts in review first,
+    then the newest.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _board_campaign(record)

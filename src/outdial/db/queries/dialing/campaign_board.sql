@@ -5,17 +5,23 @@
 -- row: A campaign of the list. `finish_at` is the end of its newest forecast while it is active.
 -- null: scheduled_at, started_at, finished_at, archived_at, finish_at, :name
 -- plan: custom
--- List campaigns that are archived, or that are not: those at work and scheduled first, then the newest.
+-- List campaigns that are archived, or that are not: those at work, scheduled or with contacts in review first, then the
+-- newest.
+with reviewed as materialized (
+  select distinct cc.campaign_id from campaign_contacts cc
+  where cc.organization_id = :organization_id and cc.status = 'review'
+)
 select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started_at, m.finished_at, m.archived_at,
   m.created_at,
-  exists (select from campaign_contacts cc where cc.campaign_id = m.id and cc.status = 'review') as has_review,
+  m.id in (select campaign_id from reviewed) as has_review,
   case when m.status = 'active' then (
     select f.finish_p50 from campaign_forecasts f where f.campaign_id = m.id order by f.made_at desc, f.id desc limit 1
   ) end as finish_at
 from campaigns m
 where m.organization_id = :organization_id and (m.archived_at is not null) = :is_archived
   and (:name::text is null or position(lower(:name) in lower(m.name)) > 0)
-order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')) desc, m.created_at desc, m.id desc
+order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')
+  or m.id in (select campaign_id from reviewed)) desc, m.created_at desc, m.id desc
 limit :limit;
 
 -- name: board_lines
