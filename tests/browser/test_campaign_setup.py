@@ -155,7 +155,7 @@ async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_els
 
     # Nor is it started elsewhere.
     await page.goto(base.removesuffix("/setup"))
-    await page.get_by_role("button", name="Start", exact=True).click()
+    await page.get_by_role("button", name="Start", exact=True).first.click()
     alert = page.get_by_role("alert").filter(has_text="Not started")
     await expect(alert.get_by_role("link", name="When")).to_have_attribute("href", re.compile("/setup/when$"))
     assert await connection.fetchval("select status from campaigns where id = $1", draft) == "draft"

@@ -21,7 +21,7 @@ from outdial.studio.view.decisions import REACHED
 from outdial.studio.web.context import OrganizationContext
 
 MOST: Final = 1000
-"""Campaigns in the list: those at work, scheduled or with contacts in review, then the newest. A search finds others."""
+"""Campaigns in the list: those at work, scheduled or with contacts in review, then the newest. A search finds more."""
 PAGE: Final = 20
 """Rows of a page that shows one section."""
 
