@@ -70,7 +70,7 @@ async def test_callbacks_are_listed_in_order_and_moved(
     other = await create_campaign(connection, own, name="Other")
     page, query = f"/o/{own.organization_id}/callbacks", f"/o/{own.organization_id}/callbacks?campaign={campaign.id}"
     assert f'name="back" value="{query}"' in (await operator.get(query)).text
-    assert "No contact of this selection is waiting" in (await operator.get(f"{page}?campaign={other.id}")).text
+    assert "No contacts match this filter" in (await operator.get(f"{page}?campaign={other.id}")).text
     unknown = await operator.get(f"{page}?campaign=x")
     assert (unknown.status_code, "Unknown campaign" in unknown.text) == (400, True)
     of_campaign = f"/o/{own.organization_id}/campaigns/{campaign.id}"

@@ -45,7 +45,7 @@ SHOWN: Final = 20
 """Entries on a page: they fill it in the order of the groups."""
 TITLES: Final[Mapping[QueueGroup, str]] = {
     QueueGroup.ATTENTION: "Overdue or at risk",
-    QueueGroup.UNREADABLE: "Time not readable",
+    QueueGroup.UNREADABLE: "Time unclear",
     QueueGroup.TODAY: "Today",
     QueueGroup.TOMORROW: "Tomorrow",
     QueueGroup.LATER: "Later",

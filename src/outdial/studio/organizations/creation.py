@@ -65,7 +65,7 @@ async def create_own(caller: StudioCaller, new: OwnOrganization) -> UUID:
         try:
             await set_budgets(connection, organization_id, budgets, actor=caller.actor, now=now)
         except InvalidBudget:
-            raise InvalidInput("The organization is not created", {"time_zone": "choose a time zone"}) from None
+            raise InvalidInput("The organization was not created", {"time_zone": "choose a time zone"}) from None
     return organization_id
 
 

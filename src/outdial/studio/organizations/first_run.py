@@ -59,7 +59,7 @@ async def first_steps(connection: Connection, context: OrganizationContext) -> S
         ),
         FirstStep(
             label="Call your own phone",
-            hint="On the page of the launch check, the agent calls you with the variables of a contact.",
+            hint="On the launch check page, have the agent call you with a contact's variables.",
             url=f"{base}/campaigns",
             is_done=state.has_test_call,
         ),

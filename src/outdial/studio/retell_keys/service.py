@@ -178,7 +178,7 @@ def _refused(error: ProviderKeysError) -> InvalidInput | ResourceConflict | Serv
     message = sentence_case(str(error))
     match error:
         case InvalidKey() | WorkspaceTaken():
-            return InvalidInput("The key is not stored", {"api_key": message})
+            return InvalidInput("The key was not saved", {"api_key": message})
         case KeyUntested():
             return ServiceUnavailable(message)
         case _:
