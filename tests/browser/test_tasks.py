@@ -194,7 +194,7 @@ async def decide_about_contacts(page: Page, site: Site) -> None:
     menu = await at_campaigns(page, site)
     with CountedTask("Move a callback") as task:
         await task.click(link(menu, "Callbacks"))
-        await task.click(page.get_by_role("group", name=PHONE).get_by_role("link", name="New time"))
+        await task.click(page.get_by_role("listitem").filter(has_text=PHONE).get_by_role("link", name="New time"))
         await task.click(page.get_by_role("dialog").get_by_role("button", name="Tomorrow afternoon"))
         await expect(flash(page, "callback ")).to_be_visible()
 
