@@ -17,7 +17,8 @@ from outdial.db.session import CONNECTION_ERRORS, Connection, LockNotAvailable, 
 from outdial.inbox.batcher import EventBatcher
 from outdial.studio.web.context import OrganizationContext
 
-MOST_TOGETHER: Final = 32
+MOST_TOGETHER: Final = 8
+"""More would keep the contacts of the first of them from being called, and share little more of the commit."""
 LOCK_WAIT: Final = timedelta(milliseconds=200)
 """A request that waits longer for a lock runs again on its own: the others would wait with it."""
 
@@ -61,7 +62,9 @@ class SharedTransactions:
         key = (context.organization_id, identity.role, encode_json(dict(identity.claims)))
         batcher = self._batchers.get(key)
         if batcher is None:
-            batcher = EventBatcher(partial(_run_together, context), max_batch=MOST_TOGETHER)
+            batcher = EventBatcher(
+                partial(_run_together, context), max_batch=MOST_TOGETHER, concurrent_at=MOST_TOGETHER
+            )
             self._batchers[key] = batcher
         outcome = await batcher.submit(work)
         if isinstance(outcome, WorkFailed):
