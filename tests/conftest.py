@@ -17,7 +17,20 @@ from tests.support.two_organizations import TwoOrganizations, create_two_organiz
 
 _TESTS = Path(__file__).parent
 # Their files take longest, so they start first: at the end of a parallel run, short files keep all workers busy.
-_LONG_FOLDERS = ("browser", "process", "db", "simulation", "peers", "clients", "dialer", "studio", "cli", "host")
+_LONG_FOLDERS = (
+    "browser",
+    "process",
+    "db",
+    "simulation",
+    "rules",
+    "docs",
+    "peers",
+    "clients",
+    "dialer",
+    "studio",
+    "cli",
+    "host",
+)
 
 # On a busy machine, a deadline per example would measure other processes.
 hypothesis.settings.register_profile("outdial", deadline=None, print_blob=True)

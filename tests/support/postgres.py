@@ -136,11 +136,16 @@ async def make_filled_template(
 async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[Scratch]:
     """Clone `template`, which takes 16 ms in memory. Drop the clone afterwards, with all connections to it."""
     name = f"test_{uuid4().hex[:12]}"
-    await _administer(server, f"create database {name} template {template} strategy file_copy")
+    # One connection for both: a new one takes as long as half a clone.
+    connection = await asyncpg.connect(server.dsn)
     try:
-        yield Scratch(server, name)
+        await connection.execute(f"create database {name} template {template} strategy file_copy")
+        try:
+            yield Scratch(server, name)
+        finally:
+            await connection.execute(f"drop database {name} with (force)")
     finally:
-        await _administer(server, f"drop database {name} with (force)")
+        await connection.close()
 
 
 @contextmanager
