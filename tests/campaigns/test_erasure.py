@@ -99,6 +99,7 @@ IMPERSONAL = {
     " public.idempotency_keys.caller public.idempotency_keys.key public.idempotency_keys.request_sha256"
     " public.import_refusals.kind public.imports.*",
     "what stays of an erasure, and what its sweep looks for": "public.erasures.* public.erasure_calls.*",
+    "kinds and states of acts": "public.undoable_acts.kind public.undo_contacts.status",
     "who did what": "public.audit_log.action public.audit_log.actor public.audit_log.subject_type"
     " public.audit_chain.* public.audit_heads.*",
 }

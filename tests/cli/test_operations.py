@@ -1,6 +1,8 @@
 """Hands on what is under way: stop everything, hang up a call, skip and retry contacts, one by one and many at once."""
 
 import asyncio
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -88,8 +90,13 @@ def test_a_live_call_is_hung_up(acme: Outdial, filled: str, database: Scratch) -
 
 
 def test_single_contacts_are_skipped_and_retried(acme: Outdial, filled: str, database: Scratch) -> None:
+    skipped = acme.run("campaign", "skip", filled, ADA, "--reason=moved away")
+    assert f"{ADA} is skipped." in skipped.stdout
+    undo = re.search(r"To undo it within an hour: outdial (campaign undo .*)", skipped.stderr)
+    assert undo
+    assert "Undone. As before: 1." in acme(*shlex.split(undo[1]))
     assert f"{ADA} is skipped." in acme("campaign", "skip", filled, ADA, "--reason=moved away")
-    assert acme.json("campaign", "skip", filled, ADA) == {"phone": ADA, "status": "skipped"}
+    assert acme.json("campaign", "skip", filled, ADA) == {"phone": ADA, "status": "skipped", "act": None}
     reasons = sql(database, "select phone, status_reason from campaign_contacts where status = 'skipped'")
     assert reasons == [(ADA, "skipped by the service: moved away")]
     decades = acme.error("campaign", "retry", filled, ADA, "--at=2062-01-01T09:00Z")
@@ -135,6 +142,15 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
     assert "the job is already cancelled" in acme.error("campaign", "bulk", "cancel", filled, newest["id"])
     audited = sql(database, "select actor, details->>'job' from audit_log where action = 'cancel_bulk_job'")
     assert audited == [("service", newest["id"])]
+    undone = acme.json("campaign", "undo", filled, job["job_id"])
+    assert (undone["kind"], undone["changed"]) == ("skip", 2)
+    run_jobs(database)
+    shown = acme.json("campaign", "bulk", "show", filled, undone["job_id"])
+    assert (shown["action"], shown["status"], shown["done"]) == ("undo", "completed", 2)
+    statuses = "select phone from campaign_contacts c join campaigns m on m.id = c.campaign_id where m.name <> 'Again'"
+    assert len(sql(database, f"{statuses} and c.status = 'pending'")) == 2
+    assert "this cannot be undone: it has already been undone" in acme.error("campaign", "undo", filled, job["job_id"])
+    assert "unknown act" in acme.error("campaign", "undo", filled, newest["id"])
 
     for arguments, problem in (
         (("decide", "--reason=x"), "decision: name one"),

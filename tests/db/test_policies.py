@@ -92,6 +92,9 @@ MATRIX = {
     "bulk_jobs": Rights("viewer", "operator", "operator", None, "", "", jobs="ru"),
     "bulk_job_portions": Rights(None, "operator", None, None, "", "", jobs="rd"),
     "bulk_job_left_out": Rights("viewer", None, None, None, "", "", jobs="ri"),
+    # Written by functions that check the caller.
+    "undoable_acts": Rights("viewer", None, None, None, "", "", "r"),
+    "undo_contacts": Rights("viewer", None, None, None, "", "", "r"),
     "erasures": Rights("viewer", None, None, None, "r", "", jobs="ru"),
     "erasure_calls": Rights("viewer", None, None, None, "riu", "", jobs="r"),
     "retention_progress": Rights(None, None, None, None, "", "", jobs="r"),
@@ -149,6 +152,8 @@ COLUMNS_TO_UPDATE = {
     "export_chunks": "number",
     "bulk_job_portions": "number",
     "bulk_job_left_out": "reason",
+    "undoable_acts": "undone_at",
+    "undo_contacts": "status",
     "idempotency_keys": "answer_status",
     "erasures": "waiting_for",
     "erasure_calls": "tries",

@@ -85,6 +85,16 @@ RULES: Final[Mapping[str, Rule]] = {
     f"DELETE {API}/pre-dial-hook": Rule("admin", 204),
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),
     f"POST {API}/calls/{{call_id}}/hang-up": Rule("operator", 409, sends={"reason": "wrong person"}),
+    # Its contact is not skipped.
+    f"POST {API}/acts/{{act_id}}/undo": Rule("operator", 409),
+    f"POST {PAGE}/acts/{{act_id}}/undo": Rule("operator", 303),
+    f"POST {API}/selected-contacts": Rule(
+        "operator", sends={"action": "skip", "campaign_contact_ids": ["00000000-0000-4000-8000-000000000000"]}
+    ),
+    f"GET {PAGE}/selection": Rule("operator"),
+    f"POST {PAGE}/selection": Rule(
+        "operator", 303, sends={"action": "skip", "chosen": "00000000-0000-4000-8000-000000000000"}
+    ),
     f"GET {API}/review": Rule("viewer"),
     f"GET {PAGE}/review": Rule("viewer"),
     f"POST {PAGE}/review/{{campaign_contact_id}}": Rule("operator", 303, sends={"decision": "completed"}),

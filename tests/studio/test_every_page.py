@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -86,11 +87,30 @@ async def test_every_template_renders_and_every_page_is_small(
         answer = await owner.get(address(path, wanted))
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
         sizes[path] = len(answer.content)
+        assert list(silent_dangers(answer.text)) == [], path
     assert {path: size for path, size in sizes.items() if size > LARGEST_PAGE} == {}
 
     await look_at_what_is_left(studio_app, route_rows, connection, owner)
     everything = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
     assert everything - loader.seen == WITH_AUTH
+
+
+def silent_dangers(html: str) -> Iterator[str]:
+    """Yield what destroys something and does not say whether that can be undone: dialogs, and forms outside of them."""
+    dialogs = re.compile(r"<dialog.*?</dialog>", re.DOTALL)
+    forms = re.findall(r"<form.*?</form>", dialogs.sub("", html), re.DOTALL)
+    for part in (*dialogs.findall(html), *forms):
+        dangers = [tag for tag in re.findall(r"<button[^>]*>", part) if "button-danger" in tag and "type=" not in tag]
+        if dangers and "data-undo" not in part and "data-selection" not in part:
+            yield re.sub(r"<[^>]*>|\s+", " ", part)
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)
+def test_every_destructive_button_says_what_it_does_and_whether_that_can_be_undone(path: Path) -> None:
+    for call in re.findall(r"action_button\((.*?)\) ?\}\}", path.read_text(), re.DOTALL):
+        if 'kind="danger"' in call:
+            assert "confirm=" in call, call
+            assert re.search(r'undo="[A-Z][^"]{15,}\."', call), call
 
 
 async def look_at_what_is_left(

@@ -37,10 +37,11 @@ def of_function(function: Callable[..., Any]) -> set[str]:
         # The order of the list shows pending contacts only.
         (of_function(contact_filters), {"order"}),
         (set(ContactFilters.__dataclass_fields__), {"order"}),
-        (set(SelectedContacts.model_fields), set()),
-        (set(NewCampaignRequest.model_fields), {"campaign_name", "reason"}),
-        (set(ExportCriteria.model_fields), {"campaign_id", "time_zone", "since", "until"}),
-        (set(_FILTERS_BY_KIND["results"]), {"campaign_id", "time_zone"}),
+        # Rows that are ticked in the list.
+        (set(SelectedContacts.model_fields), {"ids"}),
+        (set(NewCampaignRequest.model_fields), {"campaign_name", "reason", "ids"}),
+        (set(ExportCriteria.model_fields), {"campaign_id", "time_zone", "since", "until", "ids"}),
+        (set(_FILTERS_BY_KIND["results"]), {"campaign_id", "time_zone", "ids"}),
         ({"status", "outcome", "reached", *(value or "search" for value, _ in CHOICES["by"])}, set()),
     ],
 )

@@ -95,6 +95,8 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.test_calls.recording_url": "quixote",
     "public.test_calls.request": "quixote",
     "public.test_calls.transcript": "zanzibar",
+    "public.undo_contacts.former": "quixote",
+    "public.undoable_acts.former": "4155550123",
     "public.webhook_events.body": "4155550123",
     "public.webhook_events.error": "4155550123",
 }
@@ -176,7 +178,23 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
 
 
 async def _give_reasons(connection: Connection, campaign: Campaign) -> None:
-    """Give a reason of a bulk job, and of stopping all calls, that mentions the person."""
+    """Give a reason of a bulk job, of stopping all calls, and of what can be undone, that mentions the person."""
+    act: dict[str, object] = {"organization_id": campaign.tenant.organization_id, "created_at": NOW}
+    act_id, entry = uuid4(), await create_campaign_contact(connection, campaign)
+    former = {"status": "pending", "status_reason": f"asked about {NAME}"}
+    listed = [{"phone": PHONE, "purpose": "any", "reason": f"{NAME} complained"}]
+    await insert(connection, "undoable_acts", id=act_id, kind="list", former=json.dumps(listed), **act)
+    await insert(
+        connection,
+        "undo_contacts",
+        organization_id=campaign.tenant.organization_id,
+        act_id=act_id,
+        campaign_contact_id=entry.id,
+        status="skipped",
+        call_count=0,
+        changed_at=NOW,
+        former=json.dumps(former),
+    )
     await insert(
         connection,
         "bulk_jobs",

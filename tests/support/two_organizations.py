@@ -103,6 +103,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
     await insert(connection, "bulk_jobs", **new_row("bulk_jobs", filled, actor="") | {"id": job_of(filled)})
     for table in ("import_chunks", "import_refusals", "export_chunks", "bulk_job_portions", "bulk_job_left_out"):
         await insert(connection, table, **new_row(table, filled, actor=""))
+    await insert(connection, "undoable_acts", **new_row("undoable_acts", filled, actor="") | {"id": job_of(filled)})
+    await insert(connection, "undo_contacts", **new_row("undo_contacts", filled, actor=""))
     for user_id in users.values():
         await insert(connection, "idempotency_keys", **new_row("idempotency_keys", filled, actor="", user_id=user_id))
     return filled
@@ -201,6 +203,9 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"ids": [entry.id], "statuses": ["pending"], "calls": [0]},
         "bulk_job_left_out": {"bulk_job_id": job_of(filled), "campaign_contact_id": uuid4()}
         | {"kind": "changed", "reason": "has changed from pending to calling"},
+        "undoable_acts": {"id": uuid4(), "kind": "skip", "campaign_id": entry.campaign.id, "created_at": NOW},
+        "undo_contacts": {"act_id": job_of(filled), "campaign_contact_id": entry.id, "status": "skipped"}
+        | {"call_count": 0, "changed_at": NOW, "former": '{"status": "pending"}'},
         "erasures": {"id": erasure_of(filled) if actor == "webhook" else uuid4()}
         | {"phone_hash": uuid4().bytes * 2, "key_id": ERASURE_KEYS.hash(uuid4(), "").key_id}
         | {"requested_by": "service", "requested_at": NOW, "phone": new_phone()},

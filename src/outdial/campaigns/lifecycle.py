@@ -4,16 +4,19 @@ Each change is one guarded statement in a transaction with the caller's rights; 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from outdial.campaigns.undoing.acts import record_act
 from outdial.db.queries import audit, batches, campaign_contacts, campaign_status, campaigns, organizations
 from outdial.db.rows import required
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CAMPAIGN, OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.ids import new_id
+from outdial.domain.policies.undo import ActKind
 
 _S = CampaignStatus
 
@@ -45,9 +48,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The campaign is now in `status`."""
+    """The campaign is now in `status`. `act_id` names what can be undone."""
 
     status: CampaignStatus
+    act_id: UUID | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,11 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
     moved = await campaign_status.start_campaign(
         connection, campaign_id=campaign_id, allowed_from=list(RESUME.allowed_from), now=now
     )
-    return await _finish_change(connection, campaign=campaign, actor=actor, change=RESUME, moved=moved)
+    act_id = new_id(now)
+    result = await _finish_change(
+        connection, campaign=campaign, actor=actor, change=RESUME, moved=moved, details={"act": act_id}
+    )
+    return await _undoable(connection, campaign, ActKind.RESUME, act_id, result, now)
 
 
 async def pause(
@@ -163,14 +171,17 @@ async def pause(
         is_automatic=False,
         now=now,
     )
+    act_id = new_id(now)
+    details = {"reason": reason, "act": act_id}
     result = await _finish_change(
-        connection, campaign=campaign, actor=actor, change=PAUSE, moved=moved, details={"reason": reason}
+        connection, campaign=campaign, actor=actor, change=PAUSE, moved=moved, details=details
     )
     if not isinstance(result, Changed):
         return result
     # A separate statement, so that it sees the calls of the claim that the previous statement waited for.
     at_rest = await campaign_status.finish_pausing(connection, campaign_id=campaign_id, now=now)
-    return Changed(_S.PAUSING if at_rest is None else _S.PAUSED)
+    result = Changed(_S.PAUSING if at_rest is None else _S.PAUSED)
+    return await _undoable(connection, campaign, ActKind.PAUSE, act_id, result, now)
 
 
 async def cancel(
@@ -309,6 +320,28 @@ async def _finish_change(
     )
     now_in = required(await campaign_status.campaign_status(connection, campaign_id=campaign.id))
     return Changed(CampaignStatus(now_in.status))
+
+
+async def _undoable(
+    connection: Connection,
+    campaign: campaign_status.CampaignState,
+    kind: ActKind,
+    act_id: UUID,
+    result: Result,
+    now: datetime,
+) -> Result:
+    """Store what was done as an act that can be undone, and return the result with its id."""
+    if not isinstance(result, Changed):
+        return result
+    await record_act(
+        connection,
+        organization_id=campaign.organization_id,
+        kind=kind,
+        now=now,
+        act_id=act_id,
+        campaign_id=campaign.id,
+    )
+    return Changed(result.status, act_id)
 
 
 async def _refusal(

@@ -1,17 +1,20 @@
 """Decides about contacts in review, for the command line and the studio."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from outdial.campaigns.entries.items import check_wait
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
+from outdial.campaigns.undoing.acts import record_act, remember_contacts
 from outdial.db.queries import audit, batches, do_not_call, reviews
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
 from outdial.domain.permission.consent import Scope
+from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.undo import ActKind
 
 _D = ReviewDecision
 DECIDED_REASONS: Final = {
@@ -34,9 +37,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The contact now has `status`."""
+    """The contact now has `status`. `act_id` names what can be undone."""
 
     status: ContactStatus
+    act_id: UUID | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,7 @@ async def decide_review(
         return Forbidden()
     if (refusal := _refusal(contact, decision.decision)) is not None:
         return refusal
-    decided = await reviews.decide_review(
-        connection,
-        organization_id=contact.organization_id,
-        campaign_contact_id=contact.id,
-        decision=decision.decision,
-        note=decision.note,
-        decided_by=actor.name,
-        reason=DECIDED_REASONS[decision.decision],
-        call_at=max(now, decision.call_at or now),
-        now=now,
-    )
+    act_id, decided = await _decide(connection, contact, campaign_id, decision, actor, now)
     if decided is None:
         return await _overtaken(connection, campaign_id, campaign_contact_id, decision.decision)
     if decision.decision is _D.NEVER_CALL:
@@ -104,12 +98,48 @@ async def decide_review(
         action="decide_review",
         subject_type="campaign_contact",
         subject_id=str(contact.id),
-        details=encode_json({"campaign_id": campaign_id, **asdict(decision)}),
+        details=encode_json({"campaign_id": campaign_id, **asdict(decision), "act": act_id}),
     )
     # It skips a locked campaign: what locks a campaign and then its contacts could wait for this contact.
     await batches.wake_campaigns(connection, now=now, ids=[campaign_id], provider_account_ids=[])
     await batches.notify_campaigns(connection, ids=[campaign_id])
-    return Decided(AFTER_REVIEW[decision.decision])
+    return Decided(AFTER_REVIEW[decision.decision], act_id)
+
+
+async def _decide(
+    connection: Connection,
+    contact: reviews.ReviewedContact,
+    campaign_id: UUID,
+    decision: Decision,
+    actor: Actor,
+    now: datetime,
+) -> tuple[UUID, UUID | None]:
+    """Change the contact, with an act that can be undone; return the act, and the contact if it was still in review."""
+    kind = ActKind.BLOCK if decision.decision is _D.NEVER_CALL else ActKind.DECIDE
+    act_id = await record_act(
+        connection, organization_id=contact.organization_id, kind=kind, now=now, campaign_id=campaign_id
+    )
+    await remember_contacts(
+        connection,
+        organization_id=contact.organization_id,
+        act_id=act_id,
+        action=BulkAction.DECIDE,
+        decision=decision.decision,
+        ids=[contact.id],
+        now=now,
+    )
+    decided = await reviews.decide_review(
+        connection,
+        organization_id=contact.organization_id,
+        campaign_contact_id=contact.id,
+        decision=decision.decision,
+        note=decision.note,
+        decided_by=actor.name,
+        reason=DECIDED_REASONS[decision.decision],
+        call_at=max(now, decision.call_at or now),
+        now=now,
+    )
+    return act_id, decided
 
 
 async def _overtaken(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Final, TypedDict
+from uuid import UUID
 
 import msgspec
 
@@ -61,6 +62,7 @@ class SelectionParameters(TypedDict):
     external_id: str | None
     text: str | None
     digits: str | None
+    contact_ids: list[UUID] | None
 
 
 class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,7 +70,8 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     `outcome` is the last one. `reached`: a person was reached in one of the calls; false: the campaign is done with the
     contact without that. `search` is a text in any column; `phone` and `phone_ends` are digits at the start and at
-    the end of the number; `name` is the beginning of the name in any case.
+    the end of the number; `name` is the beginning of the name in any case. `ids` are rows
+    that a member has ticked.
     """
 
     status: str | None = None
@@ -79,6 +82,7 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     phone_ends: str | None = None
     name: str | None = None
     external_id: str | None = None
+    ids: tuple[UUID, ...] | None = None
 
     @classmethod
     def read(
@@ -106,10 +110,13 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             "external_id": self.external_id,
             "text": None if patterns is None else patterns["text"],
             "digits": None if patterns is None else patterns["digits"],
+            "contact_ids": None if self.ids is None else list(self.ids),
         }
 
 
-SELECTION_FILTERS: Final = ContactSelection.__struct_fields__
+MOST_TICKED: Final = 1_000
+"""Rows that a member can select by their ids."""
+SELECTION_FILTERS: Final = tuple(name for name in ContactSelection.__struct_fields__ if name != "ids")
 """The filters of the list, of the API, and of the commands that take contacts of a campaign."""
 SEARCH_TERMS: Final = tuple(SearchTerms.__annotations__)
 

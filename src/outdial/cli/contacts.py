@@ -98,8 +98,15 @@ def remove(
     organization: Organization = None,
 ) -> None:
     """Remove numbers from the list, so that they can be called again."""
+
+    async def unblock(connection: Connection, *, organization_id: UUID, phones: Sequence[str]) -> list[str]:
+        entries = await do_not_call.unblock_phones(
+            connection, organization_id=organization_id, phones=phones, purpose=purpose
+        )
+        return sorted({entry.phone for entry in entries})
+
     _change(
-        partial(do_not_call.unblock_phones, purpose=purpose),
+        unblock,
         numbers=numbers,
         file=file,
         region=region,

@@ -26,14 +26,15 @@ _S = ContactStatus
 # may have completed since. Only a member's decision moves a contact from review back to pending. A finished contact is
 # pending again when it is added or called again, and one that a setting of its campaign skipped when that setting
 # changes. None of that happens after the campaign has completed. A completed contact goes to review when a late
-# analysis has a request to be called back: review is no open status.
+# analysis has a request to be called back: review is no open status. A failed one goes back to review when the decision
+# that it has failed is undone.
 CONTACT: Final = Machine(
     "contact",
     {
         _S.PENDING: (_S.CALLING, _S.SKIPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED, _S.REVIEW),
         _S.CALLING: (_S.PENDING, _S.COMPLETED, _S.FAILED, _S.REVIEW, _S.CANCELLED, _S.SKIPPED),
         _S.COMPLETED: (_S.PENDING, _S.REVIEW),
-        _S.FAILED: (_S.PENDING,),
+        _S.FAILED: (_S.PENDING, _S.REVIEW),
         _S.REVIEW: (_S.COMPLETED, _S.FAILED, _S.PENDING),
         _S.SKIPPED: (_S.PENDING,),
         _S.CANCELLED: (),
@@ -57,7 +58,9 @@ AFTER_REVIEW: Final[Mapping[ReviewDecision, ContactStatus]] = {
     ReviewDecision.NEVER_CALL: _S.FAILED,
 }
 
-MEMBERS_ONLY: Final = frozenset({(_S.REVIEW, _S.PENDING), (_S.COMPLETED, _S.PENDING), (_S.FAILED, _S.PENDING)})
+MEMBERS_ONLY: Final = frozenset(
+    {(_S.REVIEW, _S.PENDING), (_S.COMPLETED, _S.PENDING), (_S.FAILED, _S.PENDING), (_S.FAILED, _S.REVIEW)}
+)
 """The arrows that need a member, or a back end that adds contacts: the database refuses them to every process."""
 
 MAY_COME_AGAIN: Final = (_S.COMPLETED, _S.FAILED, _S.SKIPPED)

@@ -3,22 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 from uuid import UUID
 
-from outdial.campaigns.entries.changing import skip_reason
 from outdial.campaigns.lifecycle import Actor
-from outdial.campaigns.review import DECIDED_REASONS
+from outdial.campaigns.operations.contact_action import ContactAction, carry_out
+from outdial.campaigns.undoing.undo import restore_contacts
 from outdial.db.queries import batches
-from outdial.db.queries.dialing import bulk_work, entries, new_campaign
+from outdial.db.queries.dialing import bulk_work, new_campaign
 from outdial.db.rows import required
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.policies.bulk_action import (
-    ALREADY_THERE,
-    JUST_CHANGED,
     REMOVED,
     BulkAction,
     BulkTarget,
@@ -26,6 +23,7 @@ from outdial.domain.policies.bulk_action import (
     PresentContact,
     SelectedContact,
     left_out,
+    missed,
 )
 
 
@@ -53,8 +51,7 @@ async def work_on_portion(connection: Connection, run: bulk_work.BulkJobRun, now
     reasons = _reasons(run, portion, present, target)
     wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
     changed = await _act(connection, run, wanted, now) if wanted else set()
-    missed = ALREADY_THERE if action is BulkAction.NEW_CAMPAIGN else JUST_CHANGED
-    reasons |= {id: missed for id in wanted if id not in changed}
+    reasons |= {id: missed(action) for id in wanted if id not in changed}
     if reasons:
         await bulk_work.store_left_out(
             connection,
@@ -103,49 +100,34 @@ async def _act(
     connection: Connection, run: bulk_work.BulkJobRun, wanted: Mapping[UUID, UUID], now: datetime
 ) -> set[UUID]:
     """Change the contacts of a campaign, by the ids of their contacts; return those that are changed now."""
-    ids, call_at = list(wanted), max(now, run.call_at or now)
-    match action := BulkAction(run.action):
-        case BulkAction.SKIP:
-            changed = await entries.skip_contacts_by_hand(
-                connection,
-                organization_id=run.organization_id,
-                ids=ids,
-                reason=skip_reason(run.requested_by, run.reason),
-                now=now,
-            )
-        case BulkAction.RETRY:
-            changed = await entries.retry_contacts(
-                connection,
-                organization_id=run.organization_id,
-                ids=ids,
-                call_at=call_at,
-                reason="to be called again",
-                now=now,
-            )
-        case BulkAction.DECIDE:
-            decision = ReviewDecision(required(run.decision))
-            changed = await bulk_work.decide_reviews(
-                connection,
-                organization_id=run.organization_id,
-                ids=ids,
-                decision=decision,
-                note=run.reason,
-                decided_by=Actor(run.created_by).name,
-                reason=DECIDED_REASONS[decision],
-                call_at=call_at,
-                now=now,
-            )
-        case BulkAction.NEW_CAMPAIGN:
-            added = await new_campaign.copy_contacts(
-                connection,
-                copy_id=required(run.copy_id),
-                campaign_id=run.campaign_id,
-                ids=[new_id(now) for _ in ids],
-                contact_ids=list(wanted.values()),
-                now=now,
-            )
-            by_contact = {contact_id: id for id, contact_id in wanted.items()}
-            changed = [by_contact[contact_id] for contact_id in added]
-        case _:
-            assert_never(action)
+    action = BulkAction(run.action)
+    if action is BulkAction.NEW_CAMPAIGN:
+        added = await new_campaign.copy_contacts(
+            connection,
+            copy_id=required(run.copy_id),
+            campaign_id=run.campaign_id,
+            ids=[new_id(now) for _ in wanted],
+            contact_ids=list(wanted.values()),
+            now=now,
+        )
+        by_contact = {contact_id: id for id, contact_id in wanted.items()}
+        return {by_contact[contact_id] for contact_id in added}
+    if action is BulkAction.UNDO:
+        undone = await restore_contacts(connection, run.organization_id, required(run.undoes), list(wanted), now)
+        return set(undone)
+    changed = await carry_out(
+        connection,
+        ContactAction(
+            organization_id=run.organization_id,
+            action=action,
+            decision=None if run.decision is None else ReviewDecision(run.decision),
+            reason=run.reason,
+            by=run.requested_by,
+            author=Actor(run.created_by).name,
+            call_at=run.call_at,
+            act_id=run.id,
+        ),
+        list(wanted),
+        now,
+    )
     return set(changed)

@@ -1,4 +1,4 @@
-"""Removes expired data: exports, abandoned uploads, refused rows, idempotency keys, the queue's log."""
+"""Removes expired data: old acts, exports, abandoned uploads, refused rows, idempotency keys, the log of the queue."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from outdial.clock import Clock
 from outdial.db.queries import exports, import_refusals, imports, jobs
 from outdial.db.session import Database
+from outdial.domain.policies.undo import UNDO_WITHIN
 
 UPLOADS_KEPT: Final = timedelta(days=2)
 REFUSALS_KEPT: Final = timedelta(days=30)
@@ -13,6 +14,7 @@ KEYS_KEPT: Final = timedelta(hours=24)
 LOG_KEPT: Final = timedelta(days=30)
 EVERY: Final = timedelta(minutes=10)
 _BATCH_SIZE: Final = 100
+_ACT_ROWS: Final = 5_000
 
 
 class JobRetention:
@@ -28,6 +30,12 @@ class JobRetention:
         async with self._database.transaction() as connection:
             done += await jobs.delete_old_idempotency_keys(connection, before=now - KEYS_KEPT)
             done += await jobs.delete_queue_log(connection, before=now - LOG_KEPT)
+        while True:
+            async with self._database.transaction() as connection:
+                forgotten = await jobs.forget_acts(connection, before=now - UNDO_WITHIN, limit=_ACT_ROWS)
+            done += forgotten
+            if not forgotten:
+                break
         while True:
             async with self._database.transaction() as connection:
                 expired = await jobs.outdated_jobs(

@@ -1,17 +1,20 @@
 """Changes, skips and calls again single contacts of a campaign. Results are values, as for reviews."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from outdial.campaigns.entries.items import check_wait
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
+from outdial.campaigns.undoing.acts import act_of, record_act, remember_contacts
 from outdial.db.queries import audit, batches, reviews
 from outdial.db.queries.dialing import entries
+from outdial.db.rows import required
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import MAY_COME_AGAIN, ContactStatus
+from outdial.domain.policies.bulk_action import BulkAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +28,11 @@ class EntryChanges:
 
 @dataclass(frozen=True, slots=True)
 class EntryChanged:
-    """The contact now has `status`; `changed` is False when it had it before."""
+    """The contact now has `status`; `changed` is False when it had it before. `act_id` names what can be undone."""
 
     status: ContactStatus
     changed: bool = True
+    act_id: UUID | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ async def skip_entry(
     contact = await _find(connection, campaign_id, campaign_contact_id, actor)
     if not isinstance(contact, reviews.ReviewedContact):
         return contact
+    act_id = await _remember(connection, contact, campaign_id, BulkAction.SKIP, now)
     skipped = await entries.skip_contacts_by_hand(
         connection,
         organization_id=contact.organization_id,
@@ -101,8 +106,9 @@ async def skip_entry(
         )
         already = isinstance(conflict, EntryConflict) and conflict.status is _S.SKIPPED
         return EntryChanged(_S.SKIPPED, changed=False) if already else conflict
-    await _record(connection, contact, campaign_id, actor, "skip_contact", {"reason": reason}, now)
-    return EntryChanged(_S.SKIPPED)
+    details = {"reason": reason, "act": act_id}
+    await _record(connection, contact, campaign_id, actor, "skip_contact", details, now)
+    return EntryChanged(_S.SKIPPED, act_id=act_id)
 
 
 def skip_reason(by: str, reason: str | None) -> str:
@@ -137,6 +143,7 @@ async def retry_entry(
         return EntryConflict(_S(contact.status), closed)
     if contact.do_not_call:
         return EntryConflict(_S(contact.status), "the number is on the do-not-call list")
+    act_id = await _remember(connection, contact, campaign_id, BulkAction.RETRY, now)
     again = await entries.retry_contacts(
         connection,
         organization_id=contact.organization_id,
@@ -153,9 +160,9 @@ async def retry_entry(
             campaign_contact_id,
             f"only contacts that are {finished} can be retried; this one is {{}}",
         )
-    details = {"not_before": not_before, "reason": reason}
+    details = {"not_before": not_before, "reason": reason, "act": act_id}
     await _record(connection, contact, campaign_id, actor, "retry_contact", details, now)
-    return EntryChanged(_S.PENDING)
+    return EntryChanged(_S.PENDING, act_id=act_id)
 
 
 async def _find(
@@ -167,6 +174,26 @@ async def _find(
     if contact is None:
         return NotFound()
     return contact if await may_run(connection, contact.organization_id, actor) else Forbidden()
+
+
+async def _remember(
+    connection: Connection, contact: reviews.ReviewedContact, campaign_id: UUID, action: BulkAction, now: datetime
+) -> UUID:
+    """Store an act on the contact. It undoes nothing when the guard of the change holds."""
+    kind = required(act_of(action, None))
+    act_id = await record_act(
+        connection, organization_id=contact.organization_id, kind=kind, now=now, campaign_id=campaign_id
+    )
+    await remember_contacts(
+        connection,
+        organization_id=contact.organization_id,
+        act_id=act_id,
+        action=action,
+        decision=None,
+        ids=[contact.id],
+        now=now,
+    )
+    return act_id
 
 
 async def _conflict(

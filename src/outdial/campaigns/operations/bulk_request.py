@@ -13,6 +13,7 @@ from outdial.campaigns.entries.items import LONGEST_WAIT, TOO_LATE
 from outdial.campaigns.errors import InvalidBulkAction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run, record_campaign_action
 from outdial.campaigns.selection import ContactSelection
+from outdial.campaigns.undoing.acts import act_of, record_act
 from outdial.db.queries import campaign_status, jobs
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, encode_json
@@ -179,6 +180,8 @@ def stored_filters(selection: ContactSelection) -> dict[str, object]:
     Its term may name a contact, and an erasure would not find the name there.
     """
     given: dict[str, object] = msgspec.to_builtins(selection)
+    if ticked := given.pop("ids", None):
+        return {"ticked": len(ticked)} if isinstance(ticked, (list, tuple)) else {}
     kept = {name: given[name] for name in ("status", "outcome", "reached") if name in given}
     searched = sorted(given.keys() - kept.keys())
     return kept | ({"searched": searched} if searched else {})
@@ -215,6 +218,16 @@ async def _store(
         now=now,
         **request.selection.parameters(),
     )
+    if (kind := act_of(request.action, request.decision)) is not None:
+        await record_act(
+            connection,
+            organization_id=campaign.organization_id,
+            kind=kind,
+            now=now,
+            act_id=job_id,
+            campaign_id=campaign.id,
+            is_bulk=True,
+        )
     # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
     from outdial.db.queue import enqueue
 
@@ -241,6 +254,8 @@ async def _store(
 
 def _check(request: BulkRequest, now: datetime) -> str:
     """Return the reason without spaces around it; raises InvalidBulkAction."""
+    if request.action is _A.UNDO:
+        raise InvalidBulkAction("action", "undo an act by its id instead")
     if (request.decision is None) is (request.action is _A.DECIDE):
         problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
         raise InvalidBulkAction("decision", problem)

@@ -40,6 +40,7 @@ from outdial.cli.campaigns.report import report
 from outdial.cli.campaigns.results import results
 from outdial.cli.campaigns.settings import CampaignName, create, edit
 from outdial.cli.campaigns.test_calls import call_phone, list_test_calls
+from outdial.cli.campaigns.undo import undo
 from outdial.cli.campaigns.view import CampaignView, read_campaign
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
@@ -91,6 +92,7 @@ app.command("add-contacts")(add_contacts_command)
 app.command()(change_contact)
 app.command("skip")(skip_contact)
 app.command("retry")(retry_contact)
+app.command()(undo)
 app.add_typer(bulk.app, name="bulk")
 
 

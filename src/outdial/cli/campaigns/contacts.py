@@ -1,5 +1,6 @@
 """Single contacts of a campaign: `add-contact`, `add-contacts`, `change-contact`, `skip` and `retry`."""
 
+import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaig
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import ActionReason, find_campaign, read_pairs, read_phone, read_zoned_time
-from outdial.cli.output import AsJson, console, print_json, print_rows
+from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import reviews
 from outdial.db.session import Connection, Database
@@ -225,9 +226,12 @@ def _change_one(
     result = as_service(work)
     match result:
         case EntryChanged(status) if as_json:
-            print_json({"phone": number, "status": status})
+            print_json({"phone": number, "status": status, "act": result.act_id})
         case EntryChanged():
             console.print(done)
+            if result.act_id is not None:
+                undo = shlex.join(["outdial", "campaign", "undo", campaign, str(result.act_id)])
+                notes.print(f"To undo it within an hour: {undo}", markup=False, soft_wrap=True)
         case EntryConflict(_, reason):
             raise ActionRefused(reason)
         case NotFound() | Forbidden():

@@ -70,21 +70,20 @@ async def block_phones(
 
 
 _UNBLOCK_PHONES = """\
-with removed as (
-  delete from do_not_call
-  where organization_id = $1 and phone = any ($2::text[])
-    and ($3::text is null or purpose = $3)
-  returning phone
-)
-select distinct phone as id from removed;
+delete from do_not_call
+where organization_id = $1 and phone = any ($2::text[])
+  and ($3::text is null or purpose = $3)
+returning phone, purpose, source, reason, created_at;
 """
 
 
 async def unblock_phones(
     connection: Connection, *, organization_id: UUID, phones: Sequence[str], purpose: str | None
-) -> list[str]:
-    """Remove phones from the do-not-call list, for one purpose or altogether. Returns those that were on it."""
-    return [record[0] for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones, purpose)]
+) -> list[BlockedNumber]:
+    """Remove phones from the do-not-call list, for one purpose or altogether. Returns the entries that were on it."""
+    return [
+        _blocked_number(record) for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones, purpose)
+    ]
 
 
 _BLOCK_PHONES_DURING_CALL = """\

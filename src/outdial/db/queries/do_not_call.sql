@@ -18,16 +18,13 @@ on conflict do nothing
 returning phone as id;
 
 -- name: unblock_phones
--- returns: list[str]
--- null: :purpose
--- Remove phones from the do-not-call list, for one purpose or altogether. Returns those that were on it.
-with removed as (
-  delete from do_not_call
-  where organization_id = :organization_id and phone = any (:phones::text[])
-    and (:purpose::text is null or purpose = :purpose)
-  returning phone
-)
-select distinct phone as id from removed;
+-- returns: list[BlockedNumber]
+-- null: reason, :purpose
+-- Remove phones from the do-not-call list, for one purpose or altogether. Returns the entries that were on it.
+delete from do_not_call
+where organization_id = :organization_id and phone = any (:phones::text[])
+  and (:purpose::text is null or purpose = :purpose)
+returning phone, purpose, source, reason, created_at;
 
 -- name: block_phones_during_call!
 -- Add phones to the do-not-call list, for all purposes, whose owners asked for it during a call.

@@ -83,6 +83,20 @@ async def delete_old_idempotency_keys(connection: Connection, *, before: datetim
     return value
 
 
+_FORGET_ACTS = """\
+select private.forget_acts($1, $2) as id;
+"""
+
+
+async def forget_acts(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete acts of all organizations that are too old to be undone, or at first some of their contacts.
+
+    Returns how many.
+    """
+    value: int = required(await connection.fetchval(_FORGET_ACTS, before, limit), "forget_acts")
+    return value
+
+
 _DELETE_QUEUE_LOG = """\
 delete from pgqueuer.pgqueuer_log where aggregated and created < $1;
 """

@@ -23,6 +23,11 @@ from private.outdated_jobs(:now, :uploads_before, :refusals_before, :limit);
 -- Delete old idempotency keys of all organizations. Returns how many.
 select private.forget_old_keys(:before) as id;
 
+-- name: forget_acts
+-- returns: int
+-- Delete acts of all organizations that are too old to be undone, or at first some of their contacts. Returns how many.
+select private.forget_acts(:before, :limit) as id;
+
 -- name: delete_queue_log!
 -- Delete old entries of PgQueuer's log that it has aggregated.
 delete from pgqueuer.pgqueuer_log where aggregated and created < :before;

@@ -39,6 +39,7 @@ class QueuedReview:
     name: str | None
     reason: str | None
     attempts: int
+    call_count: int
     max_attempts: int
     since: datetime
     last_outcome: str | None
@@ -122,7 +123,8 @@ async def decide_review(
 
 _REVIEW_QUEUE = """\
 select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason, cc.attempts,
-  m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id, c.analysis ->> 'call_summary' as summary
+  cc.call_count, m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id,
+  c.analysis ->> 'call_summary' as summary
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id

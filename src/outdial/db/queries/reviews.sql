@@ -34,7 +34,8 @@ select private.decide_review(
 -- plan: custom
 -- List the contacts in review of an organization or a campaign, in the order in which they were added.
 select cc.id, cc.campaign_id, m.name as campaign_name, cc.phone, k.name, cc.status_reason as reason, cc.attempts,
-  m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id, c.analysis ->> 'call_summary' as summary
+  cc.call_count, m.max_attempts, cc.updated_at as since, cc.last_outcome, c.id as call_id,
+  c.analysis ->> 'call_summary' as summary
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id

@@ -22,6 +22,10 @@ class BulkAction(StrEnum):
     """Decide about contacts in review."""
     NEW_CAMPAIGN = "new_campaign"
     """Add finished contacts to a campaign of their own."""
+    DO_NOT_CALL = "do_not_call"
+    """Put the numbers of contacts on the do-not-call list."""
+    UNDO = "undo"
+    """Undo what another job has done, where a contact is as it has left it."""
 
 
 APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
@@ -29,14 +33,22 @@ APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
     BulkAction.SKIP: (_S.PENDING,),
     BulkAction.DECIDE: (_S.REVIEW,),
     BulkAction.NEW_CAMPAIGN: (*MAY_COME_AGAIN, _S.CANCELLED),
+    BulkAction.DO_NOT_CALL: tuple(_S),
+    # Its contacts are those of the other job.
+    BulkAction.UNDO: (),
 }
 """The statuses that a contact must have when the job is requested."""
+
+ANY_STATUS: Final = frozenset({BulkAction.DO_NOT_CALL, BulkAction.UNDO})
+"""Actions that a contact's change of status does not concern; the database looks whether an undone one is untouched."""
 
 IN_WORDS: Final[Mapping[BulkAction, str]] = {
     BulkAction.RETRY: "retried",
     BulkAction.SKIP: "skipped",
     BulkAction.DECIDE: "decided",
     BulkAction.NEW_CAMPAIGN: "added to the new campaign",
+    BulkAction.DO_NOT_CALL: "put on the do-not-call list",
+    BulkAction.UNDO: "undone",
 }
 
 
@@ -50,6 +62,7 @@ class LeftOutKind(StrEnum):
     NO_ATTEMPT_LEFT = "no_attempt_left"
     CAMPAIGN_CLOSED = "campaign_closed"
     ALREADY_THERE = "already_there"
+    OTHER_STATUS = "other_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,8 @@ class BulkTarget:
 
 REMOVED: Final = LeftOut(LeftOutKind.REMOVED, "has been removed from the campaign")
 ALREADY_THERE: Final = LeftOut(LeftOutKind.ALREADY_THERE, "is in the new campaign already")
+ALREADY_LISTED: Final = LeftOut(LeftOutKind.DO_NOT_CALL, "the number was on the do-not-call list already")
+TOUCHED: Final = LeftOut(LeftOutKind.CHANGED, "has changed since, so it stays as it is")
 JUST_CHANGED: Final = LeftOut(LeftOutKind.CHANGED, "has just changed: select it again")
 
 
@@ -102,10 +117,12 @@ def left_out(
     """Return why the action leaves a contact out, None to act on it. A `target` of None has been deleted."""
     if contact.is_erased:
         return LeftOut(LeftOutKind.ERASED, "has been erased")
+    if action in ANY_STATUS:
+        return None
     if (contact.status, contact.calls) != (selected.status, selected.calls):
         return LeftOut(LeftOutKind.CHANGED, _change(selected, contact))
     match action:
-        case BulkAction.SKIP:
+        case BulkAction.SKIP | BulkAction.DO_NOT_CALL | BulkAction.UNDO:
             return None
         case BulkAction.DECIDE if decision is not ReviewDecision.CALL_AGAIN:
             return None
@@ -113,6 +130,21 @@ def left_out(
             return _closed("the new campaign", target)
         case BulkAction.RETRY | BulkAction.DECIDE:
             return _closed("the campaign", target) or _may_not_be_called(action, contact, target)
+        case never:
+            assert_never(never)
+
+
+def missed(action: BulkAction) -> LeftOut:
+    """Return why the database has not acted on a contact that nothing leaves out: it has just changed, as a rule."""
+    match action:
+        case BulkAction.NEW_CAMPAIGN:
+            return ALREADY_THERE
+        case BulkAction.DO_NOT_CALL:
+            return ALREADY_LISTED
+        case BulkAction.UNDO:
+            return TOUCHED
+        case BulkAction.SKIP | BulkAction.RETRY | BulkAction.DECIDE:
+            return JUST_CHANGED
         case never:
             assert_never(never)
 

@@ -9,12 +9,15 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from outdial.campaigns.operations.bulk_request import applicable, count_by_status
+from outdial.campaigns.selection import SELECTION_FILTERS
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.undo import UNDO_WITHIN
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.service import NewBulkJob
 from outdial.studio.campaign_contacts.new_campaign import SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.studio.undo.service import undo_url
 from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
@@ -36,6 +39,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     f"decide:{_D.FAILED}": "Decide: not reached",
     f"decide:{_D.CALL_AGAIN}": "Decide: call again",
     f"decide:{_D.NEVER_CALL}": "Decide: never call, and add the numbers to the do-not-call list",
+    "do_not_call": "Never call: add the numbers to the do-not-call list",
 }
 _SEARCHED: Final[Mapping[str, str]] = {
     "search": "search",
@@ -74,7 +78,8 @@ async def start(request: Request, context: CurrentOrganization, campaign_id: UUI
         return await _form(request, context, campaign_id, form, InvalidInput("Check the form", fields))
     except (InvalidInput, ResourceConflict) as error:
         return await _form(request, context, campaign_id, form, error)
-    return redirect(f"{request.url.path}/{created.id}")
+    undo = undo_url(context, created.id) if created.can_be_undone else None
+    return redirect(f"{request.url.path}/{created.id}", "Job started.", undo=undo)
 
 
 @router.get("/{bulk_job_id}")
@@ -93,6 +98,7 @@ async def show_page(
         context,
         campaign=campaign,
         job=job,
+        can_undo=job.can_be_undone and job.created_at > context.studio.clock.now() - UNDO_WITHIN,
         action=action_in_words(job.action, job.decision),
         filters=filters_in_words(job.filters),
         left_out=left_out.items,
@@ -115,12 +121,16 @@ async def cancel(context: CurrentOrganization, campaign_id: UUID, bulk_job_id: U
 
 def action_in_words(action: BulkAction, decision: ReviewDecision | None) -> str:
     """Return what a job does, as its option in the form says it."""
+    if action is BulkAction.UNDO:
+        return "Undo of an earlier job"
     return ACTIONS[f"{action}:{decision}" if decision else action]
 
 
 def filters_in_words(filters: Mapping[str, object]) -> str:
     """Return the filters of a job, or of a form, in one line."""
     parts = []
+    if isinstance(ticked := filters.get("ticked"), int):
+        parts.append("1 selected contact" if ticked == 1 else f"{ticked:,} selected contacts")
     if status := filters.get("status"):
         parts.append(f"status {humanize(str(status)).lower()}")
     if outcome := filters.get("outcome"):
@@ -136,7 +146,7 @@ def filters_in_words(filters: Mapping[str, object]) -> str:
 
 def _filters(values: Mapping[str, object]) -> dict[str, str]:
     """Return the filters among the values of a URL or of a form."""
-    names = SelectedContacts.model_fields
+    names = SELECTION_FILTERS
     return {name: value for name in names if isinstance(value := values.get(name), str) and value.strip()}
 
 

@@ -15,6 +15,7 @@ from outdial.campaigns.operations.bulk_request import (
     cancel_bulk_job,
     request_bulk_job,
 )
+from outdial.campaigns.undoing.acts import act_of
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -52,7 +53,7 @@ class BulkJobView(BaseModel):
     """A bulk job. `selected` contacts matched when it was requested; `done` and `left_out` count while it works.
 
     `other_status` counts contacts that matched, but to which the action does not apply. Of a search, `filters` keep
-    only the names of the fields.
+    only the names of the fields. A job that `undoes` another one has its contacts.
     """
 
     id: UUID
@@ -63,6 +64,7 @@ class BulkJobView(BaseModel):
     call_at: datetime | None
     filters: dict[str, Any]
     new_campaign_id: UUID | None
+    undoes: UUID | None
     status: BulkJobStatus
     selected: int
     other_status: int
@@ -77,6 +79,11 @@ class BulkJobView(BaseModel):
     def is_open(self) -> bool:
         """Whether the job is still waiting or at work."""
         return self.status in (BulkJobStatus.QUEUED, BulkJobStatus.RUNNING)
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether what the job does is an act, which can be undone for an hour."""
+        return act_of(self.action, self.decision) is not None
 
 
 class LeftOutContact(BaseModel):

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,11 +12,11 @@ from outdial.campaigns.entries.adding import ItemStatus
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.session import Connection
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.studio.callbacks.service import find_contact
 from outdial.studio.campaign_contacts import changes
 from outdial.studio.campaign_contacts.changes import CampaignContactChanges, ContactsRequest, RetryRequest
 from outdial.studio.campaign_contacts.service import ContactTimeline, show_contact
-from outdial.studio.view.format import iso, sentence_case
+from outdial.studio.undo.service import undo_url
+from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import ResourceConflict
 from outdial.studio.web.forms import Form, back_of, redirect, short_text, text
@@ -75,20 +74,15 @@ async def change_contact_page(
 async def skip_contact_page(
     request: Request, campaign_id: UUID, campaign_contact_id: UUID, context: CurrentOrganization, form: Form
 ) -> Response:
-    """Skip a pending contact. Undo gives it its callback again, or makes it pending if it has not been called."""
+    """Skip a pending contact."""
     reason = short_text(form, "reason", LONGEST_DECISION_NOTE)
-    undo: str | None = None
-
-    async def save(connection: Connection) -> ContactTimeline:
-        nonlocal undo
-        contact = await find_contact(connection, context, campaign_contact_id)
-        if (callback_at := contact.callback_at) is not None and callback_at > context.studio.clock.now():
-            undo = f"/o/{context.organization_id}/callbacks/{contact.id}?{urlencode({'to': iso(callback_at)})}"
-        elif callback_at is None and contact.attempts == 0:
-            undo = f"{request.url.path.removesuffix('/skip')}/retry"
-        return await changes.skip(connection, context, campaign_id, campaign_contact_id, reason)
-
-    return await _carry_out(request, context, form, save, done="The contact is skipped.", undo=lambda: undo)
+    return await _carry_out(
+        request,
+        context,
+        form,
+        lambda connection: changes.skip(connection, context, campaign_id, campaign_contact_id, reason),
+        done="The contact is skipped.",
+    )
 
 
 @router.post("/{campaign_contact_id}/retry")
@@ -113,17 +107,16 @@ async def _carry_out(
     change: Callable[[Connection], Awaitable[ContactTimeline]],
     *,
     done: str,
-    undo: Callable[[], str | None] = lambda: None,
 ) -> Response:
-    """Change the contact and return to the page that the form was sent from; `undo` is asked after the change."""
+    """Change the contact and return to the page that the form was sent from, with the undo of the change."""
     context.require("operator")
     url = back_of(form, request.url.path.rpartition("/")[0])
     try:
         async with context.transaction() as connection:
-            await change(connection)
+            changed = await change(connection)
     except (ResourceConflict, InvalidItem) as error:
         return redirect(url, sentence_case(str(error)), "warn")
-    return redirect(url, done, undo=undo())
+    return redirect(url, done, undo=undo_url(context, changed.act_id))
 
 
 def _with_zone(written: str, zone_key: str) -> str:

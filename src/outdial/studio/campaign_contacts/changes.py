@@ -206,7 +206,7 @@ async def _timeline(
 ) -> ContactTimeline:
     match result:
         case EntryChanged():
-            return await show_contact(
+            timeline = await show_contact(
                 connection,
                 organization_id=context.organization_id,
                 campaign_id=campaign_id,
@@ -214,6 +214,7 @@ async def _timeline(
                 rules=context.studio.rules,
                 now=context.studio.clock.now(),
             )
+            return timeline.model_copy(update={"act_id": result.act_id})
         case EntryConflict(status, reason):
             raise ResourceConflict(sentence_case(reason), status=status)
         case NotFound():

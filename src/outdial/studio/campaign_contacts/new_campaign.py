@@ -3,12 +3,13 @@
 from typing import Annotated, assert_never
 from uuid import UUID
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.errors import CampaignsError
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
-from outdial.campaigns.selection import ContactSelection
+from outdial.campaigns.selection import MOST_TICKED, SELECTION_FILTERS, ContactSelection
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus
 from outdial.domain.errors import DomainError
@@ -41,11 +42,13 @@ class SelectedContacts(BaseModel):
     phone_ends: Term = None
     name: Term = None
     external_id: Term = None
+    ids: Annotated[list[UUID] | None, Field(max_length=MOST_TICKED, description="Ids in the campaign")] = None
 
     def selection(self) -> ContactSelection:
         """Return the filters as the list of contacts reads them; raises InvalidInput."""
-        given = {name: getattr(self, name) for name in SelectedContacts.model_fields}
-        return check_filters(ContactFilters(**given)).selection()
+        given = {name: getattr(self, name) for name in SELECTION_FILTERS}
+        selection = check_filters(ContactFilters(**given)).selection()
+        return selection if self.ids is None else msgspec.structs.replace(selection, ids=tuple(self.ids))
 
 
 class NewCampaignRequest(SelectedContacts):

@@ -26,6 +26,7 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.tabs import campaign_frame
+from outdial.studio.undo.service import undo_url
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
@@ -118,7 +119,7 @@ async def decide_page(
         return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
     try:
         async with context.transaction() as connection:
-            await decide(
+            timeline = await decide(
                 connection,
                 context=context,
                 campaign_id=campaign_id,
@@ -130,7 +131,8 @@ async def decide_page(
     except InvalidItem as invalid:
         error = InvalidInput("Check the time", {"call_at": str(invalid).removeprefix("call_at: ")})
         return await _show(request, context, campaign_id, campaign_contact_id, form=form, error=error)
-    return redirect(request.url.path.removesuffix("/decision"), DECIDED[decision])
+    undo = undo_url(context, timeline.act_id)
+    return redirect(request.url.path.removesuffix("/decision"), DECIDED[decision], undo=undo)
 
 
 async def _show(

@@ -96,6 +96,11 @@ class ContactPanel:
         return {"status": status, **kept, self.form["by"] or "search": self.form["q"]}
 
     @property
+    def selection_of(self) -> Mapping[str, str]:
+        """The form fields that select all listed contacts, in any page of the list."""
+        return {"campaign": self.url.split("/")[-2], **self.selection_fields}
+
+    @property
     def export_fields(self) -> Mapping[str, str]:
         """The form fields that export the results of the listed contacts."""
         return {**self.selection_fields, "kind": "results", "campaign_id": self.url.split("/")[-2]}

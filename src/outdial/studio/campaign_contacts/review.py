@@ -52,7 +52,7 @@ async def decide(
     )
     match result:
         case Decided():
-            return await show_contact(
+            timeline = await show_contact(
                 connection,
                 organization_id=context.organization_id,
                 campaign_id=campaign_id,
@@ -60,6 +60,7 @@ async def decide(
                 rules=context.studio.rules,
                 now=now,
             )
+            return timeline.model_copy(update={"act_id": result.act_id})
         case ReviewConflict(status, reason):
             raise ResourceConflict(sentence_case(reason), status=status)
         case NotFound():

@@ -125,7 +125,10 @@ class ContactDecision(BaseModel):
 
 
 class ContactTimeline(ContactColumns):
-    """A campaign contact with its call attempts, audit entries and next call."""
+    """A campaign contact with its call attempts, audit entries and next call.
+
+    `act_id` names what the request has done, which can be undone for an hour.
+    """
 
     contact: CampaignContact
     campaign_name: str
@@ -142,6 +145,7 @@ class ContactTimeline(ContactColumns):
     decided: ContactDecision | None
     attempts: list[CallAttempt]
     audit: list[ContactAuditEntry]
+    act_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

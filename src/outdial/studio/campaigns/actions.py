@@ -1,9 +1,9 @@
 """Campaign actions: start, pause, resume, cancel, archive and process batch; most are those of `campaign-trigger`."""
 
-from typing import Final, Literal, assert_never
+from typing import Annotated, Final, Literal, assert_never
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from outdial.campaigns import drafts, lifecycle
 from outdial.campaigns.errors import CampaignsError
@@ -38,6 +38,7 @@ class CampaignActionResult(BaseModel):
     id: UUID
     status: CampaignStatus
     changed: bool
+    act_id: Annotated[UUID | None, Field(description="What can be undone for an hour: a pause, or a resume")] = None
 
 
 def allowed_actions(status: CampaignStatus) -> tuple[CampaignAction, ...]:
@@ -81,10 +82,16 @@ async def run_action(
         case _:
             assert_never(action)
     match result:
-        case Changed(status) | Unchanged(status):
-            return CampaignActionResult(id=campaign_id, status=status, changed=isinstance(result, Changed))
+        case Changed() | Unchanged():
+            is_changed = isinstance(result, Changed)
+            return CampaignActionResult(id=campaign_id, status=result.status, changed=is_changed, act_id=act_of(result))
         case refused:
             raise _refusal(refused)
+
+
+def act_of(result: Changed | Unchanged) -> UUID | None:
+    """Return the act of a change; None without one."""
+    return result.act_id if isinstance(result, Changed) else None
 
 
 async def delete_campaign(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> None:

@@ -42,6 +42,7 @@ from outdial.studio.campaigns.launch import launch_report
 from outdial.studio.campaigns.retry_form import delay_text
 from outdial.studio.campaigns.service import Campaign
 from outdial.studio.campaigns.view import banner_look, contacts_bar, sorted_counts, waiting_text
+from outdial.studio.undo.service import undo_url
 from outdial.studio.view.purposes import CONSENTS, LISTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
@@ -168,7 +169,7 @@ async def act(request: Request, context: CurrentOrganization, campaign_id: UUID,
             message = "Cancelling campaign."
         case _:
             message = f"Campaign {_DONE[action]}." if result.changed else f"The campaign is already {result.status}."
-    return redirect(url, message)
+    return redirect(url, message, undo=undo_url(context, result.act_id))
 
 
 async def _check_schedules(connection: Connection, context: OrganizationContext, campaign_id: UUID) -> None:

@@ -11,12 +11,13 @@ from starlette.datastructures import FormData, UploadFile
 from outdial.domain.permission.consent import Scope
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import MAX_FILE_BYTES, Blocked, BlockedPhone, NewBlockedNumbers
+from outdial.studio.undo.service import undo_url
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.countries import country_options, likely_country
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.filters import viewer_zone
-from outdial.studio.web.forms import Form, limited_form, redirect, region_of, short_text, text
+from outdial.studio.web.forms import FlashKind, Form, limited_form, redirect, region_of, short_text, text
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -64,7 +65,7 @@ async def add(request: Request, context: CurrentOrganization, form: Form) -> Res
         return await _list(request, context, error=error, typed=typed)
     back = text(form, "back")
     if not blocked.rejected and re.fullmatch(rf"/o/{context.organization_id}/contacts/[0-9a-f-]{{36}}", back):
-        return redirect(back, "This number will not be called again.")
+        return redirect(back, "This number will not be called again.", undo=undo_url(context, blocked.result.act_id))
     return await _added(request, context, blocked, typed)
 
 
@@ -99,7 +100,9 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
     async with context.transaction() as connection:
         result = await do_not_call.unblock_numbers(connection, context, [text(form, "phone")], _purpose_of(form))
     message = "Number removed. It can be called again." if result.removed else "The number was not on the list."
-    return redirect(f"/o/{context.organization_id}/do-not-call", message, "good" if result.removed else "info")
+    kind: FlashKind = "good" if result.removed else "info"
+    undo = undo_url(context, result.act_id)
+    return redirect(f"/o/{context.organization_id}/do-not-call", message, kind, undo=undo)
 
 
 def _purpose_of(form: FormData) -> Scope:
@@ -122,7 +125,7 @@ async def _added(
         return await _list(request, context, blocked=blocked, typed=typed)
     result = blocked.result
     message = f"{result.added:,} added, {result.already_listed:,} already on the list."
-    return redirect(f"/o/{context.organization_id}/do-not-call", message)
+    return redirect(f"/o/{context.organization_id}/do-not-call", message, undo=undo_url(context, result.act_id))
 
 
 async def _list(

@@ -3,9 +3,10 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,11 +17,13 @@ from outdial.campaigns.importing.contact_rows import read_phone
 from outdial.campaigns.importing.csv_rows import Row
 from outdial.campaigns.importing.file_rows import open_rows
 from outdial.campaigns.importing.workbooks import number_blocks
+from outdial.campaigns.undoing.acts import record_act
 from outdial.db.queries import do_not_call
 from outdial.db.queries.compliance import opt_outs
 from outdial.db.session import Connection
 from outdial.domain.permission.consent import Scope
 from outdial.domain.phone import InvalidPhone, Phone, parse_phone
+from outdial.domain.policies.undo import ActKind
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
@@ -85,6 +88,7 @@ class BlockResult(BaseModel):
     already_listed: int
     refused: int
     bad: list[RejectedNumber]
+    act_id: Annotated[UUID | None, Field(description="What can be undone for an hour; null for a file")] = None
 
 
 class UnblockResult(BaseModel):
@@ -93,6 +97,7 @@ class UnblockResult(BaseModel):
     removed: int
     not_listed: int
     bad: list[RejectedNumber]
+    act_id: Annotated[UUID | None, Field(description="What can be undone for an hour")] = None
 
 
 class RetellListStatus(BaseModel):
@@ -173,17 +178,21 @@ async def unblock_numbers(
 ) -> UnblockResult:
     """Unblock numbers given in E.164, for one purpose or altogether."""
     parsed = _parse(_read_list(numbers, None))
-    removed = await do_not_call.unblock_phones(
+    entries = await do_not_call.unblock_phones(
         connection, organization_id=context.organization_id, phones=list(parsed.valid), purpose=purpose
     )
+    act_id = await _record_act(connection, context, ActKind.UNLIST, [asdict(entry) for entry in entries])
+    removed = len({entry.phone for entry in entries})
     await _record(
         connection,
         context=context,
         action="remove_do_not_call",
-        details={"removed": len(removed), "purpose": purpose or Scope.ANY},
+        details={"removed": removed, "purpose": purpose or Scope.ANY, "act": act_id},
         phones=parsed.valid,
     )
-    return UnblockResult(removed=len(removed), not_listed=len(parsed.valid) - len(removed), bad=list(parsed.rejected))
+    return UnblockResult(
+        removed=removed, not_listed=len(parsed.valid) - removed, bad=list(parsed.rejected), act_id=act_id
+    )
 
 
 async def _add(
@@ -194,7 +203,7 @@ async def _add(
     purpose: Scope,
     reason: str | None,
 ) -> Blocked:
-    added = 0
+    added: list[str] = []
     keys = context.studio.settings.erasure_keys
     phones = await without_erased(connection, context.organization_id, parsed.valid, keys)
     for first in range(0, len(phones), _BATCH_SIZE):
@@ -207,21 +216,34 @@ async def _add(
             reason=(reason or "").strip() or None,
             now=context.studio.clock.now(),
         )
-        added += len(rows)
+        added += rows
+    by_hand = [{"phone": phone, "purpose": purpose} for phone in added] if source == "manual" else []
+    act_id = await _record_act(connection, context, ActKind.LIST, by_hand)
     await _record(
         connection,
         context=context,
         action="add_do_not_call",
-        details={"added": added, "source": source, "purpose": purpose},
+        details={"added": len(added), "source": source, "purpose": purpose, "act": act_id},
         phones=phones,
     )
     result = BlockResult(
-        added=added,
-        already_listed=len(parsed.valid) - added,
+        added=len(added),
+        already_listed=len(parsed.valid) - len(added),
         refused=len(parsed.rejected),
         bad=list(parsed.rejected[:MAX_REJECTED_SHOWN]),
+        act_id=act_id,
     )
     return Blocked(result, parsed.rejected)
+
+
+async def _record_act(
+    connection: Connection, context: OrganizationContext, kind: ActKind, entries: Sequence[Mapping[str, object]]
+) -> UUID | None:
+    """Store which entries were added or removed, so that this can be undone; None when there are none."""
+    if not entries:
+        return None
+    now = context.studio.clock.now()
+    return await record_act(connection, organization_id=context.organization_id, kind=kind, now=now, former=entries)
 
 
 async def _record(

@@ -67,6 +67,7 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
             "until": parse_last_day("until", text(form, "until"), zone),
         }
     given |= {name: text(form, name) for name in names}
+    given["ids"] = form.getlist("ids") if kind == "results" else None
     try:
         new = NewExport.model_validate(
             {

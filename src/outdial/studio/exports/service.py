@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.results.read import ResultExtra
-from outdial.campaigns.selection import SEARCH_TERMS, SELECTION_FILTERS
+from outdial.campaigns.selection import MOST_TICKED, SEARCH_TERMS, SELECTION_FILTERS
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
@@ -30,7 +30,7 @@ _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
     "calls": frozenset({"campaign_id", "outcome", "since", "until", "time_zone"}),
     "contacts": frozenset({"campaign_id", "time_zone"}),
     "do_not_call": frozenset({"time_zone"}),
-    "results": frozenset({"campaign_id", *SELECTION_FILTERS, "time_zone"}),
+    "results": frozenset({"campaign_id", *SELECTION_FILTERS, "ids", "time_zone"}),
 }
 ExportExtras = Annotated[
     list[ResultExtra], Field(max_length=2, description="For results: columns that are left out by default")
@@ -56,6 +56,9 @@ class ExportCriteria(BaseModel):
     phone_ends: Annotated[str | None, Field(max_length=40)] = None
     name: Annotated[str | None, Field(max_length=200)] = None
     external_id: Annotated[str | None, Field(max_length=200)] = None
+    ids: Annotated[list[UUID] | None, Field(max_length=MOST_TICKED, description="Ids of contacts in the campaign")] = (
+        None
+    )
     time_zone: Annotated[str | None, Field(max_length=60, examples=["America/New_York"])] = None
 
 
@@ -136,8 +139,9 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
             "kind": new.kind,
             "format": new.format,
             "include": sorted(set(new.include)),
-            "filters": {name: value for name, value in given.items() if name not in SEARCH_TERMS},
+            "filters": {name: value for name, value in given.items() if name not in (*SEARCH_TERMS, "ids")},
             "searched": [name for name in SEARCH_TERMS if name in given],
+            "selected": len(given.get("ids", [])),
         },
     )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)

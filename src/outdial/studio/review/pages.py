@@ -12,6 +12,7 @@ from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
+from outdial.studio.undo.service import undo_url
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.forms import Form, redirect, short_text, text
@@ -75,7 +76,8 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
             )
     except (ResourceConflict, InvalidItem) as conflict:
         return redirect(queue, f"{conflict}.", "warn")
-    return redirect(queue, f"{decided.contact.name or decided.contact.phone}: {DECIDED[decision]}")
+    name = decided.contact.name or decided.contact.phone
+    return redirect(queue, f"{name}: {DECIDED[decision]}", undo=undo_url(context, decided.act_id))
 
 
 def _queue(context: OrganizationContext, form: Form) -> str:

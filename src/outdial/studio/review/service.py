@@ -23,6 +23,7 @@ class ContactInReview(BaseModel):
     reason: str | None
     since: datetime
     attempts: int
+    call_count: int
     max_attempts: int
     last_outcome: str | None
     call_id: UUID | None

@@ -69,9 +69,13 @@ document.addEventListener("click", (event) => {
   else location.assign(href);
 });
 
-// A toast goes away after ten seconds, unless it offers something or is pointed at.
+// A toast goes away after ten seconds, or when it is not pointed at any more and does not hold the focus.
 for (const toast of document.querySelectorAll("[data-toast]")) {
-  setTimeout(() => { if (!toast.matches(":hover, :focus-within, :has(form)")) toast.remove(); }, 10000);
+  const end = () => { if (toast.matches(":hover, :focus-within")) setTimeout(end, 2000); else toast.remove(); };
+  setTimeout(end, 10000);
+  // Screen readers announce what changes in a status, not what a page begins with.
+  const text = toast.querySelector("p");
+  setTimeout(() => text.replaceChildren(text.textContent), 200);
 }
 
 // Long selects outside the campaign form, whose own script makes them searchable before it restores what was typed.

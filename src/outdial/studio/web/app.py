@@ -21,7 +21,8 @@ API: Final = (
     "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
     "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
-    "profile.api", "review.api", "live_calls.api", "end_reports.api", "retell_keys.api", "web.api_docs",
+    "profile.api", "review.api", "live_calls.api", "end_reports.api", "retell_keys.api", "selection.api", "undo.api",
+    "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     # What open pages fetch most.
@@ -35,7 +36,8 @@ PAGES: Final = (
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",
     "test_calls.pages", "numbers.pages", "budgets.pages", "web.appearance", "web.design", "search.pages",
     "sign_in.returning", "sign_in.passwords", "invitations.join", "profile.pages", "profile.two_factor",
-    "end_reports.pages", "end_reports.shared", "retell_keys.pages",
+    "end_reports.pages", "end_reports.shared", "retell_keys.pages", "selection.pages",
+    "undo.pages",
 )  # fmt: skip
 
 

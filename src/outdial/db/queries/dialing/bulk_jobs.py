@@ -47,6 +47,7 @@ class BulkJobRow:
     call_at: datetime | None
     filters: str
     copy_id: UUID | None
+    undoes: UUID | None
     status: str
     selected: int
     other_status: int
@@ -122,6 +123,7 @@ async def count_selected_by_status(
     *,
     organization_id: UUID,
     campaign_id: UUID,
+    contact_ids: Sequence[UUID] | None,
     status: str | None,
     last_outcome: str | None,
     reached: bool | None,
@@ -145,6 +147,7 @@ async def count_selected_by_status(
             _COUNT_SELECTED_BY_STATUS,
             organization_id,
             campaign_id,
+            contact_ids,
             status,
             last_outcome,
             reached,
@@ -272,6 +275,7 @@ async def create_bulk_job(
     *,
     organization_id: UUID,
     campaign_id: UUID,
+    contact_ids: Sequence[UUID] | None,
     status: str | None,
     last_outcome: str | None,
     reached: bool | None,
@@ -309,6 +313,7 @@ async def create_bulk_job(
                 _CREATE_BULK_JOB,
                 organization_id,
                 campaign_id,
+                contact_ids,
                 status,
                 last_outcome,
                 reached,
@@ -341,8 +346,8 @@ async def create_bulk_job(
 
 
 _SHOW_BULK_JOB = """\
-select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, status,
-  selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
 from bulk_jobs where id = $1 and organization_id = $2;
 """
 
@@ -354,8 +359,8 @@ async def show_bulk_job(connection: Connection, *, bulk_job_id: UUID, organizati
 
 
 _LIST_BULK_JOBS = """\
-select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, status,
-  selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
 from bulk_jobs
 where campaign_id = $1 and organization_id = $2
   and ($3::timestamptz is null or (created_at, id) < ($3, $4::uuid))

@@ -4,7 +4,7 @@
 -- returns: list[SelectedStatus]
 -- row: How many selected contacts have a status.
 -- null: :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text
--- null: :digits
+-- null: :contact_ids, :digits
 -- plan: custom
 -- Count the selected contacts of a campaign by status, without erased ones, and no more than `limit` of them.
 select m.status, count(*)::integer as contacts
@@ -52,7 +52,7 @@ order by cc.status;
 -- returns: BulkSelection
 -- row: How many contacts a bulk job has in its portions, and how many matching ones have another status.
 -- null: :decision, :call_at, :copy_id, :created_by, :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending
--- null: :last_ending, :name, :external_id, :text, :digits
+-- null: :last_ending, :name, :external_id, :text, :contact_ids, :digits
 -- plan: custom
 -- Insert a queued job with its portions: the selected contacts whose status is one of `statuses`. The caller enqueues
 -- the job in the same transaction.
@@ -85,19 +85,19 @@ select selected, other_status from counted;
 -- name: show_bulk_job
 -- returns: BulkJobRow | None
 -- row: A bulk job. The filters are JSON text.
--- null: decision, call_at, copy_id, error, created_by, finished_at
+-- null: decision, call_at, copy_id, undoes, error, created_by, finished_at
 -- Read a bulk job of an organization.
-select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, status,
-  selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
 from bulk_jobs where id = :bulk_job_id and organization_id = :organization_id;
 
 -- name: list_bulk_jobs
 -- returns: list[BulkJobRow]
--- null: decision, call_at, copy_id, error, created_by, finished_at, :after_at, :after_id
+-- null: decision, call_at, copy_id, undoes, error, created_by, finished_at, :after_at, :after_id
 -- plan: custom
 -- List bulk jobs of a campaign, newest first. `after_at` and `after_id` are those of the last one on the previous page.
-select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, status,
-  selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
 from bulk_jobs
 where campaign_id = :campaign_id and organization_id = :organization_id
   and (:after_at::timestamptz is null or (created_at, id) < (:after_at, :after_id::uuid))

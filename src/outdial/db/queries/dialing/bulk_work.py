@@ -24,6 +24,7 @@ class BulkJobRun:
     reason: str
     call_at: datetime | None
     copy_id: UUID | None
+    undoes: UUID | None
     created_by: UUID | None
     requested_by: str
     runs: int
@@ -77,8 +78,8 @@ _BEGIN_BULK_JOB = """\
 update bulk_jobs set status = 'running', runs = runs + 1, heartbeat_at = $1, updated_at = $1
 where id = $2
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < $3)))
-returning id, organization_id, campaign_id, action, decision, reason, call_at, copy_id, created_by, requested_by, runs,
-  failures;
+returning id, organization_id, campaign_id, action, decision, reason, call_at, copy_id, undoes, created_by,
+  requested_by, runs, failures;
 """
 
 

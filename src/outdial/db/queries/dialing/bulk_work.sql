@@ -3,13 +3,13 @@
 -- name: begin_bulk_job
 -- returns: BulkJobRun | None
 -- row: A bulk job that a run has taken.
--- null: decision, call_at, copy_id, created_by
+-- null: decision, call_at, copy_id, undoes, created_by
 -- Begin a run of a job that is queued, was released, or whose run has been silent since `silent_since`.
 update bulk_jobs set status = 'running', runs = runs + 1, heartbeat_at = :now, updated_at = :now
 where id = :bulk_job_id
   and (status = 'queued' or (status = 'running' and (heartbeat_at is null or heartbeat_at < :silent_since)))
-returning id, organization_id, campaign_id, action, decision, reason, call_at, copy_id, created_by, requested_by, runs,
-  failures;
+returning id, organization_id, campaign_id, action, decision, reason, call_at, copy_id, undoes, created_by,
+  requested_by, runs, failures;
 
 -- name: take_portion
 -- returns: BulkPortion | None

@@ -1,5 +1,6 @@
 -- The filters of a campaign's list of contacts: conditions on `cc` (campaign_contacts) and `k` (contacts). Its parameters
 -- are those of ContactSelection.parameters, and all but last_text and reached_outcomes may be null. Needs `plan: custom`.
+and (:contact_ids::uuid[] is null or cc.id = any (:contact_ids))
 and (:status::text is null or cc.status = :status)
 and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
 and (:reached::boolean is null or (:reached or cc.status in ('completed', 'failed')) and :reached = exists (

@@ -1,0 +1,1 @@
+"""Acts of members, and undoing them."""

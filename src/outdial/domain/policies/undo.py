@@ -1,0 +1,58 @@
+"""What members can undo, for how long, and why an act cannot be undone any more."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
+from outdial.domain.contact import ContactStatus
+
+UNDO_WITHIN: Final = timedelta(hours=1)
+
+
+class ActKind(StrEnum):
+    """An act of a member that can be undone."""
+
+    SKIP = "skip"
+    """Skipped pending contacts."""
+    RETRY = "retry"
+    """Made finished contacts pending again."""
+    DECIDE = "decide"
+    """Decided about contacts in review."""
+    BLOCK = "block"
+    """Put the numbers of contacts of a campaign on the do-not-call list."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    LIST = "list"
+    """Added numbers to the do-not-call list."""
+    UNLIST = "unlist"
+    """Removed numbers from the do-not-call list."""
+
+
+OF_CAMPAIGN: Final = frozenset({ActKind.PAUSE, ActKind.RESUME})
+
+
+def too_late(done_at: datetime, undone_at: datetime | None, now: datetime) -> str | None:
+    """Return why an act cannot be undone now, whatever it was about; None when it can."""
+    if undone_at is not None:
+        return "it has already been undone"
+    if done_at < now - UNDO_WITHIN:
+        return "more than an hour has passed"
+    return None
+
+
+def why_contact_stays(*, name: str, status: ContactStatus, former: ContactStatus, campaign: CampaignStatus) -> str:
+    """Return why the only contact of an act is not as it was before."""
+    if former is ContactStatus.PENDING and campaign not in OPEN_TO_IMPORT:
+        return f"the campaign is {campaign} and places no more calls"
+    if status is ContactStatus.CALLING:
+        return f"{name} is in a call now"
+    return f"{name} has changed since: the status is {status}"
+
+
+def why_campaign_stays(kind: ActKind, status: CampaignStatus, *, is_latest: bool) -> str | None:
+    """Return why a campaign that was paused or resumed stays as it is; None when that can be undone."""
+    expected = (CampaignStatus.PAUSING, CampaignStatus.PAUSED) if kind is ActKind.PAUSE else (CampaignStatus.ACTIVE,)
+    if status not in expected:
+        return f"the campaign is {status} now"
+    return None if is_latest else "the campaign has been paused or resumed again since"

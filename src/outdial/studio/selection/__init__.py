@@ -1,0 +1,1 @@
+"""Contacts that a member has selected in a list."""

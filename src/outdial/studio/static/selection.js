@@ -1,0 +1,113 @@
+// Selects rows of a list (view/selection.html). While any is selected, the form of actions is a bar that floats above the
+// page; an action opens its question, a page of the server, as a dialog. Shift selects all rows from the last one on.
+
+const form = document.querySelector("form[data-selection]");
+if (form) begin(form);
+
+function begin(bar) {
+  const all = bar.elements.namedItem("all");
+  const count = bar.querySelector("[data-selection-count]");
+  const selectAll = bar.querySelector("[data-select-all]");
+  let last = null;
+
+  // The ids of selected rows: an update of the list brings new boxes.
+  const ids = new Set();
+  const idOf = (box) => box.value.split(".")[0];
+  const boxes = () => [...document.querySelectorAll('input[name="chosen"][form="selection"]')];
+  const set = (checked) => { for (const box of boxes()) box.checked = checked; };
+
+  function show() {
+    const rows = boxes();
+    ids.clear();
+    for (const box of rows) if (box.checked) ids.add(idOf(box));
+    const chosen = ids.size;
+    if (all && chosen < rows.length) all.checked = false;
+    const isAll = Boolean(all?.checked);
+    bar.hidden = !chosen;
+    count.textContent = !chosen ? "" : isAll ? all.closest("label").textContent.trim() : `${chosen} selected`;
+    if (selectAll) selectAll.hidden = isAll;
+    for (const page of document.querySelectorAll("[data-tick-page]")) {
+      page.hidden = false;
+      page.checked = chosen > 0 && chosen === rows.length;
+      page.indeterminate = chosen > 0 && chosen < rows.length;
+    }
+  }
+
+  bar.classList.add("floats");
+  bar.querySelector(".selection-plain").remove();
+  bar.querySelector(".selection-buttons").hidden = false;
+  if (all) all.closest("label").hidden = true;
+  document.addEventListener("outdial:replaced", () => {
+    for (const box of boxes()) box.checked = ids.has(idOf(box));
+    show();
+  });
+  // Browsers restore boxes when one comes back to the page.
+  window.addEventListener("pageshow", show);
+  show();
+
+  document.addEventListener("click", (event) => {
+    // The whole cell is the target: a finger needs more room than the box.
+    const box = event.target.matches?.(".tick") ? event.target.querySelector("input") : event.target;
+    if (!(box instanceof HTMLInputElement) || box.name !== "chosen") return;
+    if (box !== event.target) box.checked = !box.checked;
+    const rows = boxes();
+    const from = rows.findIndex((each) => idOf(each) === last);
+    const to = rows.indexOf(box);
+    if (event.shiftKey && from >= 0) {
+      for (const each of rows.slice(Math.min(from, to), Math.max(from, to) + 1)) each.checked = box.checked;
+    }
+    last = idOf(box);
+    show();
+  });
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches?.("[data-tick-page]")) return;
+    set(event.target.checked);
+    show();
+  });
+  selectAll?.addEventListener("click", () => { set(true); all.checked = true; show(); });
+  bar.querySelector("[data-select-page]").addEventListener("click", () => { set(true); show(); });
+  bar.querySelector("[data-select-none]").addEventListener("click", () => {
+    set(false);
+    if (all) all.checked = false;
+    show();
+    document.getElementById("main").focus();
+  });
+  bar.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const values = new URLSearchParams(new FormData(bar, event.submitter));
+    if (values.has("all")) values.delete("chosen");
+    // A button named "action" hides the property of the form.
+    const address = `${bar.getAttribute("action")}?${values}`;
+    const question = await fetchQuestion(address);
+    if (question) open(question, event.submitter);
+    else location.assign(address);
+  });
+}
+
+async function fetchQuestion(address) {
+  try {
+    const response = await fetch(address, { cache: "no-store", redirect: "manual" });
+    if (!response.ok) return null;
+    return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("question");
+  } catch {
+    return null;
+  }
+}
+
+function open(question, opener) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "question";
+  dialog.setAttribute("aria-labelledby", "question-title");
+  const title = document.createElement("h2");
+  title.id = "question-title";
+  title.textContent = question.dataset.title;
+  dialog.append(title, ...document.importNode(question, true).childNodes);
+  document.body.append(dialog);
+  dialog.addEventListener("click", (event) => {
+    if (event.target !== dialog && !event.target.closest("[data-close]")) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("close", () => { dialog.remove(); opener?.focus(); });
+  dialog.showModal();
+}

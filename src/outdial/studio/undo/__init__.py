@@ -1,0 +1,1 @@
+"""Undoing what members have done."""

@@ -1,0 +1,180 @@
+"""Selecting rows in a browser: ranges, the bar, its dialogs, messages with undo, the clicks it takes, and a phone."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.test_pages import AXE, SHAPES, Site, listening, put_into, what_axe_says
+from tests.support.factories import create_campaign, create_campaign_contact
+from tests.support.postgres import Scratch
+from tests.support.studio import serve_studio, unchanged
+from tests.support.two_organizations import TwoOrganizations
+
+pytestmark = pytest.mark.timeout(300)
+WITHIN_MS = 60_000
+
+
+class Hand:
+    """Counts the clicks of a task."""
+
+    def __init__(self) -> None:
+        self.clicks = 0
+
+    async def click(self, place: Locator, *, shift: bool = False) -> None:
+        self.clicks += 1
+        await place.click(modifiers=["Shift"] if shift else [])
+
+
+@pytest.fixture
+async def site(
+    database: Scratch, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> AsyncIterator[Site]:
+    """The studio with a campaign of 60 pending contacts, and 3 in review."""
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active", name="Renewals")
+    for _ in range(60):
+        await create_campaign_contact(connection, campaign)
+    for _ in range(3):
+        await create_campaign_contact(
+            connection, campaign, status="review", call_count=1, status_reason="outcome unknown"
+        )
+    rows = {"organization_id": str(own.tenant.organization_id), "campaign_id": str(campaign.id)}
+    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+        await served.studio.hub.start()
+        yield Site(url, served, own.users["owner"], rows)
+        served.studio.hub.end_streams()
+        await served.studio.hub.stop()
+
+
+@pytest.fixture
+async def signed_in(chromium: Browser, site: Site) -> AsyncIterator[BrowserContext]:
+    """A signed-in browser on which nothing may go wrong."""
+    context = await chromium.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(WITHIN_MS)
+    expect.set_options(timeout=WITHIN_MS)
+    await site.sign_in(context)
+    errors: list[str] = []
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    yield context
+    await context.close()
+    assert errors == []
+
+
+async def faults_of(page: Page, pictures: Path, name: str) -> list[str]:
+    """Keep a picture of a state in each shape, and return what is wrong with it."""
+    faults: list[str] = []
+    for shape in SHAPES:
+        await put_into(page, shape)
+        await page.screenshot(path=pictures / f"selection-{name}.{shape.name}.png")
+        if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            faults.append(f"{name} ({shape.name}) is wider than the window")
+        if AXE.exists():
+            await page.evaluate(AXE.read_text())
+            faults += [f"{name} ({shape.name}) {each}" for each in await what_axe_says(page, shape.axe_rules)]
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    return faults
+
+
+async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_one(
+    signed_in: BrowserContext, site: Site, screenshots: Path
+) -> None:
+    page, hand = await signed_in.new_page(), Hand()
+    await page.goto(site.address("/o/{organization_id}/campaigns/{campaign_id}/contacts?status=pending"))
+    boxes, bar = page.locator('[name="chosen"]'), page.get_by_role("form", name="Selected contacts")
+    await expect(bar).to_be_hidden()
+    await hand.click(boxes.nth(3))
+    await hand.click(boxes.nth(14), shift=True)
+    await expect(bar.get_by_role("status")).to_have_text("12 selected")
+    faults = await faults_of(page, screenshots, "bar")
+    await hand.click(bar.get_by_role("button", name="Skip"))
+    dialog = page.get_by_role("dialog", name="Skip 12 contacts?")
+    await expect(dialog).to_contain_text("They will not be called in this campaign.")
+    await expect(dialog).to_contain_text("You can undo this for an hour")
+    await expect(dialog.get_by_label("Reason")).to_be_focused()
+    faults += await faults_of(page, screenshots, "dialog")
+    await hand.click(dialog.get_by_role("button", name="Skip 12 contacts"))
+    toast = page.locator(".toast")
+    await expect(toast).to_contain_text("12 skipped.")
+    assert await toast.get_attribute("role") == "status"
+    faults += await faults_of(page, screenshots, "toast")
+    skipped = hand.clicks
+    # The keyboard reaches the button of the message right after the skip link.
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(toast.get_by_role("button", name="Undo")).to_be_focused()
+    await hand.click(toast.get_by_role("button", name="Undo"))
+    await expect(page.locator(".toast")).to_contain_text("Undone. 12 contacts are as before.")
+    sys.stderr.write(f"skip 12 of 60 contacts: {skipped} clicks; undo: {hand.clicks - skipped} click\n")
+    assert (skipped, hand.clicks) == (4, 5)
+    assert faults == []
+
+
+async def test_all_that_match_are_taken_from_every_page_and_a_phone_has_the_bar_at_the_thumb(
+    signed_in: BrowserContext, site: Site, screenshots: Path
+) -> None:
+    page, hand = await signed_in.new_page(), Hand()
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(site.address("/o/{organization_id}/campaigns/{campaign_id}/contacts?status=pending"))
+    bar = page.get_by_role("form", name="Selected contacts")
+    await hand.click(page.locator('[name="chosen"]').first)
+    place = await bar.bounding_box()
+    assert place
+    assert (round(place["y"] + place["height"]), place["width"]) == (844, 390)
+    small = await bar.get_by_role("button").evaluate_all("all => all.filter(each => each.offsetHeight < 40).length")
+    assert small == 0
+    await hand.click(bar.get_by_role("button", name="Select all 60 that match"))
+    await expect(bar.get_by_role("status")).to_have_text("All 60 that match")
+    await page.screenshot(path=screenshots / "selection-all.phone.png")
+    await hand.click(bar.get_by_role("button", name="Do not call"))
+    dialog = page.get_by_role("dialog", name="Never call 60 contacts again?")
+    await expect(dialog).to_contain_text("These match: status pending.")
+    await page.screenshot(path=screenshots / "selection-all-dialog.phone.png")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await expect(bar.get_by_role("button", name="Do not call")).to_be_focused()
+    # The server refuses a job without a reason, and so does the browser.
+    await hand.click(bar.get_by_role("button", name="Skip"))
+    await page.get_by_label("Reason").fill("wrong list")
+    await hand.click(page.get_by_role("button", name="Skip 60 contacts"))
+    await expect(page.locator(".toast")).to_contain_text("Job started.")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Skip")
+    # One of them opened the dialog that was left.
+    sys.stderr.write(f"skip all 60 that match, on a phone: {hand.clicks - 1} clicks and a reason\n")
+    await page.close()
+
+
+async def test_contacts_in_review_are_decided_together_and_a_page_without_scripts_does_it_too(
+    chromium: Browser, signed_in: BrowserContext, site: Site, screenshots: Path, connection: asyncpg.Connection
+) -> None:
+    page = await signed_in.new_page()
+    await page.goto(site.address("/o/{organization_id}/review"))
+    bar = page.get_by_role("form", name="Selected contacts")
+    count = await page.locator('[name="chosen"]').count()
+    await page.locator('[name="chosen"]').first.click()
+    faults = await faults_of(page, screenshots, "review")
+    await bar.get_by_role("button", name="Select page").click()
+    await bar.get_by_role("button", name="Completed").click()
+    await page.get_by_role("button", name=f"Mark {count} contacts as completed").click()
+    await expect(page.locator(".toast")).to_contain_text(f"{count} marked as completed.")
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(page.locator('[name="chosen"]')).to_have_count(count)
+    assert faults == []
+
+    plain = await chromium.new_context(java_script_enabled=False)
+    await site.sign_in(plain)
+    page = await plain.new_page()
+    await page.goto(site.address("/o/{organization_id}/review"))
+    await page.locator('[name="chosen"]').first.check()
+    await page.get_by_label("With the selected contacts").select_option("failed")
+    await page.get_by_role("button", name="Continue").click()
+    await page.get_by_role("button", name="Mark 1 contact as not reached").click()
+    await expect(page.locator(".toast")).to_contain_text("1 marked as not reached.")
+    await page.screenshot(path=screenshots / "selection-plain.png", full_page=True)
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.locator(".toast")).to_contain_text("1 contact is as before.")
+    await plain.close()
+    assert await connection.fetchval("select count(*) from campaign_contacts where status = 'review'") == count
