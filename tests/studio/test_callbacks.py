@@ -409,17 +409,18 @@ async def test_the_pages_of_a_contact_and_a_call_offer_what_is_possible_and_say_
     viewer = await browser_for(own.users["viewer"])
     assert "Never call again" not in (await viewer.get(pages_of["new"][2])).text
 
-    # Each action returns to the page that it was sent from; skipping a contact without attempts can be taken back.
+    # Each action returns to the page that it was sent from; a skip can be undone.
     entry, contact, call = pages_of["new"]
     skipped = await operator.post_form(f"{contact}/skip", {"back": call, "reason": "wrong number"})
     assert skipped.headers["location"] == call
-    assert f'action="{contact}/retry"' in (await operator.get(call)).text
-    await operator.post_form(f"{contact}/retry", {"back": call})
+    undo = re.search(r'action="([^"]*/acts/[^"]*/undo)"', (await operator.get(call)).text)
+    assert undo is not None
+    await operator.post_form(undo[1], {"back": call})
     assert (await row_of(connection, entry.id))["status"] == "pending"
     await operator.post_form(f"{home}/callbacks/{entry.id}", {"time": "tomorrow at 2pm", "back": call})
     assert "Callback <time" in (await operator.get(call)).text
     skipped = await operator.post_form(f"{contact}/skip", {"back": call})
-    undo = re.search(r'action="([^"]*[?]to=[^"]*)"', (await operator.get(call)).text)
+    undo = re.search(r'action="([^"]*/acts/[^"]*/undo)"', (await operator.get(call)).text)
     assert undo is not None
     await operator.post_form(undo[1], {"back": call})
     assert (await row_of(connection, entry.id))["callback_at"].isoformat() == "2026-03-11T18:00:00+00:00"

@@ -218,16 +218,7 @@ async def _store(
         now=now,
         **request.selection.parameters(),
     )
-    if (kind := act_of(request.action, request.decision)) is not None:
-        await record_act(
-            connection,
-            organization_id=campaign.organization_id,
-            kind=kind,
-            now=now,
-            act_id=job_id,
-            campaign_id=campaign.id,
-            is_bulk=True,
-        )
+    await _record_act(connection, campaign, request, job_id, now)
     # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
     from outdial.db.queue import enqueue
 
@@ -250,6 +241,26 @@ async def _store(
     )
     await jobs.notify_jobs(connection, organization_id=campaign.organization_id)
     return BulkRequested(job_id=job_id, selected=stored.selected, other_status=stored.other_status, copy_id=copy_id)
+
+
+async def _record_act(
+    connection: Connection,
+    campaign: campaign_status.CampaignState,
+    request: BulkRequest,
+    job_id: UUID,
+    now: datetime,
+) -> None:
+    """Store that the job is an act, if it can be undone."""
+    if (kind := act_of(request.action, request.decision)) is not None:
+        await record_act(
+            connection,
+            organization_id=campaign.organization_id,
+            kind=kind,
+            now=now,
+            act_id=job_id,
+            campaign_id=campaign.id,
+            is_bulk=True,
+        )
 
 
 def _check(request: BulkRequest, now: datetime) -> str:

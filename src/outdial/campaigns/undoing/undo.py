@@ -11,7 +11,6 @@ from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
 from outdial.campaigns.operations.bulk_request import PORTION_SIZE, cancel_bulk_job
 from outdial.db.queries import audit, batches, campaign_status, jobs
 from outdial.db.queries.dialing import acts, bulk_work
-from outdial.db.queue import enqueue
 from outdial.db.rows import required
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import CampaignStatus
@@ -186,6 +185,9 @@ async def _undo_by_job(
         requested_by=by,
         now=now,
     )
+    # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
+    from outdial.db.queue import enqueue
+
     await enqueue(connection, "bulk", job_id)
     await jobs.notify_jobs(connection, organization_id=organization_id)
     return ActUndone(kind=kind, changed=selected, campaign_id=campaign_id, job_id=job_id)

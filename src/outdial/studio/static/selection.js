@@ -47,7 +47,7 @@ function begin(bar) {
 
   document.addEventListener("click", (event) => {
     // The whole cell is the target: a finger needs more room than the box.
-    const box = event.target.matches?.(".tick") ? event.target.querySelector("input") : event.target;
+    const box = event.target.querySelector?.(':scope > input[name="chosen"]') ?? event.target;
     if (!(box instanceof HTMLInputElement) || box.name !== "chosen") return;
     if (box !== event.target) box.checked = !box.checked;
     const rows = boxes();
