@@ -98,7 +98,7 @@ async def act(context: CurrentOrganization, form: Form) -> Response:
             numbers = NewBlockedNumbers(
                 numbers=[row.phone for row in rows], reason=None if not reason else reason[:500]
             )
-            blocked = await do_not_call.block_numbers(connection, context, numbers)
+            blocked = (await do_not_call.block_numbers(connection, context, numbers)).result
             already = f", {blocked.already_listed:,} were on it already" if blocked.already_listed else ""
             message = f"{blocked.added:,} put on the do-not-call list{already}."
             return redirect(back, message, "good" if blocked.added else "info", undo=undo_url(context, blocked.act_id))

@@ -98,20 +98,21 @@ from (
   from campaign_contacts cc
   join contacts k on k.id = cc.contact_id
   where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
-    and ($3::text is null or cc.status = $3)
-    and ($4::text is null or cc.last_outcome = $4)
-    and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
-    and ($7::text is null or k.phone >= $7 and k.phone <= $8)
-    and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
-    and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
-    and ($13::text is null or k.external_id = $13)
-    and ($14::text is null
+    and ($3::uuid[] is null or cc.id = any ($3))
+    and ($4::text is null or cc.status = $4)
+    and ($5::text is null or cc.last_outcome = $5)
+    and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+    and ($8::text is null or k.phone >= $8 and k.phone <= $9)
+    and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
+    and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
+    and ($14::text is null or k.external_id = $14)
+    and ($15::text is null
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
-  limit $16
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
+  limit $17
 ) m
 group by m.status
 order by m.status;
@@ -235,34 +236,35 @@ with matching as materialized (
   from campaign_contacts cc
   join contacts k on k.id = cc.contact_id
   where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
-    and ($3::text is null or cc.status = $3)
-    and ($4::text is null or cc.last_outcome = $4)
-    and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
-    and ($7::text is null or k.phone >= $7 and k.phone <= $8)
-    and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
-    and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
-    and ($13::text is null or k.external_id = $13)
-    and ($14::text is null
+    and ($3::uuid[] is null or cc.id = any ($3))
+    and ($4::text is null or cc.status = $4)
+    and ($5::text is null or cc.last_outcome = $5)
+    and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+    and ($8::text is null or k.phone >= $8 and k.phone <= $9)
+    and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
+    and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
+    and ($14::text is null or k.external_id = $14)
+    and ($15::text is null
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
       or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
+        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
 ), chosen as materialized (
-  select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / $16::integer as number
-  from matching m where m.status = any ($17::text[])
+  select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / $17::integer as number
+  from matching m where m.status = any ($18::text[])
 ), counted as materialized (
   select (select count(*) from chosen)::integer as selected,
     (select count(*) from matching)::integer - (select count(*) from chosen)::integer as other_status
 ), job as (
   insert into bulk_jobs (id, organization_id, campaign_id, action, decision, reason, call_at, filters, copy_id,
     selected, other_status, created_by, requested_by, created_at, updated_at)
-  select $18, $1, $2, $19, $20, $21, $22, $23::text::jsonb, $24,
-    c.selected, c.other_status, $25, $26, $27, $27
+  select $19, $1, $2, $20, $21, $22, $23, $24::text::jsonb, $25,
+    c.selected, c.other_status, $26, $27, $28, $28
   from counted c
 ), portions as (
   insert into bulk_job_portions (organization_id, bulk_job_id, number, ids, statuses, calls)
-  select $1, $18, c.number, array_agg(c.id order by c.id), array_agg(c.status order by c.id),
+  select $1, $19, c.number, array_agg(c.id order by c.id), array_agg(c.status order by c.id),
     array_agg(c.call_count order by c.id)
   from chosen c group by c.number
 )

@@ -27,21 +27,22 @@ select cc.contact_id as id, cc.status in ('completed', 'failed', 'skipped', 'can
 from campaign_contacts cc
 join contacts k on k.id = cc.contact_id
 where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
-  and ($3::text is null or cc.status = $3)
-  and ($4::text is null or cc.last_outcome = $4)
-  and ($5::boolean is null or ($5 or cc.status in ('completed', 'failed')) and $5 = exists (
-    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($6::text[])))
-  and ($7::text is null or k.phone >= $7 and k.phone <= $8)
-  and ($9::text is null or k.phone_reversed >= $9 and k.phone_reversed < $10)
-  and ($11::text is null or k.name_key >= lower($11) and k.name_key < lower($11) || $12)
-  and ($13::text is null or k.external_id = $13)
-  and ($14::text is null
+  and ($3::uuid[] is null or cc.id = any ($3))
+  and ($4::text is null or cc.status = $4)
+  and ($5::text is null or cc.last_outcome = $5)
+  and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+  and ($8::text is null or k.phone >= $8 and k.phone <= $9)
+  and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
+  and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
+  and ($14::text is null or k.external_id = $14)
+  and ($15::text is null
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $14
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
 order by cc.contact_id
-limit $16;
+limit $17;
 """
 
 

@@ -86,19 +86,20 @@ left join lateral (
   where c.campaign_contact_id = cc.id
 ) t on true
 where cc.organization_id = $3 and cc.campaign_id = $4 and k.erased_at is null
-  and ($5::text is null or cc.status = $5)
-  and ($6::text is null or cc.last_outcome = $6)
-  and ($7::boolean is null or ($7 or cc.status in ('completed', 'failed')) and $7 = exists (
-    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($8::text[])))
-  and ($9::text is null or k.phone >= $9 and k.phone <= $10)
-  and ($11::text is null or k.phone_reversed >= $11 and k.phone_reversed < $12)
-  and ($13::text is null or k.name_key >= lower($13) and k.name_key < lower($13) || $14)
-  and ($15::text is null or k.external_id = $15)
-  and ($16::text is null
+  and ($5::uuid[] is null or cc.id = any ($5))
+  and ($6::text is null or cc.status = $6)
+  and ($7::text is null or cc.last_outcome = $7)
+  and ($8::boolean is null or ($8 or cc.status in ('completed', 'failed')) and $8 = exists (
+    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
+  and ($10::text is null or k.phone >= $10 and k.phone <= $11)
+  and ($12::text is null or k.phone_reversed >= $12 and k.phone_reversed < $13)
+  and ($14::text is null or k.name_key >= lower($14) and k.name_key < lower($14) || $15)
+  and ($16::text is null or k.external_id = $16)
+  and ($17::text is null
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $17
     or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $17)
+      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $18)
 order by cc.contact_id;
 """
 
