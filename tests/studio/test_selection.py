@@ -53,10 +53,10 @@ async def test_selected_contacts_are_skipped_after_a_question_and_the_message_ta
     operator, viewer = await browser_for(own.users["operator"]), await browser_for(own.users["viewer"])
 
     listed = (await operator.get(contacts)).text
-    assert listed.count('name="chosen"') == 4
+    assert listed.count("name=chosen") == 4
     assert f'value="{value_of(entries[0])}"' in listed
     for page in (contacts, f"{home}/contacts", f"{home}/review"):
-        assert 'name="chosen"' not in (await viewer.get(page)).text
+        assert "name=chosen" not in (await viewer.get(page)).text
 
     chosen = "&".join(f"chosen={value_of(entry)}" for entry in entries)
     url = f"{home}/selection?action=skip&back={contacts}&{chosen}&chosen={value_of(failed, 'failed', 1)}"
