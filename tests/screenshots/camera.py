@@ -126,9 +126,9 @@ class Camera:
     async def _keep(
         self, page: Page, devices: CDPSession, state: PageState, moment: Moment, shape: Shape, page_errors: list[str]
     ) -> Picture:
-        await put_into(page, shape)
-        # Pages show keys only where a keyboard is likely.
+        # Pages show keys only where a keyboard is likely. The change of the window paints the page anew.
         await devices.send("Emulation.setTouchEmulationEnabled", {"enabled": shape.width < WIDEST_TOUCHED})
+        await put_into(page, shape)
         await page.evaluate(SETTLED)
         title = ", ".join(filter(None, (state.title, moment.name)))
         file = f"{state.page_name}.{re.sub('[^a-z0-9]+', '-', title.lower())}.{shape.name}.png"

@@ -96,6 +96,7 @@ FRAME: Sequence[PageState] = (
     PageState(path=f"{HOME}/campaigns", name="frame", size="many", tour=menu_of_account),
     PageState(path=f"{HOME}/campaigns", name="menu on a phone", size="many", tour=phone_menu, shapes=("phone",)),
     PageState(path=f"{HOME}/campaigns", name="search", size="many", tour=search_dialog),
+    PageState(path=f"{HOME}/contacts", name="columns", size="many", tour=pressed("Columns")),
     PageState(path="/nowhere", name="not found"),
     PageState(path=f"{HOME}/campaigns", name="not a member", role="outsider"),
     PageState(path="/", name="without an organization", role="outsider"),

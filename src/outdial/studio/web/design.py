@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from outdial.studio.view.badges import badge_for_outcome
 from outdial.studio.view.charts import ChartSeries, CountedBar, RatedCalls, grouped_bars, heat_map, stacked_bars
+from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
 from outdial.studio.web.context import CurrentCaller, studio_state
 from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.rendering import page
@@ -53,6 +54,8 @@ async def show_design(request: Request, _caller: CurrentCaller) -> Response:
         statuses=_STATUSES,
         outcomes=_OUTCOMES,
         tones=_TONES,
+        columns=LIST_COLUMNS["calls"],
+        shown=shown_columns(request, "calls"),
         turns=_TURNS,
         speakers=_SPEAKERS,
         charts=[
