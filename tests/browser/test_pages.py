@@ -52,7 +52,8 @@ FOLDED = """
 async (options) => {
   const found = [];
   const all = (selector, most) => [...document.querySelectorAll(selector)].slice(0, most);
-  const examine = async (element) => found.push(...(await axe.run(element, options)).violations);
+  // A live update may have replaced an element since it was found.
+  const examine = async (element) => element.isConnected && found.push(...(await axe.run(element, options)).violations);
   for (const folded of all("main details:not([data-menu], [open])", 6)) {
     folded.open = true;
     await examine(folded);
@@ -62,6 +63,7 @@ async (options) => {
     await examine(menu);
   }
   for (const dialog of all("main dialog", 3)) {
+    if (!dialog.isConnected) continue;
     if (dialog.popover) dialog.showPopover(); else dialog.showModal();
     await examine(dialog);
     if (dialog.popover) dialog.hidePopover(); else dialog.close();
