@@ -93,7 +93,9 @@ async def fill(connection: asyncpg.Connection, tenant: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("reason", [*WaitReason, *SkipReason, *RunReason])
 def test_each_reason_needs_a_member_or_not(reason: WaitReason | SkipReason | RunReason) -> None:
-    expected = "budget no_rules not_screened numbers pre_dial_hook stopped never_opens law_never_opens prohibited"
+    expected = (
+        "budget no_api_key no_rules not_screened numbers pre_dial_hook stopped never_opens law_never_opens prohibited"
+    )
     assert needs_member(reason) == (reason in (*expected.split(), "no_dialer", "failing"))
 
 

@@ -57,9 +57,11 @@ def address(path: str, rows: dict[str, str]) -> str:
     return re.sub(r"{(\w+)}", lambda found: rows[found[1]], path)
 
 
-# What needs users with passwords: test_accounts.py, test_invitation_links.py and test_two_factor.py render these.
+# What needs users with passwords, or none yet: test_accounts.py, test_invitation_links.py, test_two_factor.py and
+# test_retell_keys.py render these.
 WITH_AUTH = {
     "invitations/join.html",
+    "organizations/new.html",
     "profile/enroll.html",
     "profile/recovery_codes.html",
     "profile/show.html",
