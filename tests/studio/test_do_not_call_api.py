@@ -273,6 +273,22 @@ def workbook(*sheets: str) -> bytes:
     return target.getvalue()
 
 
+async def test_more_refused_numbers_than_the_form_takes_are_kept_in_part(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor
+) -> None:
+    url = f"/o/{two_organizations.own.tenant.organization_id}/do-not-call"
+    browser = await browser_for(two_organizations.own.users["operator"])
+    content = "phone\n" + "\n".join(f"{number} {'x' * 70}" for number in range(5_000))
+    files = {"file": ("list.csv", content.encode(), "text/csv")}
+    shown = (await browser.post_form(f"{url}/import", page=url, files=files)).text
+    kept = re.search(r"5,000 invalid. Correct the first (3,\d{3}) below", shown)
+    assert kept is not None
+    box = re.search(r'<textarea[^>]*name="numbers"[^>]*>([^<]*)</textarea>', shown)
+    assert box is not None
+    again = await browser.post_form(url, {"numbers": unescape(box[1])}, page=url)
+    assert (again.status_code, f"{kept[1]} invalid" in again.text) == (200, True)
+
+
 async def test_a_workbook_of_numbers_is_added_if_it_has_one_sheet(
     two_organizations: TwoOrganizations, operator: httpx.AsyncClient
 ) -> None:

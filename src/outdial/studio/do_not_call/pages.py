@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from itertools import accumulate
 from typing import Annotated, Final
+from urllib.parse import quote_plus
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
@@ -17,7 +19,16 @@ from outdial.studio.view.countries import country_options, likely_country
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.filters import viewer_zone
-from outdial.studio.web.forms import FlashKind, Form, limited_form, redirect, region_of, short_text, text
+from outdial.studio.web.forms import (
+    MAX_FIELD_BYTES,
+    FlashKind,
+    Form,
+    limited_form,
+    redirect,
+    region_of,
+    short_text,
+    text,
+)
 from outdial.studio.web.paging import Page, PageRequest, page_links
 from outdial.studio.web.rendering import page
 
@@ -26,6 +37,8 @@ router = APIRouter(prefix="/o/{organization_id}/do-not-call")
 LIMIT: Final = 50
 PURPOSES: Final = [(scope.value, "All calls" if scope is Scope.ANY else humanize(scope)) for scope in Scope]
 _MAX_LINES: Final = 10_000
+# Less than a field of a form may have, as browsers send it again.
+_MAX_KEPT_BYTES: Final = MAX_FIELD_BYTES - 4096
 _FIELDS: Final = ("numbers", "region", "purpose", "reason")
 
 
@@ -121,8 +134,10 @@ async def _added(
     """Show the numbers that were refused in the form to add numbers, also those of a file, to be corrected there."""
     if blocked.rejected:
         kept = blocked.rejected[:_MAX_LINES]
+        lengths = accumulate(len(quote_plus(f"{number.value}\r\n")) for number in kept)
+        kept = kept[: sum(length <= _MAX_KEPT_BYTES for length in lengths)]
         typed = {**typed, "numbers": "\n".join(number.value for number in kept)}
-        return await _list(request, context, blocked=blocked, typed=typed)
+        return await _list(request, context, blocked=Blocked(blocked.result, kept), typed=typed)
     result = blocked.result
     message = f"{result.added:,} added, {result.already_listed:,} already on the list."
     return redirect(f"/o/{context.organization_id}/do-not-call", message, undo=undo_url(context, result.act_id))
@@ -159,6 +174,7 @@ async def _list(
         phone=phone,
         search_error=search_error,
         result=None if blocked is None else blocked.result,
+        kept=0 if blocked is None else len(blocked.rejected),
         curable=0 if blocked is None else sum(number.lacks_country_code for number in blocked.rejected),
         countries=country_options(),
         likely=likely_country(request.headers.get("accept-language", ""), viewer_zone(request).key),

@@ -73,6 +73,9 @@ async def ask_for_code(request: Request, target: str, kept: str = "") -> Respons
         case SignedOut() | AuthRefused():
             return None
         case AuthUnavailable():
+            if kept:
+                # The page of the password keeps the form as well.
+                return None
             raise ServiceUnavailable(problem_of(user).text)
 
 
