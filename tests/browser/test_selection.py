@@ -139,8 +139,9 @@ async def test_all_that_match_are_taken_from_every_page_and_a_phone_has_the_bar_
     await expect(bar.get_by_role("button", name="Do not call")).to_be_focused()
     # The server refuses a job without a reason, and so does the browser.
     await hand.click(bar.get_by_role("button", name="Skip"))
-    await page.get_by_label("Reason").fill("wrong list")
-    await hand.click(page.get_by_role("button", name="Skip 60 contacts"))
+    dialog = page.get_by_role("dialog", name="Skip 60 contacts?")
+    await dialog.get_by_label("Reason").fill("wrong list")
+    await hand.click(dialog.get_by_role("button", name="Skip 60 contacts"))
     await expect(page.locator(".toast")).to_contain_text("Job started.")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Skip")
     # One of them opened the dialog that was left.
