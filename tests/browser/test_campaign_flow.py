@@ -233,10 +233,10 @@ async def roll_a_function_back(page: Page, running: Running, screenshots: Path) 
         await task.click(page.get_by_role("link", name="Functions"))
         await task.click(page.get_by_role("link", name="campaign-trigger"))
         versions = page.get_by_role("region", name="Versions")
-        await expect(versions.get_by_role("row", name=re.compile("^2 ")).filter(has_text="Active")).to_be_visible()
+        await expect(versions.get_by_role("row", name=re.compile("^Version 2 ")).filter(has_text="Active")).to_be_visible()
         await task.click(page.get_by_role("button", name="Roll back…"))
         await task.click(page.get_by_role("button", name="Roll back", exact=True))
-        await expect(versions.get_by_role("row", name=re.compile("^1 ")).filter(has_text="Active")).to_be_visible()
+        await expect(versions.get_by_role("row", name=re.compile("^Version 1 ")).filter(has_text="Active")).to_be_visible()
     await page.screenshot(path=screenshots / "flow-functions.png", full_page=True)
 
 

@@ -74,7 +74,7 @@ async def test_the_first_page_of_a_browser_is_in_its_zone(
     page = await open_page(new_york, site, f"campaigns/{campaign.id}")
 
     await page.locator("summary", has_text="Account").click()
-    await expect(page.get_by_text("Times in New York time")).to_be_visible()
+    await expect(page.get_by_text("Times shown in New York time")).to_be_visible()
     sentence = page.locator("[data-reason=zone_opens]").first
     await expect(sentence).to_contain_text(re.compile(r"opens Mar 11(, 2026)? at 5:00 AM \(9:00 AM in London\)"))
 

@@ -127,5 +127,5 @@ async def test_the_time_zone_is_read_under_the_name_that_the_pages_script_gives_
 
     page = await open_to_pages.get(f"/o/{own.tenant.organization_id}/contacts", headers=cookies)
 
-    assert "Times in New York time" in page.text
+    assert "Times shown in New York time" in page.text
     assert f'"{name}"' in (STATIC / "time.js").read_text()

@@ -43,7 +43,7 @@ async def test_a_reason_names_the_viewers_time_and_the_contacts_own(
         text = (await browser.get(f"/o/{tenant.organization_id}/{path}")).text
         assert "Outside calling hours in Europe/London; opens" in text
         assert ">Mar 11, 2026 at 5:00 AM</time> (9:00 AM in London)" in text
-        assert "Times in New York time" in text
+        assert "Times shown in New York time" in text
 
 
 async def test_the_next_call_of_a_contact_is_within_its_own_hours(
