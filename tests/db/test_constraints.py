@@ -99,6 +99,7 @@ async def insert_call(connection: Connection, entry: CampaignContact) -> list[UU
         reserved_cents=None,
         spent_on=None,
         needs_clearance=False,
+        retell_agent_id="agent_1",
         callback_ofs=[None],
         callback_tries=[0],
         callback_lates=[None],

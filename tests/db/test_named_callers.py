@@ -19,6 +19,8 @@ FUNCTIONS = {
     "stop_organization": "private.stop_organization($1, $2, 'wrong prompt', now())",
     "request_test_call": "private.request_test_call($1, '{new}', '{campaign}', '{phone}', true, null, 1, $2, 9, now())",
     "decide_review": "private.decide_review($1, '{entry}', 'completed', null, $2, 'decided', now(), now())",
+    "decide_reviews": "private.decide_reviews($1, '{{{entry}}}', 'completed', null, $2, 'decided', now(), now())",
+    "set_callback": "private.set_callback($1, '{entry}', now() + interval '1 day', $2, now())",
     "erase_phone": "private.erase_phone($1, '{new}', '{phone}', sha256('a'), '12345678', $2, now())",
     "record_audit": "private.record_audit($1, $2, 'start_campaign', 'campaign', 'named', '{{}}')",
 }
@@ -26,6 +28,8 @@ STORED = {
     "stop_organization": "select stopped_by from organizations where id = $1",
     "request_test_call": "select requested_by from test_calls where organization_id = $1 order by requested_at desc",
     "decide_review": "select decided_by from campaign_contacts where organization_id = $1 and decision is not null",
+    "decide_reviews": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'completed'",
+    "set_callback": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'call_again'",
     "erase_phone": "select requested_by from erasures where organization_id = $1 order by requested_at desc",
     "record_audit": "select actor from audit_log where organization_id = $1 and subject_id = 'named'",
 }
@@ -97,10 +101,10 @@ async def test_no_function_that_callers_execute_names_another_member(
         async with acting(world, ACTOR) as caller:
             await caller.execute("select private.audit_account_change($1, 'change_password')", theirs)
     await connection.execute("update calls set status = 'ended'")
-    await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)
     ids = {"campaign": entry.campaign.id, "entry": entry.id, "new": uuid4(), "phone": new_phone()}
     allowed, found = await own_names(connection, mine), {}
     for name, call in FUNCTIONS.items():
+        await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)
         async with acting(world, ACTOR) as caller:
             await caller.fetch(f"select from {call.format(**ids)}", world.own.tenant.organization_id, str(theirs))
         found[name] = await connection.fetchval(STORED[name], world.own.tenant.organization_id)
