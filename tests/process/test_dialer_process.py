@@ -131,7 +131,7 @@ async def test_two_dialers_share_the_limits_of_one_account(
 
 async def test_a_dialer_names_the_missing_key(database: Scratch, tmp_path: Path, port: int) -> None:
     with launcher(tmp_path, database, port=port) as launch:
-        dialer = launch.dialer()
+        dialer = launch.dialer(RETELL_ENCRYPTION_KEY="")
         assert await dialer.ended() == 1
         [line] = dialer.output().splitlines()
         assert line.startswith("Error: RETELL_API_KEY is not set")

@@ -179,7 +179,8 @@ async def test_the_workers_of_a_killed_host_end(launch: Launcher, port: int) -> 
 
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
 async def test_a_function_names_its_missing_setting(launch: Launcher, port: int, missing: str) -> None:
-    functions = await launch.start("functions", "functions", "serve", f"--port={port}", **{missing: ""}).ready()
+    settings = {missing: "", "RETELL_ENCRYPTION_KEY": ""}
+    functions = await launch.start("functions", "functions", "serve", f"--port={port}", **settings).ready()
     async with sender(port) as sending:
         await sending.send(0, 1)
     assert set(sending.answered.values()) == {503}
@@ -189,7 +190,7 @@ async def test_a_function_names_its_missing_setting(launch: Launcher, port: int,
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])
 async def test_standalone_it_does_not_start_without_its_setting(launch: Launcher, missing: str) -> None:
     arguments = ("functions", "serve", "--port=0", "--alone=retell-webhook")
-    functions = launch.start("functions", *arguments, **{missing: ""})
+    functions = launch.start("functions", *arguments, **{missing: "", "RETELL_ENCRYPTION_KEY": ""})
     assert await functions.ended() == 1
     [line] = functions.output().splitlines()
     assert missing in line

@@ -143,6 +143,8 @@ async def scratch(server: EmbeddedPostgres, *, template: str) -> AsyncIterator[S
         try:
             yield Scratch(server, name)
         finally:
+            if connection.is_closed():  # The test has restarted the server.
+                connection = await asyncpg.connect(server.dsn)
             await connection.execute(f"drop database {name} with (force)")
     finally:
         await connection.close()
