@@ -105,7 +105,7 @@ async def test_an_unknown_zone_shows_utc(
 
     response = await browser.get(f"/o/{own.tenant.organization_id}/reports")
 
-    assert (response.status_code, "Times in UTC" in response.text) == (200, True)
+    assert (response.status_code, "Times shown in UTC" in response.text) == (200, True)
 
 
 async def test_reports_and_the_start_of_a_campaign_use_the_viewers_zone(
