@@ -102,7 +102,8 @@ def test_contacts_are_added_to_a_campaign_only_while_it_can_still_call_them() ->
 def test_a_contact_is_dialed_from_pending_only_and_a_call_a_setting_or_a_member_brings_it_back_there() -> None:
     assert CONTACT.may_leave(ContactStatus.CALLING) == ["pending"]
     assert CONTACT.may_leave(ContactStatus.PENDING) == ["calling", "completed", "failed", "review", "skipped"]
-    assert {(status, "pending") for status in ("review", "completed", "failed")} == contact.MEMBERS_ONLY
+    back = {(status, "pending") for status in ("review", "completed", "failed")}
+    assert contact.MEMBERS_ONLY == back | {("failed", "review")}
     dialed = {state for state in ContactStatus if ContactStatus.CALLING in reachable(CONTACT, state)}
     assert dialed == contact.OPEN | {ContactStatus.REVIEW, *contact.MAY_COME_AGAIN}
 

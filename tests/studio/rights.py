@@ -333,8 +333,10 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/jobs": Rule("viewer"),
     f"GET {PAGE}/live": Rule("viewer"),
     f"GET {PAGE}/settings": Rule("viewer"),
-    f"POST {PAGE}/settings": Rule("admin", 303, sends={"name": "Acme"}),
-    f"POST {PAGE}/settings/accounts/{{account_id}}": Rule("admin", 303, sends={"reserved_inbound": "1"}),
+    f"POST {PAGE}/settings": Rule("admin", 303, sends={"name": "Acme", "daily_call_cap": "3"}),
+    f"POST {PAGE}/settings/accounts/{{account_id}}": Rule(
+        "admin", 303, sends={"concurrency_limit": "20", "reserved_inbound": "1", "calls_per_second": "1"}
+    ),
     f"GET {PAGE}/settings/pre-dial-hook": Rule("viewer"),
     f"POST {PAGE}/settings/pre-dial-hook": Rule("admin", 303, sends=HOOK_FORM),
     f"POST {PAGE}/settings/pre-dial-hook/remove": Rule("admin", 303),

@@ -59,7 +59,7 @@ CONTACT = CampaignContactDetail(
             CONTACT,
             NextCall(
                 at=NOW + timedelta(hours=2),
-                reason="Waiting for calling rules to allow a call to the contact's place. 1 of 3 attempts made.",
+                reason="Waiting for the calling rules where the contact is to allow a call. 1 of 3 attempts made.",
             ),
         ),
         (

@@ -12,7 +12,8 @@ from tests.support.studio import BrowserFor, StudioServer, app_without_database
 from tests.support.studio_routes import routes_of
 from tests.support.two_organizations import TwoOrganizations
 
-MOST_STATEMENTS = 20
+# Two of them count what waits for members, which the menu of every page shows.
+MOST_STATEMENTS = 21
 """Statements of a page with its session and its caller; the list of campaigns takes 11."""
 NO_PAGES = ("/live", "/file", ".csv", "/functions")
 PATHS = [route.path for route in routes_of(app_without_database()) if route.is_page]
@@ -67,5 +68,5 @@ async def test_a_page_takes_as_many_statements_for_25_active_campaigns_as_for_on
         await create_calling(connection, campaign, status="ongoing")
     after = await count()
 
-    assert after <= MOST_STATEMENTS
+    assert after <= MOST_STATEMENTS, "\n".join(each[:150] for each in statements)
     assert after == before, "\n".join(statements)
