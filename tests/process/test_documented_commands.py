@@ -81,7 +81,8 @@ def write_settings(project: Project, owner: str) -> None:
     """Set up a database as docs/deploying.md says, and write the settings of the processes, filled in."""
     project.run("outdial db push", SUPABASE_DB_URL=owner)
     printed = project.run("outdial db credentials; outdial keys create", SUPABASE_DB_URL=owner)
-    values = dict(line.split("=", 1) for line in printed.splitlines()) | {"OUTDIAL_ERASURE_KEY": secrets.token_hex(32)}
+    values = dict(line.split("=", 1) for line in printed.splitlines())
+    values |= {name: secrets.token_hex(32) for name in ("OUTDIAL_ERASURE_KEY", "RETELL_ENCRYPTION_KEY")}
     (project.directory / "etc").mkdir(exist_ok=True)
     for file in ("outdial.env", "outdial-studio.env", "outdial-dialer.env", "outdial-jobs.env"):
         lines = []
@@ -165,13 +166,16 @@ def name_organization(project: Project, text: str) -> str:
 
 def find_or_create_campaign(project: Project, text: str) -> None:
     """Make the campaign that a block names, unless a page before this one has made it; forecasts need a contact."""
-    for name in re.findall(r'campaign (?:edit|check|forecast|results|test-call|bulk start) "?([A-Z][a-z]+)', text)[:1]:
+    commands = "edit|check|forecast|results|test-call|bulk start|call-back|skip"
+    for name in re.findall(rf'campaign (?:{commands}) "?([A-Z][a-z]+)', text)[:1]:
         create = f"outdial campaign create --name {name} --agent agent_123 --from +14155550100"
         project.run(f"outdial campaign show {name} || {create}")
         if "campaign forecast" in text:
             project.run(f"outdial campaign import {name} contacts.csv --region US")
         elif "campaign bulk" in text:
             project.run(f"outdial campaign add-contact {name} +14155550150")
+        for phone in re.findall(rf"campaign (?:call-back|skip) {name} (\+\d+)", text):
+            project.run(f"outdial campaign add-contact {name} {phone}")
 
 
 async def create_documented_call(project: Project, call_id: UUID) -> None:

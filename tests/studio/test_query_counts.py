@@ -12,9 +12,8 @@ from tests.support.studio import BrowserFor, StudioServer, app_without_database
 from tests.support.studio_routes import routes_of
 from tests.support.two_organizations import TwoOrganizations
 
-# Two of them count what waits for members, which the menu of every page shows.
 MOST_STATEMENTS = 21
-"""Statements of a page with its session and its caller; the list of campaigns takes 11."""
+"""Statements of a page with its session and its caller. Two count what waits for members, for the menu."""
 NO_PAGES = ("/live", "/file", ".csv", "/functions")
 PATHS = [route.path for route in routes_of(app_without_database()) if route.is_page]
 PAGES = [
