@@ -45,6 +45,32 @@ OPEN_FILES = """
     async def fetch(request: Request, ctx: Context) -> Response:
         return Response.json(dict(targets()))
 """
+VERIFYING = """
+    import asyncio, importlib, sys
+    from outdial.clock import SystemClock
+    from outdial.host.worker import zygote
+
+    for name in zygote._IMPORTS:
+        importlib.import_module(name)
+    loaded = set(sys.modules)
+    from outdial.auth.jwks import RemoteJwks
+
+    async def main():
+        keys = RemoteJwks("http://127.0.0.1:1/jwks.json", SystemClock())
+        await keys.find("key")
+        assert keys.failure is not None
+        await keys.close()
+
+    asyncio.run(main())
+    print(*sorted(sys.modules.keys() - loaded))
+"""
+
+
+async def test_a_worker_imports_nothing_to_fetch_the_keys_of_tokens() -> None:
+    # Each worker would import it for itself, in a third of a second in which it serves no request.
+    program = [sys.executable, "-c", dedent(VERIFYING)]
+    printed = await asyncio.to_thread(subprocess.run, program, capture_output=True, text=True, check=True, timeout=60)
+    assert printed.stdout.split() == []
 
 
 async def test_it_has_one_thread(zygote: ZygoteProcess) -> None:

@@ -24,6 +24,7 @@ from outdial.process import die_with_parent
 # Modules that functions use, and what those import lazily. No code of a feature.
 _IMPORTS = (
     *("asyncpg", "jwt", "uvloop", "zoneinfo", "encodings.idna", "http.cookies", "email.message", "tempfile", "uuid"),
+    "aiohttp",
     *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.asymmetric.rsa"),
     *(
         "outdial.functions",
