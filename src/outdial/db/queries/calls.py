@@ -156,8 +156,8 @@ insert into calls (id, organization_id, campaign_id, campaign_contact_id, contac
   created_at, updated_at)
 select u.id, $1, $2, u.campaign_contact_id, u.contact_id, $3,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  $4, $5, u.message_then, u.callback_of, coalesce(u.callback_try, 0), u.callback_late, $6, $7, $8,
-  $8
+  $4, $5, u.message_then, u.callback_of, coalesce(u.callback_try, 0), u.callback_late,
+  $6, $7, $8, $8
 from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::integer[],
   $13::text[], $14::text[], $15::text[], $16::text[], $17::timestamptz[],
   $18::timestamptz[], $19::text[], $20::timestamptz[], $21::integer[],

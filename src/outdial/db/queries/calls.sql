@@ -11,8 +11,8 @@ insert into calls (id, organization_id, campaign_id, campaign_contact_id, contac
   created_at, updated_at)
 select u.id, :organization_id, :campaign_id, u.campaign_contact_id, u.contact_id, :provider_account_id,
   u.attempt_number, u.phone, u.from_number, u.request::jsonb, u.decision::jsonb, u.start_at, u.deadline, u.deadline,
-  :needs_clearance, :retell_agent_id, u.message_then, u.callback_of, coalesce(u.callback_try, 0), u.callback_late, :reserved_cents, :spent_on, :now,
-  :now
+  :needs_clearance, :retell_agent_id, u.message_then, u.callback_of, coalesce(u.callback_try, 0), u.callback_late,
+  :reserved_cents, :spent_on, :now, :now
 from unnest(:ids::uuid[], :campaign_contact_ids::uuid[], :contact_ids::uuid[], :attempt_numbers::integer[],
   :phones::text[], :from_numbers::text[], :requests::text[], :decisions::text[], :start_ats::timestamptz[],
   :deadlines::timestamptz[], :message_thens::text[], :callback_ofs::timestamptz[], :callback_tries::integer[],

@@ -87,7 +87,7 @@ _evidence_of_test_call = row_builder(EvidenceOfTestCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSoFar:
-    """How an ended call went: what a forecast draws from. Calls with unknown cost yet are left out."""
+    """How an ended call went: what a forecast draws from. Calls whose cost is not known yet are left out."""
 
     attempt_number: int
     outcome: str

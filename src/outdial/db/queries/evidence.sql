@@ -38,7 +38,7 @@ order by t.id;
 
 -- name: calls_so_far
 -- returns: list[CallSoFar]
--- row: How an ended call went: what a forecast draws from. Calls with unknown cost yet are left out.
+-- row: How an ended call went: what a forecast draws from. Calls whose cost is not known yet are left out.
 -- List the ended calls of a campaign.
 select attempt_number, outcome, coalesce(duration_ms, 0) as duration_ms,
   coalesce(cost_cents, 0)::double precision as cost_cents

@@ -7,9 +7,9 @@ select id from calls where id = any (:ids::uuid[]) order by id for update;
 
 -- name: settle_placed
 -- returns: int
--- Mark calls that Retell has accepted; return how many. A call that an event has moved on already stays as it is. A deadline identifies
--- the request that this response ends: clearing it in end_requests would write each row twice, which took longer than
--- all the rest.
+-- Mark calls that Retell has accepted; return how many. A call that an event has moved on already stays as it is. A
+-- deadline identifies the request that this response ends: clearing it in end_requests would write each row twice, which
+-- took longer than all the rest.
 with settled as (
   update calls c
   set status = 'placed', retell_call_id = u.retell_call_id, placed_at = :now, error = null,

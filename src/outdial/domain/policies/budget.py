@@ -1,6 +1,6 @@
 """What calls may cost: the budgets that limit a claim, and how much a claim reserves for each call.
 
-Every amount is in cents. A budget counts known costs, and the reservations of calls with unknown cost yet.
+Every amount is in cents. A budget counts known costs, and the reservations of calls whose cost is not known yet.
 """
 
 import re

@@ -23,7 +23,7 @@ Cents = Annotated[int | None, Field(ge=limits.BUDGET_CENTS.least, le=limits.BUDG
 
 
 class BudgetState(BaseModel):
-    """A budget and its use: known costs, and what is reserved for calls with unknown cost yet.
+    """A budget and its use: known costs, and what is reserved for calls whose cost is not known yet.
 
     It is `used_up` when what is left is less than a claim reserves for a call. `resets_at` is when the budget of a day
     or a month starts again.

@@ -250,8 +250,8 @@ async def past_calls(
 ) -> list[PastCallRow]:
     """List the newest ended calls of an organization with an agent, or with any agent.
 
-    Calls with unknown cost yet are left out. The order decides what a seed draws: calls of one claim have the same
-    time, and their ids order them.
+    Calls whose cost is not known yet are left out. The order decides what a seed draws: calls of one claim have the
+    same time, and their ids order them.
     """
     await connection.execute(CUSTOM_PLAN)
     return [

@@ -55,7 +55,7 @@ order by n.position;
 -- row: `callback_after_s` is how long after its end the contact asked to be called back.
 -- null: :agent_id, callback_after_s
 -- plan: custom
--- List the newest ended calls of an organization with an agent, or with any agent. Calls with unknown cost yet are
+-- List the newest ended calls of an organization with an agent, or with any agent. Calls whose cost is not known yet are
 -- left out. The order decides what a seed draws: calls of one claim have the same time, and their ids order them.
 select c.outcome, extract(epoch from c.ended_at - c.requested_at)::double precision as line_s,
   coalesce(c.cost_cents, 0)::double precision as cost_cents, c.attempt_number,
