@@ -73,6 +73,19 @@ async def test_a_changed_status_invalidates_the_count(monkeypatch: pytest.Monkey
     assert len(both) == 2
 
 
+async def test_what_is_over_is_not_kept_in_memory() -> None:
+    clock, connection = VirtualClock(NOW), cast("Connection", None)
+    counter = CampaignCounter(clock)
+
+    async def load(_: Connection) -> int:
+        clock.advance(timedelta(minutes=1))
+        return 1
+
+    for day in range(20):
+        await counter.kept(connection, f"report {day}", ID, "active", load)
+    assert {kind for kind, _ in counter._cache} == {f"report {day}" for day in range(15, 20)}
+
+
 class Gate:
     """Transactions of recounts, which begin when the gate is open."""
 

@@ -27,6 +27,7 @@ from outdial.studio.web.errors import ResourceNotFound
 
 MIN_COST_TO_CACHE: Final = timedelta(milliseconds=20)
 _MAX_ENTRIES: Final = 10_000
+_SWEEP_EVERY: Final = timedelta(minutes=1)
 # A count is reused for this many times as long as it took, so that a page left open all day costs a bounded share of
 # database time. Counts below MIN_COST_TO_CACHE are not cached. Finished campaigns change only by late events. A request
 # in the second half of that time still gets the count, and a task counts again: while a page is open, no request waits.
@@ -90,6 +91,7 @@ class CampaignCounter:
         self._clock = clock
         self._transaction = transaction
         self._cache: dict[tuple[str, UUID], _CacheEntry] = {}
+        self._sweep_at = clock.now()
         self._recounts: dict[tuple[str, UUID], asyncio.Task[None]] = {}
 
     async def count(self, connection: Connection, statuses: Mapping[UUID, str]) -> dict[UUID, CampaignCounts]:
@@ -189,6 +191,10 @@ class CampaignCounter:
         self._cache.pop((kind, id), None)
         if now - started_at < MIN_COST_TO_CACHE:
             return
+        if now >= self._sweep_at:
+            # Reports are many: one for each period and zone that was ever requested.
+            self._cache = {key: entry for key, entry in self._cache.items() if entry.until > now}
+            self._sweep_at = now + _SWEEP_EVERY
         times = _REUSE_FACTOR_FINISHED if CampaignStatus(status) in CAMPAIGN.final else _REUSE_FACTOR_RUNNING
         reuse = times * (now - started_at)
         self._cache[kind, id] = _CacheEntry(status=status, recount_at=now + reuse / 2, until=now + reuse, value=value)
