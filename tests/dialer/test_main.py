@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from outdial.settings import DatabaseUrls, DialerProcessSettings, DialerSettings
 from tests.support.factories import (
     ENCRYPTION_SECRETS,
     NOW,
+    Tenant,
     create_campaign,
     create_campaign_contact,
     create_tenant,
@@ -65,6 +66,26 @@ async def test_limits_are_checked_again_when_the_listener_has_reconnected(
     assert rechecks == 1
 
 
+async def test_a_dialer_starts_while_a_stalled_one_holds_a_campaign_of_a_stored_key(
+    database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ConnectingListener:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        async def start(self) -> None:
+            raise Connected
+
+    monkeypatch.setattr(main, "Listener", ConnectingListener)
+    tenant = await create_tenant(connection)
+    campaign = await create_campaign(connection, tenant, next_batch_at=datetime.now(UTC) + timedelta(hours=1))
+    await store_key(connection, tenant)
+    settings = simulated(database, "http://127.0.0.1:1", encryption_secrets=ENCRYPTION_SECRETS)
+    async with connection.transaction():
+        await connection.execute("select from campaigns where id = $1 for no key update", campaign.id)
+        with pytest.raises(Connected):
+            await main.run_dialer(replace(settings, api_keys={}))
+
+
 async def test_a_running_dialer_without_a_key_calls_at_once_when_one_is_entered(
     database: Scratch, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,23 +110,27 @@ async def test_a_running_dialer_without_a_key_calls_at_once_when_one_is_entered(
         dialer = asyncio.create_task(main.run_dialer(replace(settings, api_keys={})))
         await asyncio.wait_for(waits.wait(), 20)
         assert not called.is_set()
-        ids = (tenant.organization_id, tenant.provider_account_id)
-        await insert(
-            connection,
-            "provider_keys",
-            id=uuid4(),
-            organization_id=ids[0],
-            provider_account_id=ids[1],
-            ciphertext=KeySealer(ENCRYPTION_SECRETS).seal(*ids, "key_simulator"),
-            last_four="ator",
-            entered_by="ada@example.com",
-            entered_at=NOW,
-            tested_at=NOW,
-        )
+        await store_key(connection, tenant)
         # Less than the dialer reads the keys without a notification.
         await asyncio.wait_for(called.wait(), 10)
         dialer.cancel()
         await asyncio.wait([dialer])
+
+
+async def store_key(connection: asyncpg.Connection, tenant: Tenant) -> None:
+    ids = (tenant.organization_id, tenant.provider_account_id)
+    await insert(
+        connection,
+        "provider_keys",
+        id=uuid4(),
+        organization_id=ids[0],
+        provider_account_id=ids[1],
+        ciphertext=KeySealer(ENCRYPTION_SECRETS).seal(*ids, "key_simulator"),
+        last_four="ator",
+        entered_by="ada@example.com",
+        entered_at=NOW,
+        tested_at=NOW,
+    )
 
 
 def simulated(database: Scratch, url: str, **changes: Any) -> DialerProcessSettings:

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from outdial.background import RepeatingTask
 from outdial.clock import Clock, FollowingClock, SystemClock
 from outdial.db.listen import Listener
-from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, assert_no_transaction
+from outdial.db.session import DIALER_TIMEOUTS, WEBHOOK_TIMEOUTS, Database, LockNotAvailable, assert_no_transaction
 from outdial.dialer.budgets.alerts import EVERY as BUDGETS_EVERY
 from outdial.dialer.budgets.alerts import BudgetAlerts
 from outdial.dialer.callbacks.late import REPORTED_EVERY, LateCallbacks
@@ -275,7 +275,9 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         sealer = KeySealer.of(settings.encryption_secrets)
         keys = None if sealer is None else KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
         if keys is not None:
-            await keys.run_once()
+            # The keys are in use by then. The task wakes the campaigns of new ones again.
+            with suppress(LockNotAvailable):
+                await keys.run_once()
         reader, speed = RetellEventReader(), settings.retry_speed
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
