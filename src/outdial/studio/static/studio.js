@@ -63,7 +63,9 @@ document.addEventListener("outdial:replaced", showFits);
 // The whole row leads to the page of its first link: <tr data-href>. Links and buttons in it keep their own meaning.
 document.addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-href]");
-  if (!row || event.target.closest("a, button, input, label, summary, .panel") || getSelection().toString()) return;
+  // A cell with a box is part of its box (selection.js).
+  const own = 'a, button, input, label, summary, .panel, td:has(> [name="chosen"])';
+  if (!row || event.target.closest(own) || getSelection().toString()) return;
   const { href } = row.querySelector("a[href]");
   if (event.metaKey || event.ctrlKey) open(href);
   else location.assign(href);
