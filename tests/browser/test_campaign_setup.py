@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -178,6 +179,15 @@ async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_els
     await expect(page).to_have_url(re.compile("/setup/retries$"))
     hours = await connection.fetchval("select calling_hours ->> 'excluded_dates' from campaigns where id = $1", draft)
     assert [day for day in days if day in hours] == days
+
+    # What the tab has kept of a campaign that someone has scheduled since holds no start: its setup is closed.
+    await page.evaluate("kept => sessionStorage.setItem(kept, '[]')", f"outdial:setup:{urlsplit(base).path}/when")
+    await connection.execute(
+        "update campaigns set status = 'scheduled', scheduled_at = '2099-12-24' where id = $1", draft
+    )
+    await page.goto(base.removesuffix("/setup"))
+    await page.get_by_role("button", name="Start now", exact=True).first.click()
+    await expect(page.locator("#campaign-status")).to_contain_text("Active")
 
 
 async def test_a_kept_key_of_a_deleted_draft_makes_another_draft(

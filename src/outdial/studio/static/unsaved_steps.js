@@ -10,7 +10,9 @@ export function holdUnsavedStarts() {
     if (!path.endsWith("/start")) return;
     const setup = path.replace(/start$/, "setup/");
     const steps = Object.keys(LABELS).filter((step) => sessionStorage.getItem(PREFIX + setup + step));
-    if (!steps.length) return;
+    // Only the pages of a draft lead to its setup: elsewhere, nothing that was typed there can be saved or discarded.
+    const leads = `a[href^="${setup.slice(0, -1)}"]:not([data-unsaved-start] *)`;
+    if (!steps.length || !document.querySelector(leads)) return;
     event.preventDefault();
     event.target.closest("[popover]")?.hidePopover();
     show(steps, setup);
