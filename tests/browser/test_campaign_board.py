@@ -114,6 +114,12 @@ async def test_the_list_looks_right_in_every_shape(signed_in: BrowserContext, si
     assert await look_at(other, board_of(site)) == []
     rows = await page.locator("tbody tr[id^=campaign-]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert set(rows) <= {44, 45}
+    # The button of the page is the loudest: the stop is red under the pointer, or once the keyboard is at it.
+    stop = page.get_by_role("link", name="Stop everything")
+    quiet = await stop.evaluate("link => getComputedStyle(link).color")
+    await stop.hover()
+    await expect(stop).not_to_have_css("color", quiet)
+    await page.mouse.move(0, 0)
     await page.screenshot(path=screenshots / "board-1440.png", full_page=True)
     # Between a phone and a desk, the columns that matter less make room.
     await page.set_viewport_size({"width": 920, "height": 900})
