@@ -77,9 +77,12 @@ async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser
     await expect(beside).to_contain_text("1 of 3")
     first = page.url
 
+    # The text is there before the script that listens to keys has run.
+    await page.wait_for_load_state("load")
     await page.keyboard.press("j")
     await expect(beside).to_contain_text("2 of 3")
     assert "outcome=voicemail" in page.url
+    await page.wait_for_load_state("load")
     await page.keyboard.press("k")
     await page.wait_for_url(first)
     # The first one has none before it.
