@@ -16,7 +16,7 @@ ReachedFilter = Annotated[
     bool | None,
     typer.Option(
         "--reached/--not-reached",
-        help="Only contacts of whom a person was reached, or with whom the campaign is done without that.",
+        help="Only contacts that a call has reached, or finished contacts that no call has reached.",
     ),
 ]
 SearchFilter = Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")]

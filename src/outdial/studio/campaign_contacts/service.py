@@ -49,9 +49,7 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 MAX_ATTEMPTS: Final = 200
 MAX_AUDIT: Final = 50
 
-REACHED_MEANS: Final = (
-    "Whether a person was reached in a call; false: the campaign is done with the contact without that"
-)
+REACHED_MEANS: Final = "Whether a call has reached a person. false: only finished contacts that no call has reached"
 
 ContactOrder = Literal["contact", "next_attempt"]
 

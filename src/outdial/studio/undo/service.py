@@ -43,7 +43,7 @@ async def undo(connection: Connection, context: OrganizationContext, act_id: UUI
         case NotUndone(reason):
             raise ResourceConflict(f"This cannot be undone: {reason}")
         case NotFound():
-            raise ResourceNotFound("This cannot be undone any more: undo works for an hour")
+            raise ResourceNotFound("This can no longer be undone: undo works for an hour")
         case Forbidden():
             raise PermissionDenied("You need the Operator role to do this")
         case never:
