@@ -125,6 +125,21 @@ async def test_the_new_campaign_from_those_not_reached_gets_as_many_as_its_butto
         assert page.count('<th scope="row">') == len(found)
     assert listed == {"true": 4, "false": 2}
 
+    # A member has decided after the last call that this one was reached: it is not called again.
+    decided = await create_contact(connection, campaign.tenant.organization_id, name=SECRET_NAME)
+    entry = await create_campaign_contact(
+        connection,
+        campaign,
+        decided,
+        **{"status": "completed", "last_outcome": "unknown", "decision": "completed"},
+        decided_at=NOW,
+        decided_by="ada@example.com",
+    )
+    await create_call(connection, entry, **ENDED, outcome="unknown")
+    assert await said() == 2
+    for params in ({"reached": "false"}, {"reached": "false", "search": "hopper"}):
+        assert len((await client.get(f"{api}/contacts", params=params)).json()["items"]) == 2
+
     erased = await connection.fetchval(
         "select contact_id from campaign_contacts where campaign_id = $1 and last_outcome = 'voicemail'", campaign.id
     )

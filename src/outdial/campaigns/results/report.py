@@ -195,11 +195,14 @@ async def find_report(connection: Connection, campaign_id: UUID, now: datetime) 
 
 
 async def count_unreached(connection: Connection, organization_id: UUID, report: EndReport) -> int:
-    """Return how many contacts `report` counts as not reached, without those that were erased."""
-    erased = await queries.erased_unreached(
+    """Return how many contacts the filter for those not reached selects.
+
+    `report` counts more: those that were erased, and those that a member has decided to be completed.
+    """
+    left_out = await queries.unreached_not_selected(
         connection, organization_id=organization_id, campaign_id=report.campaign_id, reached=_REACHED
     )
-    return sum(row.contacts for row in report.not_reached) - erased
+    return sum(row.contacts for row in report.not_reached) - left_out
 
 
 def decode_report(stored: str) -> EndReport:

@@ -101,8 +101,10 @@ from (
     and ($3::uuid[] is null or cc.id = any ($3))
     and ($4::text is null or cc.status = $4)
     and ($5::text is null or cc.last_outcome = $5)
-    and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+    and ($6::boolean is null
+      or ($6 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+        and $6 = exists (
+          select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
     and ($8::text is null or k.phone >= $8 and k.phone <= $9)
     and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
     and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
@@ -239,8 +241,10 @@ with matching as materialized (
     and ($3::uuid[] is null or cc.id = any ($3))
     and ($4::text is null or cc.status = $4)
     and ($5::text is null or cc.last_outcome = $5)
-    and ($6::boolean is null or ($6 or cc.status in ('completed', 'failed')) and $6 = exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
+    and ($6::boolean is null
+      or ($6 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+        and $6 = exists (
+          select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
     and ($8::text is null or k.phone >= $8 and k.phone <= $9)
     and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
     and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)

@@ -174,25 +174,34 @@ async def report_contacts(connection: Connection, *, campaign_id: UUID, reached:
     return [_report_contacts(record) for record in await connection.fetch(_REPORT_CONTACTS, campaign_id, reached)]
 
 
-_ERASED_UNREACHED = """\
-select count(*) as id
-from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
-where k.organization_id = $2 and k.phone >= 'e' and k.erased_at is not null
-  and cc.status in ('completed', 'failed') and not exists (
-    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]));
+_UNREACHED_NOT_SELECTED = """\
+select (
+  select count(*)
+  from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
+  where k.organization_id = $2 and k.phone >= 'e' and k.erased_at is not null
+    and cc.status in ('completed', 'failed') and not exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]))
+) + (
+  select count(*)
+  from campaign_contacts cc join contacts k on k.id = cc.contact_id
+  where cc.campaign_id = $1 and cc.decision = 'completed' and cc.status = 'completed' and k.erased_at is null
+    and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]))
+) as id;
 """
 
 
-async def erased_unreached(
+async def unreached_not_selected(
     connection: Connection, *, campaign_id: UUID, organization_id: UUID, reached: Sequence[str]
 ) -> int:
-    """Count the erased contacts of a campaign among those that its report counts as not reached.
+    """Count the contacts that a report counts as not reached, and that the filter for those leaves out.
 
-    Their phone begins with a word, which sorts after all numbers.
+    These are erased ones, whose phone begins with a word, which sorts after all numbers, and those that a member has
+    decided to be completed.
     """
     await connection.execute(CUSTOM_PLAN)
     value: int = required(
-        await connection.fetchval(_ERASED_UNREACHED, campaign_id, organization_id, reached), "erased_unreached"
+        await connection.fetchval(_UNREACHED_NOT_SELECTED, campaign_id, organization_id, reached),
+        "unreached_not_selected",
     )
     return value
 

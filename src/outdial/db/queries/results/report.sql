@@ -28,16 +28,23 @@ left join (
 where cc.campaign_id = :campaign_id
 group by 1, 2, 3, 4;
 
--- name: erased_unreached
+-- name: unreached_not_selected
 -- returns: int
 -- plan: custom
--- Count the erased contacts of a campaign among those that its report counts as not reached. Their phone begins with a
--- word, which sorts after all numbers.
-select count(*) as id
-from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
-where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
-  and cc.status in ('completed', 'failed') and not exists (
-    select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]));
+-- Count the contacts that a report counts as not reached, and that the filter for those leaves out. These are erased ones,
+-- whose phone begins with a word, which sorts after all numbers, and those that a member has decided to be completed.
+select (
+  select count(*)
+  from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+  where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
+    and cc.status in ('completed', 'failed') and not exists (
+      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]))
+) + (
+  select count(*)
+  from campaign_contacts cc join contacts k on k.id = cc.contact_id
+  where cc.campaign_id = :campaign_id and cc.decision = 'completed' and cc.status = 'completed' and k.erased_at is null
+    and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]))
+) as id;
 
 -- name: report_calls
 -- returns: list[ReportCalls]
