@@ -59,7 +59,7 @@ CONTACT = CampaignContactDetail(
             CONTACT,
             NextCall(
                 at=NOW + timedelta(hours=2),
-                reason="Waiting for the calling rules where the contact is to allow a call. 1 of 3 attempts made.",
+                reason="Waiting until the calling rules that apply to the contact allow a call. 1 of 3 attempts made.",
             ),
         ),
         (

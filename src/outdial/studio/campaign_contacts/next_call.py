@@ -40,7 +40,7 @@ _NO_NEXT_CALL: Final[Mapping[WaitReason | SkipReason, str]] = {
     SkipReason.ATTEMPTS_USED: "All attempts have been used. The contact will be skipped.",
     SkipReason.CALLER_BLOCKED: "The caller number was marked as spam or blocked. The contact will be skipped.",
     SkipReason.NEVER_OPENS: "The contact's possible time zones have no calling hours in common.",
-    SkipReason.LAW_NEVER_OPENS: "The calling rules where the contact is allow no calls within the calling hours.",
+    SkipReason.LAW_NEVER_OPENS: "The calling rules that apply to the contact allow no calls within the calling hours.",
     WaitReason.KEYS_MISSING: "Outdial is working out where the contact is.",
 }
 
@@ -96,7 +96,7 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
         return NextCall(at=now, reason=f"Due as soon as a line is free. {attempts}")
     waits = {
         WaitReason.ZONE_OPENS: "Waiting for calling hours to open in the contact's time zone.",
-        WaitReason.LAW_OPENS: "Waiting for the calling rules where the contact is to allow a call.",
+        WaitReason.LAW_OPENS: "Waiting until the calling rules that apply to the contact allow a call.",
         WaitReason.DAILY_CAP: "The number has reached the daily call cap.",
         WaitReason.DAY_PART: f"Waiting for the {facts.first_reason.removeprefix(WAITS_FOR_PART)}.",
         WaitReason.RULE_CAP: f"{facts.first_reason.removeprefix(OVER_RULE_CAP)}.",
