@@ -9,6 +9,7 @@ import pytest
 
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
+from outdial.dialer.rescue import WORKSPACE_SWITCH
 from outdial.dialer.worker import Dialer
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable
@@ -22,6 +23,7 @@ from outdial.retell.client import RetellClient
 from outdial.retell.clients import CLOSED_AFTER, RetellClients
 from outdial.retell.events import RetellEventReader
 from outdial.retell.provider import RetellProvider
+from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.webhooks import RetellWebhooks
 from tests.support.dialing import CHECK_AFTER, KEY, Stage, epoch_ms, event_body
@@ -199,6 +201,31 @@ async def test_a_campaign_waits_for_a_key_and_calls_once_it_is_entered_replaced_
     assert (await stage.row("campaigns", campaign.id))["waiting_for"] == "api_key"
     assert len(stage.asked()) == 2
     assert not await end(stage, tenant), "there is none any more"
+
+
+@pytest.mark.parametrize(
+    ("workspace", "status", "repeats"), [("default", "placed", 1), ("other", "review", 0)], ids=["rotated", "changed"]
+)
+async def test_a_request_without_a_response_is_not_repeated_in_another_workspace(
+    stage: Stage, workspace: str, status: str, repeats: int
+) -> None:
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    stage.clock.advance(WORKSPACE_SWITCH)
+    await create_campaign_contact(stage.look, await create_campaign(stage.look, tenant))
+    stage.workspace.faults.replace([Fault(kind=FaultKind.drop_request, times=1)])
+    keyed = KeyedDialer(stage)
+    await keyed.keys.run_once()
+    await keyed.run()
+    assert [call["status"] for call in await stage.rows("calls")] == ["unknown"]
+
+    before = len(stage.asked())
+    await enter(stage, replace(tenant, credential=workspace), SECOND)
+    await keyed.keys.run_once()
+    stage.clock.advance(timedelta(seconds=10))
+    await keyed.dialer.rescuer.run_once()
+    assert [call["status"] for call in await stage.rows("calls")] == [status]
+    assert len(stage.asked()) == before + repeats, "the former workspace may have placed the call"
 
 
 async def test_a_row_that_was_copied_to_another_organization_is_no_key_there(stage: Stage) -> None:

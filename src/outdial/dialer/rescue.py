@@ -1,8 +1,9 @@
 """Asks the provider about calls without events, and never places a second call for one attempt.
 
 An `unknown` call is looked up by its metadata. If the provider does not list it, the same request is sent again with
-the same key while the provider honors the key, and the call is released afterwards. If the provider has the call, its
-state goes into the ledger, where the applier takes it like a webhook.
+the same key while the provider honors the key, and the call is released afterwards. If the account has a key of another
+workspace since, a member decides. If the provider has the call, its state goes into the ledger, where the applier takes
+it like a webhook.
 """
 
 import hashlib
@@ -39,6 +40,8 @@ CANCELLED_RELEASE = timedelta(minutes=5)
 """A cancelled campaign repeats no request, so a call that Retell does not list is released this soon."""
 MISSING_CHECKS = 4
 """After this many checks without a trace of the call, Retell is taken to have lost it."""
+WORKSPACE_SWITCH = timedelta(minutes=5)
+"""Calls may go through the former workspace of an account for so long: until dialers have read the new key."""
 ANALYSIS_CHECKS = 6
 """After this many checks without an analysis, none is expected."""
 
@@ -135,6 +138,12 @@ class Rescuer:
     async def _resolve_unlisted(self, call: settlements.CheckedCall) -> None:
         """Repeat the request of a call that Retell does not list, or release the call once its key is too old."""
         now = self._clock.now()
+        if call.workspace_since is not None and call.created_at < call.workspace_since + WORKSPACE_SWITCH:
+            # Retell may have placed it in the former workspace, whose idempotency key does not count in this one.
+            await self._review(
+                call, "the account has a key of another Retell workspace now, which does not list the call"
+            )
+            return
         age = now - call.created_at
         if age < self._settings.resend_until and call.campaign_status == "active":
             planned = await self._admit_again(call, now)
