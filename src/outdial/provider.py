@@ -329,7 +329,7 @@ class WebhookKeySource(Protocol):
     """The stored keys that verify webhooks, as a process knows them."""
 
     def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
-        """Return pairs of credential and key: the keys in use, and former ones that are still accepted."""
+        """Return pairs of credential and key: the keys in use, then former ones that are still accepted."""
         ...
 
     async def keep_fresh(self) -> None:

@@ -308,6 +308,21 @@ async def test_webhooks_follow_the_keys_and_those_of_a_former_one_are_accepted_f
     assert await stage.rows("provider_keys") == []
 
 
+async def test_a_key_that_has_moved_to_another_account_signs_for_that_one(stage: Stage) -> None:
+    left, joined = await create_tenant(stage.look), await create_tenant(stage.look, credential="joined")
+    receiver = receiver_of(stage)
+    await enter(stage, left, FIRST)
+    assert await is_accepted(stage, receiver, FIRST)
+    assert await end(stage, left)
+    stage.clock.advance(timedelta(seconds=5))
+    assert await is_accepted(stage, receiver, FIRST)
+    await enter(stage, joined, FIRST)
+    stage.clock.advance(timedelta(seconds=5))
+    assert await is_accepted(stage, receiver, FIRST)
+    stored = await stage.look.fetch("select credential from webhook_events order by id")
+    assert [row["credential"] for row in stored] == ["default", "default", "joined"]
+
+
 async def test_a_replaced_key_that_was_leaked_is_rejected_within_seconds(stage: Stage) -> None:
     tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
     await enter(stage, tenant, FIRST)

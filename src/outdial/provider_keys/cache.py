@@ -49,12 +49,11 @@ class KeyCache:
         return {key.credential: key for key in self._keys if key.accepted_until is None}
 
     def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
-        """Return pairs of credential and key: the keys in use, and former ones that are still accepted."""
-        return [
-            (key.credential, key.api_key)
-            for key in self._keys
-            if key.accepted_until is None or key.accepted_until > now
-        ]
+        """Return pairs of credential and key: the keys in use, then former ones that are still accepted."""
+        accepted = [key for key in self._keys if key.accepted_until is None or key.accepted_until > now]
+        # A key may have moved to another account, which its events belong to from then on.
+        accepted.sort(key=lambda key: key.accepted_until is not None)
+        return [(key.credential, key.api_key) for key in accepted]
 
     async def reload(self) -> None:
         """Read the keys. Raises what the database raises; the keys then stay as they were."""
