@@ -306,6 +306,7 @@ EXECUTE = {
     f"private.provider_keys_in_use({_TIME})": {"outdial_dialer", "outdial_webhook"},
     "private.notify_provider_keys()": set[str](),
     "private.note_workspace_change()": set[str](),
+    "private.drop_former_keys()": set[str](),
     "private.reencrypt_provider_key(uuid,bytea,bytea)": {"outdial_dialer"},
     f"private.report_environment_keys(text[],text[],{_TIME})": {"outdial_dialer"},
     f"private.workspace_in_use(uuid,uuid,text,{_TIME})": {"authenticated", "service_role"},

@@ -323,6 +323,20 @@ async def test_a_key_that_has_moved_to_another_account_signs_for_that_one(stage:
     assert [row["credential"] for row in stored] == ["default", "default", "joined"]
 
 
+async def test_an_account_keeps_its_last_ten_former_keys(stage: Stage) -> None:
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
+    for number in range(12):
+        stage.clock.advance(timedelta(minutes=1))
+        await enter(stage, tenant, f"key_number_{number:02}")
+    assert len(await stage.rows("provider_keys")) == 11
+    assert [await is_accepted(stage, receiver, f"key_number_{number:02}") for number in (0, 1, 10, 11)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
 async def test_a_replaced_key_that_was_leaked_is_rejected_within_seconds(stage: Stage) -> None:
     tenant, receiver = await create_tenant(stage.look), receiver_of(stage)
     await enter(stage, tenant, FIRST)
