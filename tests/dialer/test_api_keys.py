@@ -265,7 +265,7 @@ async def test_a_key_of_the_environment_wins_and_its_client_stays(stage: Stage) 
     assert not await is_accepted(stage, receiver, FIRST)
     reported = await stage.row("provider_accounts", tenant.provider_account_id)
     assert (reported["environment_key_at"], reported["environment_workspace_id"]) == (NOW, "org_simulator")
-    with pytest.raises(KeyInEnvironment, match="RETELL_API_KEY"):
+    with pytest.raises(KeyInEnvironment, match="RETELL_API_KEY and RETELL_WEBHOOK_SECRET there"):
         await enter(stage, tenant, SECOND)
 
 

@@ -73,11 +73,12 @@ async def store_key(
     Processes that call and verify learn of it when the transaction commits.
     """
     since = now - ENVIRONMENT_SEEN_WITHIN
-    setting = await provider_keys.account_with_environment_key(
+    credential = await provider_keys.account_with_environment_key(
         connection, organization_id=entry.organization_id, id=entry.provider_account_id, since=since
     )
-    if setting is not None:
-        raise KeyInEnvironment(setting_of(setting))
+    if credential is not None:
+        suffix = "" if credential == "default" else f"_{credential.upper()}"
+        raise KeyInEnvironment(f"RETELL_API_KEY{suffix}", f"RETELL_WEBHOOK_SECRET{suffix}")
     workspace = key.workspace
     if workspace.workspace_id is not None and await provider_keys.workspace_in_use(
         connection,
@@ -119,11 +120,6 @@ async def end_key(connection: Connection, entry: KeyEntry, now: datetime) -> boo
         ends_former=entry.ends_former,
     )
     return bool(ended)
-
-
-def setting_of(credential: str) -> str:
-    """Return the name of the setting with the API key of a credential."""
-    return "RETELL_API_KEY" if credential == "default" else f"RETELL_API_KEY_{credential.upper()}"
 
 
 async def reencrypt_keys(connection: Connection, sealer: KeySealer, now: datetime) -> tuple[int, int]:

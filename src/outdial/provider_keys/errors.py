@@ -33,9 +33,10 @@ class WorkspaceTaken(ProviderKeysError):
 class KeyInEnvironment(ProviderKeysError):
     """The account has a key in the environment of the dialers, which wins."""
 
-    def __init__(self, setting: str) -> None:
+    def __init__(self, setting: str, webhook_setting: str) -> None:
         super().__init__(
-            f"the key of this account is set on the server ({setting}), and that one wins: remove it there first"
+            f"the key of this account is set on the server, and that one wins: remove {setting} and {webhook_setting}"
+            " there first"
         )
 
 
