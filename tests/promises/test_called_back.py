@@ -16,7 +16,9 @@ WISH = '{"custom_analysis_data":{"callback_at":"in 20 minutes","callback_request
 DUE = 900 + 20 * MINUTE
 
 
-def checked(*later: dict[str, Any], status: str = "completed", reason: str | None = None) -> PromiseCheck:
+def checked(
+    *later: dict[str, Any], status: str = "completed", reason: str | None = None, of_member: bool = False
+) -> PromiseCheck:
     """Check the calls of a contact who asked for a callback in the first one; each of `later` is one after it."""
     there, here = [provider_call(0, analysis=WISH)], [call(0, analysis=WISH)]
     for number, changes in enumerate(later, start=1):
@@ -27,7 +29,7 @@ def checked(*later: dict[str, Any], status: str = "completed", reason: str | Non
         ours = {"callback_of": START + timedelta(minutes=20), "callback_late": late, "analysis": seen["analysis"]}
         ours["attempt_number"] = number + 1
         here.append(replace(call(number, **ours), campaign_contact_id=here[0].campaign_contact_id))
-    person = contact(0, status=status, status_reason=reason, call_count=len(here))
+    person = contact(0, status=status, status_reason=reason, call_count=len(here), has_member_callback=of_member)
     return check_callbacks(replace(good_run(), provider_calls=there, calls=here, contacts=[person]))
 
 
@@ -76,6 +78,8 @@ def test_a_contact_whose_analysis_never_came_or_who_is_in_review_is_no_breach() 
     unheard = replace(run, provider_calls=there, calls=here, contacts=[contact(0, status_reason=NO_ANALYSIS)])
     assert check_callbacks(unheard).breaches == []
     assert "is completed without it" in "; ".join(checked(reason=NO_ANALYSIS).breaches)
+    # A member has set a callback for which no contact asked.
+    assert checked({}, {}, of_member=True).breaches == []
     check = checked(status="review")
     assert (check.breaches, "1 left to members" in check.examined) == ([], True)
 

@@ -90,6 +90,7 @@ def contact(number: int, **changes: object) -> ContactEvidence:
             attempts=1,
             call_count=1,
             earlier_calls=0,
+            has_member_callback=False,
         ),
         **changes,
     )  # type: ignore[arg-type]

@@ -69,7 +69,11 @@ def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
     cancelled = frozenset(campaign.id for campaign in evidence.campaigns if campaign.status == "cancelled")
     counts = CallbackAudit(speed=evidence.speed, cancelled=cancelled)
     for contact in evidence.contacts:
-        counts.breaches += _breaches(contact, by_contact[contact.id], counts)
+        # The provider does not know of what a member has decided, such as a callback that the contact did not ask for.
+        if contact.has_member_callback:
+            counts.others += 1
+        else:
+            counts.breaches += _breaches(contact, by_contact[contact.id], counts)
     return PromiseCheck(
         promise=Promise.CALLBACKS,
         examined=(

@@ -28,7 +28,7 @@ class ContactEvidence:
     """A campaign contact.
 
     `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those before it was added or
-    called again.
+    called again. `has_member_callback`: a member has set, moved or ended a callback of it.
     """
 
     id: UUID
@@ -38,6 +38,7 @@ class ContactEvidence:
     attempts: int
     call_count: int
     earlier_calls: int
+    has_member_callback: bool
 
 
 _contact_evidence = row_builder(ContactEvidence)
@@ -237,7 +238,12 @@ async def all_campaigns(connection: Connection) -> list[CampaignEvidence]:
 
 
 _ALL_CAMPAIGN_CONTACTS = """\
-select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls from campaign_contacts order by id;
+select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls,
+  id::text in (
+    select a.subject_id from audit_log a
+    where a.subject_type = 'campaign_contact' and a.action in ('set_callback', 'move_callback', 'drop_callback')
+  ) as has_member_callback
+from campaign_contacts order by id;
 """
 
 

@@ -10,10 +10,15 @@ order by m.id;
 -- name: all_campaign_contacts
 -- returns: list[ContactEvidence]
 -- row: A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those
--- row: before it was added or called again.
+-- row: before it was added or called again. `has_member_callback`: a member has set, moved or ended a callback of it.
 -- null: status_reason
 -- List every campaign contact with its counts.
-select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls from campaign_contacts order by id;
+select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls,
+  id::text in (
+    select a.subject_id from audit_log a
+    where a.subject_type = 'campaign_contact' and a.action in ('set_callback', 'move_callback', 'drop_callback')
+  ) as has_member_callback
+from campaign_contacts order by id;
 
 -- name: all_calls
 -- returns: list[CallEvidence]
