@@ -4,7 +4,11 @@ import re
 from html import unescape
 
 import asyncpg
+import pytest
 
+from outdial.campaigns.operations import bulk_request
+from outdial.studio.bulk_jobs import service as bulk_jobs
+from outdial.studio.selection import words
 from tests.support.factories import CampaignContact, create_campaign, create_campaign_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -165,6 +169,32 @@ async def test_all_that_match_are_changed_by_a_job_and_another_job_undoes_it(
     async with working(database) as worker:
         await worker.run_once()
     assert await connection.fetchval("select rows from exports where kind = 'results' and status = 'completed'") == 2
+
+
+async def test_a_job_on_too_many_contacts_stores_nothing_to_undo_and_says_so_before(
+    browser_for: BrowserFor,
+    database: Scratch,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    for _ in range(3):
+        await create_campaign_contact(connection, campaign)
+    home = f"/o/{own.tenant.organization_id}"
+    operator = await browser_for(own.users["operator"])
+    for module in (words, bulk_request, bulk_jobs):
+        monkeypatch.setattr(module, "MOST_UNDONE", 2)
+
+    question = (await operator.get(f"{home}/selection?campaign={campaign.id}&all=1&action=skip")).text
+    assert "You cannot undo this: undo works for at most 2 contacts." in question
+    job = await answer(operator, question)
+    assert "/undo" not in job
+    async with working(database) as worker:
+        await worker.run_once()
+    assert await connection.fetchval("select count(*) from campaign_contacts where status = 'skipped'") == 3
+    assert await connection.fetchval("select count(*) from undo_contacts") == 0
 
 
 async def test_a_pause_a_decision_and_a_skip_offer_undo_in_pages_and_in_the_api(

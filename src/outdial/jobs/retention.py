@@ -6,7 +6,7 @@ from typing import Final
 from outdial.clock import Clock
 from outdial.db.queries import exports, import_refusals, imports, jobs
 from outdial.db.session import Database
-from outdial.domain.policies.undo import UNDO_WITHIN
+from outdial.domain.policies.undo import FORGOTTEN_AFTER
 
 UPLOADS_KEPT: Final = timedelta(days=2)
 REFUSALS_KEPT: Final = timedelta(days=30)
@@ -32,7 +32,7 @@ class JobRetention:
             done += await jobs.delete_queue_log(connection, before=now - LOG_KEPT)
         while True:
             async with self._database.transaction() as connection:
-                forgotten = await jobs.forget_acts(connection, before=now - UNDO_WITHIN, limit=_ACT_ROWS)
+                forgotten = await jobs.forget_acts(connection, before=now - FORGOTTEN_AFTER, limit=_ACT_ROWS)
             done += forgotten
             if not forgotten:
                 break

@@ -22,6 +22,7 @@ from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.limits import LONGEST_DECISION_NOTE, IntRange
 from outdial.domain.policies.bulk_action import APPLIES_TO, IN_WORDS, BulkAction
+from outdial.domain.policies.undo import MOST_UNDONE
 
 BULK_CONTACTS: Final = IntRange(1, 1_000_000)
 """Contacts that one job takes: its request stores their ids within its timeout."""
@@ -218,7 +219,8 @@ async def _store(
         now=now,
         **request.selection.parameters(),
     )
-    await _record_act(connection, campaign, request, job_id, now)
+    if stored.selected <= MOST_UNDONE:
+        await _record_act(connection, campaign, request, job_id, now)
     # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
     from outdial.db.queue import enqueue
 

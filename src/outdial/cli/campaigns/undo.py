@@ -13,6 +13,7 @@ from outdial.cli.finding import find_campaign_row
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.domain.policies.undo import MOST_UNDONE
 from outdial.stack.local import as_service
 
 clock = SystemClock()
@@ -51,6 +52,8 @@ def undo(
         case NotUndone(reason):
             raise ActionRefused(f"this cannot be undone: {reason}")
         case NotFound() | Forbidden():
-            raise UnknownName(f"unknown act {act}: acts can be undone for an hour")
+            raise UnknownName(
+                f"unknown act {act}: acts can be undone for an hour, jobs with at most {MOST_UNDONE:,} contacts"
+            )
         case never:
             assert_never(never)

@@ -8,6 +8,10 @@ from outdial.domain.campaign import OPEN_TO_IMPORT, CampaignStatus
 from outdial.domain.contact import ContactStatus
 
 UNDO_WITHIN: Final = timedelta(hours=1)
+FORGOTTEN_AFTER: Final = timedelta(hours=3)
+"""Past the end of UNDO_WITHIN, because the job that undoes another one needs time."""
+MOST_UNDONE: Final = 50_000
+"""Contacts that a job may change to be undone: what each was before takes 400 bytes."""
 
 
 class ActKind(StrEnum):

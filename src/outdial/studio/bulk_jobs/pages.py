@@ -12,7 +12,7 @@ from outdial.campaigns.operations.bulk_request import applicable, count_by_statu
 from outdial.campaigns.selection import SELECTION_FILTERS
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.policies.bulk_action import BulkAction
-from outdial.domain.policies.undo import UNDO_WITHIN
+from outdial.domain.policies.undo import MOST_UNDONE, UNDO_WITHIN
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.service import NewBulkJob
 from outdial.studio.campaign_contacts.new_campaign import SelectedContacts
@@ -179,6 +179,7 @@ async def _form(
         matching=sum(counts.values()),
         actions=[(value, f"{label} ({numbers[value]:,})") for value, label in ACTIONS.items() if numbers[value]],
         typed={name: str(values.get(name) or "") for name in ("action", "reason", "campaign_name")},
+        most_undone=MOST_UNDONE,
         problem=None if error is None else error.message,
         errors=error.fields if isinstance(error, InvalidInput) else {},
         earlier=[(job, action_in_words(job.action, job.decision)) for job in earlier.items],

@@ -128,7 +128,7 @@ async def _about_selected(
     return Question(
         title=words.title(action, count),
         lines=[words.effect(action)],
-        undo=words.undo(action),
+        undo=words.undo(action, count),
         stays=words.stays(plan.names()),
         url=f"/o/{context.organization_id}/selection",
         button=words.button(action, count),
@@ -144,7 +144,7 @@ async def _about_numbers(connection: Connection, context: OrganizationContext, i
     return Question(
         title=words.title(SelectedAction.DO_NOT_CALL, len(rows)),
         lines=[words.effect(SelectedAction.DO_NOT_CALL)],
-        undo=words.undo(SelectedAction.DO_NOT_CALL),
+        undo=words.undo(SelectedAction.DO_NOT_CALL, len(rows)),
         url=f"/o/{context.organization_id}/selection",
         button=words.button(SelectedAction.DO_NOT_CALL, len(rows)),
         is_danger=True,
@@ -180,7 +180,7 @@ async def _about_all(
             "A job in the background changes them. It leaves out, and lists, each one that has changed by then.",
             words.effect(chosen),
         ],
-        undo=words.undo(chosen),
+        undo=words.undo(chosen, count),
         stays=[f"{words.counted(others)} that match{'es' * (others == 1)} with another status"] if others else [],
         url=f"/o/{context.organization_id}/campaigns/{campaign_id}/bulk-jobs",
         button=words.button(chosen, count),

@@ -6,6 +6,7 @@ from typing import Final, assert_never
 from outdial.campaigns.operations.selected import SelectedLeftOut
 from outdial.domain.policies.bulk_action import BulkAction
 from outdial.domain.policies.selection import SelectedAction
+from outdial.domain.policies.undo import MOST_UNDONE
 
 _A = SelectedAction
 UNDO: Final = "You can undo this for an hour, for each contact that has not changed since."
@@ -51,8 +52,10 @@ def effect(action: SelectedAction) -> str:
             assert_never(never)
 
 
-def undo(action: SelectedAction) -> str:
-    """Return whether and how the action can be undone."""
+def undo(action: SelectedAction, count: int) -> str:
+    """Return whether and how the action on so many contacts can be undone."""
+    if count > MOST_UNDONE:
+        return f"You cannot undo this: undo works for at most {MOST_UNDONE:,} contacts."
     return _UNDO_BLOCKED if action is _A.DO_NOT_CALL else UNDO
 
 
