@@ -332,6 +332,7 @@ EXECUTE = {
     "private.reopen_skipped_contacts()": set[str](),
     "private.reopen_forbidden_contacts()": set[str](),
     "private.reopen_consenting_contacts()": set[str](),
+    "private.note_repeated_opt_out()": set[str](),
     "private.revoke_consents()": set[str](),
     "private.tell_changed_calls()": set[str](),
     "private.tell_changed_campaigns()": set[str](),

@@ -18,6 +18,7 @@ from outdial.domain.contact import ContactStatus
 from outdial.domain.ids import new_id
 from outdial.domain.policies.undo import ActKind, too_late, why_campaign_stays, why_contact_stays
 
+_STAYS_LISTED: Final = "the numbers have left the list, or were to be added to it again since"
 NOT_YOURS: Final = "only the member who added the numbers, or an admin, can remove them from the do-not-call list"
 
 
@@ -113,10 +114,9 @@ async def _undo_list(connection: Connection, organization_id: UUID, act_id: UUID
     change = acts.unlist_phones if kind is ActKind.LIST else acts.relist_phones
     phones = await change(connection, organization_id=organization_id, act_id=act_id)
     if not phones:
-        return NotUndone(
-            f"the numbers are {'not on the list any more' if kind is ActKind.LIST else 'on the list again'}"
-        )
-    return ActUndone(kind=kind, changed=len(phones))
+        return NotUndone(_STAYS_LISTED if kind is ActKind.LIST else "the numbers are on the list again")
+    total = await acts.count_act_entries(connection, organization_id=organization_id, act_id=act_id)
+    return ActUndone(kind=kind, changed=len(phones), kept=total - len(phones))
 
 
 async def _undo_contacts(
@@ -128,7 +128,7 @@ async def _undo_contacts(
     if first is None:
         return NotUndone("the contacts have been removed since")
     if not changed and kind is ActKind.BLOCK:
-        return NotUndone("the numbers are not on the list any more")
+        return NotUndone(_STAYS_LISTED)
     if not changed and total == 1:
         return NotUndone(
             why_contact_stays(
@@ -151,7 +151,8 @@ async def restore_contacts(
 ) -> list[UUID]:
     """Restore the contacts of an act, or those with `ids`, and return the restored ones.
 
-    An act that has blocked numbers loses its entries on the do-not-call list, also those of contacts that have changed.
+    An act that has blocked numbers loses its entries on the do-not-call list, also those of contacts that have changed,
+    but not those of numbers that were to be added again since.
     """
     restored = await acts.undo_contacts(connection, organization_id=organization_id, act_id=act_id, ids=ids, now=now)
     unlisted = await acts.unlist_contacts(connection, organization_id=organization_id, act_id=act_id, ids=ids)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.campaigns.undoing.undo import ActUndone, NotUndone, undo_act
 from outdial.db.session import Connection
-from outdial.domain.policies.undo import ActKind
+from outdial.domain.policies.undo import MOST_UNDONE, ActKind
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
@@ -43,7 +43,9 @@ async def undo(connection: Connection, context: OrganizationContext, act_id: UUI
         case NotUndone(reason):
             raise ResourceConflict(f"This cannot be undone: {reason}")
         case NotFound():
-            raise ResourceNotFound("This can no longer be undone: undo works for an hour")
+            raise ResourceNotFound(
+                f"This can no longer be undone: undo works for an hour, and for jobs with at most {MOST_UNDONE:,} contacts"
+            )
         case Forbidden():
             raise PermissionDenied("You need the Operator role to do this")
         case never:
@@ -57,6 +59,7 @@ def undo_url(context: OrganizationContext, act_id: UUID | None) -> str | None:
 
 def in_one_line(undone: UndoneAct) -> str:
     """Return what is as before, as a message."""
+    kept = f" {_count(undone.kept, 'has changed since and stays', 'have changed since and stay')}." * bool(undone.kept)
     match undone.kind:
         case ActKind.PAUSE:
             return "Pause undone. The campaign is running again."
@@ -66,13 +69,17 @@ def in_one_line(undone: UndoneAct) -> str:
             return f"Undone. {_count(undone.changed, 'entry is', 'entries are')} on the do-not-call list again."
         case ActKind.LIST:
             removed = _count(undone.changed, "number is", "numbers are")
-            return f"Undone. {removed} off the do-not-call list. Consents that this revoked stay revoked."
+            return f"Undone. {removed} off the do-not-call list.{kept} Consents that this revoked stay revoked."
         case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK if undone.bulk_job_id is not None:
             return f"A job is undoing this for {_count(undone.changed, 'contact', 'contacts')}."
-        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK:
-            kept = f" {_count(undone.kept, 'has changed since and stays', 'have changed since and stay')}." * bool(
-                undone.kept
+        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK if not undone.changed + undone.kept:
+            return "Undone. The job had changed no contacts yet."
+        case ActKind.BLOCK:
+            return (
+                f"Undone for {_count(undone.changed, 'contact', 'contacts')}.{kept} Numbers added again since stay on"
+                " the do-not-call list, contacts skipped since stay skipped, and revoked consents stay revoked."
             )
+        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE:
             return f"Undone. {_count(undone.changed, 'contact is', 'contacts are')} as before.{kept}"
         case never:
             assert_never(never)

@@ -183,6 +183,18 @@ async def unlist_phones(connection: Connection, *, organization_id: UUID, act_id
     return [record[0] for record in await connection.fetch(_UNLIST_PHONES, organization_id, act_id)]
 
 
+_COUNT_ACT_ENTRIES = """\
+select jsonb_array_length(former) as entries from undoable_acts
+where organization_id = $1 and id = $2;
+"""
+
+
+async def count_act_entries(connection: Connection, *, organization_id: UUID, act_id: UUID) -> int:
+    """Count the entries of the do-not-call list that an act names."""
+    value: int = required(await connection.fetchval(_COUNT_ACT_ENTRIES, organization_id, act_id), "count_act_entries")
+    return value
+
+
 _RELIST_PHONES = """\
 insert into do_not_call (organization_id, phone, purpose, source, reason, created_at)
 select a.organization_id, f.phone, f.purpose, f.source, f.reason, f.created_at

@@ -42,6 +42,12 @@ select private.unlist_contacts(:organization_id, :act_id, :ids::uuid[]) as id;
 -- Take off the do-not-call list what an act has put there. Returns the numbers.
 select private.unlist_phones(:organization_id, :act_id) as id;
 
+-- name: count_act_entries
+-- returns: int
+-- Count the entries of the do-not-call list that an act names.
+select jsonb_array_length(former) as entries from undoable_acts
+where organization_id = :organization_id and id = :act_id;
+
 -- name: relist_phones
 -- returns: list[str]
 -- Put entries back on the do-not-call list, as they were when an act has removed them. Returns the numbers.
