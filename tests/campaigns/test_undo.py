@@ -1,5 +1,6 @@
 """What members do can be undone for an hour, where it is still as they left it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,15 +12,20 @@ import pytest
 from outdial.campaigns import lifecycle
 from outdial.campaigns.entries.changing import EntryChanged, retry_entry, skip_entry
 from outdial.campaigns.lifecycle import Actor, Changed, NotFound
+from outdial.campaigns.operations.never_call import NeverCalled, never_call
 from outdial.campaigns.operations.selected import SelectedDone, SelectedRequest, act_on_selected, in_one_line
 from outdial.campaigns.review import Decided, Decision, decide_review
+from outdial.campaigns.undoing.acts import record_act
 from outdial.campaigns.undoing.undo import NOT_YOURS, ActUndone, NotUndone, UndoResult, undo_act
+from outdial.db.queries import do_not_call
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.permission.consent import Scope
 from outdial.domain.policies.bulk_action import SelectedContact
 from outdial.domain.policies.selection import SelectedAction
 from outdial.domain.policies.undo import ActKind
 from tests.support.factories import NOW, Campaign, CampaignContact, create_campaign, create_campaign_contact
+from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import TwoOrganizations, acting
 
 LATER = NOW + timedelta(minutes=1)
@@ -77,6 +83,20 @@ def deciding(decision: ReviewDecision) -> Act:
     return decide
 
 
+async def block(connection: Connection, campaign: Campaign, entry: CampaignContact, actor: Actor) -> UUID | None:
+    done = await never_call(
+        connection,
+        organization_id=campaign.tenant.organization_id,
+        campaign_contact_id=entry.id,
+        reason="asked by letter",
+        by="ann@example.com",
+        actor=actor,
+        now=NOW,
+    )
+    assert isinstance(done, NeverCalled)
+    return done.act_id
+
+
 async def undo(
     world: World, act_id: UUID | None, *, role: str = "operator", after: timedelta = LATER - NOW
 ) -> UndoResult:
@@ -121,6 +141,8 @@ ACTS: list[tuple[Act, ActKind, dict[str, Any]]] = [
         )
         for decision in ReviewDecision
     ),
+    (block, ActKind.BLOCK, {"status": "pending", "attempts": 1, "call_count": 1, "callback_at": LATER, "rank": 0}),
+    (block, ActKind.BLOCK, {"status": "review", "status_reason": "outcome unknown", "attempts": 1, "call_count": 2}),
 ]
 
 
@@ -296,3 +318,115 @@ async def test_only_who_blocked_a_number_or_an_admin_takes_it_off_the_list(
                 "select private.unlist_contacts($1, $2, null)", own.tenant.organization_id, blocked.act_id
             )
     assert await undo(two_organizations, blocked.act_id, role="admin") == ActUndone(kind=ActKind.BLOCK, changed=1)
+
+
+async def test_a_number_that_was_added_again_since_stays_on_the_list(
+    connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    own = two_organizations.own
+    organization_id = own.tenant.organization_id
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    entries = [await create_campaign_contact(connection, campaign) for _ in range(2)]
+    actor = Actor(own.users["operator"])
+    phones = [entry.contact.phone for entry in entries]
+    async with acting(two_organizations, "operator") as member:
+        blocked = [await block(member, campaign, entry, actor) for entry in entries]
+        listed = ["+12125550171", "+12125550172"]
+        await do_not_call.block_phones(
+            member,
+            organization_id=organization_id,
+            phones=listed,
+            purpose=Scope.ANY,
+            source="manual",
+            reason=None,
+            now=NOW,
+        )
+        by_hand = await record_act(
+            member,
+            organization_id=organization_id,
+            kind=ActKind.LIST,
+            now=NOW,
+            former=[{"phone": phone, "purpose": Scope.ANY} for phone in listed],
+        )
+    # The contact of one asks for it in a call that was on the line, and another member adds one of the others.
+    await connection.execute(
+        "insert into do_not_call (organization_id, phone, purpose, source, created_at)"
+        " values ($1, $2, 'any', 'call', $4), ($1, $3, 'any', 'manual', $4) on conflict do nothing",
+        organization_id,
+        phones[0],
+        listed[0],
+        NOW + timedelta(seconds=30),
+    )
+
+    assert await undo(two_organizations, by_hand) == ActUndone(kind=ActKind.LIST, changed=1, kept=1)
+    for act_id in blocked:
+        await undo(two_organizations, act_id)
+    kept_numbers = await connection.fetch("select phone from do_not_call where organization_id = $1", organization_id)
+    assert {row["phone"] for row in kept_numbers} == {phones[0], listed[0]}
+
+
+@pytest.mark.parametrize("status", ["pending", "review"])
+async def test_blocking_a_number_locks_the_campaign_before_the_list(
+    database: Scratch, connection: asyncpg.Connection, two_organizations: World, status: str
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    entry = await create_campaign_contact(connection, campaign, status=status)
+    holder = await asyncpg.connect(database.dsn)
+    holding = holder.transaction()
+    await holding.start()
+    await holder.execute("select from campaigns where id = $1 for no key update", campaign.id)
+
+    async def never() -> UUID | None:
+        async with acting(two_organizations, "operator") as member:
+            return await block(member, campaign, entry, Actor(own.users["operator"]))
+
+    working = asyncio.ensure_future(never())
+    await until_one_waits(connection)
+    # A bulk job that decides about contacts of the campaign puts their numbers on the list next.
+    await holder.execute("set local lock_timeout = '2s'")
+    await holder.execute(
+        "insert into do_not_call (organization_id, phone, purpose, source) values ($1, $2, 'any', 'manual')",
+        own.tenant.organization_id,
+        entry.contact.phone,
+    )
+    await holding.commit()
+    await holder.close()
+    assert await working is not None
+
+
+async def test_an_erasure_locks_no_contact_while_an_act_is_undone(
+    database: Scratch, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    entry = await create_campaign_contact(connection, campaign)
+    async with acting(two_organizations, "operator") as member:
+        act_id = await skip(member, campaign, entry, Actor(own.users["operator"]))
+    undoing = await asyncpg.connect(database.dsn)
+    holding = undoing.transaction()
+    await holding.start()
+    await undoing.execute("set local role service_role")
+    await undoing.execute("select private.lock_act($1, $2)", own.tenant.organization_id, act_id)
+
+    async def erase() -> None:
+        eraser = await asyncpg.connect(database.dsn)
+        async with eraser.transaction():
+            await eraser.execute("set local role service_role")
+            await eraser.execute(
+                "select private.erase_phone($1, $2, $3, 'hash', 'key', 'ann', $4)",
+                own.tenant.organization_id,
+                uuid4(),
+                entry.contact.phone,
+                LATER,
+            )
+        await eraser.close()
+
+    erasing = asyncio.ensure_future(erase())
+    await until_one_waits(connection)
+    await undoing.execute("reset role")
+    await undoing.execute("select from campaign_contacts where id = $1 for update nowait", entry.id)
+    await holding.commit()
+    await undoing.close()
+    await erasing
+    assert await connection.fetchval("select count(*) from undoable_acts") == 0

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import pytest
 
 from outdial.domain.policies.callback_requests import ASKED
 from outdial.studio.callbacks import pages
+from tests.studio.test_selection import press_undo
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -263,7 +265,14 @@ async def test_a_member_calls_now_or_chooses_a_time(
     assert (row["callback_at"], row["next_attempt_at"], row["rank"]) == (NOW, NOW, 0)
     undo = re.search(r'action="([^"]*[?]to=[^"]*)"', page)
     assert undo is not None
-    taken_back = await operator.post_form(undo[1], {"back": queue})
+    # Someone who has been called since is not called again by an undo.
+    calls = "update campaign_contacts set call_count = call_count + $2 where id = $1"
+    await connection.execute(calls, entries["Now"].id, 1)
+    too_late = await operator.post_form(unescape(undo[1]), {"back": queue})
+    assert "the contact has changed since" in (await operator.get(too_late.headers["location"])).text
+    assert (await row_of(connection, entries["Now"].id))["callback_at"] == NOW
+    await connection.execute(calls, entries["Now"].id, -1)
+    taken_back = await operator.post_form(unescape(undo[1]), {"back": queue})
     assert taken_back.headers["location"] == queue
     assert (await row_of(connection, entries["Now"].id))["callback_at"] == at
 
@@ -284,9 +293,14 @@ async def test_a_member_calls_now_or_chooses_a_time(
 
 
 async def test_a_member_ends_a_callback_without_a_call(
-    connection: asyncpg.Connection, waiting: dict[str, CampaignContact], act: Queue
+    two_organizations: TwoOrganizations,
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    waiting: dict[str, CampaignContact],
+    act: Queue,
 ) -> None:
     entries, at = waiting, IN_TWO_DAYS
+    operator = await browser_for(two_organizations.own.users["operator"])
     assert "called in the usual turn" in await act("Turn", end="retry")
     turn = await row_of(connection, entries["Turn"].id)
     assert (turn["status"], turn["callback_at"], turn["rank"], turn["usual_rank"]) == ("pending", None, 5, None)
@@ -295,12 +309,17 @@ async def test_a_member_ends_a_callback_without_a_call(
     await act("Done", end="done")
     done = await row_of(connection, entries["Done"].id)
     assert (done["status"], done["callback_at"], done["rank"]) == ("completed", None, 5)
-    await act("Never", end="never_call", reason="asked by mail")
+    page = await act("Never", end="never_call", reason="asked by mail")
     assert (await row_of(connection, entries["Never"].id))["status"] == "skipped"
     phone = entries["Never"].contact.phone
     assert await connection.fetchval("select reason from do_not_call where phone = $1", phone) == "asked by mail"
     actions = await connection.fetch("select distinct action from audit_log where action like '%call%'")
     assert {row["action"] for row in actions} >= {"drop_callback", "never_call"}
+    before = await row_of(connection, entries["Never"].id)
+    assert "Undone for 1 contact." in await press_undo(operator, page)
+    never = await row_of(connection, entries["Never"].id)
+    assert (before["status"], never["status"], never["callback_at"]) == ("skipped", "pending", at)
+    assert await connection.fetchval("select count(*) from do_not_call where phone = $1", phone) == 0
 
 
 async def test_any_contact_that_may_still_be_called_gets_a_callback_and_refusals_say_why(
@@ -320,6 +339,14 @@ async def test_any_contact_that_may_still_be_called_gets_a_callback_and_refusals
         # Events of the calls before the decision change the contact no more.
         assert row["decided_calls"] == (0 if status == "pending" else 3)
 
+    erased = await create_campaign_contact(connection, campaign, status="skipped")
+    async with connection.transaction():
+        await connection.execute("set constraints all deferred")
+        for table in ("contacts", "campaign_contacts"):
+            key = erased.contact.id if table == "contacts" else erased.id
+            update = f"update {table} set phone = 'erased:' || $2 where id = $1"  # noqa: S608
+            await connection.execute(update, key, str(erased.contact.id))
+    assert (await operator.delete(f"{url}/{erased.id}", params={"then": "never_call"})).status_code == 409
     calling, _ = await create_calling(connection, campaign)
     finished = await create_campaign_contact(connection, over, status="completed")
     listed = await create_campaign_contact(connection, campaign, status="completed")
@@ -327,6 +354,7 @@ async def test_any_contact_that_may_still_be_called_gets_a_callback_and_refusals
         f"/api/v1/organizations/{own.organization_id}/do-not-call", json={"numbers": [listed.contact.phone]}
     )
     for entry, why in (
+        (erased, "the contact was erased"),
         (calling, "in a call"),
         (finished, "the campaign is cancelled and places no more calls"),
         (listed, "on the do-not-call list"),

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
 
+from outdial.campaigns.erasure import is_erased
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
-from outdial.campaigns.operations.never_call import NeverCalled, never_call
+from outdial.campaigns.operations.never_call import ContactErased, NeverCalled, NeverCallResult, never_call
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, decide_review
 from outdial.db.queries import audit, batches
 from outdial.db.queries.dialing import callbacks
@@ -62,9 +63,13 @@ class CallbackSet:
 
 @dataclass(frozen=True, slots=True)
 class CallbackDropped:
-    """The contact is not called back; `former` is when it would have been, None for a contact in review."""
+    """The contact is not called back; `former` is when it would have been, None for a contact in review.
+
+    `act_id` names what can be undone: a decision, or an entry on the do-not-call list.
+    """
 
     former: datetime | None
+    act_id: UUID | None = None
 
 
 MoveResult = Moved | InvalidCallbackTime | NoOpenCallback | NotFound | Forbidden
@@ -148,6 +153,8 @@ async def set_callback(
 
 def why_no_callback(contact: callbacks.OpenCallback) -> str | None:
     """Return why a contact cannot be called back, and what to do instead; None if it can."""
+    if is_erased(contact.phone):
+        return "the contact was erased"
     if contact.status == _S.CALLING:
         return "the contact is in a call: wait until it has ended"
     if contact.campaign_status not in OPEN_TO_IMPORT or contact.status == _S.CANCELLED:
@@ -190,7 +197,7 @@ async def drop_callback(
             actor=actor,
             now=now,
         )
-        return CallbackDropped(contact.callback_at) if isinstance(result, NeverCalled) else result
+        return _blocked(contact, result)
     if contact.status == _S.REVIEW:
         return await _decide(connection, contact, end, reason, actor, now)
     if not await may_run(connection, organization_id, actor):
@@ -216,6 +223,18 @@ async def drop_callback(
     return CallbackDropped(contact.callback_at)
 
 
+def _blocked(contact: callbacks.OpenCallback, result: NeverCallResult) -> DropResult:
+    match result:
+        case NeverCalled(act_id):
+            return CallbackDropped(contact.callback_at, act_id)
+        case ContactErased():
+            return NoOpenCallback("the contact was erased")
+        case NotFound() | Forbidden():
+            return result
+        case never:
+            assert_never(never)
+
+
 async def _decide(
     connection: Connection,
     contact: callbacks.OpenCallback,
@@ -234,7 +253,7 @@ async def _decide(
     )
     match result:
         case Decided():
-            return CallbackDropped(None)
+            return CallbackDropped(None, result.act_id)
         case ReviewConflict(reason=why):
             return NoOpenCallback(why)
         case NotFound() | Forbidden():

@@ -4,24 +4,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from outdial.campaigns.erasure import is_erased
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
-from outdial.campaigns.review import Decision, decide_review
+from outdial.campaigns.review import Decided, Decision, decide_review
+from outdial.campaigns.undoing.acts import record_act, remember_contacts
 from outdial.db.queries import audit, batches, do_not_call
 from outdial.db.queries.dialing import callbacks, entries
 from outdial.db.session import Connection, encode_json
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.permission.consent import Scope
+from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.undo import ActKind
 
 
 @dataclass(frozen=True, slots=True)
 class NeverCalled:
-    """No campaign calls the number again. `is_new` is False when it was on the list for all calls before."""
+    """No campaign calls the number again. `act_id` names what can be undone."""
 
-    phone: str
-    is_new: bool
+    act_id: UUID
 
 
-NeverCallResult = NeverCalled | NotFound | Forbidden
+@dataclass(frozen=True, slots=True)
+class ContactErased:
+    """The contact was erased: it has no number, and is not called."""
+
+
+NeverCallResult = NeverCalled | ContactErased | NotFound | Forbidden
 
 
 async def never_call(
@@ -45,7 +53,70 @@ async def never_call(
         return NotFound()
     if not await may_run(connection, organization_id, actor):
         return Forbidden()
-    added = await do_not_call.block_phones(
+    if is_erased(contact.phone):
+        return ContactErased()
+    decided = None
+    if contact.status == ContactStatus.REVIEW:
+        decided = await decide_review(
+            connection,
+            campaign_id=contact.campaign_id,
+            campaign_contact_id=contact.id,
+            decision=Decision(decision=ReviewDecision.NEVER_CALL, note=reason),
+            actor=actor,
+            now=now,
+        )
+    if isinstance(decided, Decided) and decided.act_id is not None:
+        act_id = decided.act_id
+    else:
+        act_id = await _skip_and_block(connection, organization_id, contact, reason, by, now)
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor=actor.name,
+        action="never_call",
+        subject_type="campaign_contact",
+        subject_id=str(contact.id),
+        details=encode_json({"campaign_id": contact.campaign_id, "reason": reason, "act": act_id}),
+    )
+    await batches.wake_campaigns(connection, now=now, ids=[contact.campaign_id], provider_account_ids=[])
+    await batches.notify_campaigns(connection, ids=[contact.campaign_id])
+    return NeverCalled(act_id)
+
+
+async def _skip_and_block(
+    connection: Connection,
+    organization_id: UUID,
+    contact: callbacks.OpenCallback,
+    reason: str | None,
+    by: str,
+    now: datetime,
+) -> UUID:
+    """Skip a contact that is pending, and put its number on the list. Return the act.
+
+    The campaign and the contact are locked before the list, as by the decisions of bulk jobs.
+    """
+    act_id = await record_act(
+        connection, organization_id=organization_id, kind=ActKind.BLOCK, now=now, campaign_id=contact.campaign_id
+    )
+    # The second one stores the contacts that are not pending.
+    for action in (BulkAction.SKIP, BulkAction.DO_NOT_CALL):
+        await remember_contacts(
+            connection,
+            organization_id=organization_id,
+            act_id=act_id,
+            action=action,
+            decision=None,
+            ids=[contact.id],
+            now=now,
+        )
+    await entries.skip_contacts_by_hand(
+        connection,
+        organization_id=organization_id,
+        ids=[contact.id],
+        reason=f"never to be called again, by {by}",
+        now=now,
+    )
+    await do_not_call.block_phones(
         connection,
         organization_id=organization_id,
         phones=[contact.phone],
@@ -54,32 +125,4 @@ async def never_call(
         reason=reason,
         now=now,
     )
-    if contact.status == ContactStatus.REVIEW:
-        await decide_review(
-            connection,
-            campaign_id=contact.campaign_id,
-            campaign_contact_id=contact.id,
-            decision=Decision(decision=ReviewDecision.NEVER_CALL, note=reason),
-            actor=actor,
-            now=now,
-        )
-    else:
-        await entries.skip_contacts_by_hand(
-            connection,
-            organization_id=organization_id,
-            ids=[contact.id],
-            reason=f"never to be called again, by {by}",
-            now=now,
-        )
-    await audit.record_audit(
-        connection,
-        organization_id=organization_id,
-        actor=actor.name,
-        action="never_call",
-        subject_type="campaign_contact",
-        subject_id=str(contact.id),
-        details=encode_json({"campaign_id": contact.campaign_id, "reason": reason}),
-    )
-    await batches.wake_campaigns(connection, now=now, ids=[contact.campaign_id], provider_account_ids=[])
-    await batches.notify_campaigns(connection, ids=[contact.campaign_id])
-    return NeverCalled(contact.phone, is_new=bool(added))
+    return act_id

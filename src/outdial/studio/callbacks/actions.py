@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from outdial.campaigns.callbacks import why_no_callback
+from outdial.campaigns.erasure import is_erased
 from outdial.db.queries.dialing.callbacks import OpenCallback
 from outdial.db.session import Connection
 from outdial.dialer.callbacks.outlook import never_allowed, opens_at
@@ -79,7 +80,7 @@ def actions_of(contact: OpenCallback, rules: RuleBook, now: datetime) -> Contact
         may_call_back=why_not is None,
         may_retry=why_not is None and contact.status in MAY_COME_AGAIN,
         may_skip=contact.status == ContactStatus.PENDING,
-        may_block=not contact.do_not_call,
+        may_block=not contact.do_not_call and not is_erased(contact.phone),
         why_not=None if why_not is None else sentence_case(why_not),
     )
 

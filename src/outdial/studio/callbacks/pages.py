@@ -32,6 +32,7 @@ from outdial.studio.callbacks.service import (
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
+from outdial.studio.undo.service import undo_url
 from outdial.studio.view.format import in_zone, iso, moment, place_name, show_times_in
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
@@ -126,23 +127,23 @@ async def _end(
     async with context.transaction() as connection:
         ended = await callbacks.end_callback(connection, context, campaign_contact_id, then, reason)
         contact = await callbacks.find_contact(connection, context, campaign_contact_id)
-    # Only an admin takes a number off the do-not-call list.
-    former = None if then is CallbackEnd.NEVER_CALL else ended.former
-    undo = _undo(context, campaign_contact_id, former)
+    undo = undo_url(context, ended.act_id) or _undo(context, contact, ended.former)
     return redirect(back, f"{contact.name or contact.phone}: {_ENDED[then]}", undo=undo)
 
 
 async def _set_time(
     request: Request, context: OrganizationContext, campaign_contact_id: UUID, form: FormData, back: str
 ) -> Response:
-    taken_back = query_values(request.query_params, ("to",), max_length=40)["to"]
+    taken_back, left = query_values(request.query_params, ("to", "left"), max_length=100).values()
     typed = taken_back or short_text(form, "time", 100) or short_text(form, "at", 100)
     try:
         if not typed:
             raise InvalidInput("The callback was not set", {"at": "Choose a time"})
         new = NewCallback(time=typed, reason=short_text(form, "reason", LONGEST_DECISION_NOTE) or None)
         async with context.transaction() as connection:
-            done = await callbacks.call_back(connection, context, campaign_contact_id, new)
+            done = await callbacks.call_back(
+                connection, context, campaign_contact_id, new, left=left if taken_back else None
+            )
             contact = await callbacks.find_contact(connection, context, campaign_contact_id)
             rules = await read_rules(connection, context.organization_id, context.studio.rules)
     except InvalidInput as invalid:
@@ -151,7 +152,7 @@ async def _set_time(
     show_times_in(viewer_zone(request))
     opening = opens_at(contact, rules, done.at)
     sentence = set_sentence(contact, done.at, opening, is_now=typed == NOW)
-    undo = None if taken_back else _undo(context, campaign_contact_id, done.former)
+    undo = None if taken_back else _undo(context, contact, done.former)
     return redirect(back, f"{contact.name or contact.phone}: {sentence}", undo=undo)
 
 
@@ -167,11 +168,12 @@ def set_sentence(contact: OpenCallback, at: datetime, opening: datetime | None, 
     return "called as soon as a line is free." if is_now else f"callback {said}."
 
 
-def _undo(context: OrganizationContext, campaign_contact_id: UUID, former: datetime | None) -> str | None:
+def _undo(context: OrganizationContext, contact: OpenCallback, former: datetime | None) -> str | None:
     """Return where a form sends a callback back to its former time; None without one, or when it has passed."""
     if former is None or former <= context.studio.clock.now():
         return None
-    return f"{_url(context)}/{campaign_contact_id}?{urlencode({'to': iso(former)})}"
+    sent = {"to": iso(former), "left": callbacks.state_of(contact)}
+    return f"{_url(context)}/{contact.id}?{urlencode(sent)}"
 
 
 def _url(context: OrganizationContext) -> str:

@@ -326,13 +326,28 @@ async def change_time(
             raise _refusal(refused)
 
 
+def state_of(contact: callbacks.OpenCallback) -> str:
+    """Return what an undo of a callback needs to find unchanged: the status, the number of calls and the callback."""
+    return f"{contact.status}.{contact.call_count}.{'' if contact.callback_at is None else iso(contact.callback_at)}"
+
+
 async def call_back(
-    connection: Connection, context: OrganizationContext, campaign_contact_id: UUID, new: NewCallback
+    connection: Connection,
+    context: OrganizationContext,
+    campaign_contact_id: UUID,
+    new: NewCallback,
+    *,
+    left: str | None = None,
 ) -> CallbackSet:
-    """Set a callback; raises ResourceNotFound, PermissionDenied, InvalidInput, or ResourceConflict saying why not."""
+    """Set a callback; raises ResourceNotFound, PermissionDenied, InvalidInput, or ResourceConflict saying why not.
+
+    With `left`, the `state_of` the contact must still be that: an undo brings no call back to a contact called since.
+    """
     context.require("operator")
     now = context.studio.clock.now()
     contact = await find_contact(connection, context, campaign_contact_id)
+    if left is not None and state_of(contact) != left:
+        raise ResourceConflict("This cannot be undone: the contact has changed since")
     rules = await read_rules(connection, context.organization_id, context.studio.rules)
     if (why := never_allowed(contact, rules, now)) is not None:
         raise ResourceConflict(why)

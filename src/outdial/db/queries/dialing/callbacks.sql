@@ -95,7 +95,7 @@ select
 -- Read a contact of an organization with its callback.
 select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.max_attempts,
   m.calling_hours::text as calling_hours, m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key,
-  cc.attempts, cc.callback_at,
+  cc.attempts, cc.call_count, cc.callback_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
