@@ -122,3 +122,41 @@ begin
     returning cc.campaign_id;
 end
 $$;
+
+-- As before, but it locks all contacts, not only those that the act changes: an act with several kinds of steps calls it
+-- first with all of them, and no step locks one with a smaller id later.
+create or replace function private.remember_contacts(
+  p_organization_id uuid, p_act_id uuid, p_ids uuid[], p_from text[], p_status text, p_now timestamptz
+) returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.check_operates(p_organization_id, 'acting on contacts');
+  perform from public.campaigns m
+  where m.organization_id = p_organization_id
+    and m.id in (select cc.campaign_id from public.campaign_contacts cc where cc.id = any (p_ids))
+  order by m.id for no key update;
+  with locked as materialized (
+    select cc.* from public.campaign_contacts cc
+    where cc.id = any (p_ids) and cc.organization_id = p_organization_id
+    order by cc.id
+    for update
+  )
+  insert into public.undo_contacts (organization_id, act_id, campaign_contact_id, status, call_count, changed_at, former)
+  select p_organization_id, p_act_id, l.id, coalesce(p_status, l.status), l.call_count, p_now,
+    pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+      'status', l.status, 'status_reason', l.status_reason, 'attempts', l.attempts, 'faults', l.faults,
+      'earlier_calls', l.earlier_calls, 'decided_calls', l.decided_calls, 'callbacks', l.callbacks,
+      'callback_at', l.callback_at, 'callback_tries', l.callback_tries, 'callback_late', l.callback_late,
+      'part_due_since', l.part_due_since, 'rank', l.rank, 'usual_rank', l.usual_rank,
+      'next_attempt_at', l.next_attempt_at, 'reentered_at', l.reentered_at, 'decision', l.decision,
+      'decision_note', l.decision_note, 'decided_by', l.decided_by, 'decided_at', l.decided_at))
+  from locked l
+  where l.status = any (p_from)
+    -- A job of the version before has no act, and neither has one on too many contacts.
+    and exists (
+      select from public.undoable_acts a where a.id = p_act_id and a.organization_id = p_organization_id
+    )
+  on conflict do nothing;
+end
+$$;

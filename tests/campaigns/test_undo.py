@@ -430,3 +430,36 @@ async def test_an_erasure_locks_no_contact_while_an_act_is_undone(
     await undoing.close()
     await erasing
     assert await connection.fetchval("select count(*) from undoable_acts") == 0
+
+
+async def test_selected_contacts_are_locked_in_the_order_of_ids_whatever_is_done_with_each(
+    database: Scratch, connection: asyncpg.Connection, two_organizations: World
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    entries = [await create_campaign_contact(connection, campaign, status=status) for status in ("pending", "review")]
+    first, last = sorted(entry.id for entry in entries)
+    holder = await asyncpg.connect(database.dsn)
+    holding = holder.transaction()
+    await holding.start()
+    # Events of calls lock their contacts so.
+    await holder.execute("select from campaign_contacts where id = $1 for update", first)
+
+    async def act() -> None:
+        async with acting(two_organizations, "operator") as member:
+            await act_on_selected(
+                member,
+                organization_id=own.tenant.organization_id,
+                request=SelectedRequest(action=SelectedAction.DO_NOT_CALL, ids=[last, first]),
+                by="ann@example.com",
+                actor=Actor(own.users["operator"]),
+                now=NOW,
+            )
+
+    working = asyncio.ensure_future(act())
+    await until_one_waits(connection)
+    await holder.execute("select from campaign_contacts where id = $1 for update nowait", last)
+    await holding.commit()
+    await holder.close()
+    await working
+    assert await connection.fetchval("select count(*) from do_not_call where source = 'manual'") == 2
