@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from outdial.db.queries.dialing import acts
@@ -11,9 +11,6 @@ from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.policies.bulk_action import APPLIES_TO, BulkAction
 from outdial.domain.policies.undo import ActKind
-
-MOST_LISTED: Final = 10_000
-"""Entries of the do-not-call list that an act keeps. More come from a file, and are not undone."""
 
 
 def act_of(action: BulkAction, decision: ReviewDecision | None) -> ActKind | None:
