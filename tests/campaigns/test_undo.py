@@ -414,10 +414,12 @@ async def test_an_erasure_locks_no_contact_while_an_act_is_undone(
         async with eraser.transaction():
             await eraser.execute("set local role service_role")
             await eraser.execute(
-                "select private.erase_phone($1, $2, $3, 'hash', 'key', 'ann', $4)",
+                "select private.erase_phone($1, $2, $3, $4, $5, 'ann', $6)",
                 own.tenant.organization_id,
                 uuid4(),
                 entry.contact.phone,
+                bytes(32),
+                bytes(8),
                 LATER,
             )
         await eraser.close()
