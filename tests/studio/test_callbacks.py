@@ -344,7 +344,8 @@ async def test_any_contact_that_may_still_be_called_gets_a_callback_and_refusals
         await connection.execute("set constraints all deferred")
         for table in ("contacts", "campaign_contacts"):
             key = erased.contact.id if table == "contacts" else erased.id
-            update = f"update {table} set phone = 'erased:' || $2 where id = $1"  # noqa: S608
+            mark = ", erased_at = created_at" if table == "contacts" else ""
+            update = f"update {table} set phone = 'erased:' || $2{mark} where id = $1"  # noqa: S608
             await connection.execute(update, key, str(erased.contact.id))
     assert (await operator.delete(f"{url}/{erased.id}", params={"then": "never_call"})).status_code == 409
     calling, _ = await create_calling(connection, campaign)
