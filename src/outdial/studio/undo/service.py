@@ -44,7 +44,7 @@ async def undo(connection: Connection, context: OrganizationContext, act_id: UUI
             raise ResourceConflict(f"This cannot be undone: {reason}")
         case NotFound():
             raise ResourceNotFound(
-                f"This can no longer be undone: undo works for an hour, and for jobs with at most {MOST_UNDONE:,} contacts"
+                f"This can no longer be undone: undo works for an hour, for jobs with at most {MOST_UNDONE:,} contacts"
             )
         case Forbidden():
             raise PermissionDenied("You need the Operator role to do this")
