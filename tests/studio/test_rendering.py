@@ -98,18 +98,6 @@ async def test_a_list_shows_the_columns_that_were_chosen_in_this_browser(
         assert (await browser.post_form("/columns", wrong)).status_code == 400
 
 
-async def test_pages_say_which_links_are_fetched_once_they_are_pressed(
-    browser_for: BrowserFor, two_organizations: TwoOrganizations
-) -> None:
-    browser = await browser_for(two_organizations.own.users["viewer"])
-    listed = await browser.get(f"/o/{two_organizations.own.tenant.organization_id}/calls")
-    rules = await browser.get(listed.headers["speculation-rules"].strip('"'))
-    assert rules.headers["content-type"] == "application/speculationrules+json"
-    # Browsers show for five minutes what they have fetched: a link under the pointer would lead to old numbers.
-    assert [(rule["source"], rule["eagerness"]) for rule in rules.json()["prefetch"]] == [("document", "conservative")]
-    assert "speculation-rules" not in (await browser.get("/sign-in")).headers
-
-
 def test_a_field_is_linked_to_its_label_and_error() -> None:
     html = render("{{ field('name', 'Name', error='too long', hint='short', required=True) }}")
     assert 'for="field-name"' in html

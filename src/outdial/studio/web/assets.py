@@ -17,7 +17,6 @@ BUILT: Final = STATIC / "built"
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".json": "application/speculationrules+json",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }

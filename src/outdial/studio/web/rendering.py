@@ -190,10 +190,6 @@ def page(
         **values,
     )
     response = HTMLResponse(html, status)
-    if context is not None:
-        # Which links a browser that can fetches ahead, once they are pressed. It shows what it has fetched for five
-        # minutes, whatever has changed since: the pointer on a link must not be enough.
-        response.headers["speculation-rules"] = f'"{static_url("prefetch.json")}"'
     if flash is not None:
         clear_flash(response)
     return response
