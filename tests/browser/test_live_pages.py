@@ -79,6 +79,24 @@ async def test_the_first_page_of_a_browser_is_in_its_zone(
     await expect(sentence).to_contain_text(re.compile(r"opens Mar 11(, 2026)? at 5:00 AM \(9:00 AM in London\)"))
 
 
+async def test_a_click_counts_although_its_row_changes_while_the_button_is_down(
+    new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations
+) -> None:
+    campaign = await create_campaign(connection, world.own.tenant, name="Pressed")
+    page = await open_page(new_york, site, "campaigns")
+    row = page.locator(f"#campaign-{campaign.id}")
+    await row.get_by_role("link", name="Pressed").hover()
+    await page.mouse.down()
+    async with page.expect_response(lambda response: bool(live_header(response.request))) as refreshed:
+        await connection.execute(
+            "update campaigns set status = 'pausing', paused_reason = 'tea' where id = $1", campaign.id
+        )
+    await (await refreshed.value).finished()
+    await page.wait_for_function("() => new Promise((resolve) => setTimeout(() => resolve(true), 50))")
+    await page.mouse.up()
+    await expect(page).to_have_url(re.compile(f"/campaigns/{campaign.id}$"))
+
+
 async def test_only_the_changed_campaign_is_refreshed(
     new_york: BrowserContext, site: Site, connection: asyncpg.Connection, world: TwoOrganizations
 ) -> None:

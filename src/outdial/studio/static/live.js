@@ -25,6 +25,22 @@ const FAILURE_INTERVAL_MS = 5000;
 // The session has ended, the user's role has changed, or what the page shows is gone: the reload explains it.
 const GONE = [401, 403, 404];
 
+// A link or a button that is replaced between press and release gets no click: the page waits for the release.
+const LONGEST_PRESS_MS = 2000;
+let isPressed = false;
+const RELEASES = ["pointerup", "pointercancel", "dragend"];
+addEventListener("pointerdown", () => { isPressed = true; }, true);
+for (const name of RELEASES) addEventListener(name, () => { isPressed = false; }, true);
+
+function pointerReleased() {
+  if (!isPressed) return Promise.resolve();
+  return new Promise((resolve) => {
+    // The click follows the release.
+    for (const name of RELEASES) addEventListener(name, () => setTimeout(resolve), { capture: true, once: true });
+    setTimeout(resolve, LONGEST_PRESS_MS);
+  });
+}
+
 export function watchPage() {
   const address = document.body.dataset.stream;
   // The response to a form has the URL of the form, which cannot be fetched.
@@ -172,6 +188,7 @@ class Watch {
       if (text !== null) {
         showStatus("");
         const fresh = new DOMParser().parseFromString(text, "text/html");
+        await pointerReleased();
         if (!rows) replaceLive(fresh);
         else if (!replaceRows(fresh)) this.#isAllChanged = true;
         this.#confirm();
