@@ -59,7 +59,8 @@ class CampaignView:
         """Return the progress in one line."""
         counts = self.progress
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(counts.outcomes.items()))
-        return f"{self.campaign.status}: {counts.finished}/{counts.total} contacts done, {counts.live} calls live" + (
+        live = "1 call" if counts.live == 1 else f"{counts.live} calls"
+        return f"{self.campaign.status}: {counts.finished}/{counts.total} contacts done, {live} live" + (
             f" ({outcomes})" if outcomes else ""
         )
 
