@@ -60,7 +60,13 @@ async def enter(stage: Stage, tenant: Tenant, api_key: str, *, ends_former: bool
 
 async def end(stage: Stage, tenant: Tenant, *, at_once: bool = False) -> bool:
     async with stage.as_service() as connection:
-        return await entering.end_key(connection, entry_of(tenant, ends_former=at_once), stage.clock.now())
+        return await entering.end_key(
+            connection,
+            organization_id=tenant.organization_id,
+            provider_account_id=tenant.provider_account_id,
+            ends_former=at_once,
+            now=stage.clock.now(),
+        )
 
 
 class KeyedDialer:

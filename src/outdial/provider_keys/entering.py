@@ -88,7 +88,13 @@ async def store_key(
         since=since,
     ):
         raise WorkspaceTaken(workspace.workspace)
-    await end_key(connection, entry, now)
+    await end_key(
+        connection,
+        organization_id=entry.organization_id,
+        provider_account_id=entry.provider_account_id,
+        ends_former=entry.ends_former,
+        now=now,
+    )
     try:
         await provider_keys.insert_provider_key(
             connection,
@@ -109,15 +115,19 @@ async def store_key(
         raise KeyChangedMeanwhile from None
 
 
-async def end_key(connection: Connection, entry: KeyEntry, now: datetime) -> bool:
-    """End the use of the account's key; return whether there was one. Its webhooks are accepted for a while longer."""
-    until = now if entry.ends_former else now + FORMER_ACCEPTED_FOR
+async def end_key(
+    connection: Connection, *, organization_id: UUID, provider_account_id: UUID, ends_former: bool, now: datetime
+) -> bool:
+    """End the use of the account's key; return whether there was one.
+
+    Its webhooks are accepted for a while longer, unless `ends_former`, which ends those of former keys, too.
+    """
     ended = await provider_keys.end_provider_keys(
         connection,
-        organization_id=entry.organization_id,
-        provider_account_id=entry.provider_account_id,
-        accepted_until=until,
-        ends_former=entry.ends_former,
+        organization_id=organization_id,
+        provider_account_id=provider_account_id,
+        accepted_until=now if ends_former else now + FORMER_ACCEPTED_FOR,
+        ends_former=ends_former,
     )
     return bool(ended)
 

@@ -95,13 +95,13 @@ def remove(
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
             account_id = await _find_account(connection, organization_id, account)
-            entry = KeyEntry(
+            removed = await entering.end_key(
+                connection,
                 organization_id=organization_id,
                 provider_account_id=account_id,
-                entered_by="the service",
                 ends_former=now,
+                now=clock.now(),
             )
-            removed = await entering.end_key(connection, entry, clock.now())
             if removed:
                 await _record(connection, organization_id, account_id, "remove_api_key", {})
             return removed

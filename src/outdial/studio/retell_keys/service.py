@@ -119,13 +119,13 @@ async def remove_key(
     """
     context.require("admin")
     former = await find_key(connection, context, account_id)
-    entry = KeyEntry(
+    if not await entering.end_key(
+        connection,
         organization_id=context.organization_id,
         provider_account_id=account_id,
-        entered_by=context.caller.email or "the service",
         ends_former=ends_former,
-    )
-    if not await entering.end_key(connection, entry, context.studio.clock.now()):
+        now=context.studio.clock.now(),
+    ):
         raise ResourceNotFound("No key is stored for this account")
     await record_audit(
         connection,
