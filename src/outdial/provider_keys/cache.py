@@ -37,6 +37,7 @@ class KeyCache:
         self._database = database
         self._sealer = sealer
         self._clock = clock
+        # Those in use come first.
         self._keys: Sequence[StoredKey] = ()
         self._read_at: datetime | None = None
         self._tried_at: datetime | None = None
@@ -51,8 +52,6 @@ class KeyCache:
     def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Return pairs of credential and key: the keys in use, then former ones that are still accepted."""
         accepted = [key for key in self._keys if key.accepted_until is None or key.accepted_until > now]
-        # A key may have moved to another account, which its events belong to from then on.
-        accepted.sort(key=lambda key: key.accepted_until is not None)
         return [(key.credential, key.api_key) for key in accepted]
 
     async def reload(self) -> None:
@@ -83,6 +82,8 @@ class KeyCache:
                 reason="encrypted with a key that is not in RETELL_ENCRYPTION_KEY of this process, or copied from"
                 " another account; enter the key again",
             )
+        # A key may have moved to another account, which its events belong to from then on.
+        keys.sort(key=lambda key: key.accepted_until is not None)
         self._keys, self._unreadable, self._read_at = keys, frozenset(unreadable), now
 
     async def keep_fresh(self) -> None:
