@@ -1,8 +1,8 @@
 """`outdial campaign callbacks`, `move-callback`, `call-back` and `drop-callback`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Final, TypeVar, assert_never
+from typing import Annotated, Final, assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from outdial.campaigns.callbacks import (
     set_callback,
 )
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
+from outdial.cli.campaigns.contacts import on_contact
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
@@ -34,7 +35,7 @@ from outdial.cli.finding import (
 )
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import reviews
+from outdial.db.queries.campaigns import FoundCampaign
 from outdial.db.queries.dialing import callbacks as queries
 from outdial.db.session import Connection, Database
 from outdial.dialer.callbacks.outlook import CALLS_SINCE, AssessedCallback, assess_callbacks, never_allowed
@@ -44,7 +45,6 @@ from outdial.domain.policies.callback_requests import ASKED_IN
 from outdial.stack.local import as_service, rules_of_environment
 
 clock = SystemClock()
-Result = TypeVar("Result")
 Phone = Annotated[str, typer.Argument(help="Phone of the contact, in E.164.")]
 
 
@@ -149,16 +149,16 @@ def call_back(
 ) -> None:
     """Call a contact back at a time, or as soon as hours and law allow: a pending or finished one, or one in review."""
 
-    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> SetResult:
+    async def act(connection: Connection, found: FoundCampaign, contact_id: UUID) -> SetResult:
         contact = await queries.find_callback(
-            connection, organization_id=organization_id, campaign_contact_id=contact_id
+            connection, organization_id=found.organization_id, campaign_contact_id=contact_id
         )
-        rules = await read_rules(connection, organization_id, rules_of_environment())
+        rules = await read_rules(connection, found.organization_id, rules_of_environment())
         if contact is not None and (why := never_allowed(contact, rules, clock.now())) is not None:
             return NoOpenCallback(why)
         return await set_callback(
             connection,
-            organization_id=organization_id,
+            organization_id=found.organization_id,
             campaign_contact_id=contact_id,
             time=time,
             reason=reason,
@@ -166,20 +166,8 @@ def call_back(
             now=clock.now(),
         )
 
-    number, result = _on_contact(campaign, phone, act)
-    match result:
-        case CallbackSet(at) if as_json:
-            print_json({"phone": number, "callback_at": at})
-        case CallbackSet(at):
-            console.print(f"{number} is called back at {at.isoformat()}.")
-        case InvalidCallbackTime(why):
-            raise InvalidArgument(f"{time!r}: {why}")
-        case NoOpenCallback(why):
-            raise ActionRefused(why)
-        case NotFound() | Forbidden():
-            raise UnknownName(f"the campaign has no contact {number}")
-        case never:
-            assert_never(never)
+    number = read_phone(phone).e164
+    _print_time(number, time, on_contact(campaign, number, act), as_json=as_json)
 
 
 def drop(
@@ -194,10 +182,10 @@ def drop(
 ) -> None:
     """End the callback of a contact, or its request in review, without a call at the time asked for."""
 
-    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> DropResult:
+    async def act(connection: Connection, found: FoundCampaign, contact_id: UUID) -> DropResult:
         return await drop_callback(
             connection,
-            organization_id=organization_id,
+            organization_id=found.organization_id,
             campaign_contact_id=contact_id,
             end=then,
             reason=reason,
@@ -206,7 +194,8 @@ def drop(
             now=clock.now(),
         )
 
-    number, result = _on_contact(campaign, phone, act)
+    number = read_phone(phone).e164
+    result = on_contact(campaign, number, act)
     match result:
         case CallbackDropped() if as_json:
             print_json({"phone": number, "then": then})
@@ -220,21 +209,6 @@ def drop(
             assert_never(never)
 
 
-def _on_contact(
-    campaign: str, phone: str, act: Callable[[Connection, UUID, UUID], Awaitable[Result]]
-) -> tuple[str, Result | NotFound]:
-    """Act on the contact of a campaign that has a phone; return its number too."""
-    number = read_phone(phone).e164
-
-    async def work(database: Database) -> Result | NotFound:
-        async with database.as_service() as connection:
-            found = await find_campaign_row(connection, campaign)
-            contact_id = await reviews.find_campaign_contact(connection, campaign_id=found.id, phone=number)
-            return NotFound() if contact_id is None else await act(connection, found.organization_id, contact_id)
-
-    return number, as_service(work)
-
-
 def move(
     campaign: CampaignName,
     phone: Phone,
@@ -245,21 +219,26 @@ def move(
 ) -> None:
     """Call a contact back at another time, within the next 60 days."""
 
-    async def act(connection: Connection, organization_id: UUID, contact_id: UUID) -> MoveResult:
+    async def act(connection: Connection, found: FoundCampaign, contact_id: UUID) -> MoveResult:
         return await move_callback(
             connection,
-            organization_id=organization_id,
+            organization_id=found.organization_id,
             campaign_contact_id=contact_id,
             time=time,
             actor=Actor(),
             now=clock.now(),
         )
 
-    number, result = _on_contact(campaign, phone, act)
+    number = read_phone(phone).e164
+    _print_time(number, time, on_contact(campaign, number, act), as_json=as_json)
+
+
+def _print_time(number: str, time: str, result: MoveResult | SetResult, *, as_json: bool) -> None:
+    """Print when a contact is called back now, or raise why it is not at the `time` given."""
     match result:
-        case Moved(at) if as_json:
+        case Moved(at) | CallbackSet(at) if as_json:
             print_json({"phone": number, "callback_at": at})
-        case Moved(at):
+        case Moved(at) | CallbackSet(at):
             console.print(f"{number} is called back at {at.isoformat()}.")
         case InvalidCallbackTime(reason):
             raise InvalidArgument(f"{time!r}: {reason}")

@@ -20,6 +20,7 @@ from outdial.cli.campaigns.contacts import (
     add_contact,
     add_contacts_command,
     change_contact,
+    on_contact,
     retry_contact,
     skip_contact,
 )
@@ -51,8 +52,9 @@ from outdial.cli.finding import (
 )
 from outdial.cli.output import AsJson, console, notes, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import campaign_contacts, reviews
-from outdial.db.session import Database
+from outdial.db.queries import campaign_contacts
+from outdial.db.queries.campaigns import FoundCampaign
+from outdial.db.session import Connection, Database
 from outdial.dialer.forecasting.forecast import ForecastGap
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -240,22 +242,17 @@ def decide(
     if not good:
         raise InvalidArgument(f"{phone!r} is not a phone number in E.164, such as +14155550100")
 
-    async def work(database: Database) -> ReviewResult:
-        async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=good[0])
-            if contact_id is None:
-                return NotFound()
-            return await decide_review(
-                connection,
-                campaign_id=campaign_id,
-                campaign_contact_id=contact_id,
-                decision=Decision(decision=decision, note=note or None, call_at=call_at),
-                actor=Actor(),
-                now=clock.now(),
-            )
+    async def act(connection: Connection, found: FoundCampaign, contact_id: UUID) -> ReviewResult:
+        return await decide_review(
+            connection,
+            campaign_id=found.id,
+            campaign_contact_id=contact_id,
+            decision=Decision(decision=decision, note=note or None, call_at=call_at),
+            actor=Actor(),
+            now=clock.now(),
+        )
 
-    result = as_service(work)
+    result = on_contact(campaign, good[0], act)
     match result:
         case Decided(status) if as_json:
             print_json({"phone": good[0], "status": status})

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
@@ -24,10 +24,11 @@ from outdial.campaigns.entries.items import ITEMS, read_not_before, read_priorit
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import ActionReason, find_campaign, read_pairs, read_phone, read_zoned_time
+from outdial.cli.finding import ActionReason, find_campaign, find_campaign_row, read_pairs, read_phone, read_zoned_time
 from outdial.cli.output import AsJson, console, notes, print_json, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import reviews
+from outdial.db.queries.campaigns import FoundCampaign
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import rank_of
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
@@ -36,6 +37,7 @@ from outdial.stack.local import as_service, erasure_keys
 
 SHOWN = 20
 clock = SystemClock()
+Result = TypeVar("Result")
 
 Region = Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as US.")]
 NotBefore = Annotated[
@@ -147,10 +149,10 @@ def change_contact(
         ),
     )
 
-    async def change(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+    async def change(connection: Connection, found: FoundCampaign, contact_id: UUID) -> EntryResult:
         return await change_entry(
             connection,
-            campaign_id=campaign_id,
+            campaign_id=found.id,
             campaign_contact_id=contact_id,
             changes=changes,
             actor=Actor(),
@@ -169,10 +171,10 @@ def skip_contact(
     """Skip a pending contact: it is not called in this campaign. Its page shows the reason."""
     number = read_phone(phone).e164
 
-    async def skip(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+    async def skip(connection: Connection, found: FoundCampaign, contact_id: UUID) -> EntryResult:
         return await skip_entry(
             connection,
-            campaign_id=campaign_id,
+            campaign_id=found.id,
             campaign_contact_id=contact_id,
             by="the service",
             reason=reason,
@@ -195,10 +197,10 @@ def retry_contact(
     """Call a completed, failed or skipped contact again, with all attempts left."""
     number, not_before = read_phone(phone).e164, read_zoned_time("--at", at)
 
-    async def retry(connection: Connection, campaign_id: UUID, contact_id: UUID) -> EntryResult:
+    async def retry(connection: Connection, found: FoundCampaign, contact_id: UUID) -> EntryResult:
         return await retry_entry(
             connection,
-            campaign_id=campaign_id,
+            campaign_id=found.id,
             campaign_contact_id=contact_id,
             not_before=not_before,
             reason=reason,
@@ -209,21 +211,29 @@ def retry_contact(
     _change_one(campaign, number, retry, f"{number} is pending again.", as_json=as_json)
 
 
+def on_contact(
+    campaign: str, number: str, act: Callable[[Connection, FoundCampaign, UUID], Awaitable[Result]]
+) -> Result | NotFound:
+    """Act on the contact of a campaign that has this number."""
+
+    async def work(database: Database) -> Result | NotFound:
+        async with database.as_service() as connection:
+            found = await find_campaign_row(connection, campaign)
+            contact_id = await reviews.find_campaign_contact(connection, campaign_id=found.id, phone=number)
+            return NotFound() if contact_id is None else await act(connection, found, contact_id)
+
+    return as_service(work)
+
+
 def _change_one(
     campaign: str,
     number: str,
-    change: Callable[[Connection, UUID, UUID], Awaitable[EntryResult]],
+    change: Callable[[Connection, FoundCampaign, UUID], Awaitable[EntryResult]],
     done: str,
     *,
     as_json: bool,
 ) -> None:
-    async def work(database: Database) -> EntryResult:
-        async with database.as_service() as connection:
-            campaign_id = await find_campaign(connection, campaign)
-            contact_id = await reviews.find_campaign_contact(connection, campaign_id=campaign_id, phone=number)
-            return NotFound() if contact_id is None else await change(connection, campaign_id, contact_id)
-
-    result = as_service(work)
+    result = on_contact(campaign, number, change)
     match result:
         case EntryChanged(status) if as_json:
             print_json({"phone": number, "status": status, "act": result.act_id})
