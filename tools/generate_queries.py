@@ -8,7 +8,8 @@ column. The comments above a query state what Postgres cannot report (see `docs/
     -- null: backoff_until, :reason, :names[]
     -- Lock the account. Everything that counts against its limits is counted under this lock.
 
-A line `-- include: selected_contacts` becomes the text of `parts/selected_contacts.sql`, without its comments.
+A line `-- include: selected_contacts` becomes the text of `parts/selected_contacts.sql`, without its comments. Parts
+may include parts.
 """
 
 import asyncio
@@ -144,7 +145,7 @@ def _included(include: re.Match[str]) -> str:
     path = QUERIES / PARTS / f"{include[2]}.sql"
     if not path.exists():
         raise QueryError(f"there is no {PARTS}/{path.name} to include")
-    return textwrap.indent(_COMMENT.sub("", path.read_text()), include[1])
+    return textwrap.indent(_COMMENT.sub("", _INCLUDE.sub(_included, path.read_text())), include[1])
 
 
 def _read_comments(comments: str) -> tuple[dict[str, list[str]], str]:

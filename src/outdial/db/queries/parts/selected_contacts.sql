@@ -3,10 +3,7 @@
 and (:contact_ids::uuid[] is null or cc.id = any (:contact_ids))
 and (:status::text is null or cc.status = :status)
 and (:last_outcome::text is null or cc.last_outcome = :last_outcome)
-and (:reached::boolean is null
-  or (:reached or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
-    and :reached = exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached_outcomes::text[])))
+-- include: reached_contacts
 and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_phone)
 and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
 and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
