@@ -115,7 +115,7 @@ async def create(
                 call_at=new.call_at,
                 campaign_name=new.campaign_name,
             ),
-            by=context.caller.email or "the service",
+            by=context.caller.display_name,
             actor=context.actor,
             now=context.studio.clock.now(),
         )

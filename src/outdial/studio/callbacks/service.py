@@ -382,7 +382,7 @@ async def end_callback(
         campaign_contact_id=campaign_contact_id,
         end=end,
         reason=(reason or "").strip() or None,
-        by=context.caller.email or "the service",
+        by=context.caller.display_name,
         actor=context.actor,
         now=context.studio.clock.now(),
     )

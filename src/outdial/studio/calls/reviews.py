@@ -44,7 +44,7 @@ async def mark_reviewed(connection: Connection, context: OrganizationContext, ca
             connection,
             organization_id=context.organization_id,
             call_id=call_id,
-            by=context.caller.email or "the service",
+            by=context.caller.display_name,
             note=(note or "").strip() or None,
             actor=context.actor,
             now=context.studio.clock.now(),

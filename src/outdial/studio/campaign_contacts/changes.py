@@ -168,7 +168,7 @@ async def skip(
         connection,
         campaign_id=campaign_id,
         campaign_contact_id=campaign_contact_id,
-        by=context.caller.email or "the service",
+        by=context.caller.display_name,
         reason=(reason or "").strip() or None,
         actor=context.actor,
         now=context.studio.clock.now(),

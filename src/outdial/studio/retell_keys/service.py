@@ -84,7 +84,7 @@ async def enter_key(context: OrganizationContext, account_id: UUID, new: NewAcco
     entry = KeyEntry(
         organization_id=context.organization_id,
         provider_account_id=account_id,
-        entered_by=context.caller.email or "the service",
+        entered_by=context.caller.display_name,
         ends_former=new.ends_former,
     )
     try:

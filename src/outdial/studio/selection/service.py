@@ -71,7 +71,7 @@ async def act(connection: Connection, context: OrganizationContext, request: Sel
             connection,
             organization_id=context.organization_id,
             request=request,
-            by=context.caller.email or "the service",
+            by=context.caller.display_name,
             actor=context.actor,
             now=context.studio.clock.now(),
         )

@@ -48,7 +48,7 @@ async def stop(connection: Connection, context: OrganizationContext, given: Reas
         await stop_all_calls(
             connection,
             organization_id=context.organization_id,
-            by=context.caller.email or "the service",
+            by=context.caller.display_name,
             reason=given.text,
             actor=context.actor,
             now=context.studio.clock.now(),

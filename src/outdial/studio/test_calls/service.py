@@ -136,7 +136,7 @@ async def create_test_call(
         organization_id=context.organization_id,
         campaign_id=campaign_id,
         wanted=WantedTestCall(phone=phone, row=new.row, is_own_phone=new.is_own_phone),
-        by=context.caller.email or "the service",
+        by=context.caller.display_name,
         actor=context.actor,
         now=now,
     )

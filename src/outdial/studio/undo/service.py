@@ -33,7 +33,7 @@ async def undo(connection: Connection, context: OrganizationContext, act_id: UUI
         connection,
         organization_id=context.organization_id,
         act_id=act_id,
-        by=context.caller.email or "the service",
+        by=context.caller.display_name,
         actor=context.actor,
         now=context.studio.clock.now(),
     )

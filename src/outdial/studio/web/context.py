@@ -92,6 +92,11 @@ class StudioCaller:
         return None if self.identity.user is None else self.identity.user.email
 
     @property
+    def display_name(self) -> str:
+        """The caller as shown beside what they have done."""
+        return self.email or "the service"
+
+    @property
     def actor(self) -> Actor:
         """The caller as recorded in the audit log."""
         return Actor(self.user_id)
