@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from starlette.datastructures import FormData
 
 from outdial.campaigns.errors import InvalidItem
+from outdial.db.session import Connection
 from outdial.domain.calling_hours import local_times
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.errors import UnknownZone
@@ -108,7 +109,8 @@ async def decide_page(
     call_at: datetime | None = None
     try:
         if decision is ReviewDecision.CALL_AGAIN and (written := text(form, "call_at")):
-            timeline = await _timeline(context, campaign_id, campaign_contact_id, context.studio.clock.now())
+            async with context.transaction() as connection:
+                timeline = await _timeline(connection, context, campaign_id, campaign_contact_id)
             zone = ZoneInfo(timeline.contact.zone_key.split("|")[0])
             call_at = datetime.fromisoformat(written).replace(tzinfo=zone)
         decided = ReviewRequest(
@@ -145,8 +147,8 @@ async def _show(
     error: InvalidInput | ResourceConflict | None = None,
 ) -> HTMLResponse:
     now = context.studio.clock.now()
-    timeline = await _timeline(context, campaign_id, campaign_contact_id, now)
     async with context.transaction() as connection:
+        timeline = await _timeline(connection, context, campaign_id, campaign_contact_id)
         actions = await read_actions(connection, context, campaign_contact_id)
     return page(
         request,
@@ -168,17 +170,16 @@ async def _show(
 
 
 async def _timeline(
-    context: CurrentOrganization, campaign_id: UUID, campaign_contact_id: UUID, now: datetime
+    connection: Connection, context: CurrentOrganization, campaign_id: UUID, campaign_contact_id: UUID
 ) -> ContactTimeline:
-    async with context.transaction() as connection:
-        return await show_contact(
-            connection,
-            organization_id=context.organization_id,
-            campaign_id=campaign_id,
-            campaign_contact_id=campaign_contact_id,
-            rules=context.studio.rules,
-            now=now,
-        )
+    return await show_contact(
+        connection,
+        organization_id=context.organization_id,
+        campaign_id=campaign_id,
+        campaign_contact_id=campaign_contact_id,
+        rules=context.studio.rules,
+        now=context.studio.clock.now(),
+    )
 
 
 def timeline_entries(timeline: ContactTimeline) -> list[TimelineEntry]:
