@@ -22,7 +22,7 @@ def value_of(entry: CampaignContact, status: str = "pending", calls: int = 0) ->
 
 async def answer(browser: Browser, question: str) -> str:
     """Send the form of a question, and return the page that shows the message."""
-    form = re.search(r'<section class="stack" id="question".*?</section>', question, re.DOTALL)
+    form = re.search(r'<section class="stack" data-dialog-content>.*?</section>', question, re.DOTALL)
     assert form
     url = re.search(r'action="([^"]+)"', form[0])
     assert url

@@ -4,9 +4,10 @@
 const dialog = document.createElement("dialog");
 dialog.className = "linked-dialog";
 dialog.setAttribute("aria-labelledby", "linked-dialog-title");
+let opener = null;
 
 async function read(url) {
-  const response = await fetch(url, { headers: { accept: "text/html" } });
+  const response = await fetch(url, { headers: { accept: "text/html" }, cache: "no-store" });
   if (!response.ok || response.redirected) throw new Error("not shown here");
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const title = document.createElement("h2");
@@ -15,19 +16,25 @@ async function read(url) {
   return [title, document.importNode(page.querySelector("[data-dialog-content]"), true)];
 }
 
-document.addEventListener("click", async (event) => {
-  const link = event.target.closest("a[data-dialog]");
-  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
+// Opens the form of a page. When the dialog is closed, what opened it has the focus again.
+export async function openLinked(url, from) {
   try {
-    dialog.replaceChildren(...await read(link.href));
+    dialog.replaceChildren(...await read(url));
   } catch {
-    location.assign(link.href);
+    location.assign(url);
     return;
   }
+  opener = from;
   document.body.append(dialog);
   dialog.dispatchEvent(new CustomEvent("outdial:replaced", { bubbles: true }));
   dialog.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-dialog]");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  openLinked(link.href, link);
 });
 
 dialog.addEventListener("click", (event) => {
@@ -35,3 +42,4 @@ dialog.addEventListener("click", (event) => {
   event.preventDefault();
   dialog.close();
 });
+dialog.addEventListener("close", () => opener?.focus());

@@ -1,6 +1,8 @@
 // Selects rows of a list (view/selection.html). While any is selected, the form of actions is a bar that floats above the
 // page; an action opens its question, a page of the server, as a dialog. Shift selects all rows from the last one on.
 
+import { openLinked } from "./linked_dialog.js";
+
 const form = document.querySelector("form[data-selection]");
 if (form) begin(form);
 
@@ -72,42 +74,11 @@ function begin(bar) {
     show();
     document.getElementById("main").focus();
   });
-  bar.addEventListener("submit", async (event) => {
+  bar.addEventListener("submit", (event) => {
     event.preventDefault();
     const values = new URLSearchParams(new FormData(bar, event.submitter));
     if (values.has("all")) values.delete("chosen");
     // A button named "action" hides the property of the form.
-    const address = `${bar.getAttribute("action")}?${values}`;
-    const question = await fetchQuestion(address);
-    if (question) open(question, event.submitter);
-    else location.assign(address);
+    openLinked(`${bar.getAttribute("action")}?${values}`, event.submitter);
   });
-}
-
-async function fetchQuestion(address) {
-  try {
-    const response = await fetch(address, { cache: "no-store", redirect: "manual" });
-    if (!response.ok) return null;
-    return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("question");
-  } catch {
-    return null;
-  }
-}
-
-function open(question, opener) {
-  const dialog = document.createElement("dialog");
-  dialog.className = "question";
-  dialog.setAttribute("aria-labelledby", "question-title");
-  const title = document.createElement("h2");
-  title.id = "question-title";
-  title.textContent = question.dataset.title;
-  dialog.append(title, ...document.importNode(question, true).childNodes);
-  document.body.append(dialog);
-  dialog.addEventListener("click", (event) => {
-    if (event.target !== dialog && !event.target.closest("[data-close]")) return;
-    event.preventDefault();
-    dialog.close();
-  });
-  dialog.addEventListener("close", () => { dialog.remove(); opener?.focus(); });
-  dialog.showModal();
 }
