@@ -127,6 +127,8 @@ async def test_all_that_match_are_taken_from_every_page_and_a_phone_has_the_bar_
     await page.goto(site.address("/o/{organization_id}/campaigns/{campaign_id}/contacts?status=pending"))
     bar = page.get_by_role("form", name="Selected contacts")
     await hand.click(page.locator('[name="chosen"]').first)
+    # The bar rises into its place.
+    await bar.evaluate("bar => Promise.all(bar.getAnimations().map((each) => each.finished))")
     place = await bar.bounding_box()
     assert place
     assert (round(place["y"] + place["height"]), place["width"]) == (844, 390)
