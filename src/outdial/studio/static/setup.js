@@ -3,6 +3,7 @@
 
 import { addDates, addWindows } from "./hours.js";
 import { secondsText } from "./time.js";
+import { PREFIX } from "./unsaved_steps.js";
 
 const PAUSE_MS = 1000;
 const FIRST_RETRY_MS = 2000;
@@ -11,7 +12,6 @@ const TIMEOUT_MS = 20000;
 const UNKEPT = new Set(["csrf_token", "campaign_id", "retry_preset_shown"]);
 // No version of a step has this ETag: a form with it is not saved before its user has seen that someone else changed the step.
 const OUTDATED = "outdated";
-const PREFIX = "outdial:setup:";
 
 class StepForm {
   #form;

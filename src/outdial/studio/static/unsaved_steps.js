@@ -1,7 +1,8 @@
 // A start uses what the server has: it waits until each step of the setup whose typing this tab has kept is saved.
 // static/setup.js keeps what is typed.
 
-const PREFIX = "outdial:setup:";
+// Before the path of a form, in the keys of the session storage.
+export const PREFIX = "outdial:setup:";
 const LABELS = { who: "Who calls", contacts: "Contacts", when: "When", retries: "Retries", pace: "Pace and budget" };
 
 export function holdUnsavedStarts() {
