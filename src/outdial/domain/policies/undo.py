@@ -33,9 +33,6 @@ class ActKind(StrEnum):
     """Removed numbers from the do-not-call list."""
 
 
-OF_CAMPAIGN: Final = frozenset({ActKind.PAUSE, ActKind.RESUME})
-
-
 def too_late(done_at: datetime, undone_at: datetime | None, now: datetime) -> str | None:
     """Return why an act cannot be undone now, whatever it was about; None when it can."""
     if undone_at is not None:
