@@ -37,13 +37,10 @@ class CallbackRow:
     id: UUID
     campaign_id: UUID
     campaign_name: str
-    campaign_status: str
-    scheduled_at: datetime | None
     calling_hours: str
     purpose: str
     max_attempts: int
     daily_call_cap: int
-    contact_id: UUID
     phone: str
     name: str | None
     zone_key: str
@@ -55,7 +52,6 @@ class CallbackRow:
     callback_tries: int
     callback_late: str | None
     status_reason: str | None
-    last_outcome: str | None
     is_calling: bool
     asked_in_call: UUID | None
     words: str | None
@@ -108,7 +104,6 @@ class OpenCallback:
 
     id: UUID
     campaign_id: UUID
-    campaign_name: str
     campaign_status: str
     max_attempts: int
     calling_hours: str
@@ -140,10 +135,10 @@ async def report_late_callbacks(
 
 
 _LIST_CALLBACKS = """\
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.scheduled_at,
-  m.calling_hours::text as calling_hours, m.purpose, m.max_attempts, o.daily_call_cap, cc.contact_id, cc.phone, k.name,
-  cc.zone_key, cc.jurisdiction_key, cc.callback_at, cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries,
-  cc.callback_late, cc.status_reason, cc.last_outcome, cc.status = 'calling' as is_calling, c.id as asked_in_call,
+select cc.id, cc.campaign_id, m.name as campaign_name, m.calling_hours::text as calling_hours, m.purpose,
+  m.max_attempts, o.daily_call_cap, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key, cc.callback_at,
+  cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries, cc.callback_late, cc.status_reason,
+  cc.status = 'calling' as is_calling, c.id as asked_in_call,
   left(c.analysis -> 'custom_analysis_data' ->> coalesce(m.callback_policy ->> 'time_field', 'callback_at'), 200)
     as words,
   c.analysis ->> 'call_summary' as summary,
@@ -269,9 +264,8 @@ async def count_callbacks(
 
 
 _FIND_CALLBACK = """\
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.max_attempts,
-  m.calling_hours::text as calling_hours, m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key,
-  cc.attempts, cc.call_count, cc.callback_at,
+select cc.id, cc.campaign_id, m.status as campaign_status, m.max_attempts, m.calling_hours::text as calling_hours,
+  m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key, cc.attempts, cc.call_count, cc.callback_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc

@@ -11,15 +11,15 @@ from private.report_late_callbacks(:due_before, :now, :limit);
 -- returns: list[CallbackRow]
 -- row: An open callback, with what decides whether the call may start then. `words` and `summary` are those of the call in
 -- row: which it was asked for; `recent_calls` are the latest calls to the phone. Calling hours are JSON text.
--- null: name, last_outcome, words, summary, callback_late, status_reason, scheduled_at, asked_in_call, :campaign_id
--- null: :from_at, :until_at, :after_at, :after_id
+-- null: name, words, summary, callback_late, status_reason, asked_in_call, :campaign_id, :from_at, :until_at, :after_at
+-- null: :after_id
 -- plan: custom
 -- List the open callbacks of an organization or a campaign, the next one first. A contact can have asked for one in calls
 -- with these outcomes only: the last of them is the one, also when a try of the callback has failed since.
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.scheduled_at,
-  m.calling_hours::text as calling_hours, m.purpose, m.max_attempts, o.daily_call_cap, cc.contact_id, cc.phone, k.name,
-  cc.zone_key, cc.jurisdiction_key, cc.callback_at, cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries,
-  cc.callback_late, cc.status_reason, cc.last_outcome, cc.status = 'calling' as is_calling, c.id as asked_in_call,
+select cc.id, cc.campaign_id, m.name as campaign_name, m.calling_hours::text as calling_hours, m.purpose,
+  m.max_attempts, o.daily_call_cap, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key, cc.callback_at,
+  cc.next_attempt_at, cc.attempts, cc.callbacks, cc.callback_tries, cc.callback_late, cc.status_reason,
+  cc.status = 'calling' as is_calling, c.id as asked_in_call,
   left(c.analysis -> 'custom_analysis_data' ->> coalesce(m.callback_policy ->> 'time_field', 'callback_at'), 200)
     as words,
   c.analysis ->> 'call_summary' as summary,
@@ -93,9 +93,8 @@ select
 -- row: text.
 -- null: name, callback_at
 -- Read a contact of an organization with its callback.
-select cc.id, cc.campaign_id, m.name as campaign_name, m.status as campaign_status, m.max_attempts,
-  m.calling_hours::text as calling_hours, m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key,
-  cc.attempts, cc.call_count, cc.callback_at,
+select cc.id, cc.campaign_id, m.status as campaign_status, m.max_attempts, m.calling_hours::text as calling_hours,
+  m.purpose, cc.status, cc.phone, k.name, cc.zone_key, cc.jurisdiction_key, cc.attempts, cc.call_count, cc.callback_at,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
