@@ -161,8 +161,8 @@ select
       limit $2)
     union all
     (select from campaign_contacts cc
-      where cc.organization_id = $1 and cc.status = 'review'
-        and cc.status_reason like 'the contact asked for a callback%'
+      where cc.organization_id = $1
+        and cc.status = 'review' and cc.status_reason like 'the contact asked for a callback%'
       limit $2)
     limit $2
   ) c) as callbacks;

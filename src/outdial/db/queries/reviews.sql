@@ -63,8 +63,8 @@ select
       limit :most)
     union all
     (select from campaign_contacts cc
-      where cc.organization_id = :organization_id and cc.status = 'review'
-        and cc.status_reason like 'the contact asked for a callback%'
+      where cc.organization_id = :organization_id
+        -- include: callback_requests
       limit :most)
     limit :most
   ) c) as callbacks;

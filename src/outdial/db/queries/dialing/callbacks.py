@@ -209,8 +209,8 @@ from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
-where cc.organization_id = $1 and cc.status = 'review'
-  and cc.status_reason like 'the contact asked for a callback%'
+where cc.organization_id = $1
+  and cc.status = 'review' and cc.status_reason like 'the contact asked for a callback%'
   and ($2::uuid is null or cc.campaign_id = $2)
   and ($3::uuid is null or cc.id > $3)
 order by cc.id
@@ -241,8 +241,8 @@ select
   ) l) as later,
   (select count(*) from (
     select from campaign_contacts cc
-    where cc.organization_id = $1 and cc.status = 'review'
-      and cc.status_reason like 'the contact asked for a callback%'
+    where cc.organization_id = $1
+      and cc.status = 'review' and cc.status_reason like 'the contact asked for a callback%'
       and ($3::uuid is null or cc.campaign_id = $3)
     limit $4
   ) r) as unreadable;

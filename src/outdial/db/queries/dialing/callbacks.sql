@@ -58,8 +58,8 @@ from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
 join contacts k on k.id = cc.contact_id
 left join calls c on c.campaign_contact_id = cc.id and c.attempt_number = cc.call_count
-where cc.organization_id = :organization_id and cc.status = 'review'
-  and cc.status_reason like 'the contact asked for a callback%'
+where cc.organization_id = :organization_id
+  -- include: callback_requests
   and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
   and (:after_id::uuid is null or cc.id > :after_id)
 order by cc.id
@@ -81,8 +81,8 @@ select
   ) l) as later,
   (select count(*) from (
     select from campaign_contacts cc
-    where cc.organization_id = :organization_id and cc.status = 'review'
-      and cc.status_reason like 'the contact asked for a callback%'
+    where cc.organization_id = :organization_id
+      -- include: callback_requests
       and (:campaign_id::uuid is null or cc.campaign_id = :campaign_id)
     limit :most
   ) r) as unreadable;
