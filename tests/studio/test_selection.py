@@ -6,8 +6,7 @@ from html import unescape
 import asyncpg
 import pytest
 
-from outdial.campaigns.operations import bulk_request
-from outdial.studio.bulk_jobs import service as bulk_jobs
+from outdial.campaigns.undoing import acts
 from outdial.studio.selection import words
 from tests.support.factories import CampaignContact, create_campaign, create_campaign_contact
 from tests.support.jobs import working
@@ -184,7 +183,7 @@ async def test_a_job_on_too_many_contacts_stores_nothing_to_undo_and_says_so_bef
         await create_campaign_contact(connection, campaign)
     home = f"/o/{own.tenant.organization_id}"
     operator = await browser_for(own.users["operator"])
-    for module in (words, bulk_request, bulk_jobs):
+    for module in (words, acts):
         monkeypatch.setattr(module, "MOST_UNDONE", 2)
 
     question = (await operator.get(f"{home}/selection?campaign={campaign.id}&all=1&action=skip")).text

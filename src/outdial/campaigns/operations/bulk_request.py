@@ -13,7 +13,7 @@ from outdial.campaigns.entries.items import LONGEST_WAIT, TOO_LATE
 from outdial.campaigns.errors import InvalidBulkAction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run, record_campaign_action
 from outdial.campaigns.selection import ContactSelection
-from outdial.campaigns.undoing.acts import act_of, record_act
+from outdial.campaigns.undoing.acts import act_of_job, record_act
 from outdial.db.queries import campaign_status, jobs
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, encode_json
@@ -22,7 +22,6 @@ from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.limits import LONGEST_DECISION_NOTE, IntRange
 from outdial.domain.policies.bulk_action import APPLIES_TO, IN_WORDS, BulkAction
-from outdial.domain.policies.undo import MOST_UNDONE
 
 BULK_CONTACTS: Final = IntRange(1, 1_000_000)
 """Contacts that one job takes: its request stores their ids within its timeout."""
@@ -219,8 +218,7 @@ async def _store(
         now=now,
         **request.selection.parameters(),
     )
-    if stored.selected <= MOST_UNDONE:
-        await _record_act(connection, campaign, request, job_id, now)
+    await _record_act(connection, campaign, request, job_id, stored.selected, now)
     # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
     from outdial.db.queue import enqueue
 
@@ -250,10 +248,11 @@ async def _record_act(
     campaign: campaign_status.CampaignState,
     request: BulkRequest,
     job_id: UUID,
+    selected: int,
     now: datetime,
 ) -> None:
     """Store that the job is an act, if it can be undone."""
-    if (kind := act_of(request.action, request.decision)) is not None:
+    if (kind := act_of_job(request.action, request.decision, selected)) is not None:
         await record_act(
             connection,
             organization_id=campaign.organization_id,

@@ -10,7 +10,7 @@ from outdial.db.session import Connection, encode_json
 from outdial.domain.contact import AFTER_REVIEW, ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.policies.bulk_action import APPLIES_TO, BulkAction
-from outdial.domain.policies.undo import ActKind
+from outdial.domain.policies.undo import MOST_UNDONE, ActKind
 
 
 def act_of(action: BulkAction, decision: ReviewDecision | None) -> ActKind | None:
@@ -28,6 +28,11 @@ def act_of(action: BulkAction, decision: ReviewDecision | None) -> ActKind | Non
             return None
         case never:
             assert_never(never)
+
+
+def act_of_job(action: BulkAction, decision: ReviewDecision | None, selected: int) -> ActKind | None:
+    """Return what a bulk job on so many contacts is as an act; None when it cannot be undone."""
+    return act_of(action, decision) if selected <= MOST_UNDONE else None
 
 
 def status_after(action: BulkAction, decision: ReviewDecision | None) -> ContactStatus | None:

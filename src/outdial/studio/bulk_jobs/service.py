@@ -15,7 +15,7 @@ from outdial.campaigns.operations.bulk_request import (
     cancel_bulk_job,
     request_bulk_job,
 )
-from outdial.campaigns.undoing.acts import act_of
+from outdial.campaigns.undoing.acts import act_of_job
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.contact import ContactStatus, ReviewDecision
@@ -23,7 +23,6 @@ from outdial.domain.errors import DomainError
 from outdial.domain.jobs import BulkJobStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.bulk_action import BulkAction
-from outdial.domain.policies.undo import MOST_UNDONE
 from outdial.studio.campaign_contacts.new_campaign import CampaignNameGiven, SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.format import sentence_case
@@ -84,7 +83,7 @@ class BulkJobView(BaseModel):
     @property
     def can_be_undone(self) -> bool:
         """Whether what the job does is an act, which can be undone for an hour."""
-        return act_of(self.action, self.decision) is not None and self.selected <= MOST_UNDONE
+        return act_of_job(self.action, self.decision, self.selected) is not None
 
 
 class LeftOutContact(BaseModel):
