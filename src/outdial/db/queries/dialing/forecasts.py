@@ -24,7 +24,6 @@ class ForecastLimits:
     backoff_until: datetime | None
     daily_call_cap: int
     has_hook: bool
-    hook_retry_at: datetime | None
     sharers: int
     weight: int
     total_weight: int
@@ -154,7 +153,6 @@ _FORECAST_LIMITS = """\
 select least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, o.daily_call_cap,
   exists (select from pre_dial_hooks h where h.organization_id = m.organization_id) as has_hook,
-  (select h.retry_at from pre_dial_hooks h where h.organization_id = m.organization_id) as hook_retry_at,
   1 + others.campaigns as sharers, (m.share << (m.priority - 1))::bigint as weight,
   (m.share << (m.priority - 1)) + others.weight as total_weight
 from campaigns m

@@ -3,12 +3,11 @@
 -- name: forecast_limits
 -- returns: ForecastLimits | None
 -- row: The limits of a campaign's account and organization, and the campaigns that share the account with it.
--- null: backoff_until, hook_retry_at
+-- null: backoff_until
 -- Read what limits how fast a campaign calls. The campaign itself counts as one that wants to call.
 select least(a.concurrency_limit, coalesce(a.provider_limit, a.concurrency_limit)) as concurrency_limit,
   a.reserved_inbound, a.calls_per_second, a.rate_factor, a.next_start_at, a.backoff_until, o.daily_call_cap,
   exists (select from pre_dial_hooks h where h.organization_id = m.organization_id) as has_hook,
-  (select h.retry_at from pre_dial_hooks h where h.organization_id = m.organization_id) as hook_retry_at,
   1 + others.campaigns as sharers, (m.share << (m.priority - 1))::bigint as weight,
   (m.share << (m.priority - 1)) + others.weight as total_weight
 from campaigns m
