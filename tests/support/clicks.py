@@ -42,10 +42,10 @@ class CountedTask:
         documented = documented_clicks()[self.name]
         assert self.clicks == documented, f"{self.name}: {self.clicks} clicks, but {PAGE.name} says {documented}"
 
-    async def click(self, target: Locator) -> None:
-        """Click an element."""
+    async def click(self, target: Locator, *, shift: bool = False) -> None:
+        """Click an element, with Shift if asked for."""
         self.clicks += 1
-        await target.click()
+        await target.click(modifiers=["Shift"] if shift else [])
 
     async def press(self, page: Page, keys: str) -> None:
         """Press a key, or several at once such as Control+k."""
