@@ -27,7 +27,7 @@ CONTACTS = 40
 # From the sign-in of an empty stack to the first completed campaign.
 MOST_CLICKS = 12
 MOST_SECONDS = 180
-# The last four digits make the simulator answer: nobody is called a second time.
+# The last four digits make the simulator answer, so that no contact is called twice.
 FILE = "Phone,Name,Firma\n" + "".join(f"+1212{220 + n}9901,Person {n},Analytical Engines\n" for n in range(CONTACTS))
 BAD_ROW = "nobody,Without a number,\n"
 

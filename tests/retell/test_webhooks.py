@@ -58,7 +58,7 @@ def test_among_a_thousand_keys_the_one_of_the_agents_last_event_is_tried_first(h
     assert signer(authenticator, body_of("agent_a", "call_2"), "key_of_900") == "org_900"
     assert hashed == ["key_of_900"] * 2, "once to sign it, once to verify it"
 
-    # Another account names the agent in an event of its own.
+    # Another account names the agent in its own event.
     assert signer(authenticator, body_of("agent_a"), "key_of_5") == "org_5"
     assert signer(authenticator, body_of("agent_a"), "key_of_900") == "org_900"
 

@@ -98,7 +98,7 @@ class Place:
 
 
 async def one_state(camera: Camera, browser: Browser, place: Place, state: PageState) -> list[Picture]:
-    """Photograph a state in a browser of its own."""
+    """Photograph a state in a new browser context."""
     found = place.organizations[state.size]
     context = await browser.new_context(timezone_id="UTC", locale="en-US")
     owner = found.users["owner"]

@@ -126,7 +126,7 @@ class Camera:
     async def _keep(
         self, page: Page, devices: CDPSession, state: PageState, moment: Moment, shape: Shape, page_errors: list[str]
     ) -> Picture:
-        # Pages show keys only where a keyboard is likely. The change of the window paints the page anew.
+        # Pages show keys only where a keyboard is likely. The change of the window repaints the page.
         await devices.send("Emulation.setTouchEmulationEnabled", {"enabled": shape.width < WIDEST_TOUCHED})
         await put_into(page, shape)
         await page.evaluate(SETTLED)

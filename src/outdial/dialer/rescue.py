@@ -41,7 +41,7 @@ CANCELLED_RELEASE = timedelta(minutes=5)
 MISSING_CHECKS = 4
 """After this many checks without a trace of the call, Retell is taken to have lost it."""
 WORKSPACE_SWITCH = timedelta(minutes=5)
-"""Calls may go through the former workspace of an account for so long: until dialers have read the new key."""
+"""How long calls may still go through the former workspace of an account: until dialers have read the new key."""
 ANALYSIS_CHECKS = 6
 """After this many checks without an analysis, none is expected."""
 

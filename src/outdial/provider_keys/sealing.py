@@ -28,7 +28,7 @@ class KeySealer:
         return cls(secrets) if secrets else None
 
     def seal(self, organization_id: UUID, account_id: UUID, api_key: str) -> bytes:
-        """Encrypt a key of an account, with a nonce of its own."""
+        """Encrypt a key of an account with a new random nonce."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._ciphers[0].encrypt(nonce, api_key.encode(), _bound_to(organization_id, account_id))
 

@@ -70,14 +70,14 @@ class SelectedDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSelection:
-    """What an action would do: the steps with their contacts, and whom it leaves out."""
+    """What an action would do: the steps with their contacts, and the contacts it leaves out."""
 
     rows: Mapping[UUID, acts.ChosenContact]
     steps: Mapping[ContactStep, Sequence[UUID]]
     left_out: Mapping[UUID, LeftOut]
 
     def names(self) -> list[SelectedLeftOut]:
-        """Return whom it leaves out, with names."""
+        """Return the contacts it leaves out, with their names."""
         return [self.name(id, why) for id, why in self.left_out.items()]
 
     def name(self, id: UUID, why: LeftOut) -> SelectedLeftOut:

@@ -1,4 +1,4 @@
-"""Tells which callbacks are overdue or at risk, and why, with the rules by which a claim decides."""
+"""Finds the callbacks that are overdue or at risk, and why, with the same rules as a claim."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class Obstacle:
 class AssessedCallback:
     """An open callback, and what stands in its way.
 
-    `earliest_at` is when the call may start at the earliest, None when nobody can tell.
+    `earliest_at` is the earliest time at which the call may start, None if it is unknown.
     """
 
     row: CallbackRow

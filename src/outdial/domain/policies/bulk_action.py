@@ -40,7 +40,7 @@ APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
 """The statuses that a contact must have when the job is requested."""
 
 ANY_STATUS: Final = frozenset({BulkAction.DO_NOT_CALL, BulkAction.UNDO})
-"""Actions that a contact's change of status does not concern; the database looks whether an undone one is untouched."""
+"""Actions that ignore a change of status; for an undo, the database checks that the contact has not changed since."""
 
 IN_WORDS: Final[Mapping[BulkAction, str]] = {
     BulkAction.RETRY: "retried",

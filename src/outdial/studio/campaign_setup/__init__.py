@@ -1,1 +1,1 @@
-"""The setup of a new campaign in steps, each with a URL of its own."""
+"""The setup of a new campaign in steps, each with its own URL."""

@@ -1,4 +1,4 @@
-"""The pages of the setup. Each step is a form of its own, which saves into the draft; setup.js also saves as one types.
+"""The pages of the setup. Each step is its own form, which saves into the draft; setup.js also saves as the user types.
 
 A request with the header `x-autosave` gets JSON: what is wrong by field, or the ETag of what is stored now.
 """

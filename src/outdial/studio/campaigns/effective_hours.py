@@ -261,7 +261,7 @@ def _summary(places: Sequence[PlaceHours]) -> str:
 
 
 def _is_or_are(places: Iterable[PlaceHours]) -> str:
-    """Return the verb for `_counted`: a state can have several time zones, each with hours of its own."""
+    """Return the verb for `_counted`: a state can have several time zones, each with its own hours."""
     return "is" if len({place.jurisdiction for place in places}) == 1 else "are"
 
 

@@ -39,7 +39,7 @@ async def may_create(caller: StudioCaller) -> bool:
 
 
 async def create_own(caller: StudioCaller, new: OwnOrganization) -> UUID:
-    """Create an organization with an account of its own, owned by the caller; raises PermissionDenied or InvalidInput.
+    """Create an organization with its own account, owned by the caller; raises PermissionDenied or InvalidInput.
 
     The account has no key yet: no name that a user may choose leads to a key in the environment.
     """

@@ -28,7 +28,7 @@ _UNAVAILABLE: Final = "Sign-in is temporarily unavailable: try again in a moment
 class AccountSession(BaseModel):
     """A session of the caller. `used_at` is when it was renewed last, which happens about once an hour of use.
 
-    One that `is_pending` was begun with the password and waits for the second factor: it opens nothing.
+    One that `is_pending` was started with the password and waits for the second factor: it opens nothing.
     """
 
     id: UUID

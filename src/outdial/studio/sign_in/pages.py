@@ -91,7 +91,7 @@ async def sign_in(request: Request) -> Response:
 
 @router.get("/sign-in/code")
 async def show_code_form(request: Request) -> Response:
-    """Ask for the second factor of a session that was begun without it."""
+    """Ask for the second factor of a session that was started without it."""
     target = forms.own_path(request.query_params.get("next", "/"))
     asked = await ask_for_code(request, target)
     return asked or RedirectResponse(f"/sign-in?next={quote(target, safe='/')}", 303)

@@ -61,7 +61,7 @@ async def sign_in_with_provider(request: Request, provider: str) -> Response:
 
 @router.get(_PATH)
 async def continue_page(request: Request) -> Response:
-    """Sign in the user whom an identity provider has led back; ask before the link of an email signs in.
+    """Sign in a user who returns from an identity provider; ask before the link of an email signs in.
 
     Anyone can send the link of their own email to another user, who would go on as the sender without noticing.
     """

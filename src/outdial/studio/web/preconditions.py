@@ -83,7 +83,7 @@ async def idempotent_response(
     The key's row is inserted in the same transaction, so a concurrent second request waits for the first and gets its
     response. When `create` raises, nothing is stored and the key is free again. Repeats carry the header
     `idempotency-replayed: true`. Raises ResourceConflict when the key was used by a different request. `run`
-    opens the transaction and runs what it is given there; by default, the request has one of its own.
+    opens the transaction and runs what it is given there; by default, each request has its own.
     """
     digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
     digest.update(await request.body())

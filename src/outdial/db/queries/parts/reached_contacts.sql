@@ -1,5 +1,5 @@
--- Contacts of a campaign, `cc`, whom a call has reached, or with which the campaign is done without that. Those that a
--- member has decided to be completed were reached, whatever their calls say. Needs `plan: custom`.
+-- Filter the contacts of a campaign, `cc`. `reached` true: a call has reached them. False: the campaign is done with
+-- them, no call has reached them, and no member has marked them as completed. Needs `plan: custom`.
 and (:reached::boolean is null
   or (:reached or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
     and :reached = exists (
