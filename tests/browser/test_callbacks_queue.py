@@ -9,9 +9,8 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from outdial.domain.policies.callback_requests import ASKED
-from tests.browser.test_live_calls import assert_accessible
 from tests.browser.test_live_pages import new_york, open_page, site, world
-from tests.browser.test_pages import SHAPES, Site, put_into
+from tests.browser.test_pages import SHAPES, Site, faults_in_shapes, put_into
 from tests.studio.test_callbacks import ALWAYS, row_of, wait_for_callback
 from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, CampaignContact, create_call, create_campaign, create_campaign_contact
@@ -90,7 +89,7 @@ async def test_a_callback_is_handled_from_the_queue(
         late = page.locator(f'[id="{entries["late"].id}"]')
         await expect(late).to_contain_text("late.")
         await expect(late).to_contain_text("in an hour")
-        await assert_accessible(page, screenshots, "callbacks-queue")
+        assert await faults_in_shapes(page, screenshots, "callbacks-queue") == []
         await assert_nothing_is_clipped(page)
         await task.click(late.get_by_role("button", name="Call now"))
         await expect(page.get_by_role("status").filter(has_text="called as soon as a line is free")).to_be_visible()
@@ -101,7 +100,7 @@ async def test_a_callback_is_handled_from_the_queue(
     await closed.get_by_role("link", name="New time").click()
     dialog = page.get_by_role("dialog", name="New time for the callback of Bartholomew")
     await expect(dialog).to_be_visible()
-    await assert_accessible(page, screenshots, "callbacks-new-time")
+    assert await faults_in_shapes(page, screenshots, "callbacks-new-time") == []
     await assert_nothing_is_clipped(page)
     await dialog.get_by_role("button", name="Tomorrow morning").click()
     await expect(
@@ -117,7 +116,7 @@ async def test_a_callback_is_handled_from_the_queue(
         unreadable = page.locator(f'[id="{entries["unreadable"].id}"]')
         await task.click(unreadable.get_by_role("link", name="Never call"))
         dialog = page.get_by_role("dialog", name="Never call")
-        await assert_accessible(page, screenshots, "callbacks-never-call")
+        assert await faults_in_shapes(page, screenshots, "callbacks-never-call") == []
         await dialog.get_by_label("Reason").fill("asked by email")
         await task.click(dialog.get_by_role("button", name="Never call again"))
         await expect(page.get_by_role("status").filter(has_text="on the do-not-call list now")).to_be_visible()

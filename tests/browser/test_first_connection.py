@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, expect
 
 from outdial.auth.local.service import AuthRefusal
 from outdial.db.session import assert_no_transaction
 from outdial.retell.key_tester import RetellKeyTester
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.server import running
-from tests.browser.test_pages import AXE, SHAPES, listening, put_into, what_axe_says
+from tests.browser.test_pages import faults_in_shapes, listening
 from tests.support.clicks import CountedTask
 from tests.support.dialing import KEY
 from tests.support.postgres import Scratch
@@ -19,19 +19,6 @@ from tests.support.studio_with_auth import PASSWORD, serve_studio_with_auth
 
 pytestmark = pytest.mark.timeout(300)
 EMAIL = "ada@example.com"
-
-
-async def is_sound(page: Page, pictures: Path, name: str) -> None:
-    """Keep a picture of the page in each shape, and ask axe about it."""
-    if AXE.exists():
-        await page.evaluate(AXE.read_text())
-    for shape in SHAPES:
-        await put_into(page, shape)
-        await page.screenshot(path=pictures / f"connection-{name}.{shape.name}.png", full_page=True)
-        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-        if AXE.exists():
-            assert await what_axe_says(page, shape.axe_rules) == []
-    await put_into(page, SHAPES[0])
 
 
 @pytest.mark.tasks
@@ -57,29 +44,29 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
         await page.get_by_label("Password").fill(PASSWORD)
         await task.click(button("Sign in"))
         await expect(page.get_by_role("heading", name="Create your organization")).to_be_visible()
-        await is_sound(page, screenshots, "organization")
+        assert await faults_in_shapes(page, screenshots, "connection-organization") == []
         await page.get_by_label("Name").fill("Acme")
         await task.click(button("Create organization"))
         await expect(page.get_by_text("Organization created. Connect Retell next.")).to_be_visible()
-        await is_sound(page, screenshots, "none")
+        assert await faults_in_shapes(page, screenshots, "connection-none") == []
 
         await page.get_by_label("API key", exact=True).fill("key_of_another_workspace")
         await button("Test and connect").click()
         await expect(page.locator(".wrong")).to_contain_text("Retell does not accept this key")
         assert await page.get_by_label("API key", exact=True).input_value() == ""
-        await is_sound(page, screenshots, "refused")
+        assert await faults_in_shapes(page, screenshots, "connection-refused") == []
         await page.get_by_label("API key", exact=True).fill(KEY)
         with task:
             await task.click(button("Test and connect"))
         await expect(page.get_by_text("Ends in ator")).to_be_visible()
-        await is_sound(page, screenshots, "connected")
+        assert await faults_in_shapes(page, screenshots, "connection-connected") == []
         assert KEY not in await page.content()
 
         await page.get_by_role("button", name="Remove key").click()
         await expect(page.get_by_role("dialog")).to_contain_text("wait until a key is entered")
-        await is_sound(page, screenshots, "remove")
+        assert await faults_in_shapes(page, screenshots, "connection-remove") == []
         await page.get_by_role("button", name="Go back").click()
         await page.goto(page.url.partition("/settings")[0] + "/campaigns")
         await expect(page.get_by_role("link", name="Connect Retell’s webhook")).to_be_visible()
-        await is_sound(page, screenshots, "guide")
+        assert await faults_in_shapes(page, screenshots, "connection-guide") == []
         world.served.studio.hub.end_streams()

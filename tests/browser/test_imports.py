@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.test_pages import AXE, SHAPES, Site, put_into, site, what_axe_says
+from tests.browser.test_pages import Site, faults_in_shapes, site
 from tests.support.clicks import CountedTask
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -40,27 +40,27 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
         presses.append(name)
         await task.click(page.get_by_role("button", name=name, exact=True).first)
 
-    faults += await looked_at(page, screenshots, "import-choose")
+    faults += await faults_in_shapes(page, screenshots, "import-choose")
     await refuse_an_empty_file(page)
     task.clicks += 1
     await drop(page, "people.csv", BAD + BROKEN)
     await press("Upload and preview")
     await expect(page.get_by_text("No phone column")).to_be_visible()
     await expect(page.get_by_label("E-Mail goes to").locator("option:checked")).to_have_text("Automatic (Email)")
-    faults += await looked_at(page, screenshots, "import-unmapped")
+    faults += await faults_in_shapes(page, screenshots, "import-unmapped")
 
     # Three cures: the column of the phones, the country of its numbers, the zone of a name.
     await task.choose(page.get_by_label("Handy goes to"), "Phone")
     await press("Update preview")
     await expect(page.get_by_role("heading", name=f"{ROWS + 1} numbers have no country code")).to_be_visible()
     await expect(page.get_by_label("Treat as").locator("option:checked")).to_have_text("United States")
-    faults += await looked_at(page, screenshots, "import-causes")
+    faults += await faults_in_shapes(page, screenshots, "import-causes")
     await press("Apply")
     await expect(page.get_by_role("heading", name="10 time zones are unknown")).to_be_visible()
-    faults += await looked_at(page, screenshots, "import-zones")
+    faults += await faults_in_shapes(page, screenshots, "import-zones")
     await press("Apply")
     await expect(page.get_by_text(f"{ROWS} of {ROWS + 2} rows")).to_be_visible()
-    faults += await looked_at(page, screenshots, "import-cured")
+    faults += await faults_in_shapes(page, screenshots, "import-cured")
     with task:
         await press("Start import")
     assert presses == ["Upload and preview", "Update preview", "Apply", "Apply", "Start import"]
@@ -82,11 +82,11 @@ async def undo(page: Page, screenshots: Path) -> list[str]:
     await page.reload()
     await expect(page.get_by_role("link", name="Continue setup")).to_be_visible()
     await expect(page.get_by_role("heading", name="1 number is invalid")).to_be_visible()
-    faults = await looked_at(page, screenshots, "import-done")
+    faults = await faults_in_shapes(page, screenshots, "import-done")
     with CountedTask("Undo an import, from its page") as task:
         await task.click(page.get_by_role("button", name="Undo import…"))
         await expect(page.get_by_role("heading", name="Undo this import?")).to_be_visible()
-        faults += await looked_at(page, screenshots, "import-undo")
+        faults += await faults_in_shapes(page, screenshots, "import-undo")
         await task.click(page.get_by_role("button", name="Undo import", exact=True))
         await expect(page.get_by_text(f"{ROWS} contacts removed").first).to_be_visible()
     return faults
@@ -140,18 +140,3 @@ async def drop(page: Page, name: str, text: str) -> None:
     )
     for kind in ("dragenter", "dragover", "drop"):
         await page.dispatch_event(".drop", kind, {"dataTransfer": files})
-
-
-async def looked_at(page: Page, pictures: Path, name: str) -> list[str]:
-    """Keep a picture of a state of a page in each shape, and return what is wrong with it."""
-    faults = []
-    for shape in SHAPES:
-        await put_into(page, shape)
-        await page.screenshot(path=pictures / f"{name}.{shape.name}.png", full_page=True)
-        if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            faults.append(f"{name} ({shape.name}) is wider than the window")
-        if AXE.exists():
-            await page.evaluate(AXE.read_text())
-            faults += [f"{name} ({shape.name}) {found}" for found in await what_axe_says(page, shape.axe_rules)]
-    await put_into(page, SHAPES[0])
-    return faults

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, expect
 
 from tests.browser.test_live_pages import new_york, open_page, site, world
-from tests.browser.test_pages import AXE, SHAPES, Site, put_into, what_axe_says
+from tests.browser.test_pages import Site, faults_in_shapes
 from tests.studio.test_live_calls import create_busy_line
 from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, create_campaign
@@ -17,19 +17,6 @@ from tests.support.two_organizations import TwoOrganizations
 
 pytestmark = pytest.mark.timeout(300)
 __all__ = ["new_york", "site", "world"]
-
-
-async def assert_accessible(page: Page, pictures: Path, name: str) -> None:
-    """Keep a picture in each shape and have axe look at it."""
-    if AXE.exists():
-        await page.evaluate(AXE.read_text())
-    for shape in SHAPES:
-        await put_into(page, shape)
-        await page.screenshot(path=pictures / f"{name}.{shape.name}.png", full_page=True)
-        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-        if AXE.exists():
-            assert await what_axe_says(page, shape.axe_rules) == []
-    await put_into(page, SHAPES[0])
 
 
 @pytest.mark.tasks
@@ -52,12 +39,12 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await expect(talking).to_contain_text("Talking")
     # The server's clock stands still in this test; the page counts on.
     await expect(talking.locator("time")).to_have_text(re.compile("0:4[4-9]"))
-    await assert_accessible(page, screenshots, "live-calls")
+    assert await faults_in_shapes(page, screenshots, "live-calls") == []
 
     await task.click(talking.get_by_role("link", name="Hang up"))
     dialog = page.get_by_role("dialog", name="Hang up on Ada Hopper?")
     await expect(dialog).to_be_visible()
-    await assert_accessible(page, screenshots, "live-calls-hang-up")
+    assert await faults_in_shapes(page, screenshots, "live-calls-hang-up") == []
     await dialog.get_by_label("Reason").fill("wrong person")
     with task:
         await task.click(dialog.get_by_role("button", name="Hang up"))
@@ -99,4 +86,4 @@ async def test_an_empty_line_says_when_the_next_call_is(
     page = await open_page(new_york, site, f"campaigns/{campaign.id}/live-calls")
     await expect(page.locator("#live-empty")).to_contain_text("No one on the line")
     await expect(page.locator("#live-empty")).to_contain_text("Next call Mar ")
-    await assert_accessible(page, screenshots, "live-calls-empty")
+    assert await faults_in_shapes(page, screenshots, "live-calls-empty") == []

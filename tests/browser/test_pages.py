@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from tests.support.studio_routes import routes_of
 from tests.support.studio_world import create_route_rows
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+IS_WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 LARGEST_PAGE = 60_000
 # No pages: a stream, files, and what only leads elsewhere.
 NOT_SHOWN = {
@@ -206,12 +208,28 @@ async def look_at(page: Page, url: str) -> list[str]:
         faults += [f"(unfolded) {violation}" for violation in await what_axe_says(page, about=FOLDED)]
     for shape in SHAPES:
         await put_into(page, shape)
-        if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        if await page.evaluate(IS_WIDER):
             faults.append(f"({shape.name}) is wider than the window")
         if shape.axe_rules and AXE.exists():
             faults += [f"({shape.name}) {violation}" for violation in await what_axe_says(page, shape.axe_rules)]
     page.remove_listener("pageerror", note_error)
     page.remove_listener("console", note_console)
+    return faults
+
+
+async def faults_in_shapes(page: Page, pictures: Path, name: str, *, full_page: bool = True) -> list[str]:
+    """Keep a picture of a state of a page in each shape, and return what is wrong with it."""
+    faults: list[str] = []
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+    for shape in SHAPES:
+        await put_into(page, shape)
+        await page.screenshot(path=pictures / f"{name}.{shape.name}.png", full_page=full_page)
+        if await page.evaluate(IS_WIDER):
+            faults.append(f"{name} ({shape.name}) is wider than the window")
+        if AXE.exists():
+            faults += [f"{name} ({shape.name}) {each}" for each in await what_axe_says(page, shape.axe_rules)]
+    await put_into(page, SHAPES[0])
     return faults
 
 

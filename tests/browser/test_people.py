@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from outdial.auth.local.totp import code_at, step_of
 from outdial.db.queries.auth.users import UserRow
-from tests.browser.test_pages import AXE, SHAPES, listening, put_into, what_axe_says
+from tests.browser.test_pages import faults_in_shapes, listening
 from tests.support.clicks import CountedTask
 from tests.support.factories import create_member
 from tests.support.postgres import Scratch
@@ -53,19 +53,6 @@ async def sign_in(page: Page, place: Place, email: str = OWNER) -> None:
         await task.click(page.get_by_role("button", name="Sign in"))
 
 
-async def is_sound(page: Page, pictures: Path, name: str) -> None:
-    """Keep a picture of the page in each shape, and ask axe about it."""
-    if AXE.exists():
-        await page.evaluate(AXE.read_text())
-    for shape in SHAPES:
-        await put_into(page, shape)
-        await page.screenshot(path=pictures / f"people-{name}.{shape.name}.png", full_page=True)
-        assert not await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-        if AXE.exists():
-            assert await what_axe_says(page, shape.axe_rules) == []
-    await put_into(page, SHAPES[0])
-
-
 @pytest.mark.tasks
 async def test_a_colleague_is_invited_with_two_clicks_and_joins_with_one(
     place: Place, chromium: Browser, screenshots: Path
@@ -78,18 +65,18 @@ async def test_a_colleague_is_invited_with_two_clicks_and_joins_with_one(
         await task.click(owner.get_by_role("button", name="Send invitation"))
         await expect(owner.get_by_text("Invited, expires in 7 days")).to_be_visible()
     link = await owner.locator("#new-link").inner_text()
-    await is_sound(owner, screenshots, "members")
+    assert await faults_in_shapes(owner, screenshots, "people-members") == []
 
     grace = await (await chromium.new_context()).new_page()
     await grace.goto(link)
-    await is_sound(grace, screenshots, "join")
+    assert await faults_in_shapes(grace, screenshots, "people-join") == []
     with CountedTask("Accept an invitation, from its link") as task:
         await grace.get_by_label("Your name").fill("Grace Hopper")
         await grace.get_by_label("Password").fill(PASSWORD)
         await task.click(grace.get_by_role("button", name=re.compile("^Join")))
         await expect(grace.get_by_role("heading", name="Campaigns", level=1)).to_be_visible()
     await expect(grace.get_by_role("heading", name="Your first campaign")).to_be_visible()
-    await is_sound(grace, screenshots, "first-run")
+    assert await faults_in_shapes(grace, screenshots, "people-first-run") == []
 
     await owner.goto(f"{place.url}/")
     with CountedTask("Make the link that resets a member's password") as task:
@@ -98,30 +85,30 @@ async def test_a_colleague_is_invited_with_two_clicks_and_joins_with_one(
         await task.click(owner.get_by_role("dialog").get_by_role("button", name="Reset password"))
         reset = await owner.locator("#reset-link").inner_text()
     await grace.goto(reset)
-    await is_sound(grace, screenshots, "reset")
+    assert await faults_in_shapes(grace, screenshots, "people-reset") == []
     await grace.goto(f"{place.url}/sign-in/forgot")
-    await is_sound(grace, screenshots, "forgot")
+    assert await faults_in_shapes(grace, screenshots, "people-forgot") == []
 
 
 async def test_two_factor_sign_in_is_set_up_and_asked_for(place: Place, chromium: Browser, screenshots: Path) -> None:
     page = await (await chromium.new_context()).new_page()
     await sign_in(page, place)
     await page.goto(f"{place.url}/account")
-    await is_sound(page, screenshots, "profile")
+    assert await faults_in_shapes(page, screenshots, "people-profile") == []
     await page.locator("#field-enroll").fill(PASSWORD)
     await page.get_by_role("button", name="Set up two-factor sign-in").click()
-    await is_sound(page, screenshots, "enroll")
+    assert await faults_in_shapes(page, screenshots, "people-enroll") == []
     secret = (await page.locator("code").inner_text()).replace(" ", "")
     clock = place.world.served.clock
     await page.get_by_label("Code").fill(code_at(secret, step_of(clock.now())))
     await page.get_by_role("button", name="Turn on").click()
     await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
-    await is_sound(page, screenshots, "recovery")
+    assert await faults_in_shapes(page, screenshots, "people-recovery") == []
 
     clock.advance(timedelta(seconds=30))
     other = await (await chromium.new_context()).new_page()
     await sign_in(other, place)
-    await is_sound(other, screenshots, "code")
+    assert await faults_in_shapes(other, screenshots, "people-code") == []
     await other.get_by_label("Code").fill(code_at(secret, step_of(clock.now())))
     await other.get_by_role("button", name="Sign in").click()
     await expect(other.get_by_role("heading", name="Campaigns", level=1)).to_be_visible()

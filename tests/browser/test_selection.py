@@ -5,9 +5,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, expect
 
-from tests.browser.test_pages import AXE, SHAPES, Site, listening, put_into, what_axe_says
+from tests.browser.test_pages import Site, faults_in_shapes, listening
 from tests.support.clicks import CountedTask
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
@@ -53,21 +53,6 @@ async def signed_in(chromium: Browser, site: Site) -> AsyncIterator[BrowserConte
     assert errors == []
 
 
-async def faults_of(page: Page, pictures: Path, name: str) -> list[str]:
-    """Keep a picture of a state in each shape, and return what is wrong with it."""
-    faults: list[str] = []
-    for shape in SHAPES:
-        await put_into(page, shape)
-        await page.screenshot(path=pictures / f"selection-{name}.{shape.name}.png")
-        if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            faults.append(f"{name} ({shape.name}) is wider than the window")
-        if AXE.exists():
-            await page.evaluate(AXE.read_text())
-            faults += [f"{name} ({shape.name}) {each}" for each in await what_axe_says(page, shape.axe_rules)]
-    await page.set_viewport_size({"width": 1440, "height": 900})
-    return faults
-
-
 @pytest.mark.tasks
 async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_one(
     signed_in: BrowserContext, site: Site, screenshots: Path
@@ -85,13 +70,13 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
         await task.click(boxes.nth(3))
         await task.click(boxes.nth(14), shift=True)
         await expect(bar.get_by_role("status")).to_have_text("12 selected")
-        faults = await faults_of(page, screenshots, "bar")
+        faults = await faults_in_shapes(page, screenshots, "selection-bar", full_page=False)
         await task.click(bar.get_by_role("button", name="Skip"))
         dialog = page.get_by_role("dialog", name="Skip 12 contacts?")
         await expect(dialog).to_contain_text("They will not be called in this campaign.")
         await expect(dialog).to_contain_text("You can undo this for an hour")
         await expect(dialog.get_by_label("Reason")).to_be_focused()
-        faults += await faults_of(page, screenshots, "dialog")
+        faults += await faults_in_shapes(page, screenshots, "selection-dialog", full_page=False)
         await task.click(dialog.get_by_role("button", name="Skip 12 contacts"))
     toast = page.locator(".toast")
     await expect(toast).to_contain_text("12 skipped.")
@@ -101,7 +86,7 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
     await page.keyboard.press("Tab")
     await expect(toast.get_by_role("button", name="Undo")).to_be_focused()
     # While it holds the focus, it stays longer than ten seconds.
-    faults += await faults_of(page, screenshots, "toast")
+    faults += await faults_in_shapes(page, screenshots, "selection-toast", full_page=False)
     with CountedTask("Undo what was done with contacts, from its message") as task:
         await task.click(toast.get_by_role("button", name="Undo"))
     await expect(page.locator(".toast")).to_contain_text("Undone. 12 contacts are as before.")
@@ -154,7 +139,7 @@ async def test_contacts_in_review_are_decided_together_and_a_page_without_script
     bar = page.get_by_role("form", name="Selected contacts")
     count = await page.locator('[name="chosen"]').count()
     await page.locator('[name="chosen"]').first.click()
-    faults = await faults_of(page, screenshots, "review")
+    faults = await faults_in_shapes(page, screenshots, "selection-review", full_page=False)
     await bar.get_by_role("button", name="Select page").click()
     await bar.get_by_role("button", name="Completed").click()
     await page.get_by_role("button", name=f"Mark {count} contacts as completed").click()

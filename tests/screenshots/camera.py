@@ -8,7 +8,7 @@ from typing import Literal
 
 from playwright.async_api import BrowserContext, CDPSession, Page
 
-from tests.browser.test_pages import AXE, Shape, put_into, what_axe_says
+from tests.browser.test_pages import AXE, IS_WIDER, Shape, put_into, what_axe_says
 from tests.support.factories import NOW
 
 SHAPES = (
@@ -21,7 +21,6 @@ WIDEST_TOUCHED = 1_000
 LOAD_MS = 60_000
 # Until fonts are there and what a page does after it was loaded is done.
 SETTLED = "document.fonts.ready.then(() => new Promise((done) => setTimeout(done, 150)))"
-WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 Size = Literal["usual", "empty", "many"]
 Role = Literal["owner", "viewer", "outsider", "nobody"]
 
@@ -135,7 +134,7 @@ class Camera:
         await page.screenshot(path=self.directory / file, full_page=moment.whole, animations="disabled")
         faults = [*page_errors]
         page_errors.clear()
-        if await page.evaluate(WIDER):
+        if await page.evaluate(IS_WIDER):
             faults.append("wider than the window")
         if self.asks_axe and AXE.exists():
             if not await page.evaluate("'axe' in window"):
