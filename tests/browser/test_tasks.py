@@ -127,6 +127,8 @@ async def start_drafts(page: Page, site: Site) -> None:
         await task.click(link(page, "Schedule"))
         await page.locator("[name=scheduled_local]").fill("2099-12-24T09:00")
         await task.click(button(page, "Save and continue"))
+        # A press on a link while the form is on its way would end the request.
+        await expect(page).to_have_url(re.compile("/setup/retries$"))
         await task.click(page.get_by_role("navigation", name="Steps").get_by_role("link", name="Review"))
         await task.click(button(page, "Schedule"))
         await expect(status(page)).to_contain_text("Scheduled")
