@@ -1,5 +1,7 @@
 """Members and roles: admins manage everyone but owners, and one owner always remains."""
 
+import re
+
 import asyncpg
 import pytest
 
@@ -212,6 +214,9 @@ async def test_the_page_shows_the_actions_of_the_role(
     assert "Leave" in seen
     assert (wrong.status_code, "Enter an email address" in wrong.text) == (400, True)
     assert done.status_code == other.status_code == promoted.status_code == 303
+    menu = (await admin.get(url)).text.partition(f'formaction="{url}/{own.users["viewer"]}/role"')[2]
+    items = re.findall(r'name="role" value="(\w+)" aria-pressed="(\w+)"', menu)
+    assert items[:3] == [("viewer", "false"), ("operator", "true"), ("admin", "false")]
     assert "grace@example.com" in (await admin.get(url)).text
     withdraw = f"/o/{own.tenant.organization_id}/invitations/withdraw"
     assert (await admin.post_form(withdraw, {"email": "nobody@example.com"}, page=url)).status_code == 303
