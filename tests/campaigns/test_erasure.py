@@ -100,6 +100,7 @@ IMPERSONAL = {
     " public.import_refusals.kind public.imports.*",
     "what stays of an erasure, and what its sweep looks for": "public.erasures.* public.erasure_calls.*",
     "kinds and states of acts": "public.undoable_acts.kind public.undo_contacts.status",
+    "rows that live as long as a statement": "private.do_not_call_turns.*",
     "who did what": "public.audit_log.action public.audit_log.actor public.audit_log.subject_type"
     " public.audit_chain.* public.audit_heads.*",
 }

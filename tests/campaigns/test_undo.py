@@ -1,6 +1,5 @@
 """What members do can be undone for an hour, where it is still as they left it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -25,7 +24,6 @@ from outdial.domain.policies.bulk_action import SelectedContact
 from outdial.domain.policies.selection import SelectedAction
 from outdial.domain.policies.undo import ActKind
 from tests.support.factories import NOW, Campaign, CampaignContact, create_campaign, create_campaign_contact
-from tests.support.postgres import Scratch, until_one_waits
 from tests.support.two_organizations import TwoOrganizations, acting
 
 LATER = NOW + timedelta(minutes=1)
@@ -364,105 +362,3 @@ async def test_a_number_that_was_added_again_since_stays_on_the_list(
     numbers = [*phones, *listed]
     kept_numbers = await connection.fetch("select phone from do_not_call where phone = any ($1)", numbers)
     assert {row["phone"] for row in kept_numbers} == {phones[0], listed[0]}
-
-
-@pytest.mark.parametrize("status", ["pending", "review"])
-async def test_blocking_a_number_locks_the_campaign_before_the_list(
-    database: Scratch, connection: asyncpg.Connection, two_organizations: World, status: str
-) -> None:
-    own = two_organizations.own
-    campaign = await create_campaign(connection, own.tenant, status="active")
-    entry = await create_campaign_contact(connection, campaign, status=status)
-    holder = await asyncpg.connect(database.dsn)
-    holding = holder.transaction()
-    await holding.start()
-    await holder.execute("select from campaigns where id = $1 for no key update", campaign.id)
-
-    async def never() -> UUID | None:
-        async with acting(two_organizations, "operator") as member:
-            return await block(member, campaign, entry, Actor(own.users["operator"]))
-
-    working = asyncio.ensure_future(never())
-    await until_one_waits(connection)
-    # A bulk job that decides about contacts of the campaign puts their numbers on the list next.
-    await holder.execute("set local lock_timeout = '2s'")
-    await holder.execute(
-        "insert into do_not_call (organization_id, phone, purpose, source) values ($1, $2, 'any', 'manual')",
-        own.tenant.organization_id,
-        entry.contact.phone,
-    )
-    await holding.commit()
-    await holder.close()
-    assert await working is not None
-
-
-async def test_an_erasure_locks_no_contact_while_an_act_is_undone(
-    database: Scratch, connection: asyncpg.Connection, two_organizations: World
-) -> None:
-    own = two_organizations.own
-    campaign = await create_campaign(connection, own.tenant, status="active")
-    entry = await create_campaign_contact(connection, campaign)
-    async with acting(two_organizations, "operator") as member:
-        act_id = await skip(member, campaign, entry, Actor(own.users["operator"]))
-    undoing = await asyncpg.connect(database.dsn)
-    holding = undoing.transaction()
-    await holding.start()
-    await undoing.execute("set local role service_role")
-    await undoing.execute("select private.lock_act($1, $2)", own.tenant.organization_id, act_id)
-
-    async def erase() -> None:
-        eraser = await asyncpg.connect(database.dsn)
-        async with eraser.transaction():
-            await eraser.execute("set local role service_role")
-            await eraser.execute(
-                "select result from private.erase_phone($1, $2, $3, $4, $5, 'ann', $6)",
-                own.tenant.organization_id,
-                uuid4(),
-                entry.contact.phone,
-                bytes(32),
-                bytes(8),
-                LATER,
-            )
-        await eraser.close()
-
-    erasing = asyncio.ensure_future(erase())
-    await until_one_waits(connection)
-    await undoing.execute("reset role")
-    await undoing.execute("select from campaign_contacts where id = $1 for update nowait", entry.id)
-    await holding.commit()
-    await undoing.close()
-    await erasing
-    assert await connection.fetchval("select count(*) from undoable_acts where id = $1", act_id) == 0
-
-
-async def test_selected_contacts_are_locked_in_the_order_of_ids_whatever_is_done_with_each(
-    database: Scratch, connection: asyncpg.Connection, two_organizations: World
-) -> None:
-    own = two_organizations.own
-    campaign = await create_campaign(connection, own.tenant, status="active")
-    entries = [await create_campaign_contact(connection, campaign, status=status) for status in ("pending", "review")]
-    first, last = sorted(entry.id for entry in entries)
-    holder = await asyncpg.connect(database.dsn)
-    holding = holder.transaction()
-    await holding.start()
-    # Events of calls lock their contacts so.
-    await holder.execute("select from campaign_contacts where id = $1 for update", first)
-
-    async def act() -> None:
-        async with acting(two_organizations, "operator") as member:
-            await act_on_selected(
-                member,
-                organization_id=own.tenant.organization_id,
-                request=SelectedRequest(action=SelectedAction.DO_NOT_CALL, ids=[last, first]),
-                by="ann@example.com",
-                actor=Actor(own.users["operator"]),
-                now=NOW,
-            )
-
-    working = asyncio.ensure_future(act())
-    await until_one_waits(connection)
-    await holder.execute("select from campaign_contacts where id = $1 for update nowait", last)
-    await holding.commit()
-    await holder.close()
-    await working
-    assert await connection.fetchval("select count(*) from do_not_call where source = 'manual'") == 2

@@ -13,6 +13,21 @@ from outdial.db.session import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedNumber:
+    """An entry that was on the do-not-call list. `repeated_at` is when it was to be added once more."""
+
+    phone: str
+    purpose: str
+    source: str
+    reason: str | None
+    created_at: datetime
+    repeated_at: datetime | None
+
+
+_removed_number = row_builder(RemovedNumber)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedNumber:
     """A number on the do-not-call list, for the calls of one purpose or any; `source` is manual, import, call or
     provider.
@@ -73,16 +88,16 @@ _UNBLOCK_PHONES = """\
 delete from do_not_call
 where organization_id = $1 and phone = any ($2::text[])
   and ($3::text is null or purpose = $3)
-returning phone, purpose, source, reason, created_at;
+returning phone, purpose, source, reason, created_at, repeated_at;
 """
 
 
 async def unblock_phones(
     connection: Connection, *, organization_id: UUID, phones: Sequence[str], purpose: str | None
-) -> list[BlockedNumber]:
+) -> list[RemovedNumber]:
     """Remove phones from the do-not-call list, for one purpose or altogether. Returns the entries that were on it."""
     return [
-        _blocked_number(record) for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones, purpose)
+        _removed_number(record) for record in await connection.fetch(_UNBLOCK_PHONES, organization_id, phones, purpose)
     ]
 
 

@@ -18,13 +18,14 @@ on conflict do nothing
 returning phone as id;
 
 -- name: unblock_phones
--- returns: list[BlockedNumber]
--- null: reason, :purpose
+-- returns: list[RemovedNumber]
+-- row: An entry that was on the do-not-call list. `repeated_at` is when it was to be added once more.
+-- null: reason, repeated_at, :purpose
 -- Remove phones from the do-not-call list, for one purpose or altogether. Returns the entries that were on it.
 delete from do_not_call
 where organization_id = :organization_id and phone = any (:phones::text[])
   and (:purpose::text is null or purpose = :purpose)
-returning phone, purpose, source, reason, created_at;
+returning phone, purpose, source, reason, created_at, repeated_at;
 
 -- name: block_phones_during_call!
 -- Add phones to the do-not-call list, for all purposes, whose owners asked for it during a call.

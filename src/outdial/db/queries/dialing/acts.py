@@ -196,10 +196,10 @@ async def count_act_entries(connection: Connection, *, organization_id: UUID, ac
 
 
 _RELIST_PHONES = """\
-insert into do_not_call (organization_id, phone, purpose, source, reason, created_at)
-select a.organization_id, f.phone, f.purpose, f.source, f.reason, f.created_at
-from undoable_acts a,
-  jsonb_to_recordset(a.former) as f (phone text, purpose text, source text, reason text, created_at timestamptz)
+insert into do_not_call (organization_id, phone, purpose, source, reason, created_at, repeated_at)
+select a.organization_id, f.phone, f.purpose, f.source, f.reason, f.created_at, f.repeated_at
+from undoable_acts a, jsonb_to_recordset(a.former) as f (phone text, purpose text, source text, reason text,
+  created_at timestamptz, repeated_at timestamptz)
 where a.id = $1 and a.organization_id = $2 and a.kind = 'unlist'
 order by f.phone, f.purpose
 on conflict do nothing

@@ -51,10 +51,10 @@ where organization_id = :organization_id and id = :act_id;
 -- name: relist_phones
 -- returns: list[str]
 -- Put entries back on the do-not-call list, as they were when an act has removed them. Returns the numbers.
-insert into do_not_call (organization_id, phone, purpose, source, reason, created_at)
-select a.organization_id, f.phone, f.purpose, f.source, f.reason, f.created_at
-from undoable_acts a,
-  jsonb_to_recordset(a.former) as f (phone text, purpose text, source text, reason text, created_at timestamptz)
+insert into do_not_call (organization_id, phone, purpose, source, reason, created_at, repeated_at)
+select a.organization_id, f.phone, f.purpose, f.source, f.reason, f.created_at, f.repeated_at
+from undoable_acts a, jsonb_to_recordset(a.former) as f (phone text, purpose text, source text, reason text,
+  created_at timestamptz, repeated_at timestamptz)
 where a.id = :act_id and a.organization_id = :organization_id and a.kind = 'unlist'
 order by f.phone, f.purpose
 on conflict do nothing
