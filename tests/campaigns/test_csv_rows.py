@@ -71,7 +71,7 @@ def test_no_content_does_harm(content: bytes) -> None:
 def test_windows_1252_is_told_from_utf_8_line_by_line(encoding: str) -> None:
     rows = CsvRows(io.BytesIO(b"phone,name\n1,Ada\n" + "2,Zoë\n3,Žižek – “x”\n".encode(encoding)))
     assert good(list(rows)) == [(2, ["1", "Ada"]), (3, ["2", "Zoë"]), (4, ["3", "Žižek – “x”"])]
-    told = ("line 3 is not UTF-8: it and similar lines were read as Windows-1252",)
+    told = ("Line 3 is not UTF-8. It and similar lines were read as Windows-1252.",)
     assert rows.notices == (told if encoding == "cp1252" else ())
 
 

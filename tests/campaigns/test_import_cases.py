@@ -36,7 +36,7 @@ CASES = {
         content="phone,name,slot\n+14155550101,René O’Hara,10 – 20\n".encode("cp1252"),
         phones={2: "+14155550101"},
         names=("René O’Hara",),
-        notices=("line 2 is not UTF-8: it and similar lines were read as Windows-1252",),
+        notices=("Line 2 is not UTF-8. It and similar lines were read as Windows-1252.",),
     ),
     "UTF-8 and Windows-1252 in one file": Case(
         content="phone,name\n+14155550108,José\n".encode()
@@ -44,7 +44,7 @@ CASES = {
         + "+14155550110,Zoë\n".encode(),
         phones={2: "+14155550108", 3: "+14155550109", 4: "+14155550110"},
         names=("José", "Renée", "Zoë"),
-        notices=("line 3 is not UTF-8: it and similar lines were read as Windows-1252",),
+        notices=("Line 3 is not UTF-8. It and similar lines were read as Windows-1252.",),
     ),
     "byte order mark": Case(content=b"\xef\xbb\xbfphone_number,name\n+14155550102,Bo\n", phones={2: "+14155550102"}),
     "byte order mark and quotes": Case(

@@ -154,7 +154,7 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=(zone("America/New_York"), zone("Europe/London|Europe/Paris"))),
             "zone_opens",
-            "Outside calling hours in America/New_York, Europe/London and Europe/Paris; opens 09:00",
+            "Outside calling hours in America/New York, Europe/London and Europe/Paris; opens 09:00",
         ),
         (
             facts_of(places=(zone("Europe/Paris"),)),
@@ -164,7 +164,7 @@ USED_UP = ClaimBudget(
         (
             facts_of(places=(zone("America/New_York|Asia/Tokyo"),), hours='{"every_day": [["12:00", "13:00"]]}'),
             "never_opens",
-            "America/New_York and Asia/Tokyo never have calling hours in common",
+            "America/New York and Asia/Tokyo never have calling hours in common",
         ),
         (facts_of(places=(zone("Nowhere/Land"),)), "never_opens", "Nowhere/Land never has calling hours"),
         (

@@ -2,8 +2,9 @@
 
 import json
 import re
+import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,11 @@ import asyncpg
 import httpx
 import pytest
 
+from outdial.db.queries.dialing.callbacks import OpenCallback
 from outdial.domain.policies.callback_requests import ASKED
+from outdial.domain.rules import RuleBook
 from outdial.studio.callbacks import pages
+from outdial.studio.callbacks.actions import time_presets
 from tests.studio.test_selection import press_undo
 from tests.support.factories import (
     NOW,
@@ -453,3 +457,27 @@ async def test_the_pages_of_a_contact_and_a_call_offer_what_is_possible_and_say_
     assert undo is not None
     await operator.post_form(undo[1], {"back": call})
     assert (await row_of(connection, entry.id))["callback_at"].isoformat() == "2026-03-11T18:00:00+00:00"
+
+
+@pytest.mark.parametrize(("day", "labels"), [(28, ["Tomorrow morning", "Monday morning"]), (29, ["Tomorrow morning"])])
+def test_a_time_is_offered_under_one_name(day: int, labels: list[str]) -> None:
+    contact = OpenCallback(
+        id=uuid.uuid4(),
+        campaign_id=uuid.uuid4(),
+        campaign_status="active",
+        max_attempts=3,
+        calling_hours=ALWAYS,
+        purpose="sales",
+        status="pending",
+        phone="+12125550188",
+        name=None,
+        zone_key="UTC",
+        jurisdiction_key="",
+        attempts=0,
+        call_count=0,
+        callback_at=None,
+        do_not_call=False,
+    )
+    presets = time_presets(contact, RuleBook((), pack_date=None), datetime(2026, 11, day, 12, tzinfo=UTC))
+    assert [preset.label for preset in presets if preset.label.endswith("morning")] == labels
+    assert len({preset.at for preset in presets}) == len(presets)

@@ -12,6 +12,7 @@ from outdial.domain.contact import ContactStatus
 from outdial.domain.outcomes import Outcome
 from outdial.studio.view import format as figures
 from outdial.studio.view.badges import badge_for_outcome, badge_for_status
+from outdial.studio.view.countries import country_options
 from outdial.studio.web.assets import STATIC, assets
 from outdial.studio.web.rendering import TEMPLATES, environment
 from tests.support.studio import BrowserFor, ClientFor
@@ -106,6 +107,10 @@ def test_a_field_is_linked_to_its_label_and_error() -> None:
     assert 'id="field-name-note"' in html
 
 
+def test_every_country_that_can_be_chosen_has_a_name() -> None:
+    assert [code for code, name in country_options() if code == name] == []
+
+
 def test_a_password_is_never_rendered() -> None:
     assert "hunter2" not in render("{{ field('password', 'Password', 'hunter2', type='password') }}")
 
@@ -124,7 +129,8 @@ def test_dangerous_actions_ask_first_and_work_without_javascript() -> None:
     ("shown", "expected"),
     [
         (figures.duration(None), "–"),
-        (figures.duration(250), "250 ms"),
+        (figures.duration(0), "0:00"),
+        (figures.duration(250), "0:01"),
         (figures.duration(7_000), "0:07"),
         (figures.duration(59_999), "1:00"),
         (figures.duration(3_599_999), "1 h 00 min"),

@@ -480,7 +480,7 @@ def _jurisdictions(places: Sequence[Place]) -> str:
 
 
 def _zones(places: Sequence[Place]) -> str:
-    names = sorted({name for place in places for name in place.zone_key.split("|")})
+    names = sorted({name.replace("_", " ") for place in places for name in place.zone_key.split("|")})
     if len(names) > 3:
         return f"{len(names)} time zones"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -38,7 +38,7 @@ class TextLines:
                 yield line
                 continue
             if not self.notices:
-                self.notices.append(f"line {number} is not UTF-8: it and similar lines were read as Windows-1252")
+                self.notices.append(f"Line {number} is not UTF-8. It and similar lines were read as Windows-1252.")
             yield text
 
     def _split(self) -> Iterator[str]:

@@ -87,11 +87,13 @@ def actions_of(contact: OpenCallback, rules: RuleBook, now: datetime) -> Contact
 
 def time_presets(contact: OpenCallback, rules: RuleBook, now: datetime) -> Sequence[TimePreset]:
     """Return the times to choose from, in the contact's time zone. `rules` are those of its organization."""
-    presets = []
+    presets: list[TimePreset] = []
     for text, label in _PRESETS:
         try:
             at = read_callback_time(text, zone_key=contact.zone_key, ended_at=now)
         except UnreadableTime:
             continue
-        presets.append(TimePreset(text=text, label=label, at=at, opens_at=opens_at(contact, rules, at)))
+        # On a Sunday, tomorrow morning is Monday morning.
+        if all(preset.at != at for preset in presets):
+            presets.append(TimePreset(text=text, label=label, at=at, opens_at=opens_at(contact, rules, at)))
     return presets

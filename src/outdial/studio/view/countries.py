@@ -11,13 +11,16 @@ from outdial.domain.geography.countries import country_name, zones_of_country
 from outdial.domain.geography.place_names import place_name
 from outdial.domain.geography.regions import REGIONS
 
+# They have telephone numbers of their own, but no code of ISO 3166.
+_NAMES_OUTSIDE_ISO: Final = {"AC": "Ascension Island", "TA": "Tristan da Cunha", "XK": "Kosovo"}
 _LANGUAGE_OF_REGION: Final = re.compile(r"\s*[A-Za-z]{2,3}(?:-[A-Za-z]{4})?-([A-Za-z]{2})\b")
 
 
 @cache
 def country_options() -> Sequence[tuple[str, str]]:
     """Return the code and the name of each country that has telephone numbers, ordered by name."""
-    return sorted(((code, country_name(code)) for code in SUPPORTED_REGIONS), key=lambda option: option[1])
+    named = ((code, _NAMES_OUTSIDE_ISO.get(code) or country_name(code)) for code in SUPPORTED_REGIONS)
+    return sorted(named, key=lambda option: option[1])
 
 
 def likely_country(accept_language: str, zone: str) -> str | None:

@@ -30,12 +30,10 @@ def percent(part: float, whole: float) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """Format a duration, such as 0:07, 12:40, 3 h 05 min or 2 d 4 h; milliseconds below one second."""
+    """Format a duration, such as 0:07, 12:40, 3 h 05 min or 2 d 4 h; 0:01 for less than a second."""
     if ms is None:
         return NOTHING
-    if 0 < ms < 1000:
-        return f"{ms:.0f} ms"
-    seconds = round(ms / 1000)
+    seconds = max(round(ms / 1000), 1 if ms > 0 else 0)
     if seconds < 3600:
         return f"{seconds // 60}:{seconds % 60:02}"
     if seconds < 86_400:
