@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.test_pages import Site, listening, look_at
+from tests.browser.test_pages import Site, faults_in_shapes, listening, look_at
 from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
@@ -161,8 +161,40 @@ async def test_a_draft_is_archived_and_taken_back_with_three_clicks_and_deleted_
 
     with CountedTask("Delete a draft") as task:
         await task.click(draft.get_by_label("Actions for Untitled draft 3"))
-        await task.click(draft.get_by_role("button", name="Delete draft…"))
+        await task.click(draft.get_by_role("link", name="Delete draft…"))
         await expect(page.get_by_role("dialog")).to_contain_text("This deletes Untitled draft 3 and its contact list")
         await task.click(page.get_by_role("dialog").get_by_role("button", name="Delete"))
-        await expect(page.get_by_text("Draft deleted.")).to_be_visible()
+        await expect(page.get_by_text("1 draft deleted.")).to_be_visible()
     assert await connection.fetchval("select count(*) from campaigns where name = 'Untitled draft 3'") == 0
+
+
+@pytest.mark.tasks
+async def test_three_campaigns_are_paused_at_once_and_go_on_with_one_press(
+    signed_in: BrowserContext, site: Site, connection: asyncpg.Connection, screenshots: Path
+) -> None:
+    page = await open_board(signed_in, site)
+    running = page.locator("tbody", has=page.locator(".group", has_text="Running"))
+    boxes, bar = running.locator("[name=chosen]"), page.get_by_role("form", name="Selected campaigns")
+    await expect(bar).to_be_hidden()
+    before = await connection.fetchval("select count(*) from campaigns where status = 'active'")
+
+    with CountedTask("Pause three campaigns at once") as task:
+        for place in range(3):
+            await task.click(boxes.nth(place))
+        await expect(bar.get_by_role("status")).to_have_text("3 campaigns selected")
+        faults = await faults_in_shapes(page, screenshots, "board-selection", full_page=False)
+        await task.click(bar.get_by_role("button", name="Pause"))
+        await expect(page.locator(".toast")).to_contain_text("3 paused")
+    assert await connection.fetchval("select count(*) from campaigns where status = 'active'") == before - 3
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(page.locator(".toast")).to_contain_text("Undone for 3 campaigns.")
+    assert await connection.fetchval("select count(*) from campaigns where status = 'active'") == before
+
+    # What cannot be undone asks first, in a dialog.
+    await page.locator("tr", has_text="Untitled draft 1").locator("[name=chosen]").click()
+    await bar.get_by_role("button", name="Delete drafts…").click()
+    dialog = page.get_by_role("dialog", name="Delete 1 draft?")
+    await expect(dialog).to_contain_text("This cannot be undone.")
+    await dialog.get_by_role("button", name="Delete 1 draft").click()
+    await expect(page.locator(".toast")).to_contain_text("1 draft deleted.")
+    assert faults == []

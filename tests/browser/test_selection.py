@@ -62,14 +62,14 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
     boxes, bar = page.locator('[name="chosen"]'), page.get_by_role("form", name="Selected contacts")
     await expect(bar).to_be_hidden()
     # Beside the box, its cell selects too, and does not lead to the contact.
-    for shown in ("1 selected", ""):
+    for shown in ("1 contact selected", ""):
         await page.locator("td:has(> [name=chosen])").first.click(position={"x": 2, "y": 2})
         await expect(page.locator("[data-selection-count]")).to_have_text(shown)
     assert page.url.endswith("/contacts?status=pending")
     with CountedTask("Skip a range of contacts, from their list") as task:
         await task.click(boxes.nth(3))
         await task.click(boxes.nth(14), shift=True)
-        await expect(bar.get_by_role("status")).to_have_text("12 selected")
+        await expect(bar.get_by_role("status")).to_have_text("12 contacts selected")
         faults = await faults_in_shapes(page, screenshots, "selection-bar", full_page=False)
         await task.click(bar.get_by_role("button", name="Skip"))
         dialog = page.get_by_role("dialog", name="Skip 12 contacts?")

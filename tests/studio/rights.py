@@ -30,6 +30,7 @@ HOOK_FORM: Final = {"url": HOOK["url"], "hook_secret": HOOK["secret"]}
 RETELL_KEY: Final = "key_good_0123456789"
 NUMBER: Final = {"phone": "+12125550177"}
 SUBJECT: Final = {"phone": "+12127009903"}
+NO_ID: Final = "00000000-0000-4000-8000-000000000000"
 DRAFT: Final = {"campaign_id": "draft"}
 PAUSED: Final = {"campaign_id": "paused"}
 IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
@@ -88,13 +89,13 @@ RULES: Final[Mapping[str, Rule]] = {
     # Its contact is not skipped.
     f"POST {API}/acts/{{act_id}}/undo": Rule("operator", 409),
     f"POST {PAGE}/acts/{{act_id}}/undo": Rule("operator", 303),
-    f"POST {API}/selected-contacts": Rule(
-        "operator", sends={"action": "skip", "campaign_contact_ids": ["00000000-0000-4000-8000-000000000000"]}
-    ),
+    f"POST {API}/selected-contacts": Rule("operator", sends={"action": "skip", "campaign_contact_ids": [NO_ID]}),
     f"GET {PAGE}/selection": Rule("operator"),
-    f"POST {PAGE}/selection": Rule(
-        "operator", 303, sends={"action": "skip", "chosen": "00000000-0000-4000-8000-000000000000"}
-    ),
+    f"POST {PAGE}/selection": Rule("operator", 303, sends={"action": "skip", "chosen": NO_ID}),
+    f"GET {PAGE}/campaigns/selected": Rule("operator"),
+    f"POST {PAGE}/campaigns/selected": Rule("operator", 303, sends={"action": "pause", "chosen": NO_ID}),
+    # Its address names nothing to undo.
+    f"POST {PAGE}/campaigns/selected/undo": Rule("operator", 400),
     f"GET {API}/review": Rule("viewer"),
     f"GET {PAGE}/review": Rule("viewer"),
     f"POST {PAGE}/review/{{campaign_contact_id}}": Rule("operator", 303, sends={"decision": "completed"}),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -287,3 +288,120 @@ async def test_a_live_update_brings_the_changed_row_and_the_strip_and_knows_when
     moved = (await operator.client.get(base, headers=changed)).text
     assert layout(moved) != layout(whole)
     assert "Needs attention 4" in sections_of(moved)
+
+
+async def names_of(connection: asyncpg.Connection) -> dict[str, str]:
+    """The status of each campaign; of an archived one, with a star."""
+    rows = await connection.fetch("select name, status, archived_at from campaigns")
+    return {row["name"]: f"{row['status']}{'*' * (row['archived_at'] is not None)}" for row in rows}
+
+
+async def send(browser: Browser, url: str, fields: dict[str, Any]) -> str:
+    """Send a form of the list, and return the text of the message that it leads to."""
+    sent = await browser.post_form(url, fields)
+    assert sent.status_code == 303, sent.text
+    page = (await browser.get(sent.headers["location"])).text
+    shown = re.search(r'<(?:div class="toast"|p class="notice notice-warn" role="status").*?</(?:div|p)>\s', page, re.S)
+    assert shown, page
+    return unescape(re.sub(r"<[^>]+>", "", re.sub(r"<form.*", "", shown[0], flags=re.S))).strip()
+
+
+def undo_of(page: str) -> str:
+    """Where the message of a page undoes what it says."""
+    form = re.search(r'<div class="toast".*?<form method="post" action="([^"]+)"', page, re.DOTALL)
+    assert form
+    return unescape(form[1])
+
+
+async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus_do_it(
+    connection: asyncpg.Connection, two_organizations: TwoOrganizations, operator: Browser, base: str
+) -> None:
+    tenant = two_organizations.own.tenant
+    made = {
+        name: await create_campaign(
+            connection, tenant, name=name, status=status, next_batch_at=NOW if status == "active" else None
+        )
+        for name, status in (("Autumn", "active"), ("Spring", "active"), ("Winter", "draft"), ("Old", "paused"))
+    }
+    await create_calling(connection, made["Spring"], status="ongoing", created_at=NOW)
+    theirs = await create_campaign(connection, two_organizations.other.tenant, name="Theirs")
+    listed = (await operator.get(base)).text
+    assert listed.count("name=chosen") == 4
+    assert re.search(r'<form class="selection-bar"[^>]*method="post" action="[^"]+/campaigns/selected"', listed)
+    assert ">Unarchive<" not in listed
+    chosen = [str(each.id) for each in (*made.values(), theirs)]
+
+    paused = await operator.post_form(f"{base}/selected", {"action": "pause", "chosen": chosen, "back": base})
+    page = (await operator.get(paused.headers["location"])).text
+    undo = undo_of(page)
+    assert "2 paused, and calls in progress continue; Winter is a draft and cannot be paused; " in page
+    assert "Old is already paused; 1 was deleted meanwhile." in page
+    assert await names_of(connection) == {
+        "Autumn": "paused", "Spring": "pausing", "Winter": "draft", "Old": "paused", "Theirs": "active"
+    }  # fmt: skip
+    audited = await connection.fetch("select subject_id from audit_log where action = 'pause_campaign'")
+    assert {row["subject_id"] for row in audited} == {str(made["Autumn"].id), str(made["Spring"].id)}
+
+    # One of the two is resumed by someone else: the undo takes back the other pause only.
+    await send(operator, f"{base}/{made['Autumn'].id}/resume", {"back": base})
+    assert await send(operator, undo, {"back": base}) == (
+        "Undone for 1 campaign. 1 campaign stays unchanged: the campaign is active now."
+    )
+    assert (await names_of(connection))["Spring"] == "active"
+    resumed = {"action": "resume", "chosen": chosen[:4], "back": base}
+    assert await send(operator, f"{base}/selected", resumed) == (
+        "1 resumed; Autumn and Spring are already active; Winter is a draft and cannot be resumed."
+    )
+
+    finished = await create_campaign(connection, tenant, name="Done", status="completed", next_batch_at=None)
+    ended = [str(made["Winter"].id), str(finished.id), str(made["Autumn"].id)]
+    sent = await operator.post_form(f"{base}/selected", {"action": "archive", "chosen": ended, "back": base})
+    page = (await operator.get(sent.headers["location"])).text
+    undo = undo_of(page)
+    assert "2 archived; Autumn is active and cannot be archived." in page
+    assert {name for name, status in (await names_of(connection)).items() if status.endswith("*")} == {"Winter", "Done"}
+    archived = (await operator.get(f"{base}?archived=true")).text
+    assert ">Unarchive<" in archived
+    assert 'value="pause"' not in archived
+    assert await send(operator, undo, {"back": base}) == "2 unarchived."
+    assert not any(status.endswith("*") for status in (await names_of(connection)).values())
+
+
+async def test_selected_drafts_are_deleted_after_a_question_and_nothing_else_is(
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    operator: Browser,
+    browser_for: BrowserFor,
+    base: str,
+) -> None:
+    tenant = two_organizations.own.tenant
+    drafts = [
+        await create_campaign(connection, tenant, name=f"Draft {number}", status="draft", next_batch_at=None)
+        for number in range(2)
+    ]
+    running = await create_campaign(connection, tenant, name="Running")
+    chosen = [str(each.id) for each in (*drafts, running)]
+
+    # Without JavaScript, all actions are sent to one address, and this one asks first.
+    asked = await operator.post_form(f"{base}/selected", {"action": "delete", "chosen": chosen, "back": base})
+    assert len(await names_of(connection)) == 3
+    question = (await operator.get(asked.headers["location"])).text
+    assert "<h1>Delete 2 drafts?</h1>" in question
+    assert "This deletes Draft 0, Draft 1 and their contact lists." in question
+    assert "Running is active and cannot be deleted" in question
+    assert "This cannot be undone." in question
+    assert re.findall(r'name="chosen" value="([^"]+)"', question) == chosen[:2]
+    confirmed = {"action": "delete", "confirmed": "true", "chosen": chosen, "back": base}
+    assert await send(operator, f"{base}/selected", confirmed) == (
+        "2 drafts deleted; Running is active and cannot be deleted."
+    )
+    assert await names_of(connection) == {"Running": "active"}
+    nothing = (await operator.get(f"{base}/selected?chosen={running.id}")).text
+    assert "No drafts to delete" in nothing
+
+    assert await send(operator, f"{base}/selected", {"action": "pause", "back": base}) == "No campaigns selected."
+    too_many = {"action": "pause", "chosen": [str(uuid4()) for _ in range(41)]}
+    assert (await operator.post_form(f"{base}/selected", too_many)).status_code == 400
+    assert (await operator.post_form(f"{base}/selected", {"action": "start", "chosen": chosen})).status_code == 400
+    viewer = await browser_for(two_organizations.own.users["viewer"])
+    assert "name=chosen" not in (await viewer.get(base)).text

@@ -233,3 +233,29 @@ async def test_a_pause_a_decision_and_a_skip_offer_undo_in_pages_and_in_the_api(
         assert (await client.post(f"{api}/acts/{answers['act_id']}/undo")).status_code == 200
     assert (await client.post(f"{api}/acts/{review.id}/undo")).status_code == 404
     assert (await client.post(f"{api}/selected-contacts", json=body | {"campaign_contact_ids": []})).status_code == 400
+
+
+async def test_a_list_that_is_empty_at_opening_has_the_bar_that_its_first_rows_need(
+    browser_for: BrowserFor, connection: asyncpg.Connection, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant, status="active")
+    await connection.execute("delete from contacts where organization_id = $1", own.tenant.organization_id)
+    browser = await browser_for(own.users["operator"])
+    base = f"/o/{own.tenant.organization_id}/campaigns"
+
+    # The bar is outside of what an update replaces. It is hidden until a row is selected.
+    empty = (await browser.get(f"{base}/{campaign.id}/contacts")).text
+    assert re.search(r'<form class="selection-bar"[^>]* hidden>', empty)
+    # How many match, and what all of them are exported or changed with, come with the rows.
+    for name in ("selection-all", "list-actions", "campaign-contacts"):
+        assert re.search(rf'<\w+ class="[\w-]+" id="{name}" data-live>', empty), name
+
+    for _ in range(51):
+        await create_campaign_contact(connection, campaign)
+    filled = (await browser.get(f"{base}/{campaign.id}/contacts")).text
+    assert re.search(r'<form class="selection-bar"[^>]* data-selection>', filled)
+    assert "Select all 51 that match" in filled
+
+    await connection.execute("delete from campaigns where organization_id = $1", own.tenant.organization_id)
+    assert re.search(r'<form class="selection-bar"[^>]* hidden>', (await browser.get(base)).text)

@@ -1,7 +1,6 @@
 """The question before an action on selected contacts, and the action. selection.js shows the question as a dialog."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +26,7 @@ from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import NewBlockedNumbers
 from outdial.studio.selection import service as selection
 from outdial.studio.selection import words
+from outdial.studio.selection.question import Question
 from outdial.studio.undo.service import undo_url
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
@@ -35,23 +35,6 @@ from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/selection")
 EXPORT: Final = "export"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What a member is asked: a title, lines of text, and the form that does it, if there is something to do."""
-
-    title: str
-    lines: Sequence[str] = ()
-    stays: Sequence[str] = ()
-    undo: str | None = None
-    url: str | None = None
-    button: str = ""
-    is_danger: bool = False
-    fields: Sequence[tuple[str, str]] = field(default_factory=list)
-    asks_reason: bool = True
-    needs_reason: bool = False
-    is_export: bool = False
 
 
 @router.get("")

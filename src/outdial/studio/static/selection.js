@@ -1,5 +1,6 @@
 // Selects rows of a list (view/selection.html). While any is selected, the form of actions is a bar that floats above the
-// page; an action opens its question, a page of the server, as a dialog. Shift selects all rows from the last one on.
+// page. An action opens its question, a page of the server, as a dialog, or is sent at once where the form says POST. Shift
+// selects all rows from the last one on.
 
 import { openLinked } from "./linked_dialog.js";
 
@@ -7,9 +8,9 @@ const form = document.querySelector("form[data-selection]");
 if (form) begin(form);
 
 function begin(bar) {
-  const all = bar.elements.namedItem("all");
+  // How many match comes with an update of the list.
+  const all = () => bar.elements.namedItem("all");
   const count = bar.querySelector("[data-selection-count]");
-  const selectAll = bar.querySelector("[data-select-all]");
   let last = null;
 
   // The ids of selected rows: an update of the list brings new boxes.
@@ -23,11 +24,16 @@ function begin(bar) {
     ids.clear();
     for (const box of rows) if (box.checked) ids.add(idOf(box));
     const chosen = ids.size;
-    if (all && chosen < rows.length) all.checked = false;
-    const isAll = Boolean(all?.checked);
+    const every = all();
+    if (every && chosen < rows.length) every.checked = false;
+    const isAll = Boolean(every?.checked);
     bar.hidden = !chosen;
-    count.textContent = !chosen ? "" : isAll ? all.closest("label").textContent.trim() : `${chosen} selected`;
-    if (selectAll) selectAll.hidden = isAll;
+    const noun = count.dataset.selectionCount + (chosen === 1 ? "" : "s");
+    count.textContent = !chosen ? "" : isAll ? every.closest("label").textContent.trim() : `${chosen} ${noun} selected`;
+    if (every) {
+      every.closest("label").hidden = true;
+      bar.querySelector("[data-select-all]").hidden = isAll;
+    }
     for (const page of document.querySelectorAll("[data-tick-page]")) {
       page.hidden = false;
       page.checked = chosen > 0 && chosen === rows.length;
@@ -38,7 +44,6 @@ function begin(bar) {
   bar.classList.add("floats");
   bar.querySelector(".selection-plain").remove();
   bar.querySelector(".selection-buttons").hidden = false;
-  if (all) all.closest("label").hidden = true;
   document.addEventListener("outdial:replaced", () => {
     for (const box of boxes()) box.checked = ids.has(idOf(box));
     show();
@@ -66,17 +71,26 @@ function begin(bar) {
     set(event.target.checked);
     show();
   });
-  selectAll?.addEventListener("click", () => { set(true); all.checked = true; show(); });
+  bar.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-select-all]")) return;
+    set(true);
+    all().checked = true;
+    show();
+  });
   bar.querySelector("[data-select-page]").addEventListener("click", () => { set(true); show(); });
   bar.querySelector("[data-select-none]").addEventListener("click", () => {
     set(false);
-    if (all) all.checked = false;
+    if (all()) all().checked = false;
     show();
     document.getElementById("main").focus();
   });
   bar.addEventListener("submit", (event) => {
+    // A search as one types changes the address.
+    bar.elements.namedItem("back").value = location.pathname + location.search;
+    if ((event.submitter.getAttribute("formmethod") ?? bar.getAttribute("method")) === "post") return;
     event.preventDefault();
     const values = new URLSearchParams(new FormData(bar, event.submitter));
+    values.delete("csrf_token");
     if (values.has("all")) values.delete("chosen");
     // A button named "action" hides the property of the form.
     openLinked(`${bar.getAttribute("action")}?${values}`, event.submitter);

@@ -28,8 +28,8 @@ PAGES: Final = (
     # What open pages fetch most.
     "live_calls.pages",
     "sign_in.pages", "campaign_setup.pages",
-    "campaign_board.pages", "campaigns.pages", "campaigns.tab_pages", "campaign_contacts.pages",
-    "campaign_contacts.change_pages", "calls.pages",
+    "campaign_board.pages", "campaign_board.selected_pages", "campaigns.pages", "campaigns.tab_pages",
+    "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
     "bulk_jobs.pages", "callbacks.pages", "review.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
