@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -13,6 +13,7 @@ from outdial.campaigns.erasure import (
     ERASED_REASON,
     ErasureRefused,
     ErasureRequested,
+    confirm_deletions,
     find_erased,
     request_erasure,
     wake_campaigns,
@@ -28,12 +29,18 @@ from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
 from outdial.inbox.replay import ReplayedEvents, replay
 from outdial.jobs import erasing
 from outdial.jobs.retention import UPLOADS_KEPT
-from outdial.provider import CallPlaced, CallRequest
+from outdial.provider import CallPlaced, CallRequest, KeyAccepted
+from outdial.provider_keys.entering import AcceptedKey, KeyEntry, store_key
+from outdial.provider_keys.sealing import KeySealer
+from outdial.retell.client import RetellClient
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.simulator.in_process import SimulatorTransport
+from outdial.retell.simulator.workspace import SimulatedWorkspace
 from tests.evidence.test_audit_chain import create_erasure
-from tests.support.dialing import Stage, life_of_call, open_stage
+from tests.support.dialing import KEY, Stage, life_of_call, open_stage
 from tests.support.factories import (
+    ENCRYPTION_SECRETS,
     ERASURE_KEYS,
     NOW,
     CampaignContact,
@@ -63,7 +70,7 @@ from tests.support.postgres import Scratch, until_one_waits
 IMPERSONAL = {
     "members and their sign-in": "auth.attempts.* auth.refresh_tokens.* auth.signing_keys.* auth.users.*"
     " auth.sessions.* auth.mfa_factors.* auth.recovery_codes.* auth.password_resets.*"
-    " public.invitations.* public.organization_members.* public.provider_keys.*",
+    " public.invitations.* public.organization_members.* public.provider_keys.* public.provider_workspaces.*",
     "what developers deploy": "host.access_tokens.* host.function_files.* host.function_versions.* host.functions.*"
     " host.hosts.* host.secrets.*",
     "names of functions and codes": "host.invocations.code host.invocations.method host.invocations.region"
@@ -630,6 +637,71 @@ async def test_a_dialer_without_the_key_of_the_account_leaves_the_deletion_to_ot
     errors = {row["error"] for row in await stage.rows("erasure_calls")}
     assert errors == {"this dialer has no API key for the account default"}
     assert stage.workspace.calls
+
+
+async def enter_workspace(
+    stage: Stage, person: SeededPerson, name: str, workspace: SimulatedWorkspace, now: datetime
+) -> None:
+    """Enter a key of a workspace as the studio does, and have the dialer use it."""
+    key = AcceptedKey(api_key=f"key_of_{name}", workspace=KeyAccepted(name, f"org_{name}"), tested_at=now)
+    entry = KeyEntry(
+        organization_id=person.tenant.organization_id,
+        provider_account_id=person.tenant.provider_account_id,
+        entered_by="ada@example.com",
+    )
+    async with stage.as_service() as connection:
+        await store_key(connection, KeySealer(ENCRYPTION_SECRETS), key, entry, now)
+    stage.clients["default"] = RetellClient(SimulatorTransport(workspace, stage.clock.now, KEY))
+
+
+@pytest.fixture
+async def moved(stage: Stage, person: SeededPerson) -> ErasureRequested:
+    """Return the erasure of a person whose calls are in a workspace that the account has left."""
+    await enter_workspace(stage, person, "Sales", stage.workspace, NOW - timedelta(days=1))
+    await enter_workspace(
+        stage, person, "Support", SimulatedWorkspace(stage.workspace.config), NOW + timedelta(minutes=30)
+    )
+    done = await erase(stage, person)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    await finish(stage)
+    return done
+
+
+async def test_calls_of_a_former_workspace_do_not_count_as_deleted_and_are_once_its_key_is_back(
+    stage: Stage, person: SeededPerson, moved: ErasureRequested
+) -> None:
+    assert len(stage.workspace.calls) == 3, "the recordings exist"
+    rows = await stage.rows("erasure_calls")
+    unreached = [row for row in rows if row["out_of_reach_at"] is not None]
+    assert {row["call_id"] for row in unreached} >= set(person.call_ids)
+    assert {(row["workspace_name"], row["confirmed_at"]) for row in unreached} == {("Sales", None)}
+    assert (await stage.row("erasures", moved.erasure_id))["finished_at"] is None
+
+    stage.clock.advance(timedelta(minutes=1))
+    await enter_workspace(stage, person, "Sales", stage.workspace, stage.clock.now())
+    stage.clock.advance(timedelta(minutes=5))
+    await finish(stage)
+    assert not stage.workspace.calls
+    assert (await stage.row("erasures", moved.erasure_id))["finished_at"] == stage.clock.now()
+    assert {row["confirmed_by"] for row in await stage.rows("erasure_calls")} == {None}
+
+
+async def test_an_admin_confirms_that_calls_of_a_former_workspace_are_deleted(
+    stage: Stage, person: SeededPerson, moved: ErasureRequested
+) -> None:
+    unreached = [row for row in await stage.rows("erasure_calls") if row["confirmed_at"] is None]
+    async with stage.as_service() as connection:
+        organization_id, now = person.tenant.organization_id, stage.clock.now()
+        for expected in (len(unreached), 0):
+            confirmed = await confirm_deletions(connection, organization_id, moved.erasure_id, Actor(), now)
+            assert confirmed == expected
+    await finish(stage)
+    assert (await stage.row("erasures", moved.erasure_id))["finished_at"] == stage.clock.now()
+    assert {row["confirmed_by"] for row in await stage.rows("erasure_calls") if row["out_of_reach_at"]} == {"service"}
+    recorded = await stage.look.fetch(
+        "select details ->> 'calls' from audit_log where action = 'confirm_deletions_at_retell'"
+    )
+    assert [row[0] for row in recorded] == [str(len(unreached))]
 
 
 async def test_an_erasure_waits_for_imports_and_exports_that_may_still_store_the_person(

@@ -9,7 +9,6 @@ import pytest
 from tests.cli.conftest import Outdial
 from tests.support.factories import ERASURE_SECRETS
 from tests.support.person import NAME, PHONE, SPELLINGS, create_person
-from tests.support.postgres import Scratch
 
 KEY = {"OUTDIAL_ERASURE_KEY": ERASURE_SECRETS[0]}
 
@@ -25,7 +24,7 @@ async def run(outdial: Outdial, *arguments: str, **options: object) -> str:
 
 
 @pytest.mark.usefixtures("with_person")
-async def test_a_person_is_exported_and_erased_by_number(outdial: Outdial, database: Scratch) -> None:
+async def test_a_person_is_exported_and_erased_by_number(outdial: Outdial, connection: asyncpg.Connection) -> None:
     known = await run(outdial, "contacts", "export-subject", PHONE, env=KEY)
     assert NAME in known
 
@@ -38,6 +37,16 @@ async def test_a_person_is_exported_and_erased_by_number(outdial: Outdial, datab
     listed = await run(outdial, "contacts", "erasures")
     assert "0 of 2 calls" in listed
     assert not any(spelling in listed for spelling in SPELLINGS)
+    await connection.execute("update erasure_calls set out_of_reach_at = now(), workspace_name = 'Sales EU'")
+    listed = await run(outdial, "contacts", "erasures")
+    assert "0 of 2 calls, 2 out of reach" in listed
+    assert "2 calls are in a Retell workspace whose key Outdial no longer has" in " ".join(listed.split())
+    (unreached,) = await asyncio.to_thread(outdial.json, "contacts", "erasures")
+    assert [call["workspace_name"] for call in unreached["out_of_reach"]] == ["Sales EU", "Sales EU"]
+    confirm = ("contacts", "confirm-erasure", erasure["id"])
+    assert (await asyncio.to_thread(outdial.run, *confirm, stdin="n\n")).exit_code == 1
+    assert await run(outdial, *confirm, "--yes") == "Confirmed: 2 calls.\n"
+    assert "is out of reach" in await asyncio.to_thread(outdial.error, *confirm, "--yes")
     left = json.loads(await run(outdial, "contacts", "export-subject", PHONE, env=KEY))
     assert (left["contacts"], left["calls"], left["erasure_id"]) == ([], [], erasure["id"])
 

@@ -9,7 +9,7 @@ import pytest
 from outdial.db.session import Connection
 from outdial.studio.end_reports.links import LONGEST_DAYS
 from tests.support.factories import NOW, new_phone
-from tests.support.two_organizations import TwoOrganizations, acting, job_of, new_row
+from tests.support.two_organizations import TwoOrganizations, acting, erasure_of, job_of, new_row
 
 NAMES = "(_by|actor|caller|author|member|user|user_id)$"
 ACTOR = "owner"
@@ -22,6 +22,7 @@ FUNCTIONS = {
     "decide_reviews": "private.decide_reviews($1, '{{{entry}}}', 'completed', null, $2, 'decided', now(), now())",
     "set_callback": "private.set_callback($1, '{entry}', now() + interval '1 day', $2, now())",
     "erase_phone": "private.erase_phone($1, '{new}', '{phone}', sha256('a'), '12345678', $2, now())",
+    "confirm_erasure_calls": "private.confirm_erasure_calls($1, '{erasure}', $2, now())",
     "record_audit": "private.record_audit($1, $2, 'start_campaign', 'campaign', 'named', '{{}}')",
 }
 STORED = {
@@ -31,6 +32,7 @@ STORED = {
     "decide_reviews": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'completed'",
     "set_callback": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'call_again'",
     "erase_phone": "select requested_by from erasures where organization_id = $1 order by requested_at desc",
+    "confirm_erasure_calls": "select max(confirmed_by) from erasure_calls where organization_id = $1",
     "record_audit": "select actor from audit_log where organization_id = $1 and subject_id = 'named'",
 }
 
@@ -101,7 +103,9 @@ async def test_no_function_that_callers_execute_names_another_member(
         async with acting(world, ACTOR) as caller:
             await caller.execute("select private.audit_account_change($1, 'change_password')", theirs)
     await connection.execute("update calls set status = 'ended'")
+    await connection.execute("update erasure_calls set out_of_reach_at = now()")
     ids = {"campaign": entry.campaign.id, "entry": entry.id, "new": uuid4(), "phone": new_phone()}
+    ids |= {"erasure": erasure_of(world.own)}
     allowed, found = await own_names(connection, mine), {}
     for name, call in FUNCTIONS.items():
         await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)

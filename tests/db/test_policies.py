@@ -54,6 +54,8 @@ MATRIX = {
     "number_imports": Rights("viewer", "admin", "admin", None, "ru", ""),
     # Processes read keys through a function alone.
     "provider_keys": Rights("viewer", "admin", "admin", None, "", "", "riu"),
+    # Written by functions.
+    "provider_workspaces": Rights("viewer", None, None, None, "", "", "r"),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),
     "do_not_call": Rights("viewer", "operator", "operator", "admin", "r", "ri", jobs="r"),
     "consents": Rights("viewer", "operator", "operator", None, "r", "", jobs="riu"),
@@ -126,6 +128,7 @@ COLUMNS_TO_UPDATE = {
     "number_health": "rests_since",
     "number_imports": "next_try_at",
     "provider_keys": "accepted_until",
+    "provider_workspaces": "workspace_name",
     "do_not_call": "reason",
     "consents": "revoked_at",
     "screened_numbers": "phone",

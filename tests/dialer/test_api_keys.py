@@ -1,15 +1,18 @@
 """Keys that members enter: encrypted for one account, followed by dialers and the receiver without a restart."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import cast
 from uuid import uuid4
 
 import pytest
 
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.operations.hang_up import HangingUp, OutOfReach, hang_up
+from outdial.dialer.hang_ups.task import HangUps
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
-from outdial.dialer.rescue import WORKSPACE_SWITCH
 from outdial.dialer.worker import Dialer
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable
@@ -38,6 +41,8 @@ from tests.support.factories import (
 from tests.support.studio import FakeKeyTester
 
 SEALER = KeySealer(ENCRYPTION_SECRETS)
+WORKSPACE_SWITCH = timedelta(minutes=5)
+"""How long dialers may use a former key."""
 FIRST, SECOND = "key_good_first_0001", "key_good_second_0002"
 
 
@@ -234,6 +239,105 @@ async def test_a_request_without_a_response_is_not_repeated_in_another_workspace
     assert len(stage.asked()) == before + repeats, "the former workspace may have placed the call"
 
 
+@dataclass
+class NamedWorkspaces:
+    """Retell, as it names the workspace of each key of the environment."""
+
+    response: KeyAccepted | ProviderUnavailable
+
+    async def check_key(self, credential: str) -> KeyAccepted | ProviderUnavailable:
+        return self.response
+
+
+async def use_environment_key(stage: Stage, api_key: str, response: KeyAccepted | ProviderUnavailable) -> None:
+    """Report a key as a dialer does after it has started with this one in its environment."""
+    directory = cast(RetellProvider, NamedWorkspaces(response))
+    await EnvironmentKeyReporter(stage.dialing, directory, {"default": api_key}, stage.clock).run_once()
+
+
+async def workspace_of(stage: Stage, tenant: Tenant, placed_at: datetime) -> str:
+    found = await stage.look.fetchval(
+        "select private.workspace_of_call($1, $2, $2, $3)", tenant.provider_account_id, placed_at, stage.clock.now()
+    )
+    assert isinstance(found, str)
+    return found
+
+
+async def test_a_changed_key_of_the_environment_begins_another_workspace_unless_retell_names_the_same(
+    stage: Stage,
+) -> None:
+    tenant, sales, away = await create_tenant(stage.look), KeyAccepted("Sales", "org_1"), ProviderUnavailable("down")
+    assert await workspace_of(stage, tenant, NOW) == "current", "nothing is known"
+    await use_environment_key(stage, FIRST, away)
+    await use_environment_key(stage, FIRST, sales)
+    assert await workspace_of(stage, tenant, NOW) == "current"
+
+    stage.clock.advance(timedelta(days=1))
+    await use_environment_key(stage, FIRST, away)
+    await use_environment_key(stage, SECOND, sales)
+    assert await workspace_of(stage, tenant, NOW) == "current", "its key was rotated"
+    await use_environment_key(stage, FIRST, away)
+    assert await workspace_of(stage, tenant, NOW) == "former", "the workspace of the other key is not known"
+    changed_at = stage.clock.now()
+    assert (await stage.row("provider_accounts", tenant.provider_account_id))["workspace_since"] == changed_at
+    await use_environment_key(stage, FIRST, sales)
+    stage.clock.advance(WORKSPACE_SWITCH)
+    assert await workspace_of(stage, tenant, NOW) == "current"
+
+    await use_environment_key(stage, SECOND, KeyAccepted("Support", "org_2"))
+    assert [await workspace_of(stage, tenant, at) for at in (NOW, stage.clock.now())] == ["former", "unclear"]
+    stored = str(await stage.look.fetch("select * from provider_workspaces"))
+    assert (FIRST in stored, SECOND in stored, "Support" in stored) == (False, False, True)
+
+
+async def test_a_stored_key_that_dialers_use_once_the_environment_has_none_is_of_its_own_workspace(
+    stage: Stage,
+) -> None:
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    stage.clock.advance(timedelta(days=1))
+    await use_environment_key(stage, SECOND, KeyAccepted("Support", "org_2"))
+    stage.clock.advance(timedelta(days=1))
+    assert await workspace_of(stage, tenant, NOW) == "former"
+
+    await KeyedDialer(stage).keys.run_once()
+    stage.clock.advance(WORKSPACE_SWITCH)
+    assert await workspace_of(stage, tenant, NOW) == "current"
+    assert await workspace_of(stage, tenant, NOW + timedelta(days=1, hours=1)) == "former"
+
+
+async def test_a_live_call_of_a_former_workspace_is_not_taken_for_hung_up(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await enter(stage, tenant, FIRST)
+    stage.clock.advance(WORKSPACE_SWITCH)
+    await create_campaign_contact(stage.look, await create_campaign(stage.look, tenant))
+    keyed = KeyedDialer(stage)
+    await keyed.keys.run_once()
+    await keyed.run()
+    [call] = await stage.rows("calls")
+    task = HangUps(stage.dialing, RetellProvider(keyed.clients), stage.clock)
+
+    async def ask() -> object:
+        async with stage.as_service() as connection:
+            return await hang_up(
+                connection,
+                organization_id=tenant.organization_id,
+                call_id=call["id"],
+                reason=None,
+                actor=Actor(),
+                now=stage.clock.now(),
+            )
+
+    assert await ask() == HangingUp()
+    stage.clock.advance(timedelta(seconds=1))
+    stage.workspace.calls.clear()  # what another workspace knows of it
+    await enter(stage, replace(tenant, credential="other"), SECOND)
+    await keyed.keys.run_once()
+    assert await task.run_once() == 1
+    assert (await stage.row("calls", call["id"]))["hang_up_due_at"] is not None
+    assert await ask() == OutOfReach()
+
+
 async def test_a_row_that_was_copied_to_another_organization_is_no_key_there(stage: Stage) -> None:
     tenant, other = await create_tenant(stage.look), await create_tenant(stage.look, credential="b")
     await enter(stage, tenant, FIRST)
@@ -262,7 +366,7 @@ async def test_a_key_of_the_environment_wins_and_its_client_stays(stage: Stage) 
     await enter(stage, tenant, FIRST)
     keyed = KeyedDialer(stage, {"default": KEY})
     await keyed.keys.run_once()
-    reporter = EnvironmentKeyReporter(stage.dialing, RetellProvider(keyed.clients), ["default"], stage.clock)
+    reporter = EnvironmentKeyReporter(stage.dialing, RetellProvider(keyed.clients), {"default": KEY}, stage.clock)
     assert await reporter.run_once() == 1
 
     assert keyed.connected == [KEY]

@@ -140,6 +140,42 @@ async def test_a_person_is_exported_and_then_erased(
     }
 
 
+async def test_calls_of_a_former_workspace_are_listed_until_an_admin_confirms_their_deletion(
+    studio_app: StudioServer, connection: asyncpg.Connection, person: SeededPerson
+) -> None:
+    client = await studio_app.client_of(await admin_of(studio_app, connection, person))
+    url = f"/api/v1/organizations/{person.tenant.organization_id}"
+    assert (await erase(client, person)).status_code == 201
+    page = f"/o/{person.tenant.organization_id}/privacy"
+    assert "whose key Outdial no longer has" not in (await client.get(page)).text
+    await connection.execute(
+        "update erasure_calls set out_of_reach_at = $1, workspace_name = 'Sales EU' where call_id is not null",
+        studio_app.clock.now(),
+    )
+    unreached = (await client.get(f"{url}/erasures")).json()["items"][0]
+    assert (unreached["calls_out_of_reach"], unreached["finished_at"]) == (2, None)
+    assert {(call["workspace_name"], call["call_id"]) for call in unreached["out_of_reach"]} == {
+        ("Sales EU", str(call_id)) for call_id in person.call_ids
+    }
+    shown_page = (await client.get(page)).text
+    assert "2 calls are in a Retell workspace whose key Outdial no longer has" in shown_page
+    assert all(
+        f"<code>{call['retell_call_id'] or call['call_id']}</code>" in shown_page for call in unreached["out_of_reach"]
+    )
+    confirmed = (await client.post(f"{url}/erasures/{unreached['id']}/confirm")).json()
+    assert (confirmed["calls_out_of_reach"], confirmed["calls_deleted"]) == (0, 2)
+    pack = (await client.post(f"{url}/evidence", json={"kind": "call", "id": str(person.call_ids[0])})).json()["pack"]
+    [attempt] = [
+        attempt
+        for contact in pack["contacts"]
+        for attempt in contact["attempts"]
+        if attempt["id"] == str(person.call_ids[0])
+    ]
+    [deletion] = attempt["deletions"]
+    assert deletion["confirmed_by"] not in (None, "service")
+    assert (deletion["workspace_name"], deletion["out_of_reach_at"] is None) == ("Sales EU", False)
+
+
 async def test_pages_of_an_erased_person_still_work_and_do_not_name_them(
     studio_app: StudioServer, connection: asyncpg.Connection, person: SeededPerson
 ) -> None:

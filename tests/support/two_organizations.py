@@ -92,6 +92,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "number_health",
         "number_imports",
         "provider_keys",
+        "provider_workspaces",
     ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
@@ -187,6 +188,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "provider_keys": account
         | {"id": uuid4(), "ciphertext": b"1" * 40, "last_four": "1a2b", "entered_by": "ada@example.com"}
         | {"entered_at": NOW, "tested_at": NOW, "accepted_until": None if actor == "webhook" else NOW},
+        "provider_workspaces": account
+        | {"since": NOW + timedelta(seconds=next(_numbers)), "key_mark": "environment:1"},
         "organization_budgets": {"day_cents": 5000, "updated_at": NOW},
         "spending": {"campaign_id": filled.fresh.id, "day": NOW.date()},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},

@@ -10,8 +10,9 @@ from outdial.campaigns.erasure_keys import ErasureKeys
 from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.queries import audit, batches, erasures
+from outdial.db.queries.compliance import erasure_calls
 from outdial.db.rows import required
-from outdial.db.session import Connection
+from outdial.db.session import Connection, encode_json
 from outdial.domain.ids import new_id
 
 ERASED_REASON: Final = "was erased at the request of its owner, and may not be added again"
@@ -84,6 +85,29 @@ async def request_erasure(
         details="{}",
     )
     return ErasureRequested(result.erasure_id, result.campaign_ids)
+
+
+async def confirm_deletions(
+    connection: Connection, organization_id: UUID, erasure_id: UUID, actor: Actor, now: datetime
+) -> int:
+    """Store that an admin has deleted the calls of an erasure that are out of reach; return how many there were.
+
+    The caller needs the role admin.
+    """
+    confirmed = await erasure_calls.confirm_erasure_calls(
+        connection, organization_id=organization_id, erasure_id=erasure_id, confirmed_by=actor.name, now=now
+    )
+    if confirmed:
+        await audit.record_audit(
+            connection,
+            organization_id=organization_id,
+            actor=actor.name,
+            action="confirm_deletions_at_retell",
+            subject_type="erasure",
+            subject_id=str(erasure_id),
+            details=encode_json({"calls": confirmed}),
+        )
+    return confirmed
 
 
 async def wake_campaigns(connection: Connection, campaign_ids: Sequence[UUID], now: datetime) -> None:

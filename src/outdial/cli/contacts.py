@@ -32,6 +32,7 @@ clock = SystemClock()
 
 app.command()(privacy.erase)
 app.command()(privacy.erasures)
+app.command()(privacy.confirm_erasure)
 app.command("export-subject")(privacy.export_subject)
 
 Numbers = Annotated[

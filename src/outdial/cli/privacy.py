@@ -1,13 +1,20 @@
-"""`outdial contacts erase`, `erasures` and `export-subject`, and `outdial organization retention`."""
+"""`outdial contacts erase`, `erasures`, `confirm-erasure`, `export-subject`, and `outdial organization retention`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 import typer
 
-from outdial.campaigns.erasure import ErasureRefused, ErasureRequested, request_erasure, wake_campaigns
+from outdial.campaigns.erasure import (
+    ErasureRefused,
+    ErasureRequested,
+    confirm_deletions,
+    request_erasure,
+    wake_campaigns,
+)
 from outdial.campaigns.errors import InvalidRetention
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.retention import change_retention, read_retention
@@ -20,11 +27,12 @@ from outdial.campaigns.retention_policy import (
     RetentionPolicy,
 )
 from outdial.campaigns.subject import export_subject as read_subject
-from outdial.cli.errors import ActionRefused, InvalidArgument
+from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import Organization, find_organization, read_phone
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import erasures as erasure_queries
+from outdial.db.queries.compliance import erasure_calls
 from outdial.db.rows import required
 from outdial.db.session import Database
 from outdial.stack.local import as_service, erasure_keys
@@ -34,6 +42,7 @@ clock = SystemClock()
 PhoneNumber = Annotated[str, typer.Argument(metavar="PHONE", help="Phone number in E.164, or national with --region.")]
 Region = Annotated[str | None, typer.Option(help="Country of a number without a country code, such as US.")]
 KEEP = "keep"
+MOST_UNREACHED: Final = 100_000
 
 
 def erase(
@@ -78,27 +87,64 @@ def erasures(
 ) -> None:
     """Show the erasures of an organization and what remains of each, newest first."""
 
-    async def work(database: Database) -> list[erasure_queries.ErasureRow]:
+    async def work(
+        database: Database,
+    ) -> tuple[list[erasure_queries.ErasureRow], list[erasure_calls.CallOutOfReach]]:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await erasure_queries.list_erasures(
+            rows = await erasure_queries.list_erasures(
                 connection, organization_id=organization_id, after_at=None, after_id=None, limit=limit
             )
+            ids = [row.id for row in rows if row.calls_out_of_reach]
+            unreached = await erasure_calls.calls_out_of_reach(
+                connection, organization_id=organization_id, erasure_ids=ids, limit=MOST_UNREACHED
+            )
+        return rows, unreached
 
-    rows = as_service(work)
+    rows, calls = as_service(work)
     if as_json:
-        print_json([_erasure_object(row) for row in rows])
+        print_json([_erasure_object(row, calls) for row in rows])
         return
     columns = {
         "ID": lambda row: row.id,
         "REQUESTED": lambda row: row.requested_at,
         "BY": lambda row: row.requested_by,
         "HERE": lambda row: row.swept_at or (f"waits for {row.waiting_for}" if row.waiting_for else "pending"),
-        "AT RETELL": lambda row: f"{row.calls_deleted} of {row.calls} calls",
+        "AT RETELL": _at_retell,
         "FINISHED": lambda row: row.finished_at,
         "ERROR": lambda row: row.last_error,
     }
     print_rows(columns, rows, empty="Nothing has been erased.")
+    if unreached := sum(row.calls_out_of_reach for row in rows):
+        subject = "1 call is" if unreached == 1 else f"{unreached} calls are"
+        console.print(
+            f"{subject} in a Retell workspace whose key Outdial no longer has: enter it again, or delete the calls in"
+            " Retell (--json lists them) and run outdial contacts confirm-erasure."
+        )
+
+
+def confirm_erasure(
+    erasure_id: Annotated[UUID, typer.Argument(metavar="ERASURE", help="Id of the erasure.")],
+    organization: Organization = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+) -> None:
+    """Confirm that calls of an erasure in a former Retell workspace are deleted there.
+
+    Outdial no longer has the key of that workspace, so that it cannot delete them. outdial contacts erasures --json
+    lists them.
+    """
+    if not yes:
+        typer.confirm("Are these calls deleted in Retell? The erasure then counts as finished.", abort=True)
+
+    async def work(database: Database) -> int:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await confirm_deletions(connection, organization_id, erasure_id, Actor(), clock.now())
+
+    confirmed = as_service(work)
+    if not confirmed:
+        raise UnknownName(f"no call of the erasure {erasure_id} is out of reach")
+    console.print(f"Confirmed: {confirmed} {'call' if confirmed == 1 else 'calls'}.")
 
 
 def export_subject(phone: PhoneNumber, region: Region = None, organization: Organization = None) -> None:
@@ -164,7 +210,18 @@ def _read_days(name: str, text: str) -> int | None:
     return int(text)
 
 
-def _erasure_object(row: erasure_queries.ErasureRow) -> dict[str, Any]:
+def _at_retell(row: erasure_queries.ErasureRow) -> str:
+    unreached = f", {row.calls_out_of_reach} out of reach" if row.calls_out_of_reach else ""
+    return f"{row.calls_deleted} of {row.calls} calls{unreached}"
+
+
+def _erasure_object(row: erasure_queries.ErasureRow, calls: Sequence[erasure_calls.CallOutOfReach]) -> dict[str, Any]:
     names = ("id", "requested_by", "requested_at", "waiting_for", "swept_at", "finished_at", "calls", "calls_deleted")
     shown: dict[str, Any] = {name: getattr(row, name) for name in names}
+    unreached = [
+        {"workspace_name": call.workspace_name, "retell_call_id": call.retell_call_id, "call_id": call.call_id}
+        for call in calls
+        if call.erasure_id == row.id
+    ]
+    shown |= {"calls_out_of_reach": row.calls_out_of_reach, "out_of_reach": unreached}
     return shown | {"removed": msgspec.json.decode(row.removed), "last_error": row.last_error}

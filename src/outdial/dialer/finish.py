@@ -7,9 +7,10 @@ from uuid import UUID
 from outdial.clock import Clock
 from outdial.db.queries import batches, campaign_status, due_contacts, settlements
 from outdial.db.session import Database
+from outdial.domain.call import CallWorkspace
 from outdial.domain.campaign import CampaignStatus
 from outdial.log import log
-from outdial.provider import VoiceProvider
+from outdial.provider import CallMissing, VoiceProvider
 
 PORTION = 5_000
 RETRY_DELAY = timedelta(seconds=1)
@@ -53,10 +54,20 @@ class Finisher:
             if not account.hang_up:
                 return
             calls = await campaign_status.live_calls(
-                connection, provider_account_id=account.id, campaign_id=campaign_id, limit=MAX_HANG_UPS
+                connection,
+                provider_account_id=account.id,
+                campaign_id=campaign_id,
+                limit=MAX_HANG_UPS,
+                now=self._clock.now(),
             )
         if calls and self._provider.has_account(account.credential):
             results = await asyncio.gather(
                 *(self._provider.end_call(account.credential, call.retell_call_id) for call in calls)
             )
             log("dialer.hung_up", campaign_id=str(campaign_id), results=[type(result).__name__ for result in results])
+            missing = sum(
+                isinstance(result, CallMissing) and call.workspace != CallWorkspace.CURRENT
+                for call, result in zip(calls, results, strict=True)
+            )
+            if missing:
+                log("dialer.hang_up_out_of_reach", level="warning", campaign_id=str(campaign_id), calls=missing)

@@ -297,5 +297,5 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             call_tester=CallTester(database, provider, clock, timing, rules),
             clock_check=check,
             keys=keys,
-            key_reporter=EnvironmentKeyReporter(database, provider, list(settings.api_keys), clock),
+            key_reporter=EnvironmentKeyReporter(database, provider, settings.api_keys, clock),
         )

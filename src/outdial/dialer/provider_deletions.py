@@ -5,8 +5,9 @@ from typing import Final, assert_never
 
 from outdial.background import run_each
 from outdial.clock import Clock
-from outdial.db.queries import erasures
+from outdial.db.queries.compliance import erasure_calls
 from outdial.db.session import Database
+from outdial.domain.call import CallWorkspace
 from outdial.log import log
 from outdial.provider import CallDeleted, CallMissing, CallsFound, ProviderUnavailable, VoiceProvider
 
@@ -20,7 +21,8 @@ class ProviderDeletions:
     """A background task: `run_once` tries every deletion that is due, and returns how many it tried.
 
     A failed deletion is retried until it succeeds, with growing delays: an erasure is finished only when all are
-    confirmed.
+    confirmed. A call of a former workspace, of which Outdial has no key, is out of reach: an admin deletes it at the
+    provider and confirms that, or enters the key again.
     """
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
@@ -31,7 +33,7 @@ class ProviderDeletions:
     async def run_once(self) -> int:
         """Try the deletions that are due, at most MAX_CONCURRENT_DELETIONS at a time."""
         async with self._database.transaction() as connection:
-            due = await erasures.due_erasure_calls(connection, now=self._clock.now(), limit=BATCH)
+            due = await erasure_calls.due_erasure_calls(connection, now=self._clock.now(), limit=BATCH)
         await run_each(
             due,
             self._delete,
@@ -42,10 +44,12 @@ class ProviderDeletions:
         )
         return len(due)
 
-    async def _delete(self, due: erasures.DueErasureCall) -> None:
+    async def _delete(self, due: erasure_calls.DueErasureCall) -> None:
         now = self._clock.now()
         async with self._database.for_organization(due.organization_id) as connection:
-            deletion = await erasures.take_erasure_call(connection, id=due.id, now=now, next_try_at=now + LONGEST_DELAY)
+            deletion = await erasure_calls.take_erasure_call(
+                connection, id=due.id, now=now, next_try_at=now + LONGEST_DELAY
+            )
         if deletion is None:
             return
         if not self._provider.has_account(deletion.credential):
@@ -57,14 +61,16 @@ class ProviderDeletions:
             if retell_call_id is None:
                 return
         match await self._provider.delete_call(deletion.credential, retell_call_id):
-            case CallDeleted() | CallMissing():
+            case CallDeleted():
                 await self._confirm(deletion)
+            case CallMissing():
+                await self._confirm_missing(deletion)
             case ProviderUnavailable(reason=reason):
                 await self._postpone(deletion, reason)
             case never:
                 assert_never(never)
 
-    async def _find(self, deletion: erasures.ErasureCall) -> str | None:
+    async def _find(self, deletion: erasure_calls.ErasureCall) -> str | None:
         """Return a call that Retell has under our id, and store the others; confirm the deletion if it has none."""
         if deletion.call_id is None:
             return None
@@ -74,10 +80,10 @@ class ProviderDeletions:
                 return None
             case CallsFound(provider_call_ids=ids):
                 if not ids:
-                    await self._confirm(deletion)
+                    await self._confirm_missing(deletion)
                     return None
                 async with self._database.for_organization(deletion.organization_id) as connection:
-                    await erasures.add_erasure_calls(
+                    await erasure_calls.add_erasure_calls(
                         connection,
                         organization_id=deletion.organization_id,
                         erasure_id=deletion.erasure_id,
@@ -90,14 +96,24 @@ class ProviderDeletions:
             case never:
                 assert_never(never)
 
-    async def _confirm(self, deletion: erasures.ErasureCall) -> None:
+    async def _confirm_missing(self, deletion: erasure_calls.ErasureCall) -> None:
+        """Confirm the deletion of a call that the workspace does not have, unless the call may be in a former one."""
+        if deletion.workspace == CallWorkspace.CURRENT:
+            await self._confirm(deletion)
+            return
+        now = self._clock.now()
+        log("erasure.call_out_of_reach", level="warning", deletion_id=str(deletion.id), workspace=deletion.workspace)
         async with self._database.for_organization(deletion.organization_id) as connection:
-            await erasures.confirm_erasure_call(connection, id=deletion.id, now=self._clock.now())
+            await erasure_calls.leave_erasure_call(connection, id=deletion.id, now=now, next_try_at=now + LONGEST_DELAY)
 
-    async def _postpone(self, deletion: erasures.ErasureCall, reason: str) -> None:
+    async def _confirm(self, deletion: erasure_calls.ErasureCall) -> None:
+        async with self._database.for_organization(deletion.organization_id) as connection:
+            await erasure_calls.confirm_erasure_call(connection, id=deletion.id, now=self._clock.now())
+
+    async def _postpone(self, deletion: erasure_calls.ErasureCall, reason: str) -> None:
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(deletion.tries - 1, 10))
         log("erasure.deletion_postponed", level="warning", deletion_id=str(deletion.id), reason=reason)
         async with self._database.for_organization(deletion.organization_id) as connection:
-            await erasures.postpone_erasure_call(
+            await erasure_calls.postpone_erasure_call(
                 connection, id=deletion.id, next_try_at=self._clock.now() + delay, error=reason
             )

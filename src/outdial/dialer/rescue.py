@@ -26,7 +26,7 @@ from outdial.dialer.plan import HOOK_TIME, PlannedCall, pace_of
 from outdial.dialer.repeat import window_to_repeat
 from outdial.dialer.settle import MAX_RESCUE_INTERVAL, CallAdoption, CallIdTaken, Settler
 from outdial.dialer.starts import LOCK_WAIT, store_pace
-from outdial.domain.call import CallStatus
+from outdial.domain.call import CallStatus, CallWorkspace
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.pacing import after_slots, recovered, spacing, start_slots
 from outdial.domain.rules import RuleBook
@@ -40,8 +40,7 @@ CANCELLED_RELEASE = timedelta(minutes=5)
 """A cancelled campaign repeats no request, so a call that Retell does not list is released this soon."""
 MISSING_CHECKS = 4
 """After this many checks without a trace of the call, Retell is taken to have lost it."""
-WORKSPACE_SWITCH = timedelta(minutes=5)
-"""How long calls may still go through the former workspace of an account: until dialers have read the new key."""
+OUT_OF_REACH = "the call is in a former Retell workspace of the account, whose key Outdial no longer has"
 ANALYSIS_CHECKS = 6
 """After this many checks without an analysis, none is expected."""
 
@@ -138,7 +137,7 @@ class Rescuer:
     async def _resolve_unlisted(self, call: settlements.CheckedCall) -> None:
         """Repeat the request of a call that Retell does not list, or release the call once its key is too old."""
         now = self._clock.now()
-        if call.workspace_since is not None and call.created_at < call.workspace_since + WORKSPACE_SWITCH:
+        if call.workspace != CallWorkspace.CURRENT:
             # Retell may have placed it in the former workspace, whose idempotency key does not count in this one.
             await self._review(
                 call, "the account has a key of another Retell workspace now, which does not list the call"
@@ -226,7 +225,8 @@ class Rescuer:
                     )
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
-                    await self._give_up(call, "Retell no longer knows the call")
+                    is_here = call.workspace == CallWorkspace.CURRENT
+                    await self._give_up(call, "Retell no longer knows the call" if is_here else OUT_OF_REACH)
             case ProviderUnavailable() as unavailable:
                 await self._note_unavailable(call, unavailable, now)
             case never:

@@ -26,6 +26,14 @@ class CallStatus(StrEnum):
     REVIEW = "review"
 
 
+class CallWorkspace(StrEnum):
+    """Where a call is at the provider. A workspace knows only its own calls: one it does not have may be in another."""
+
+    CURRENT = "current"  # in the workspace of the account's key
+    FORMER = "former"  # in an earlier one, of which Outdial has no key
+    UNCLEAR = "unclear"  # in either: it was placed, or is looked for, within minutes of a change
+
+
 _S = CallStatus
 
 CALL: Final = Machine(

@@ -224,6 +224,10 @@ class EvidencePack:
                 "call_id",
                 await queries.evidence_events(connection, organization_id=id, call_ids=calls),
             ),
+            deletions=_by(
+                "call_id",
+                await queries.evidence_deletions(connection, organization_id=id, call_ids=calls),
+            ),
             audit=await self._audit_by_subject(connection, [*phones, *map(str, subjects), *map(str, calls)]),
         )
 
@@ -240,7 +244,7 @@ class EvidencePack:
             subjects.append(str(contact.id))
         audit = {entry["id"]: entry for subject in subjects for entry in facts.audit.get(subject, [])}
         return {
-            "attempts": [self._attempt(attempt, facts.events.get(attempt.id, [])) for attempt in attempts],
+            "attempts": [self._attempt(attempt, facts) for attempt in attempts],
             "audit": [audit[id] for id in sorted(audit)],
             "campaigns": [as_item(row) for row in memberships],
             "consents": [as_item(row) for row in facts.consents.get(phone, [])],
@@ -250,14 +254,15 @@ class EvidencePack:
             "screening_lists": [row.list_id for row in facts.listings.get(phone, [])],
         }
 
-    def _attempt(self, attempt: queries.PackedAttempt, events: Sequence[queries.PackedEvent]) -> Item:
+    def _attempt(self, attempt: queries.PackedAttempt, facts: "_PhoneFacts") -> Item:
         item = as_item(attempt, json=("decision", "hook_result"))
         decision = item["decision"]
         named = decision.get("rule_ids")
         if isinstance(named, list):
             self._used_rules.update((str(rule_id), str(decision.get("pack_date") or "")) for rule_id in named)
         return item | {
-            "events": [as_item(event) for event in events],
+            "deletions": [as_item(deletion) for deletion in facts.deletions.get(attempt.id, [])],
+            "events": [as_item(event) for event in facts.events.get(attempt.id, [])],
             "rules_note": None if isinstance(named, list) else NO_RULES_RECORDED,
         }
 
@@ -320,6 +325,7 @@ class _PhoneFacts:
     blocks: Mapping[Any, list[evidence_facts.PackedBlock]]
     listings: Mapping[Any, list[evidence_facts.PackedListing]]
     events: Mapping[Any, list[queries.PackedEvent]]
+    deletions: Mapping[Any, list[queries.PackedDeletion]]
     audit: Mapping[str, list[Item]]
 
 

@@ -66,6 +66,7 @@ class LiveCall:
 
     id: UUID
     retell_call_id: str
+    workspace: str
 
 
 _live_call = row_builder(LiveCall)
@@ -351,18 +352,20 @@ async def share_active_campaign(connection: Connection, *, campaign_id: UUID) ->
 
 
 _LIVE_CALLS = """\
-select c.id, c.retell_call_id
+select c.id, c.retell_call_id,
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $1) as workspace
 from calls c
-where c.provider_account_id = $1 and c.campaign_id = $2
+where c.provider_account_id = $2 and c.campaign_id = $3
   and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
-limit $3;
+limit $4;
 """
 
 
 async def live_calls(
-    connection: Connection, *, provider_account_id: UUID, campaign_id: UUID, limit: int
+    connection: Connection, *, now: datetime, provider_account_id: UUID, campaign_id: UUID, limit: int
 ) -> list[LiveCall]:
     """List calls of a campaign that can be ended."""
     return [
-        _live_call(record) for record in await connection.fetch(_LIVE_CALLS, provider_account_id, campaign_id, limit)
+        _live_call(record)
+        for record in await connection.fetch(_LIVE_CALLS, now, provider_account_id, campaign_id, limit)
     ]

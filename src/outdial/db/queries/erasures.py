@@ -26,7 +26,8 @@ _erasure_request = row_builder(ErasureRequest)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureRow:
-    """An erasure, with the number of its calls at Retell and of those whose deletion Retell has confirmed.
+    """An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that
+    may be in a former workspace, of which no key is left.
 
     `removed` is JSON text.
     """
@@ -40,6 +41,7 @@ class ErasureRow:
     finished_at: datetime | None
     calls: int
     calls_deleted: int
+    calls_out_of_reach: int
     last_error: str | None
 
 
@@ -68,34 +70,6 @@ class ErasureToSweep:
 
 
 _erasure_to_sweep = row_builder(ErasureToSweep)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueErasureCall:
-    """A call to delete at Retell."""
-
-    organization_id: UUID
-    id: UUID
-
-
-_due_erasure_call = row_builder(DueErasureCall)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErasureCall:
-    """A call to delete at Retell, with the account that it belongs to."""
-
-    id: UUID
-    organization_id: UUID
-    erasure_id: UUID
-    provider_account_id: UUID
-    call_id: UUID | None
-    retell_call_id: str | None
-    tries: int
-    credential: str
-
-
-_erasure_call = row_builder(ErasureCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +140,8 @@ _LIST_ERASURES = """\
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select count(*) from erasure_calls c
+    where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -194,6 +170,8 @@ _SHOW_ERASURE = """\
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select count(*) from erasure_calls c
+    where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -347,79 +325,6 @@ async def finish_erasure(connection: Connection, *, now: datetime, erasure_id: U
     """Finish an erasure that has been swept and whose calls have been deleted at Retell."""
     value: UUID | None = await connection.fetchval(_FINISH_ERASURE, now, erasure_id)
     return value
-
-
-_DUE_ERASURE_CALLS = """\
-select organization_id, id from private.due_erasure_calls($1, $2);
-"""
-
-
-async def due_erasure_calls(connection: Connection, *, now: datetime, limit: int) -> list[DueErasureCall]:
-    """List calls of all organizations that are to be deleted at Retell now."""
-    return [_due_erasure_call(record) for record in await connection.fetch(_DUE_ERASURE_CALLS, now, limit)]
-
-
-_TAKE_ERASURE_CALL = """\
-update erasure_calls d set next_try_at = $1, tries = d.tries + 1
-from provider_accounts a
-where d.id = $2 and d.confirmed_at is null and d.next_try_at <= $3 and a.id = d.provider_account_id
-returning d.id, d.organization_id, d.erasure_id, d.provider_account_id, d.call_id, d.retell_call_id, d.tries,
-  a.credential;
-"""
-
-
-async def take_erasure_call(
-    connection: Connection, *, next_try_at: datetime, id: UUID, now: datetime
-) -> ErasureCall | None:
-    """Take a call to delete, so that no other dialer does until `next_try_at`."""
-    record = await connection.fetchrow(_TAKE_ERASURE_CALL, next_try_at, id, now)
-    return None if record is None else _erasure_call(record)
-
-
-_ADD_ERASURE_CALLS = """\
-insert into erasure_calls (organization_id, erasure_id, provider_account_id, call_id, retell_call_id, next_try_at)
-select $1, $2, $3, $4, u.retell_call_id, $5
-from unnest($6::text[]) as u (retell_call_id)
-on conflict do nothing;
-"""
-
-
-async def add_erasure_calls(
-    connection: Connection,
-    *,
-    organization_id: UUID,
-    erasure_id: UUID,
-    provider_account_id: UUID,
-    call_id: UUID | None,
-    now: datetime,
-    retell_call_ids: Sequence[str],
-) -> int:
-    """Add calls that Retell has under our id."""
-    return rows_touched(
-        await connection.execute(
-            _ADD_ERASURE_CALLS, organization_id, erasure_id, provider_account_id, call_id, now, retell_call_ids
-        )
-    )
-
-
-_CONFIRM_ERASURE_CALL = """\
-update erasure_calls set confirmed_at = $1, error = null where id = $2 and confirmed_at is null;
-"""
-
-
-async def confirm_erasure_call(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """Store that Retell no longer has a call."""
-    return rows_touched(await connection.execute(_CONFIRM_ERASURE_CALL, now, id))
-
-
-_POSTPONE_ERASURE_CALL = """\
-update erasure_calls set next_try_at = $1, error = $2 where id = $3 and confirmed_at is null;
-"""
-
-
-async def postpone_erasure_call(connection: Connection, *, next_try_at: datetime, error: str, id: UUID) -> int:
-    """Store why a call could not be deleted yet."""
-    return rows_touched(await connection.execute(_POSTPONE_ERASURE_CALL, next_try_at, error, id))
 
 
 _SUBJECT_DATA = """\

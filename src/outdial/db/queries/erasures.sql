@@ -20,8 +20,8 @@ from private.erase_phone(:organization_id, :erasure_id, :phone, :phone_hash, :ke
 
 -- name: list_erasures
 -- returns: list[ErasureRow]
--- row: An erasure, with the number of its calls at Retell and of those whose deletion Retell has confirmed. `removed` is
--- row: JSON text.
+-- row: An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that may be in
+-- row: a former workspace, of which no key is left. `removed` is JSON text.
 -- null: waiting_for, swept_at, finished_at, last_error, :after_at, :after_id
 -- plan: custom
 -- List erasures of an organization, newest first. `after_at` and `after_id` are those of the last one on the previous
@@ -29,6 +29,8 @@ from private.erase_phone(:organization_id, :erasure_id, :phone, :phone_hash, :ke
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select count(*) from erasure_calls c
+    where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -44,6 +46,8 @@ limit :limit;
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
+  (select count(*) from erasure_calls c
+    where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -117,39 +121,6 @@ update erasures e set finished_at = :now
 where e.id = :erasure_id and e.swept_at is not null and e.finished_at is null
   and not exists (select from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
 returning e.id;
-
--- name: due_erasure_calls
--- returns: list[DueErasureCall]
--- row: A call to delete at Retell.
--- List calls of all organizations that are to be deleted at Retell now.
-select organization_id, id from private.due_erasure_calls(:now, :limit);
-
--- name: take_erasure_call
--- returns: ErasureCall | None
--- row: A call to delete at Retell, with the account that it belongs to.
--- null: call_id, retell_call_id
--- Take a call to delete, so that no other dialer does until `next_try_at`.
-update erasure_calls d set next_try_at = :next_try_at, tries = d.tries + 1
-from provider_accounts a
-where d.id = :id and d.confirmed_at is null and d.next_try_at <= :now and a.id = d.provider_account_id
-returning d.id, d.organization_id, d.erasure_id, d.provider_account_id, d.call_id, d.retell_call_id, d.tries,
-  a.credential;
-
--- name: add_erasure_calls!
--- null: :call_id
--- Add calls that Retell has under our id.
-insert into erasure_calls (organization_id, erasure_id, provider_account_id, call_id, retell_call_id, next_try_at)
-select :organization_id, :erasure_id, :provider_account_id, :call_id, u.retell_call_id, :now
-from unnest(:retell_call_ids::text[]) as u (retell_call_id)
-on conflict do nothing;
-
--- name: confirm_erasure_call!
--- Store that Retell no longer has a call.
-update erasure_calls set confirmed_at = :now, error = null where id = :id and confirmed_at is null;
-
--- name: postpone_erasure_call!
--- Store why a call could not be deleted yet.
-update erasure_calls set next_try_at = :next_try_at, error = :error where id = :id and confirmed_at is null;
 
 -- name: subject_data
 -- returns: list[SubjectRecord]

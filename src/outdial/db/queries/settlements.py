@@ -65,7 +65,7 @@ class CheckedCall:
     campaign_status: str
     needs_clearance: bool
     cleared_at: datetime | None
-    workspace_since: datetime | None
+    workspace: str
 
 
 _checked_call = row_builder(CheckedCall)
@@ -324,7 +324,7 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
   c.from_number, c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status, c.needs_clearance, c.cleared_at,
-  a.workspace_since;
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $1) as workspace;
 """
 
 

@@ -121,7 +121,7 @@ select organization_id, call_id from private.calls_to_check(:now, :limit);
 -- name: take_call_to_check
 -- returns: CheckedCall | None
 -- row: A silent call that this transaction checks. The request is JSON text.
--- null: retell_call_id, placed_at, ended_at, request_deadline, outcome, cleared_at, workspace_since
+-- null: retell_call_id, placed_at, ended_at, request_deadline, outcome, cleared_at
 -- Take a silent call for a check until next_check_at. The interval doubles with each check.
 update calls c
 set next_check_at = :now + case when c.status in ('placing', 'unknown')
@@ -136,7 +136,7 @@ returning c.id, c.organization_id, c.campaign_id, c.campaign_contact_id, c.provi
   c.from_number, c.status, c.retell_call_id, c.checks, c.created_at, c.placed_at, c.ended_at, c.request_deadline,
   c.request::text as request, c.outcome, c.analysis is not null as analyzed,
   coalesce(c.duration_ms, 0) as duration_ms, m.status as campaign_status, c.needs_clearance, c.cleared_at,
-  a.workspace_since;
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace;
 
 -- name: repeat_facts
 -- returns: RepeatFacts

@@ -7,6 +7,7 @@ from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries.dialing import hang_ups
 from outdial.db.session import Database
+from outdial.domain.call import CallWorkspace
 from outdial.log import log
 from outdial.provider import CallEnded, CallMissing, ProviderUnavailable, VoiceProvider
 
@@ -19,7 +20,8 @@ MAX_CONCURRENT: Final = 10
 class HangUps:
     """A background task: `run_once` tries every call that is due, and returns how many it tried.
 
-    A call without Retell's id is due again until the response to its request has come.
+    A call without Retell's id is due again until the response to its request has come, and one that may be in a former
+    workspace of its account until its events report the end.
     """
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
@@ -48,6 +50,8 @@ class HangUps:
         if call is None or not call.is_live or call.retell_call_id is None:
             return
         match await self._provider.end_call(call.credential, call.retell_call_id):
+            case CallMissing() if call.workspace != CallWorkspace.CURRENT:
+                log("dialer.hang_up_out_of_reach", level="warning", call_id=str(call.id), workspace=call.workspace)
             case CallEnded() | CallMissing():
                 async with self._database.for_organization(call.organization_id) as connection:
                     await hang_ups.end_hang_up(connection, call_id=call.id)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from outdial.clock import Clock
 from outdial.db.queries import batches
+from outdial.db.queries.auth import provider_keys
 from outdial.db.session import Database
 from outdial.log import log
 from outdial.provider_keys.cache import KeyCache
@@ -41,6 +42,10 @@ class KeyReloader:
         self._to_wake |= new
         for credential in sorted(self._to_wake & stored.keys()):
             key = stored[credential]
+            async with self._database.transaction() as connection:
+                await provider_keys.report_stored_keys(
+                    connection, provider_account_ids=[key.provider_account_id], now=now
+                )
             async with self._database.for_organization(key.organization_id) as connection:
                 await batches.wake_campaigns_of_account(
                     connection, now=now, provider_account_id=key.provider_account_id

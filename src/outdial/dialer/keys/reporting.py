@@ -1,7 +1,8 @@
 """Reports which accounts have an API key in the environment: the studio cannot know, and such a key wins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
+from hashlib import sha256
 from typing import Final, assert_never
 
 from outdial.clock import Clock
@@ -12,23 +13,33 @@ from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable, Works
 EVERY: Final = timedelta(minutes=5)
 
 
+def fingerprint_of(api_key: str) -> str:
+    """Return what tells a key from others and does not reveal it: keys are random and long."""
+    return sha256(b"outdial environment key\0" + api_key.encode()).hexdigest()[:32]
+
+
 class EnvironmentKeyReporter:
-    """A background task: `run_once` stores which credentials have a key here, and the workspaces of the keys."""
+    """A background task: `run_once` stores which credentials have a key here, and the workspaces of the keys.
+
+    The database notes a change of the workspace: the new one does not have the calls of the former one. It compares
+    fingerprints of the keys while a workspace is not known.
+    """
 
     def __init__(
-        self, database: Database, directory: WorkspaceDirectory, credentials: Sequence[str], clock: Clock
+        self, database: Database, directory: WorkspaceDirectory, api_keys: Mapping[str, str], clock: Clock
     ) -> None:
         self._database = database
         self._directory = directory
-        self._workspaces: dict[str, str | None] = dict.fromkeys(credentials)
+        self._fingerprints = {credential: fingerprint_of(api_key) for credential, api_key in api_keys.items()}
+        self._workspaces: dict[str, KeyAccepted] = dict.fromkeys(api_keys, KeyAccepted(""))
         self._clock = clock
 
     async def run_once(self) -> int:
         """Report the keys; return how many there are. Asks about a workspace until the provider has named it."""
-        for credential, workspace_id in list(self._workspaces.items()):
-            if workspace_id is None:
+        for credential, workspace in list(self._workspaces.items()):
+            if workspace.workspace_id is None:
                 match await self._directory.check_key(credential):
-                    case KeyAccepted(workspace_id=found):
+                    case KeyAccepted() as found:
                         self._workspaces[credential] = found
                     case KeyRefused() | ProviderUnavailable():
                         pass
@@ -39,7 +50,9 @@ class EnvironmentKeyReporter:
                 await provider_keys.report_environment_keys(
                     connection,
                     credentials=list(self._workspaces),
-                    workspace_ids=list(self._workspaces.values()),
+                    workspace_ids=[workspace.workspace_id for workspace in self._workspaces.values()],
+                    workspace_names=[workspace.workspace for workspace in self._workspaces.values()],
+                    fingerprints=[self._fingerprints[credential] for credential in self._workspaces],
                     now=self._clock.now(),
                 )
         return len(self._workspaces)

@@ -13,9 +13,10 @@ from outdial.db.queries.dialing import test_calls as queries
 from outdial.db.session import Database, LockNotAvailable
 from outdial.dialer.claim import DEADLINE_MARGIN
 from outdial.dialer.plan import pace_of
-from outdial.dialer.rescue import ANALYSIS_CHECKS, CANCELLED_RELEASE, MISSING_CHECKS
+from outdial.dialer.rescue import ANALYSIS_CHECKS, CANCELLED_RELEASE, MISSING_CHECKS, OUT_OF_REACH
 from outdial.dialer.starts import MAX_SLACK, store_pace
 from outdial.dialer.test_calls.admission import RefusedTest, admit_test_call, planned_request
+from outdial.domain.call import CallWorkspace
 from outdial.domain.pacing import after_slots, recovered, start_slots
 from outdial.domain.policies.test_calls import ALL_STOPPED, END_UNKNOWN, MISSED_START, NO_SUCH_CALL
 from outdial.domain.rules import RuleBook
@@ -204,7 +205,8 @@ class CallTester:
                     # Its events may have come and gone, so its state is due at once.
                     await queries.adopt_test_call(connection, id=call.id, retell_call_id=ids[-1], next_check_at=now)
             case CallsFound() if now - call.requested_at >= CANCELLED_RELEASE:
-                await self._give_up(call, NO_SUCH_CALL)
+                is_here = call.workspace == CallWorkspace.CURRENT
+                await self._give_up(call, NO_SUCH_CALL if is_here else OUT_OF_REACH)
             case CallsFound():
                 pass
             case ProviderUnavailable(reason=reason):
@@ -235,7 +237,8 @@ class CallTester:
                 pass  # It rings.
             case CallMissing():
                 if call.checks >= MISSING_CHECKS:
-                    await self._give_up(call, END_UNKNOWN)
+                    is_here = call.workspace == CallWorkspace.CURRENT
+                    await self._give_up(call, END_UNKNOWN if is_here else OUT_OF_REACH)
             case ProviderUnavailable(reason=reason):
                 await self._note_unavailable(call, reason, now)
             case never:

@@ -4,14 +4,15 @@ from typing import assert_never
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Forbidden, NotFound
-from outdial.campaigns.operations.hang_up import HangingUp, NotLive, hang_up
+from outdial.campaigns.operations.hang_up import OUT_OF_REACH, HangingUp, NotLive, OutOfReach, hang_up
 from outdial.db.session import Connection
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
 
 
 async def hang_up_call(connection: Connection, context: OrganizationContext, call_id: UUID, reason: str | None) -> None:
-    """Have the dialer hang up a call; raises ResourceNotFound, or ResourceConflict if it is not live."""
+    """Have the dialer hang up a call; raises ResourceNotFound, or ResourceConflict if it is not live or out of
+    reach."""
     result = await hang_up(
         connection,
         organization_id=context.organization_id,
@@ -25,6 +26,8 @@ async def hang_up_call(connection: Connection, context: OrganizationContext, cal
             return
         case NotLive(status):
             raise ResourceConflict(f"Only live calls can be hung up. This one is {status}", status=status)
+        case OutOfReach():
+            raise ResourceConflict(OUT_OF_REACH)
         case NotFound():
             raise ResourceNotFound("Call not found")
         case Forbidden():

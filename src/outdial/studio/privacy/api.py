@@ -56,6 +56,14 @@ async def get_erasure(context: CurrentOrganization, erasure_id: UUID) -> Erasure
         return await privacy.find_erasure(connection, context, erasure_id)
 
 
+@router.post("/erasures/{erasure_id}/confirm")
+async def confirm_erasure(context: CurrentOrganization, erasure_id: UUID) -> Erasure:
+    """Confirm that the calls of an erasure that are out of reach are deleted at Retell. Repeating it is harmless."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        return await privacy.confirm(connection, context, erasure_id)
+
+
 @router.post("/subject-export")
 async def export_subject(context: CurrentOrganization, subject: SubjectPhone) -> dict[str, Any]:
     """Return all data about a phone: lists of complete records by kind."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -54,6 +55,15 @@ async def erase(request: Request, context: CurrentOrganization, form: Form) -> R
     except StudioError as error:
         return await _show(request, context, error=error, form=form)
     return redirect(_url(context), "Erased from the database. This page shows when files, logs and Retell are done.")
+
+
+@router.post("/erasures/{erasure_id}/confirm")
+async def confirm(context: CurrentOrganization, erasure_id: UUID, form: Form) -> Response:
+    """Confirm that calls of a former workspace are deleted at Retell."""
+    context.require("admin")
+    async with context.transaction() as connection:
+        await privacy.confirm(connection, context, erasure_id)
+    return redirect(_url(context), "Confirmed. The erasure finishes within a minute.")
 
 
 @router.post("/export")

@@ -1,21 +1,23 @@
 """Retention of personal data, erasures, and the export of a person's data."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.campaigns.erasure import ErasureRefused, request_erasure, wake_campaigns
+from outdial.campaigns.erasure import ErasureRefused, confirm_deletions, request_erasure, wake_campaigns
 from outdial.campaigns.errors import ErasureKeyMissing, InvalidRetention
 from outdial.campaigns.retention import change_retention as store_retention
 from outdial.campaigns.retention import read_retention
 from outdial.campaigns.retention_policy import CALL_DAYS, EVENT_DAYS, RECORDING_DAYS, TRANSCRIPT_DAYS, RetentionPolicy
 from outdial.campaigns.subject import export_subject
 from outdial.db.queries import erasures
+from outdial.db.queries.compliance import erasure_calls
 from outdial.db.rows import required
 from outdial.db.session import Connection
 from outdial.domain import limits
@@ -25,6 +27,8 @@ from outdial.studio.web.errors import InvalidInput, PreconditionFailed, Resource
 from outdial.studio.web.filters import Region
 from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.preconditions import STALE, check_if_match, etag_of
+
+MOST_UNREACHED: Final = 500
 
 
 class Retention(BaseModel):
@@ -61,11 +65,21 @@ class SubjectPhone(BaseModel):
     default_region: Region = None
 
 
+class UnreachedCall(BaseModel):
+    """A call to delete in a former workspace. Retell knows it by its id, or by `call_id` in the call's metadata."""
+
+    workspace_name: str | None
+    retell_call_id: str | None
+    call_id: UUID | None
+
+
 class Erasure(BaseModel):
     """An erasure and what remains of it.
 
-    `swept_at` says when the number was gone from here, `waiting_for` what keeps it, and `finished_at` when Retell had
-    confirmed the deletion of all `calls`. `removed` counts what was removed by place.
+    `swept_at` says when the number was gone from here, `waiting_for` what keeps it, and `finished_at` when the deletion
+    of all `calls` at Retell was confirmed. `calls_out_of_reach` are in a former workspace of their account, of which
+    Outdial has no key: enter it again, or delete them at Retell and confirm that. `out_of_reach` lists them, at most
+    500 of all erasures of a response. `removed` counts what was removed by place.
     """
 
     id: UUID
@@ -77,6 +91,8 @@ class Erasure(BaseModel):
     finished_at: datetime | None
     calls: int
     calls_deleted: int
+    calls_out_of_reach: int
+    out_of_reach: list[UnreachedCall]
     last_error: str | None
 
 
@@ -119,7 +135,8 @@ async def list_erasures(connection: Connection, context: OrganizationContext, pa
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.requested_at, row.id])
-    return Page(items=[_erasure(row) for row in shown], next=following)
+    unreached = await _unreached(connection, context, shown)
+    return Page(items=[_erasure(row, unreached[row.id]) for row in shown], next=following)
 
 
 async def find_erasure(connection: Connection, context: OrganizationContext, erasure_id: UUID) -> Erasure:
@@ -127,7 +144,16 @@ async def find_erasure(connection: Connection, context: OrganizationContext, era
     row = await erasures.show_erasure(connection, organization_id=context.organization_id, erasure_id=erasure_id)
     if row is None:
         raise ResourceNotFound("Erasure not found")
-    return _erasure(row)
+    return _erasure(row, (await _unreached(connection, context, [row]))[row.id])
+
+
+async def confirm(connection: Connection, context: OrganizationContext, erasure_id: UUID) -> Erasure:
+    """Store that the calls of an erasure that are out of reach are deleted at Retell; raises ResourceNotFound."""
+    context.require("admin")
+    await find_erasure(connection, context, erasure_id)
+    now = context.studio.clock.now()
+    await confirm_deletions(connection, context.organization_id, erasure_id, context.actor, now)
+    return await find_erasure(connection, context, erasure_id)
 
 
 async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
@@ -172,5 +198,21 @@ def _etag(context: OrganizationContext, policy: RetentionPolicy) -> str:
     return etag_of(context.organization_id, *asdict(policy).values())
 
 
-def _erasure(row: erasures.ErasureRow) -> Erasure:
-    return Erasure(**asdict(row) | {"removed": msgspec.json.decode(row.removed)})
+async def _unreached(
+    connection: Connection, context: OrganizationContext, rows: Sequence[erasures.ErasureRow]
+) -> Mapping[UUID, list[UnreachedCall]]:
+    found = defaultdict[UUID, list[UnreachedCall]](list)
+    unreached = [row.id for row in rows if row.calls_out_of_reach]
+    if not unreached:
+        return found
+    for call in await erasure_calls.calls_out_of_reach(
+        connection, organization_id=context.organization_id, erasure_ids=unreached, limit=MOST_UNREACHED
+    ):
+        found[call.erasure_id].append(
+            UnreachedCall(workspace_name=call.workspace_name, retell_call_id=call.retell_call_id, call_id=call.call_id)
+        )
+    return found
+
+
+def _erasure(row: erasures.ErasureRow, unreached: list[UnreachedCall]) -> Erasure:
+    return Erasure(**asdict(row) | {"removed": msgspec.json.decode(row.removed), "out_of_reach": unreached})

@@ -188,17 +188,33 @@ async def workspace_in_use(
 
 
 _REPORT_ENVIRONMENT_KEYS = """\
-select private.report_environment_keys($1, $2, $3);
+select private.report_environment_keys($1, $2, $3, $4, $5);
 """
 
 
 async def report_environment_keys(
-    connection: Connection, *, credentials: Sequence[str], workspace_ids: Sequence[str | None], now: datetime
+    connection: Connection,
+    *,
+    credentials: Sequence[str],
+    workspace_ids: Sequence[str | None],
+    workspace_names: Sequence[str],
+    fingerprints: Sequence[str],
+    now: datetime,
 ) -> None:
-    """Store which accounts have a key in the environment of this dialer, and the workspaces of the keys where they
+    """Store which accounts have a key in the environment of this dialer, with the workspaces of the keys where they
     are known.
     """
-    await connection.execute(_REPORT_ENVIRONMENT_KEYS, credentials, workspace_ids, now)
+    await connection.execute(_REPORT_ENVIRONMENT_KEYS, credentials, workspace_ids, workspace_names, fingerprints, now)
+
+
+_REPORT_STORED_KEYS = """\
+select private.report_stored_keys($1, $2);
+"""
+
+
+async def report_stored_keys(connection: Connection, *, provider_account_ids: Sequence[UUID], now: datetime) -> None:
+    """Store that this dialer begins to use the stored keys of accounts."""
+    await connection.execute(_REPORT_STORED_KEYS, provider_account_ids, now)
 
 
 _REENCRYPT_PROVIDER_KEY = """\

@@ -63,8 +63,13 @@ select private.workspace_in_use(:organization_id, :provider_account_id, :workspa
 -- name: report_environment_keys
 -- returns: None
 -- null: :workspace_ids[]
--- Store which accounts have a key in the environment of this dialer, and the workspaces of the keys where they are known.
-select private.report_environment_keys(:credentials, :workspace_ids, :now);
+-- Store which accounts have a key in the environment of this dialer, with the workspaces of the keys where they are known.
+select private.report_environment_keys(:credentials, :workspace_ids, :workspace_names, :fingerprints, :now);
+
+-- name: report_stored_keys
+-- returns: None
+-- Store that this dialer begins to use the stored keys of accounts.
+select private.report_stored_keys(:provider_account_ids, :now);
 
 -- name: reencrypt_provider_key
 -- returns: bool

@@ -31,6 +31,7 @@ class HangUp:
     credential: str
     retell_call_id: str | None
     is_live: bool
+    workspace: str
 
 
 _hang_up = row_builder(HangUp)
@@ -73,7 +74,8 @@ set hang_up_due_at = case when c.status in ('placing', 'placed', 'ongoing', 'unk
 from provider_accounts a
 where c.id = $2 and a.id = c.provider_account_id and c.hang_up_due_at <= $3
 returning c.id, c.organization_id, a.credential, c.retell_call_id,
-  c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live;
+  c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live,
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $3) as workspace;
 """
 
 
@@ -91,6 +93,19 @@ update calls set hang_up_due_at = null where id = $1;
 async def end_hang_up(connection: Connection, *, call_id: UUID) -> int:
     """Note that Retell has ended a call, or has no such call."""
     return rows_touched(await connection.execute(_END_HANG_UP, call_id))
+
+
+_WORKSPACE_TO_HANG_UP = """\
+select private.workspace_of_own_call($1, $2, $3) as workspace;
+"""
+
+
+async def workspace_to_hang_up(
+    connection: Connection, *, organization_id: UUID, call_id: UUID, now: datetime
+) -> str | None:
+    """Return whether a call is in the workspace of its account's key; None without such a call."""
+    value: str | None = await connection.fetchval(_WORKSPACE_TO_HANG_UP, organization_id, call_id, now)
+    return value
 
 
 _FIND_CALL_TO_HANG_UP = """\

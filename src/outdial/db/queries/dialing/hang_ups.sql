@@ -21,11 +21,17 @@ set hang_up_due_at = case when c.status in ('placing', 'placed', 'ongoing', 'unk
 from provider_accounts a
 where c.id = :call_id and a.id = c.provider_account_id and c.hang_up_due_at <= :now
 returning c.id, c.organization_id, a.credential, c.retell_call_id,
-  c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live;
+  c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live,
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace;
 
 -- name: end_hang_up!
 -- Note that Retell has ended a call, or has no such call.
 update calls set hang_up_due_at = null where id = :call_id;
+
+-- name: workspace_to_hang_up
+-- returns: str | None
+-- Return whether a call is in the workspace of its account's key; None without such a call.
+select private.workspace_of_own_call(:organization_id, :call_id, :now) as workspace;
 
 -- name: find_call_to_hang_up
 -- returns: CallStatusRow | None

@@ -79,6 +79,7 @@ class SentTestCall:
     retell_call_id: str | None
     requested_at: datetime
     checks: int
+    workspace: str
 
 
 _sent_test_call = row_builder(SentTestCall)
@@ -266,7 +267,8 @@ set checks = t.checks + 1,
   next_check_at = $1::timestamptz + least($2::interval * power(2, least(t.checks, 10)), $3::interval)
 from provider_accounts a
 where t.id = $4 and t.status in ('sent', 'ended') and t.next_check_at <= $1 and a.id = t.provider_account_id
-returning t.id, t.organization_id, t.status, a.credential, t.retell_call_id, t.sent_at as requested_at, t.checks;
+returning t.id, t.organization_id, t.status, a.credential, t.retell_call_id, t.sent_at as requested_at, t.checks,
+  private.workspace_of_call(t.provider_account_id, t.sent_at, t.sent_at, $1) as workspace;
 """
 
 

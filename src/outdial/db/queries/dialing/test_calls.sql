@@ -106,7 +106,8 @@ set checks = t.checks + 1,
   next_check_at = :now::timestamptz + least(:first::interval * power(2, least(t.checks, 10)), :most::interval)
 from provider_accounts a
 where t.id = :id and t.status in ('sent', 'ended') and t.next_check_at <= :now and a.id = t.provider_account_id
-returning t.id, t.organization_id, t.status, a.credential, t.retell_call_id, t.sent_at as requested_at, t.checks;
+returning t.id, t.organization_id, t.status, a.credential, t.retell_call_id, t.sent_at as requested_at, t.checks,
+  private.workspace_of_call(t.provider_account_id, t.sent_at, t.sent_at, :now) as workspace;
 
 -- name: fail_test_call!
 -- End a test call whose end is not known, or stop to ask for the analysis of one that has ended.

@@ -157,6 +157,21 @@ _packed_attempt = row_builder(PackedAttempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackedDeletion:
+    """The deletion of an erased call at Retell: when it was confirmed, and by which member if not by Retell."""
+
+    call_id: UUID | None
+    retell_call_id: str | None
+    confirmed_at: datetime | None
+    confirmed_by: str | None
+    out_of_reach_at: datetime | None
+    workspace_name: str | None
+
+
+_packed_deletion = row_builder(PackedDeletion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackedEvent:
     """A stored event of Retell, with the SHA-256 of its body as it was received."""
 
@@ -352,6 +367,23 @@ async def attempts_without_contact(connection: Connection, *, organization_id: U
     """List the calls to a phone whose contact is not in the organization."""
     return [
         _packed_attempt(record) for record in await connection.fetch(_ATTEMPTS_WITHOUT_CONTACT, organization_id, phone)
+    ]
+
+
+_EVIDENCE_DELETIONS = """\
+select call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, workspace_name
+from erasure_calls
+where organization_id = $1 and call_id = any ($2::uuid[])
+order by call_id, retell_call_id, id;
+"""
+
+
+async def evidence_deletions(
+    connection: Connection, *, organization_id: UUID, call_ids: Sequence[UUID]
+) -> list[PackedDeletion]:
+    """List the deletions of calls at Retell."""
+    return [
+        _packed_deletion(record) for record in await connection.fetch(_EVIDENCE_DELETIONS, organization_id, call_ids)
     ]
 
 
