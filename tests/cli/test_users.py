@@ -38,8 +38,10 @@ async def test_a_new_password_ends_all_sessions(outdial: Outdial, connection: as
         "insert into auth.sessions (id, user_id, created_at, refreshed_at)"
         " select gen_random_uuid(), id, created_at, created_at from auth.users"
     )
+    await connection.execute("update auth.users set email_confirmed_at = null")
     told = await asyncio.to_thread(outdial, "users", "passwd", EMAIL, "--password=another one")
 
+    assert await connection.fetchval("select email_confirmed_at is not null from auth.users"), "it is theirs now"
     assert told == "Password of ada@example.com changed.\n"
     assert PasswordHasher().verify(
         await connection.fetchval("select encrypted_password from auth.users"), "another one"

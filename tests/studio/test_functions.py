@@ -122,6 +122,8 @@ async def test_on_a_remote_stack_an_owner_must_be_a_platform_operator(
     member = StudioCaller(studio, Caller("user", "authenticated", {}, user))
 
     assert is_platform_operator(member, "owner") is expected
+    claimed = StudioCaller(studio, Caller("user", "authenticated", {}, replace(user, is_email_confirmed=False)))
+    assert is_platform_operator(claimed, "owner") is (expected and not operators), "someone signed up with the address"
     assert is_platform_operator(StudioCaller(studio, Caller("secret", "service_role", {})), "owner")
 
 

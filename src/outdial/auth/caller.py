@@ -48,13 +48,17 @@ def parse_mode(text: str) -> AuthMode:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A signed-in user, from the token. Users write `user_metadata` themselves: never authorize on it."""
+    """A signed-in user, from the token. Users write `user_metadata` themselves: never authorize on it.
+
+    `email` without `is_email_confirmed` is what the user claims when signing up: never authorize on it either.
+    """
 
     id: UUID
     email: str | None
     role: str
     app_metadata: Mapping[str, Any] = field(repr=False)
     user_metadata: Mapping[str, Any] = field(repr=False)
+    is_email_confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ def _user_of(claims: Mapping[str, Any]) -> Caller | AccessDenied:
         role="authenticated",
         app_metadata=_mapping(claims.get("app_metadata")),
         user_metadata=_mapping(claims.get("user_metadata")),
+        # Supabase begins no session before it has confirmed the address, and has no such claim.
+        is_email_confirmed=claims.get("email_verified") is not False,
     )
     return Caller("user", "authenticated", MappingProxyType(dict(claims)), user)
 

@@ -66,7 +66,7 @@ def list_users(as_json: AsJson = False) -> None:
 
 @app.command()
 def passwd(email: Annotated[str, typer.Argument(help="Email address.")], password: Password) -> None:
-    """Set a user's password, and sign them out everywhere."""
+    """Set a user's password, and sign them out everywhere. Their email address counts as confirmed: it is theirs."""
 
     async def work(auth: LocalAuth) -> tuple[user_queries.UserRow | AuthRefusal | None, bool]:
         found = next((row for row in await _all_users(auth) if row.email == email.strip().lower()), None)
@@ -74,7 +74,7 @@ def passwd(email: Annotated[str, typer.Argument(help="Email address.")], passwor
             return None, False
         listed = await SecondFactors(auth.database, clock, auth).of_user(found.id)
         has_factor = any(factor.status == "verified" for factor in listed)
-        return await auth.change_user(found.id, password=password), has_factor
+        return await auth.change_user(found.id, password=password, confirms=True), has_factor
 
     changed, has_factor = _with_auth(work)
     if changed is None:

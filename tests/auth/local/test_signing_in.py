@@ -12,14 +12,16 @@ import pytest
 from argon2 import PasswordHasher
 
 from outdial.auth import VerifiedToken
+from outdial.auth.caller import Caller, identify, parse_mode
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY, LOCAL_SECRET_KEY, local_service_role_jwt
 from outdial.auth.local.app import create_auth
 from outdial.auth.local.passwords import MOST_WAITING, PasswordHashing
 from outdial.auth.local.service import AuthRefusal, LocalAuth
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, MOST_FOR_NETWORK, MOST_IN_TOTAL, WINDOW
+from outdial.db.session import Database
 from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
 from tests.support.auth import CHEAP
-from tests.support.factories import create_member, create_tenant
+from tests.support.factories import NOW, create_member, create_tenant
 
 
 async def test_a_password_begins_a_session_in_supabases_format(world: World) -> None:
@@ -308,6 +310,46 @@ async def test_enabled_sign_ups_work_and_are_counted(world: World) -> None:
     assert begun.json()["user"]["user_metadata"] == {"name": "N"}
     assert isinstance(await world.verifier.verify(begun.json()["access_token"]), VerifiedToken)
     assert [response.status_code for response in again] == [422] * (MOST_FOR_EMAIL - 1) + [429]
+
+
+async def test_who_signs_up_with_an_invited_address_joins_by_the_link_only_until_the_address_is_confirmed(
+    world: World, connection: asyncpg.Connection
+) -> None:
+    tenant = await create_tenant(connection)
+    await connection.execute(
+        "insert into invitations (organization_id, email, role, created_at, expires_at)"
+        " values ($1, 'new@example.com', 'owner', $2::timestamptz, $2 + interval '7 days')",
+        tenant.organization_id,
+        NOW,
+    )
+    app = create_auth(world.auth, world.keys, KEYRING, world.clock, allow_sign_up=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as client:
+        body = {"email": "new@example.com", "password": PASSWORD}
+        made = (await client.post("/signup", json=body, headers={"apikey": LOCAL_PUBLISHABLE_KEY})).json()
+    assert made["user"]["email_confirmed_at"] is None
+
+    async def tries_to_join(token: str) -> tuple[bool, int, bool]:
+        identity = await identify(
+            {"authorization": f"Bearer {token}", "apikey": LOCAL_PUBLISHABLE_KEY},
+            [parse_mode("user")],
+            KEYRING,
+            world.verifier,
+        )
+        assert isinstance(identity, Caller)
+        assert identity.user is not None
+        connecting = Database.connect(world.database.dsn_for("outdial_api"), application_name="tests")
+        async with await connecting as api, api.as_caller("authenticated", dict(identity.claims)) as member:
+            listed = await member.fetch("select * from private.my_open_invitations($1)", NOW)
+            joined = await member.fetchval(
+                "select private.answer_invitation($1, true, $2)", tenant.organization_id, NOW
+            )
+        return identity.user.is_email_confirmed, len(listed), joined
+
+    assert await tries_to_join(made["access_token"]) == (False, 0, False)
+    vouched = {"email_confirm": True}
+    await world.ask("PUT", f"/admin/users/{made['user']['id']}", vouched, apikey=LOCAL_SECRET_KEY)
+    renewed = (await world.refresh(made["refresh_token"])).json()
+    assert await tries_to_join(renewed["access_token"]) == (True, 1, True)
 
 
 async def test_text_that_the_database_cannot_store_is_rejected(world: World) -> None:

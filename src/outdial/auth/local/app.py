@@ -191,6 +191,7 @@ class _Routes:
             password=_optional_text(body, "password"),
             app_metadata=_object(body, "app_metadata"),
             user_metadata=_object(body, "user_metadata"),
+            confirms=body.get("email_confirm") is True,
         )
         return _user_response(changed)
 

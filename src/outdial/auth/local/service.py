@@ -86,11 +86,14 @@ class LocalAuth:
     async def sign_up(
         self, email: str, password: str, client: str, user_metadata: Mapping[str, Any] | None = None
     ) -> AuthSession | AuthRefusal:
-        """Create a user on their own request and begin a session. Attempts count like sign-in attempts."""
+        """Create a user on their own request and begin a session. Attempts count like sign-in attempts.
+
+        The address is only claimed, so it opens nothing that others have sent to it.
+        """
         wait = await self._throttle.wait_for(email.strip().lower(), client)
         if wait is not None:
             return AuthRefusal("over_request_rate_limit", "Request rate limit reached", wait)
-        made = await self.create_user(email, password, user_metadata=user_metadata)
+        made = await self.create_user(email, password, user_metadata=user_metadata, is_confirmed=False)
         return made if isinstance(made, AuthRefusal) else await self.begin(made.id)
 
     async def sign_in(self, email: str, password: str, client: str, device: str = "") -> AuthSession | AuthRefusal:
@@ -230,10 +233,12 @@ class LocalAuth:
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
         keep_session: UUID | None = None,
+        confirms: bool = False,
     ) -> user_queries.UserRow | AuthRefusal | None:
         """Update the given fields; None: unknown user.
 
-        A new password ends all sessions but `keep_session`, and the link that resets it.
+        With `confirms`, the caller vouches that the address is the user's. A new password ends all sessions but
+        `keep_session`, and the link that resets it.
         """
         email = None if email is None else email.strip().lower()
         refused = (None if email is None else _check_email(email)) or _check_password(password)
@@ -253,6 +258,7 @@ class LocalAuth:
                     encrypted_password=hashed,
                     app_metadata=None if app_metadata is None else encode_json(app_metadata),
                     user_metadata=None if user_metadata is None else encode_json(user_metadata),
+                    confirms=confirms,
                     now=now,
                 )
                 if changed is None:
@@ -339,6 +345,8 @@ class LocalAuth:
             "exp": int(expires.timestamp()),
             "iat": int(now.timestamp()),
             "email": user.email,
+            # As in OpenID Connect. Supabase's tokens have no such claim.
+            "email_verified": user.email_confirmed_at is not None,
             "phone": "",
             "app_metadata": msgspec.json.decode(user.app_metadata),
             "user_metadata": msgspec.json.decode(user.user_metadata),

@@ -102,8 +102,9 @@ update auth.users
 set email = coalesce($1, email), encrypted_password = coalesce($2, encrypted_password),
   raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || coalesce($3::text::jsonb, '{}'),
   raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || coalesce($4::text::jsonb, '{}'),
-  updated_at = $5
-where id = $6
+  email_confirmed_at = coalesce(email_confirmed_at, case when $5::boolean then $6::timestamptz end),
+  updated_at = $6
+where id = $7
 returning id;
 """
 
@@ -115,12 +116,16 @@ async def change_user(
     encrypted_password: str | None,
     app_metadata: str | None,
     user_metadata: str | None,
+    confirms: bool,
     now: datetime,
     id: UUID,
 ) -> UUID | None:
-    """Change the values that are not null. Returns None when there is no such user. The email address must be free."""
+    """Change the values that are not null; `confirms`: the email address is the user's.
+
+    Returns None when there is no such user. The email address must be free.
+    """
     value: UUID | None = await connection.fetchval(
-        _CHANGE_USER, email, encrypted_password, app_metadata, user_metadata, now, id
+        _CHANGE_USER, email, encrypted_password, app_metadata, user_metadata, confirms, now, id
     )
     return value
 

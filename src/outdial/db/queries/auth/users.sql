@@ -45,11 +45,13 @@ returning id;
 -- name: change_user
 -- returns: UUID | None
 -- null: :email, :encrypted_password, :app_metadata, :user_metadata
--- Change the values that are not null. Returns None when there is no such user. The email address must be free.
+-- Change the values that are not null; `confirms`: the email address is the user's. Returns None when there is no such user.
+-- The email address must be free.
 update auth.users
 set email = coalesce(:email, email), encrypted_password = coalesce(:encrypted_password, encrypted_password),
   raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || coalesce(:app_metadata::text::jsonb, '{}'),
   raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || coalesce(:user_metadata::text::jsonb, '{}'),
+  email_confirmed_at = coalesce(email_confirmed_at, case when :confirms::boolean then :now::timestamptz end),
   updated_at = :now
 where id = :id
 returning id;
