@@ -332,6 +332,11 @@ class WebhookKeySource(Protocol):
         """Return pairs of credential and key: the keys in use, then former ones that are still accepted."""
         ...
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the stored keys are read. If not, one of them may have made an unknown signature."""
+        ...
+
     async def keep_fresh(self) -> None:
         """Read the stored keys again if that was some seconds ago. Never raises."""
         ...

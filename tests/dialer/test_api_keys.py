@@ -14,6 +14,7 @@ from outdial.dialer.hang_ups.task import HangUps
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
 from outdial.dialer.worker import Dialer
+from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable
 from outdial.provider_keys import entering
@@ -497,8 +498,25 @@ async def test_a_former_key_ends_on_time_although_the_keys_cannot_be_read_again(
     stage.clock.advance(timedelta(seconds=10))
     assert await is_accepted(stage, receiver, FIRST), "the keys that are known go on working"
     stage.clock.advance(FORMER_ACCEPTED_FOR)
-    assert not await is_accepted(stage, receiver, FIRST)
+    with pytest.raises(EventNotStored):
+        await is_accepted(stage, receiver, FIRST)
     assert await is_accepted(stage, receiver, SECOND)
+
+
+async def test_an_event_is_to_be_sent_again_while_its_key_cannot_be_read(stage: Stage) -> None:
+    tenant, receiver = await create_tenant(stage.look), receiver_of(stage, {"other": [KEY]})
+    await enter(stage, tenant, FIRST)
+    change = "{} execute on function private.provider_keys_in_use(timestamptz) {} outdial_webhook"
+    await stage.look.execute(change.format("revoke", "from"))
+    with pytest.raises(EventNotStored):
+        await is_accepted(stage, receiver, FIRST)
+    assert await receiver.receive(b"{}", None) == RejectedEvent()
+    assert await is_accepted(stage, receiver, KEY), "a key of the environment needs no database"
+
+    await stage.look.execute(change.format("grant", "to"))
+    stage.clock.advance(timedelta(seconds=5))
+    assert await is_accepted(stage, receiver, FIRST)
+    assert not await is_accepted(stage, receiver, SECOND)
 
 
 async def test_all_keys_are_encrypted_again_with_the_first_secret(stage: Stage) -> None:

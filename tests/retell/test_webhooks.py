@@ -20,6 +20,8 @@ class ManyKeys:
     def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
         return self.pairs
 
+    is_up_to_date = True
+
     async def keep_fresh(self) -> None:
         raise NotImplementedError
 

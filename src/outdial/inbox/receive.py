@@ -59,7 +59,7 @@ class WebhookReceiver:
     async def receive(self, body: bytes, signature: str | None) -> StoredEvent | RejectedEvent:
         """Store and apply one event. When this returns StoredEvent, the event is on disk.
 
-        Raises EventNotStored if the event could not be stored.
+        Raises EventNotStored if the event could not be stored, or not be verified without keys that could not be read.
         """
         now = self._clock.now()
         if self._keys is not None:
@@ -68,6 +68,9 @@ class WebhookReceiver:
         if signed is None and signature and self._keys is not None and await self._keys.reload_for_unknown():
             # Perhaps its key was entered a moment ago.
             signed = self._authenticator.authenticate(body, signature, now)
+        if signed is None and signature and self._keys is not None and not self._keys.is_up_to_date:
+            # Perhaps a key made it that could not be read: a rejected event may not be sent again.
+            raise EventNotStored
         if signed is None:
             return RejectedEvent()
         verdict = await self._batcher.submit(EventDelivery(signed.credential, signed.event, body, now))

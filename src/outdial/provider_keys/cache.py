@@ -41,6 +41,7 @@ class KeyCache:
         self._keys: Sequence[StoredKey] = ()
         self._read_at: datetime | None = None
         self._tried_at: datetime | None = None
+        self._has_failed = False
         self._reading = asyncio.Lock()
         self._unreadable: frozenset[UUID] = frozenset()
 
@@ -48,6 +49,11 @@ class KeyCache:
     def in_use(self) -> dict[str, StoredKey]:
         """The keys that calls are placed with, by credential."""
         return {key.credential: key for key in self._keys if key.accepted_until is None}
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the keys have been read, and the last try to read them again did not fail."""
+        return self._read_at is not None and not self._has_failed
 
     def webhook_keys(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Return pairs of credential and key: the keys in use, then former ones that are still accepted."""
@@ -104,7 +110,9 @@ class KeyCache:
                 return
             try:
                 await self.reload()
+                self._has_failed = False
             except Exception as error:  # the keys that are known go on working
+                self._has_failed = True
                 log("provider_keys.reload_failed", level="warning", reason=type(error).__name__)
             finally:
                 # Not before: those who wait here would go on with keys that are not read yet.
