@@ -28,6 +28,16 @@ async def test_a_recording_is_heard_in_step_with_its_transcript(site: Site, chro
     turns = page.get_by_role("region", name="Transcript").get_by_role("listitem")
     audio = page.locator("audio")
 
+    position = page.get_by_role("slider", name="Position")
+    assert await audio.evaluate("audio => audio.controls") is False
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    await expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    await position.press("Home")
+    await position.press("ArrowRight")
+    await expect(position).to_have_attribute("aria-valuetext", "0:01 of 0:12, Agent")
+    assert await audio.evaluate("audio => [audio.currentTime, audio.paused]") == [1, True]
+
     await page.get_by_role("button", name="2×").click()
     await page.get_by_role("button", name="Play from 0:05").click()
     await expect(turns.nth(1)).to_have_attribute("aria-current", "true")

@@ -1,17 +1,35 @@
-// The recording of a call: speed and skips, the line that shows who speaks, and the transcript in step with it.
+// The player of a call's recording: a bar that shows who speaks, skips, speed, and the transcript in step with it.
 
 const SPEED_KEY = "outdial-speed";
+
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
 
 function listen(player) {
   const audio = player.querySelector("audio");
   const drawing = player.querySelector("[data-speakers]");
+  const seek = player.querySelector("[data-seek]");
+  const play = player.querySelector("[data-play]");
   const turns = [...document.querySelectorAll("[data-turns] > [data-start]")];
   const error = player.querySelector("[data-player-error]");
   player.querySelector("[data-player-tools]").hidden = false;
+  audio.controls = false;
 
   function jump(seconds) {
     audio.currentTime = Math.max(0, Math.min(seconds, audio.duration || seconds));
     showPlace();
+  }
+
+  function start() {
+    // The "error" event reports what cannot be played.
+    audio.play().catch(() => {});
+  }
+
+  function showState() {
+    play.setAttribute("aria-label", audio.paused ? "Play" : "Pause");
+    play.toggleAttribute("data-playing", !audio.paused);
   }
 
   function showPlace() {
@@ -21,9 +39,18 @@ function listen(player) {
       if (turn === current) turn.setAttribute("aria-current", "true");
       else turn.removeAttribute("aria-current");
     }
-    const head = drawing?.querySelector(".playhead");
-    head?.setAttribute("x1", at);
-    head?.setAttribute("x2", at);
+    const head = drawing.querySelector(".playhead");
+    head.setAttribute("x1", at);
+    head.setAttribute("x2", at);
+    drawing.querySelector(".played").setAttribute("width", at);
+    showTime(current?.querySelector(".speaker")?.textContent);
+  }
+
+  function showTime(speaker) {
+    const now = clock(audio.currentTime);
+    player.querySelector("[data-at]").textContent = now;
+    seek.value = audio.currentTime;
+    seek.setAttribute("aria-valuetext", `${now} of ${clock(seek.max)}${speaker ? `, ${speaker}` : ""}`);
   }
 
   function setSpeed(speed) {
@@ -46,7 +73,7 @@ function listen(player) {
       // Selecting text of the transcript is no wish to hear it.
       if (getSelection().toString()) return;
       jump(turn.dataset.start / 1000);
-      audio.play().catch(() => {});
+      start();
     });
   }
   player.addEventListener("click", (event) => {
@@ -59,19 +86,32 @@ function listen(player) {
     setSpeed(Number(button.dataset.speed));
     localStorage.setItem(SPEED_KEY, button.dataset.speed);
   });
-  drawing?.addEventListener("click", (event) => {
+  play.addEventListener("click", () => (audio.paused ? start() : audio.pause()));
+  seek.addEventListener("input", () => jump(Number(seek.value)));
+  // A touch on the bar moves the place, also where the browser wants its thumb to be dragged.
+  player.querySelector("[data-track]").addEventListener("pointerdown", (event) => {
     const box = drawing.getBoundingClientRect();
     jump((drawing.viewBox.baseVal.width * (event.clientX - box.left)) / box.width / 1000);
   });
   audio.addEventListener("loadedmetadata", () => {
     error.hidden = true;
-    if (!drawing || !Number.isFinite(audio.duration)) return;
+    if (!Number.isFinite(audio.duration)) return;
     drawing.setAttribute("viewBox", `0 0 ${Math.max(audio.duration * 1000, Number(drawing.dataset.speakers))} 24`);
+    seek.max = Math.ceil(audio.duration);
+    player.querySelector("[data-length]").textContent = clock(audio.duration);
   });
+  for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showState);
+  audio.addEventListener("waiting", () => play.setAttribute("aria-busy", "true"));
+  audio.addEventListener("playing", () => play.removeAttribute("aria-busy"));
   audio.addEventListener("timeupdate", showPlace);
   audio.addEventListener("seeking", showPlace);
-  audio.addEventListener("error", () => { error.hidden = false; });
+  audio.addEventListener("error", () => {
+    error.hidden = false;
+    play.removeAttribute("aria-busy");
+    showState();
+  });
   setSpeed(Number(localStorage.getItem(SPEED_KEY)) || 1);
+  showTime();
 }
 
 for (const player of document.querySelectorAll("[data-player]")) listen(player);
