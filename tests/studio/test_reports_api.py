@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from outdial.studio.reports.service import CampaignCharts, calls_over_time, width_for
+from outdial.studio.reports.totals import CallTotals, PreviousTotals, compared_figures, compared_with
 from tests.support.factories import (
     NOW,
     Campaign,
@@ -70,6 +71,92 @@ async def test_a_report_counts_by_days_of_the_requested_time_zone(
     assert total["answer_rate"] == pytest.approx(2 / 3)
     assert (total["talk_ms"], total["cost_cents"]) == (61_000, 11.0)
     assert [(row["name"], row["calls"]) for row in report["campaigns"]] == [("Spring", 3), ("Second", 1)]
+
+
+async def test_a_report_is_compared_with_the_same_part_of_the_period_before(
+    connection: asyncpg.Connection,
+    client_for: ClientFor,
+    browser_for: BrowserFor,
+    campaign: Campaign,
+    viewer: UUID,
+) -> None:
+    second = await create_campaign(connection, campaign.tenant, name="Second")
+    await call(connection, campaign, NOW - timedelta(hours=1), "answered", duration_ms=90_000, cost_cents="30")
+    await call(connection, campaign, NOW - timedelta(days=1), "busy")
+    await call(connection, campaign, NOW - timedelta(days=2, hours=1), "answered", duration_ms=60_000, cost_cents="20")
+    # Yesterday's period ends at this time of the day.
+    await call(connection, campaign, NOW - timedelta(days=2) + timedelta(minutes=1), "busy")
+    await call(connection, second, NOW - timedelta(days=3), "busy")
+    await call(connection, second, NOW - timedelta(days=4), "busy")
+    query = {"since": (NOW - timedelta(days=1)).date().isoformat(), "until": NOW.date().isoformat()}
+    client, browser = await client_for(viewer), await browser_for(viewer)
+
+    report = (await client.get(f"{address(campaign)}/reports", params=query)).json()
+    of_one = (await client.get(f"{address(campaign)}/analytics", params=query | {"campaign_id": campaign.id})).json()
+    page = (await browser.get(f"/o/{campaign.tenant.organization_id}/reports", params=query)).text
+    whole = {"since": "2026-02-02", "until": "2026-02-02"}
+    past = (await browser.get(f"/o/{campaign.tenant.organization_id}/analytics", params=whole)).text
+
+    previous = report["previous"]
+    assert (previous["since"], previous["until"]) == ("2026-03-07", "2026-03-08")
+    assert datetime.fromisoformat(previous["ends_at"]) == NOW - timedelta(days=2)
+    assert (previous["calls"], previous["answered"], previous["talk_ms"], previous["cost_cents"]) == (2, 1, 60_000, 20)
+    assert (of_one["previous"]["calls"], of_one["previous"]["answered"]) == (1, 1)
+    changes = re.findall(r'<span class="note">([^<]+)</span></dd>', page)
+    assert changes == ["Same as before, 2", "Same as before, 50%", "Up 50% from 1:00", "Up 50% from $0.20"]
+    assert "Changes are from the 2 days before, Mar 7 to Mar 8, up to 5:00 PM." in page
+    assert "Changes are from" not in past
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "told"),
+    [
+        (0, 0, ""),
+        (3, 0, "None before"),
+        (3, 3, "Same as before, 3"),
+        (2, 4, "Down 50% from 4"),
+        (4_000, 2, "Up from 2"),
+        (1_001, 1_000, "Up <1% from 1,000"),
+    ],
+)
+def test_a_change_is_said_in_words(value: int, before: int, told: str) -> None:
+    assert compared_figures(totals(value), previous(before))["calls"] == told
+
+
+def test_a_rate_changes_by_points() -> None:
+    now, before = totals(10, answered=5, finished=10), previous(10, answered=4, finished=10)
+
+    assert compared_figures(now, before)["answer_rate"] == "Up 10 points from 40%"
+    assert compared_figures(now, previous(0))["answer_rate"] == ""
+
+
+def test_the_days_compared_with_are_named() -> None:
+    yesterday = previous(1, since=date(2026, 3, 9), ends_at=datetime(2026, 3, 10, tzinfo=UTC))
+
+    assert compared_with(date(2026, 3, 10), yesterday) == "Changes are from the day before, Mar 9."
+
+
+def totals(calls: int, answered: int = 0, finished: int = 0) -> CallTotals:
+    return CallTotals(
+        calls=calls,
+        finished=finished,
+        refused=0,
+        answered=answered,
+        answer_rate=answered / finished if finished else None,
+        talk_ms=0,
+        cost_cents=0,
+    )
+
+
+def previous(
+    calls: int,
+    answered: int = 0,
+    finished: int = 0,
+    since: date = date(2026, 3, 9),
+    ends_at: datetime = datetime(2026, 3, 10, tzinfo=UTC),
+) -> PreviousTotals:
+    counted = totals(calls, answered, finished).model_dump()
+    return PreviousTotals(since=since, until=since, ends_at=ends_at, **counted)
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,8 @@ select width_bucket(created_at, $1::timestamptz[]) as day, count(*) as calls, co
   count(*) filter (where outcome = any ($2::text[])) as reached,
   coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
 from calls
-where organization_id = $3 and created_at >= $4 and created_at < $5 and status <> 'released'
+where organization_id = $3 and created_at >= $4 and created_at < $5
+  and ($6::uuid is null or campaign_id = $6) and status <> 'released'
 group by 1
 order by 1;
 """
@@ -276,12 +277,18 @@ async def report_by_day(
     organization_id: UUID,
     since: datetime,
     until: datetime,
+    campaign_id: UUID | None,
 ) -> list[DayReport]:
-    """Count calls of an organization by day. Days are numbered from 1, and each begins at one of `starts`."""
+    """Count calls of an organization, or of a campaign of it, by day.
+
+    Days are numbered from 1, and each begins at one of `starts`.
+    """
     await connection.execute(CUSTOM_PLAN)
     return [
         _day_report(record)
-        for record in await connection.fetch(_REPORT_BY_DAY, starts, reached, organization_id, since, until)
+        for record in await connection.fetch(
+            _REPORT_BY_DAY, starts, reached, organization_id, since, until, campaign_id
+        )
     ]
 
 

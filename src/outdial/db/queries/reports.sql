@@ -78,14 +78,17 @@ order by 1, 2;
 -- name: report_by_day
 -- returns: list[DayReport]
 -- row: The calls of one local day. The first day is number 1.
+-- null: :campaign_id
 -- plan: custom
--- Count calls of an organization by day. Days are numbered from 1, and each begins at one of `starts`.
+-- Count calls of an organization, or of a campaign of it, by day. Days are numbered from 1, and each begins at one of
+-- `starts`.
 select width_bucket(created_at, :starts::timestamptz[]) as day, count(*) as calls, count(outcome) as finished,
   count(*) filter (where status = 'refused') as refused,
   count(*) filter (where outcome = any (:reached::text[])) as reached,
   coalesce(sum(duration_ms), 0)::bigint as talk_ms, coalesce(sum(cost_cents), 0) as cost_cents
 from calls
-where organization_id = :organization_id and created_at >= :since and created_at < :until and status <> 'released'
+where organization_id = :organization_id and created_at >= :since and created_at < :until
+  and (:campaign_id::uuid is null or campaign_id = :campaign_id) and status <> 'released'
 group by 1
 order by 1;
 

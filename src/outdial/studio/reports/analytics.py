@@ -13,7 +13,8 @@ from outdial.clock import Clock
 from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
 from outdial.studio.campaign_contacts.service import find_campaign
-from outdial.studio.reports.service import CallTotals, ReportPeriod, call_totals, resolve_period
+from outdial.studio.reports.service import ReportPeriod, resolve_period
+from outdial.studio.reports.totals import CallTotals, PreviousTotals, call_totals, previous_totals
 from outdial.studio.view.call_labels import CALL_LABELS
 from outdial.studio.view.charts import Chart, ChartSeries, rate, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
@@ -62,7 +63,8 @@ class CallAnalytics(BaseModel):
     """Calls that were placed from `since` to `until`, both inclusive, as days in `zone`, by several dimensions.
 
     Hours are those on the contact's clock. A list is the import that added the contact, and its value the import's id.
-    Each dimension has its 100 values with the most calls.
+    Each dimension has its 100 values with the most calls. `previous` are the totals of the period of the same length
+    before.
     """
 
     since: date
@@ -70,6 +72,7 @@ class CallAnalytics(BaseModel):
     zone: str
     campaign_id: UUID | None
     total: CallTotals
+    previous: PreviousTotals
     caller_numbers: list[CallGroupTotals]
     agents: list[CallGroupTotals]
     hours: list[CallGroupTotals]
@@ -94,6 +97,7 @@ async def call_analytics(
         until=found.starts[-1],
         reached=REACHED,
     )
+    previous = await previous_totals(connection, organization_id, found.starts, clock.now(), campaign_id)
     by_dimension: dict[str, list[analytics.CallGroup]] = {name: [] for name in (*_TITLES, "total")}
     for row in rows:
         by_dimension[row.dimension].append(row)
@@ -104,6 +108,7 @@ async def call_analytics(
         zone=period.zone,
         campaign_id=campaign_id,
         total=call_totals(by_dimension["total"]),
+        previous=previous,
         **groups,
     )
 

@@ -18,6 +18,7 @@ from outdial.studio.reports.service import (
     report_chart,
     report_period,
 )
+from outdial.studio.reports.totals import compared_figures, compared_with
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import parse_date, query_values, viewer_zone
@@ -53,6 +54,8 @@ async def show_report(request: Request, context: CurrentOrganization, counter: C
         form=form,
         report=report,
         drawn=None if report is None else report_chart(report),
+        changes={} if report is None else compared_figures(report.total, report.previous),
+        compared="" if report is None else compared_with(report.since, report.previous),
         problem=problem,
     )
 
@@ -92,6 +95,8 @@ async def show_analytics(request: Request, context: CurrentOrganization, counter
         campaigns=campaigns,
         found=found,
         sections=[] if found is None else analytics_sections(found),
+        changes={} if found is None else compared_figures(found.total, found.previous),
+        compared="" if found is None else compared_with(found.since, found.previous),
         problem=problem,
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as midnight
-from decimal import Decimal
 from itertools import count, takewhile
 from typing import Annotated, Final, TypedDict
 from uuid import UUID
@@ -15,8 +14,8 @@ from pydantic import BaseModel
 
 from outdial.clock import Clock
 from outdial.db.queries import reports
-from outdial.db.queries.results import analytics
 from outdial.db.session import Connection
+from outdial.studio.reports.totals import CallTotals, PreviousTotals, call_totals, previous_totals
 from outdial.studio.view.call_labels import CALL_LABELS
 from outdial.studio.view.charts import Chart, ChartSeries, rate, stacked_bars
 from outdial.studio.view.decisions import REACHED
@@ -74,22 +73,6 @@ class CampaignCharts(BaseModel):
     outcomes: dict[str, int]
 
 
-class CallTotals(BaseModel):
-    """Call totals: all calls, those with an outcome (finished), talk time and cost.
-
-    `answered` counts those that reached a person, and `answer_rate` is their share of the finished ones. `refused`
-    counts calls that the provider refused to place. Calls that are none of these are in progress.
-    """
-
-    calls: int
-    finished: int
-    refused: int
-    answered: int
-    answer_rate: float | None
-    talk_ms: int
-    cost_cents: float
-
-
 class DayTotals(CallTotals):
     """The totals of one local day."""
 
@@ -105,12 +88,16 @@ class CampaignTotals(CallTotals):
 
 
 class OrganizationReport(BaseModel):
-    """The call totals of an organization from `since` to `until`, both inclusive, as days in `zone`."""
+    """The call totals of an organization from `since` to `until`, both inclusive, as days in `zone`.
+
+    `previous` are those of the period of the same length before.
+    """
 
     since: date
     until: date
     zone: str
     total: CallTotals
+    previous: PreviousTotals
     days: list[DayTotals]
     campaigns: list[CampaignTotals]
 
@@ -287,13 +274,15 @@ async def organization_report(
         "until": starts[-1],
         "reached": REACHED,
     }
-    days = await reports.report_by_day(connection, starts=starts[:-1], **filters)
+    days = await reports.report_by_day(connection, starts=starts[:-1], campaign_id=None, **filters)
     campaigns = await reports.report_by_campaign(connection, limit=MAX_CAMPAIGNS, **filters)
+    previous = await previous_totals(connection, organization_id, starts, clock.now())
     return OrganizationReport(
         since=since,
         until=until,
         zone=period.zone,
         total=call_totals(days),
+        previous=previous,
         days=[DayTotals(day=since + timedelta(days=row.day - 1), **call_totals([row]).model_dump()) for row in days],
         campaigns=[
             CampaignTotals(
@@ -301,21 +290,6 @@ async def organization_report(
             )
             for row in campaigns
         ],
-    )
-
-
-def call_totals(rows: Sequence[reports.DayReport | reports.CampaignReport | analytics.CallGroup]) -> CallTotals:
-    """Return the totals of rows together."""
-    finished = sum(row.finished for row in rows)
-    reached = sum(row.reached for row in rows)
-    return CallTotals(
-        calls=sum(row.calls for row in rows),
-        finished=finished,
-        refused=sum(row.refused for row in rows),
-        answered=reached,
-        answer_rate=reached / finished if finished else None,
-        talk_ms=sum(row.talk_ms for row in rows),
-        cost_cents=float(sum((row.cost_cents for row in rows), Decimal())),
     )
 
 
