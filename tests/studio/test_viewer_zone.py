@@ -1,5 +1,7 @@
 """Times: one zone, the viewer's, in lists, sentences, filters, charts and exports, and the contact's own beside it."""
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from urllib.parse import quote
@@ -10,9 +12,9 @@ import pytest
 
 from outdial.studio.reports.service import bucket_starts, width_for
 from outdial.studio.view import format as formats
-from outdial.studio.web.filters import ZONE_COOKIE
-from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact
-from tests.support.studio import Browser, BrowserFor
+from outdial.studio.web.filters import ZONE_COOKIE, RecentDays
+from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact
+from tests.support.studio import Browser, BrowserFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations
 
 MORNINGS = '{"every_day": [["09:00", "12:00"]]}'
@@ -163,3 +165,79 @@ def test_a_time_of_a_contact_names_its_day_when_it_is_another() -> None:
     assert formats.in_zone(NOW, "Europe/London") == "5:00 PM in London"
     assert formats.in_zone(NOW, "Asia/Tokyo") == "Mar 11, 2:00 AM in Tokyo"
     assert formats.moment(NOW) == "Mar 10, 2026 at 10:00 AM"
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "expected"),
+    [
+        # Clocks went forward on the 8th in New York: the day has 23 hours, and the week begins before it.
+        (
+            "2026-03-09T03:30:00+00:00",
+            "America/New_York",
+            {
+                "today": ("2026-03-08T05:00", "2026-03-09T04:00"),
+                "yesterday": ("2026-03-07T05:00", "2026-03-08T05:00"),
+                "last_7_days": ("2026-03-02T05:00", "2026-03-09T04:00"),
+                "this_month": ("2026-03-01T05:00", "2026-03-09T04:00"),
+            },
+        ),
+        # In Kiritimati, the month has begun.
+        (
+            "2026-03-31T12:00:00+00:00",
+            "Pacific/Kiritimati",
+            {
+                "today": ("2026-03-31T10:00", "2026-04-01T10:00"),
+                "yesterday": ("2026-03-30T10:00", "2026-03-31T10:00"),
+                "last_7_days": ("2026-03-25T10:00", "2026-04-01T10:00"),
+                "this_month": ("2026-03-31T10:00", "2026-04-01T10:00"),
+            },
+        ),
+    ],
+)
+def test_recent_days_are_days_of_the_viewers_calendar(
+    now: str, zone: str, expected: Mapping[str, tuple[str, str]]
+) -> None:
+    for days in RecentDays:
+        bounds = days.bounds(ZoneInfo(zone), datetime.fromisoformat(now))
+        found = tuple(each.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for each in bounds)
+        assert found == expected[days], days
+
+
+async def test_the_list_of_calls_has_recent_days_that_move_with_the_calendar(
+    browser_for: BrowserFor,
+    studio_app: StudioServer,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+) -> None:
+    own = two_organizations.own
+    await connection.execute("delete from campaigns where organization_id = $1", own.tenant.organization_id)
+    campaign = await create_campaign(connection, own.tenant)
+    # March 10 has begun in Kolkata when the second call is placed, and not yet in UTC.
+    for name, at in (("Noor", NOW), ("Before", NOW.replace(hour=19) - timedelta(days=1)), ("Old", NOW - timedelta(8))):
+        contact = await create_contact(connection, own.tenant.organization_id, name=name)
+        entry = await create_campaign_contact(connection, campaign, contact)
+        await create_call(connection, entry, status="ended", created_at=at)
+    browser = await browser_for(own.users["viewer"])
+    set_zone(browser, "Asia/Kolkata")
+    url = f"/o/{own.tenant.organization_id}/calls"
+
+    async def names(query: str) -> list[str]:
+        page = (await browser.get(f"{url}?{query}")).text
+        return [name for name in ("Noor", "Before", "Old") if f">{name}</a>" in page]
+
+    assert await names("") == ["Noor", "Before", "Old"]
+    assert await names("when=today") == ["Noor", "Before"]
+    assert await names("when=yesterday") == []
+    assert await names("when=last_7_days") == ["Noor", "Before"]
+    assert await names("when=this_month") == ["Noor", "Before", "Old"]
+    # Days of the calendar that are typed go before a choice, and a choice replaces them.
+    assert await names("when=today&from=2026-03-01&to=2026-03-05") == ["Old"]
+    page = (await browser.get(f"{url}?when=last_7_days&outcome=answered")).text
+    assert 'href="' + url + '?outcome=answered&amp;when=today">Today<' in page
+    assert re.search(r'when=last_7_days" aria-current="true">Last 7 days<', page)
+    assert '<input type="hidden" name="when" value="last_7_days">' in page
+    assert (await browser.get(f"{url}?when=last_year")).status_code == 400
+    studio_app.clock.advance(timedelta(days=1))
+    browser = await browser_for(own.users["viewer"])
+    set_zone(browser, "Asia/Kolkata")
+    assert await names("when=yesterday") == ["Noor", "Before"]

@@ -14,7 +14,7 @@ from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
-from outdial.studio.calls.navigation import filter_query, read_filters, typed_filters
+from outdial.studio.calls.navigation import day_links, filter_query, read_filters, typed_filters
 from outdial.studio.calls.reviews import mark_reviewed, remove_mark
 from outdial.studio.calls.service import (
     CallEvent,
@@ -84,7 +84,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
     found, problem = Page[CallListItem](items=[]), None
     async with context.transaction() as connection:
         try:
-            filters = read_filters(selecting, viewer_zone(request))
+            filters = read_filters(selecting, viewer_zone(request), context.studio.clock.now())
             found = await list_calls(connection, context.organization_id, page_request, filters)
         except InvalidInput as error:
             problem = error.summary
@@ -109,6 +109,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         columns=[column for column in LIST_COLUMNS["calls"] if frame is None or column.name != "campaign"],
         shown=shown_columns(request, "calls"),
         filter_query=filter_query(selecting),
+        day_links=day_links(url, form),
         problem=problem,
         **page_links(url, form, page_request, found.next),
     )
@@ -125,7 +126,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         events = await list_call_events(connection, context.organization_id, call_id)
         actions = await read_actions(connection, context, call.campaign_contact_id)
         try:
-            filters = read_filters(form, viewer_zone(request))
+            filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
             place = await find_place(connection, context.organization_id, call, filters)
         except InvalidInput:
             # The address was changed by hand, or the search matches too many contacts by now.

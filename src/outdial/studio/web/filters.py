@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Final
+from enum import StrEnum
+from typing import Annotated, Final, assert_never
 from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -122,6 +123,37 @@ def parse_last_day(field: str, text: str, zone: ZoneInfo) -> datetime | None:
     start = parse_day(field, text, zone)
     # Added to the local time, so that a day of 23 or 25 hours ends at midnight too.
     return None if start is None else start + timedelta(days=1)
+
+
+class RecentDays(StrEnum):
+    """Days that move with the calendar: a list that is opened again another day shows those of that day."""
+
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    LAST_7_DAYS = "last_7_days"
+    THIS_MONTH = "this_month"
+
+    @property
+    def label(self) -> str:
+        """The name of the days on a page."""
+        return self.replace("_", " ").capitalize()
+
+    def bounds(self, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
+        """Return the start of the first day and the end of the last one, in `zone`. The last 7 days include today."""
+        today = now.astimezone(zone).date()
+        first, last = today, today
+        match self:
+            case RecentDays.TODAY:
+                pass
+            case RecentDays.YESTERDAY:
+                first = last = today - timedelta(days=1)
+            case RecentDays.LAST_7_DAYS:
+                first = today - timedelta(days=6)
+            case RecentDays.THIS_MONTH:
+                first = today.replace(day=1)
+            case never:
+                assert_never(never)
+        return datetime.combine(first, time(), zone), datetime.combine(last + timedelta(days=1), time(), zone)
 
 
 @contextmanager
