@@ -1,11 +1,15 @@
 """The audit log: entries of one organization, with email addresses where known."""
 
+from datetime import UTC, datetime
+
 import asyncpg
 
 from outdial.studio.audit.pages import details_in_words
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
+
+_ID = "01a22906-1111-7222-8333-944444444444"
 
 
 async def test_entries_are_listed_and_filtered(
@@ -42,10 +46,14 @@ async def test_entries_are_listed_and_filtered(
 
 def test_details_are_words_and_amounts() -> None:
     details = {"used_cents": 2718.7298, "filters": {"status": "failed"}, "is_own_phone": True, "at": None, "n": 3}
+    details |= {"act": _ID, "contacts": [_ID, _ID], "to": "2026-11-29T21:36:54.121708Z", "name": "2026-11-29"}
 
     assert list(details_in_words(details)) == [
         ("used", "$27.19"),
         ("filters", "status failed"),
         ("is_own_phone", "yes"),
         ("n", "3"),
+        ("contacts", "2"),
+        ("to", datetime(2026, 11, 29, 21, 36, 54, 121708, tzinfo=UTC)),
+        ("name", "2026-11-29"),
     ]

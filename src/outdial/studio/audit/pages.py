@@ -1,6 +1,8 @@
 """The audit log page."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -17,6 +19,8 @@ from outdial.studio.web.rendering import page
 
 router = APIRouter()
 LIMIT: Final = 50
+_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ISO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
 
 
 @router.get("/o/{organization_id}/audit")
@@ -62,8 +66,12 @@ async def list_entries_page(request: Request, context: CurrentOrganization) -> H
     )
 
 
-def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each detail of an entry: cents as dollars, filters and lists without brackets."""
+def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str | datetime]]:
+    """Yield the name and the value of each detail of an entry as a reader wants it.
+
+    Cents become dollars and ISO times become times; filters and lists lose their brackets. IDs say nothing to a reader
+    and are left out, several are counted; the API and the CLI have them.
+    """
     for name, value in details.items():
         match value:
             case None:
@@ -75,6 +83,14 @@ def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str]]
             case dict():
                 yield name, ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
             case list():
-                yield name, ", ".join(str(each) for each in value) or "none"
+                yield name, str(len(value)) if _are_ids(value) else ", ".join(str(each) for each in value) or "none"
+            case str() if _are_ids([value]):
+                continue
+            case str() if _ISO_TIME.fullmatch(value):
+                yield name, datetime.fromisoformat(value)
             case _:
                 yield name, str(value)
+
+
+def _are_ids(values: Sequence[object]) -> bool:
+    return bool(values) and all(isinstance(value, str) and _ID.fullmatch(value) for value in values)
