@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from outdial.studio.audit.pages import details_in_words
+from outdial.studio.audit.details import details_in_words
 from tests.support.factories import NOW, insert
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
@@ -39,6 +39,8 @@ async def test_entries_are_listed_and_filtered(
     assert [entry["details"]["reason"] for entry in first["items"]] == ["<b>2</b>", "<b>1</b>"]
     assert [entry["actor_email"] for entry in rest["items"]] == [f"{owner.hex}@example.com"]
     assert "&lt;b&gt;0" in shown.text
+    name = await connection.fetchval("select name from campaigns where id = $1", own.fresh.id)
+    assert f'/campaigns/{own.fresh.id}">{name}</a>' in shown.text
     assert f"{owner.hex}@example.com" in shown.text
     assert (await client.get(f"/api/v1/organizations/{other.tenant.organization_id}/audit")).status_code == 404
     assert (await client.get(url, params={"cursor": "bm9uZQ"})).status_code == 400
@@ -47,6 +49,9 @@ async def test_entries_are_listed_and_filtered(
 def test_details_are_words_and_amounts() -> None:
     details = {"used_cents": 2718.7298, "filters": {"status": "failed"}, "is_own_phone": True, "at": None, "n": 3}
     details |= {"act": _ID, "contacts": [_ID, _ID], "to": "2026-11-29T21:36:54.121708Z", "name": "2026-11-29"}
+    hours = {"before": {}, "after": {"every_day": [["09:00", "20:00"]]}}
+    budget = {"before": None, "after": 2000}
+    details |= {"changes": {"budget_cents": budget, "calling_hours": hours, "max_attempts": {"before": 3, "after": 5}}}
 
     assert list(details_in_words(details)) == [
         ("used", "$27.19"),
@@ -56,4 +61,5 @@ def test_details_are_words_and_amounts() -> None:
         ("contacts", "2"),
         ("to", datetime(2026, 11, 29, 21, 36, 54, 121708, tzinfo=UTC)),
         ("name", "2026-11-29"),
+        ("changes", "budget from none to $20.00, calling hours, max attempts from 3 to 5"),
     ]

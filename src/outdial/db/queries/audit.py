@@ -27,6 +27,17 @@ class AuditRow:
 
 _audit_row = row_builder(AuditRow)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedCampaign:
+    """A campaign that entries are about."""
+
+    id: UUID
+    name: str
+
+
+_audited_campaign = row_builder(AuditedCampaign)
+
 _RECORD_AUDIT = """\
 select private.record_audit($1, $2, $3, $4, $5, $6::text::jsonb);
 """
@@ -83,6 +94,18 @@ async def list_audit(
             _LIST_AUDIT, organization_id, before_id, action, actor, subject_type, since, until, subject_id, limit
         )
     ]
+
+
+_AUDITED_CAMPAIGNS = """\
+select id, name from campaigns where organization_id = $1 and id = any ($2::uuid[]);
+"""
+
+
+async def audited_campaigns(
+    connection: Connection, *, organization_id: UUID, ids: Sequence[UUID]
+) -> list[AuditedCampaign]:
+    """Find the names of campaigns."""
+    return [_audited_campaign(record) for record in await connection.fetch(_AUDITED_CAMPAIGNS, organization_id, ids)]
 
 
 _SUBJECT_AUDIT = """\

@@ -24,6 +24,12 @@ where organization_id = :organization_id
 order by id desc
 limit :limit;
 
+-- name: audited_campaigns
+-- returns: list[AuditedCampaign]
+-- row: A campaign that entries are about.
+-- Find the names of campaigns.
+select id, name from campaigns where organization_id = :organization_id and id = any (:ids::uuid[]);
+
 -- name: subject_audit
 -- returns: list[AuditRow]
 -- List the audit entries about these subjects, newest first.

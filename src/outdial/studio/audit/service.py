@@ -1,5 +1,6 @@
 """The audit log: who did what, and when."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from outdial.db.queries import audit
 from outdial.db.session import Connection
+from outdial.studio.audit.details import is_id
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.audit import actor_emails
 from outdial.studio.web.filters import SinceQuery, TextQuery, UntilQuery
@@ -76,3 +78,13 @@ async def list_entries(
         for row in kept
     ]
     return Page(items=items, next=following)
+
+
+async def campaign_names(
+    connection: Connection, organization_id: UUID, entries: Sequence[AuditEntry]
+) -> Mapping[str, str]:
+    """Return the names of the campaigns that entries are about, by their IDs. Deleted drafts have none."""
+    ids = {entry.subject_id for entry in entries if entry.subject_type == "campaign"}
+    parsed = [UUID(each) for each in sorted(ids) if is_id(each)]
+    named = await audit.audited_campaigns(connection, organization_id=organization_id, ids=parsed)
+    return {str(row.id): row.name for row in named}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from outdial.studio.audit.details import setting_name
 from outdial.studio.audit.service import AuditEntry
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import money
@@ -29,9 +30,6 @@ _SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "take_evidence": "Downloaded evidence",
     }
 )
-_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {"retell_agent_id": "agent", "from_number": "caller number", "more_numbers": "caller numbers", "share": "share"}
-)
 
 
 def activity_sentence(entry: AuditEntry) -> str:
@@ -41,7 +39,7 @@ def activity_sentence(entry: AuditEntry) -> str:
         case "start_campaign" if details.get("by") in ("schedule", "schedule_check"):
             return "Started as scheduled"
         case "edit_campaign":
-            names = [_SETTINGS.get(name, name.removesuffix("_cents").replace("_", " ")) for name in _changed(details)]
+            names = [setting_name(name) for name in _changed(details)]
             return f"Changed {', '.join(dict.fromkeys(names))}" if names else "Saved the settings"
         case "import_contacts" if isinstance(added := details.get("added"), int):
             return f"Imported {_contacts(added)}"
