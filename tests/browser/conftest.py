@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.support.clicks import counted, documented_clicks
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("OUTDIAL_CHROMIUM", "/usr/bin/chromium")
+# Long enough for two busy processors.
+WITHIN_MS = 60_000
 SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,6 +38,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """A browser without a window."""
     if not Path(CHROMIUM).exists():
         pytest.skip(f"{CHROMIUM} is not installed")
+    expect.set_options(timeout=WITHIN_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES, timeout=60_000)
         yield browser

@@ -7,6 +7,7 @@ from playwright.async_api import Browser, Route, expect
 from outdial.retell.simulator.controls import partial_response
 from outdial.retell.simulator.recording import recording_of
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
+from tests.support.clicks import press, settled
 
 __all__ = ["site"]
 pytestmark = pytest.mark.timeout(300)
@@ -82,17 +83,17 @@ async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser
     await site.sign_in(context)
     page = await context.new_page()
     await page.goto(site.address("/o/{organization_id}/calls") + "?outcome=voicemail", wait_until="load")
-    await page.locator("tr[data-href] th a").first.click()
+    await press(page.locator("tr[data-href] th a").first)
     beside = page.get_by_role("navigation", name="Calls of the list")
     await expect(beside).to_contain_text("1 of 3")
     first = page.url
 
     # The text is there before the script that listens to keys has run.
-    await page.wait_for_load_state("load")
+    await settled(page)
     await page.keyboard.press("j")
     await expect(beside).to_contain_text("2 of 3")
     assert "outcome=voicemail" in page.url
-    await page.wait_for_load_state("load")
+    await settled(page)
     await page.keyboard.press("k")
     await page.wait_for_url(first)
     # The first one has none before it.
@@ -120,10 +121,12 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
         await page.evaluate(AXE.read_text())
         assert await what_axe_says(page) == []
 
+    await settled(page)
     await page.keyboard.press("1")
 
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 1)
     await expect(page.get_by_role("status").filter(has_text="Marked as completed.")).to_be_visible()
+    await settled(page)
     await page.keyboard.press("j")
     await page.keyboard.press("4")
     dialog = page.get_by_role("dialog")
@@ -137,6 +140,7 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
     following = await after.get_attribute("id") if await after.count() else None
     for left in (waiting - 2, waiting - 3):
         await page.keyboard.press("3")
+        await settled(page)
         await expect(page.locator("[data-queue] > li")).to_have_count(left)
         await expect(page.locator("[aria-current=true][id]")).to_have_count(int(left == waiting - 2))
         if left == waiting - 2:
@@ -144,5 +148,6 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
             await expect(second).to_have_attribute("aria-current", "true")
     await expect(first).to_have_attribute("id", skipped or "")
     await page.keyboard.press("3")
+    await settled(page)
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 3)
     await context.close()

@@ -12,7 +12,7 @@ from outdial.domain.policies.callback_requests import ASKED
 from tests.browser.test_live_pages import new_york, open_page, site, world
 from tests.browser.test_pages import SHAPES, Site, faults_in_shapes, put_into
 from tests.studio.test_callbacks import ALWAYS, row_of, wait_for_callback
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press, settled
 from tests.support.factories import NOW, CampaignContact, create_call, create_campaign, create_campaign_contact
 from tests.support.two_organizations import TwoOrganizations
 
@@ -97,7 +97,7 @@ async def test_a_callback_is_handled_from_the_queue(
 
     await page.goto(page.url.partition("#")[0], wait_until="load")
     closed = page.locator(f'[id="{entries["closed"].id}"]')
-    await closed.get_by_role("link", name="New time").click()
+    await press(closed.get_by_role("link", name="New time"))
     dialog = page.get_by_role("dialog", name="New time for the callback of Bartholomew")
     await expect(dialog).to_be_visible()
     assert await faults_in_shapes(page, screenshots, "callbacks-new-time") == []
@@ -106,8 +106,8 @@ async def test_a_callback_is_handled_from_the_queue(
     await expect(
         page.get_by_role("status").filter(has_text="the first time that hours and rules allow")
     ).to_be_visible()
-    await page.get_by_role("button", name="Undo").click()
-    await page.wait_for_load_state()
+    await press(page.get_by_role("button", name="Undo"))
+    await settled(page)
     assert (await row_of(connection, entries["closed"].id))["callback_at"] == NOW + timedelta(hours=1)
 
     await page.goto(f"{site.url}/o/{site.rows['organization_id']}/campaigns", wait_until="load")
@@ -116,6 +116,7 @@ async def test_a_callback_is_handled_from_the_queue(
         unreadable = page.locator(f'[id="{entries["unreadable"].id}"]')
         await task.click(unreadable.get_by_role("link", name="Never call"))
         dialog = page.get_by_role("dialog", name="Never call")
+        await expect(dialog).to_be_visible()
         assert await faults_in_shapes(page, screenshots, "callbacks-never-call") == []
         await dialog.get_by_label("Reason").fill("asked by email")
         await task.click(dialog.get_by_role("button", name="Never call again"))

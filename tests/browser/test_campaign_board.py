@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_pages import Site, faults_in_shapes, listening, look_at
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
 from tests.support.studio import serve_studio, unchanged
@@ -156,7 +156,7 @@ async def test_a_draft_is_archived_and_taken_back_with_three_clicks_and_deleted_
         await task.click(draft.get_by_role("button", name="Archive"))
         await expect(page.get_by_text("Campaign archived.")).to_be_visible()
     await expect(draft).to_have_count(0)
-    await page.get_by_role("button", name="Undo").click()
+    await press(page.get_by_role("button", name="Undo"))
     await expect(draft).to_have_count(1)
 
     with CountedTask("Delete a draft") as task:
@@ -186,12 +186,12 @@ async def test_three_campaigns_are_paused_at_once_and_go_on_with_one_press(
         await task.click(bar.get_by_role("button", name="Pause"))
         await expect(page.locator(".toast")).to_contain_text("3 paused")
     assert await connection.fetchval("select count(*) from campaigns where status = 'active'") == before - 3
-    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await press(page.locator(".toast").get_by_role("button", name="Undo"))
     await expect(page.locator(".toast")).to_contain_text("Undone for 3 campaigns.")
     assert await connection.fetchval("select count(*) from campaigns where status = 'active'") == before
 
     # What cannot be undone asks first, in a dialog.
-    await page.locator("tr", has_text="Untitled draft 1").locator("[name=chosen]").click()
+    await press(page.locator("tr", has_text="Untitled draft 1").locator("[name=chosen]"))
     await bar.get_by_role("button", name="Delete drafts…").click()
     dialog = page.get_by_role("dialog", name="Delete 1 draft?")
     await expect(dialog).to_contain_text("This cannot be undone.")

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from outdial.stack.first_login import EMAIL, PASSWORD_FILE
 from outdial.stack.local import LocalStack
 from tests.browser.conftest import CHROMIUM
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press
 from tests.support.postgres import scratch_directory
 from tests.support.processes import ANY_HOUR, TIMEOUT_S, Launcher, inherited
 
@@ -182,10 +182,10 @@ async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
     assert second > first
     assert loads == []
 
-    await page.get_by_role("button", name="Pause").click()
+    await press(page.get_by_role("button", name="Pause"))
     await expect(status(page)).to_contain_text("Paused")
     await page.screenshot(path=screenshots / "flow-paused.png", full_page=True)
-    await page.get_by_role("button", name="Resume").first.click()
+    await press(page.get_by_role("button", name="Resume").first)
     await expect(status(page)).to_contain_text("Active")
     # The page goes on by itself when the studio is back.
     await calls_ended(page, at_least=second + 1)
@@ -209,10 +209,11 @@ async def calls_ended(page: Page, *, at_least: int) -> int:
 
 
 async def look_at_a_call(page: Page, screenshots: Path) -> None:
-    await page.get_by_role("link", name="Calls", exact=True).click()
+    await press(page.get_by_role("link", name="Calls", exact=True))
     await page.get_by_label("Outcome").select_option(label="Answered")
-    await page.get_by_role("button", name="Filter").click()
-    await page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first.click()
+    await press(page.get_by_role("button", name="Filter"))
+    await expect(page).to_have_url(re.compile("outcome=answered"))
+    await press(page.get_by_role("main").get_by_role("rowheader").get_by_role("link").first)
     await expect(page.get_by_role("heading", name="Transcript")).to_be_visible()
     await expect(page.locator("#conversation li.agent").first).to_be_visible()
     await page.screenshot(path=screenshots / "flow-call.png", full_page=True)
@@ -244,8 +245,8 @@ async def roll_a_function_back(page: Page, running: Running, screenshots: Path) 
 
 async def sign_out(page: Page) -> None:
     campaigns = page.url
-    await page.locator("summary", has_text="Account").click()
-    await page.get_by_role("button", name="Sign out").click()
+    await press(page.locator("summary", has_text="Account"))
+    await press(page.get_by_role("button", name="Sign out"))
     await expect(page).to_have_url(re.compile("/sign-in"))
     await page.goto(campaigns)
     await expect(page).to_have_url(re.compile(r"/sign-in\?next="))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.test_pages import Site, site
 
@@ -84,6 +84,6 @@ async def test_without_a_script_the_form_shows_the_effect_of_what_was_sent(
     await page.click("#schedule-at")
     await page.click("text=Save and continue")  # The time is missing, so the form comes back.
 
-    assert "Enter a date and time" in await page.inner_text("main")
+    await expect(page.get_by_role("main")).to_contain_text("Enter a date and time")
     assert await page.inner_text(SUMMARY) != usual
     await context.close()

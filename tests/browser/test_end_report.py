@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.test_pages import AXE, Site, listening, what_axe_says
 from tests.studio.test_end_reports import campaign
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, settled
 from tests.support.factories import Campaign, create_member
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -55,6 +55,7 @@ async def test_a_report_is_shared_and_printed_on_one_page(
             await task.click(offer)
             await page.get_by_label("Reason").fill("try once more")
             await task.click(page.get_by_role("button", name="Start job"))
+            await settled(page)
             await worker.run_once()
             await page.reload()
             await task.click(page.get_by_role("link", name="Go to the new campaign"))

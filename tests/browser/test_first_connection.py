@@ -12,7 +12,7 @@ from outdial.retell.key_tester import RetellKeyTester
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.server import running
 from tests.browser.test_pages import faults_in_shapes, listening
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press
 from tests.support.dialing import KEY
 from tests.support.postgres import Scratch
 from tests.support.studio_with_auth import PASSWORD, serve_studio_with_auth
@@ -51,7 +51,7 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
         assert await faults_in_shapes(page, screenshots, "connection-none") == []
 
         await page.get_by_label("API key", exact=True).fill("key_of_another_workspace")
-        await button("Test and connect").click()
+        await press(button("Test and connect"))
         await expect(page.locator(".wrong")).to_contain_text("Retell does not accept this key")
         assert await page.get_by_label("API key", exact=True).input_value() == ""
         assert await faults_in_shapes(page, screenshots, "connection-refused") == []
@@ -62,7 +62,7 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
         assert await faults_in_shapes(page, screenshots, "connection-connected") == []
         assert KEY not in await page.content()
 
-        await page.get_by_role("button", name="Remove key").click()
+        await press(page.get_by_role("button", name="Remove key"))
         await expect(page.get_by_role("dialog")).to_contain_text("wait until a key is entered")
         assert await faults_in_shapes(page, screenshots, "connection-remove") == []
         await page.get_by_role("button", name="Go back").click()

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.test_pages import Site, faults_in_shapes, site
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press, settled
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 
@@ -36,7 +36,7 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
 
-    async def press(name: str) -> None:
+    async def press_button(name: str) -> None:
         presses.append(name)
         await task.click(page.get_by_role("button", name=name, exact=True).first)
 
@@ -44,25 +44,26 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
     await refuse_an_empty_file(page)
     task.clicks += 1
     await drop(page, "people.csv", BAD + BROKEN)
-    await press("Upload and preview")
+    await press_button("Upload and preview")
     await expect(page.get_by_text("No phone column")).to_be_visible()
     await expect(page.get_by_label("E-Mail goes to").locator("option:checked")).to_have_text("Automatic (Email)")
     faults += await faults_in_shapes(page, screenshots, "import-unmapped")
 
     # Three cures: the column of the phones, the country of its numbers, the zone of a name.
     await task.choose(page.get_by_label("Handy goes to"), "Phone")
-    await press("Update preview")
+    await press_button("Update preview")
     await expect(page.get_by_role("heading", name=f"{ROWS + 1} numbers have no country code")).to_be_visible()
     await expect(page.get_by_label("Treat as").locator("option:checked")).to_have_text("United States")
     faults += await faults_in_shapes(page, screenshots, "import-causes")
-    await press("Apply")
+    await press_button("Apply")
     await expect(page.get_by_role("heading", name="10 time zones are unknown")).to_be_visible()
     faults += await faults_in_shapes(page, screenshots, "import-zones")
-    await press("Apply")
+    await press_button("Apply")
     await expect(page.get_by_text(f"{ROWS} of {ROWS + 2} rows")).to_be_visible()
     faults += await faults_in_shapes(page, screenshots, "import-cured")
     with task:
-        await press("Start import")
+        await press_button("Start import")
+    await settled(page)
     assert presses == ["Upload and preview", "Update preview", "Apply", "Apply", "Start import"]
     async with working(database) as worker:
         await worker.run_once()
@@ -74,7 +75,7 @@ async def test_a_bad_file_is_dropped_cured_in_three_presses_imported_and_undone(
 async def refuse_an_empty_file(page: Page) -> None:
     await drop(page, "empty.csv", "")
     await expect(page.get_by_text("empty.csv is empty.")).to_be_visible()
-    await page.get_by_role("button", name="Upload and preview").click()
+    await press(page.get_by_role("button", name="Upload and preview"))
     await expect(page.get_by_role("progressbar")).to_be_hidden()
 
 

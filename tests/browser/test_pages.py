@@ -22,6 +22,7 @@ from outdial.rules.pack import shipped_rules
 from outdial.studio.web.filters import ZONE_COOKIE
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
+from tests.support.clicks import settled
 from tests.support.postgres import Scratch
 from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
 from tests.support.studio_history import create_history
@@ -220,6 +221,7 @@ async def look_at(page: Page, url: str) -> list[str]:
 async def faults_in_shapes(page: Page, pictures: Path, name: str, *, full_page: bool = True) -> list[str]:
     """Keep a picture of a state of a page in each shape, and return what is wrong with it."""
     faults: list[str] = []
+    await settled(page)
     if AXE.exists():
         await page.evaluate(AXE.read_text())
     for shape in SHAPES:

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from outdial.auth.local.totp import code_at, step_of
 from outdial.db.queries.auth.users import UserRow
 from tests.browser.test_pages import faults_in_shapes, listening
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press, settled
 from tests.support.factories import create_member
 from tests.support.postgres import Scratch
 from tests.support.studio_with_auth import PASSWORD, StudioWithAuth, serve_studio_with_auth
@@ -51,6 +51,7 @@ async def sign_in(page: Page, place: Place, email: str = OWNER) -> None:
         await page.get_by_label("Email").fill(email)
         await page.get_by_label("Password").fill(PASSWORD)
         await task.click(page.get_by_role("button", name="Sign in"))
+    await settled(page)
 
 
 @pytest.mark.tasks
@@ -96,12 +97,12 @@ async def test_two_factor_sign_in_is_set_up_and_asked_for(place: Place, chromium
     await page.goto(f"{place.url}/account")
     assert await faults_in_shapes(page, screenshots, "people-profile") == []
     await page.locator("#field-enroll").fill(PASSWORD)
-    await page.get_by_role("button", name="Set up two-factor sign-in").click()
+    await press(page.get_by_role("button", name="Set up two-factor sign-in"))
     assert await faults_in_shapes(page, screenshots, "people-enroll") == []
     secret = (await page.locator("code").inner_text()).replace(" ", "")
     clock = place.world.served.clock
     await page.get_by_label("Code").fill(code_at(secret, step_of(clock.now())))
-    await page.get_by_role("button", name="Turn on").click()
+    await press(page.get_by_role("button", name="Turn on"))
     await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     assert await faults_in_shapes(page, screenshots, "people-recovery") == []
 

@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
+from tests.support.clicks import settled
 
 __all__ = ["site"]
 pytestmark = pytest.mark.timeout(300)
@@ -25,6 +26,7 @@ async def test_the_keyboard_alone_opens_what_was_found(site: Site, chromium: Bro
     await expect(dialog.get_by_role("link")).to_have_count(1)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/audit")
+    await settled(page)
     await page.keyboard.press("Control+k")
     await page.keyboard.type("live")
     await page.keyboard.press("Escape")

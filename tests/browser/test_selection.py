@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
 from tests.browser.test_pages import Site, faults_in_shapes, listening
-from tests.support.clicks import CountedTask
+from tests.support.clicks import CountedTask, press, settled
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
 from tests.support.studio import serve_studio, unchanged
@@ -82,6 +82,7 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
     await expect(toast).to_contain_text("12 skipped.")
     assert await toast.get_attribute("role") == "status"
     # The keyboard reaches the button of the message right after the skip link.
+    await settled(page)
     await page.keyboard.press("Tab")
     await page.keyboard.press("Tab")
     await expect(toast.get_by_role("button", name="Undo")).to_be_focused()
@@ -142,9 +143,9 @@ async def test_contacts_in_review_are_decided_together_and_a_page_without_script
     faults = await faults_in_shapes(page, screenshots, "selection-review", full_page=False)
     await bar.get_by_role("button", name="Select page").click()
     await bar.get_by_role("button", name="Completed").click()
-    await page.get_by_role("button", name=f"Mark {count} contacts as completed").click()
+    await press(page.get_by_role("button", name=f"Mark {count} contacts as completed"))
     await expect(page.locator(".toast")).to_contain_text(f"{count} marked as completed.")
-    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await press(page.locator(".toast").get_by_role("button", name="Undo"))
     await expect(page.locator('[name="chosen"]')).to_have_count(count)
     assert faults == []
 

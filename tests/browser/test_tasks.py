@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.browser.test_pages import Site, listening
-from tests.support.clicks import CountedTask, documented_clicks
+from tests.support.clicks import CountedTask, documented_clicks, settled
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
@@ -162,6 +162,7 @@ async def cure_a_wait(page: Page, site: Site) -> None:
         await task.click(link(page, "Open hours"))
         await task.click(button(page, "Around the clock"))
         await task.click(button(page, "Save"))
+        await expect(flash(page, "saved")).to_be_visible()
         await expect(page.locator("[data-reason=zone_opens]")).to_have_count(0)
 
 
@@ -222,6 +223,7 @@ async def export_results(page: Page, site: Site, campaign: Campaign, database: S
         await task.click(page.locator(f"#campaign-{campaign.id}").get_by_role("link").first)
         await task.click(page.get_by_label("More actions"))
         await task.click(button(page, "Export results"))
+        await settled(page)
         async with working(database) as worker:
             await worker.run_once()
         async with page.expect_download() as downloading:
