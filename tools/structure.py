@@ -6,6 +6,7 @@ Without `--at` it measures the working tree. Each `--at` adds a column, so that 
 
 import argparse
 import ast
+import gc
 import io
 import re
 import subprocess
@@ -16,7 +17,7 @@ import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,12 +61,17 @@ class Checkout:
         """The parsed modules of `src/outdial` by their path, generated ones left out."""
         return self._parsed(str(PACKAGE))
 
+    @cached_property
+    def nodes(self) -> Mapping[PurePosixPath, list[ast.AST]]:
+        """All nodes of `trees` by the path of their module: walking them for each figure takes ten seconds."""
+        return {path: list(ast.walk(tree)) for path, tree in self.trees.items()}
+
     def _parsed(self, folder: str) -> dict[PurePosixPath, ast.Module]:
         found = {}
         for path in sorted((self.directory / folder).rglob("*.py")):
             text = path.read_text()
             if not GENERATED.search(text[:400].split("\nimport ", 1)[0]):
-                found[PurePosixPath(path.relative_to(self.directory).as_posix())] = ast.parse(text)
+                found[PurePosixPath(path.relative_to(self.directory).as_posix())] = _parse(text)
         return found
 
     def private_with_one_caller(self) -> list[str]:
@@ -74,7 +80,7 @@ class Checkout:
 
     def functions(self) -> int:
         """Count all functions and methods, nested ones included."""
-        return sum(isinstance(node, Function) for tree in self.trees.values() for node in ast.walk(tree))
+        return sum(isinstance(node, Function) for nodes in self.nodes.values() for node in nodes)
 
     def _callers(self) -> Iterator[tuple[str, int]]:
         """Yield each private function of a module or class, and how many times the code refers to it.
@@ -83,26 +89,26 @@ class Checkout:
         """
         imported = Counter(
             alias.name
-            for tree in self.trees.values()
-            for node in ast.walk(tree)
+            for nodes in self.nodes.values()
+            for node in nodes
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         )
         foreign = Counter(
             node.attr
-            for tree in self.trees.values()
-            for node in ast.walk(tree)
+            for nodes in self.nodes.values()
+            for node in nodes
             if isinstance(node, ast.Attribute) and not _is_own(node)
         )
         for path, tree in self.trees.items():
-            named = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+            named = Counter(node.id for node in self.nodes[path] if isinstance(node, ast.Name))
             for function in _private_functions(tree.body):
                 itself = _names(function)[function.name]
                 yield (
                     f"{path}:{function.lineno} {function.name}",
                     named[function.name] + imported[function.name] - itself,
                 )
-            for owner in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+            for owner in (node for node in self.nodes[path] if isinstance(node, ast.ClassDef)):
                 own = Counter(
                     node.attr for node in ast.walk(owner) if isinstance(node, ast.Attribute) and _is_own(node)
                 )
@@ -147,14 +153,14 @@ class Checkout:
         """Map each folder to the other folders that its modules import."""
         modules = {_module(path): str(path.parent) for path in self.trees}
         found: dict[str, set[str]] = {str(path.parent): set() for path in self.trees}
-        for path, tree in self.trees.items():
-            for target in _imported_modules(tree, modules):
+        for path, nodes in self.nodes.items():
+            for target in _imported_modules(nodes, modules):
                 found[str(path.parent)].add(modules[target])
         return {folder: targets - {folder} for folder, targets in found.items()}
 
     def calls(self) -> list[ast.Call]:
         """List all calls; a starred argument counts as one."""
-        return [node for tree in self.trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        return [node for nodes in self.nodes.values() for node in nodes if isinstance(node, ast.Call)]
 
     def files_naming(self, word: str) -> list[str]:
         """List the files that `git grep -lw` finds for a word, generated ones left out."""
@@ -173,15 +179,18 @@ class Checkout:
         functions = sorted((self.directory / "supabase" / "functions").rglob("*.py"))
         for path in [*sorted((self.directory / PACKAGE).rglob("*.py")), *functions]:
             text = path.read_text()
-            for node in ast.walk(ast.parse(text)):
-                if isinstance(node, Function | ast.ClassDef | ast.Module):
-                    yield ast.get_docstring(node) or ""
+            yield from (ast.get_docstring(node) or "" for node in _definitions(_parse(text)))
             tokens = tokenize.generate_tokens(io.StringIO(text).readline)
             yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
         for path in [*(self.directory / "src").rglob("*.sql"), *(self.directory / "supabase").rglob("*.sql")]:
             yield from re.findall(r"--(.*)", path.read_text())
         for path in [*self.directory.glob("*.md"), *(self.directory / "docs").rglob("*.md")]:
             yield path.read_text()
+
+
+@cache
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _is_own(node: ast.Attribute) -> bool:
@@ -201,13 +210,23 @@ def _private_functions(body: list[ast.stmt]) -> Iterator[Function]:
             yield node
 
 
+def _definitions(tree: ast.Module) -> Iterator[Function | ast.ClassDef | ast.Module]:
+    """Yield a module and what it defines. Expressions, which define nothing, are most of its nodes."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Function | ast.ClassDef | ast.Module):
+            yield node
+        waiting += (each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr))
+
+
 def _module(path: PurePosixPath) -> str:
     parts = path.relative_to("src").with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imported_modules(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported_modules(nodes: list[ast.AST], modules: Mapping[str, str]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -257,8 +276,8 @@ def details(checkout: Checkout) -> Iterator[str]:
     yield from (f"class twice: {name}: {' '.join(paths)}" for name, paths in checkout.class_names_used_twice().items())
     yield from (f"flat: {count} {folder}" for folder, count in checkout.modules_per_folder().most_common(5))
     yield "chain: " + " > ".join(folder.removeprefix("src/outdial/") for folder in checkout.longest_chain())
-    for path, tree in checkout.trees.items():
-        for node in ast.walk(tree):
+    for path, nodes in checkout.nodes.items():
+        for node in nodes:
             if isinstance(node, ast.Call) and len(node.args) >= 5:
                 yield f"positional: {path}:{node.lineno} {ast.unparse(node.func)}"
     for word in CHANGES.values():
@@ -288,6 +307,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--at", action="append", metavar="REVISION_OR_DIRECTORY", help="what to measure (repeatable)")
     parser.add_argument("--list", action="store_true", help="name the places behind the figures")
     options = parser.parse_args(arguments)
+    gc.disable()  # The trees stay until the end: looking for garbage among their nodes takes three seconds.
     columns: dict[str, dict[str, Measure]] = {}
     places: list[str] = []
     for name in options.at or ["."]:
