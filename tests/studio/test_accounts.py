@@ -105,8 +105,12 @@ async def test_an_admin_makes_a_reset_link_which_works_once(
     visitor = await world.visitor()
     weak = await visitor.post_form(found[1], {"password": "short"}, page=found[1])
     assert weak.status_code == 400
-    done = await visitor.post_form(found[1], {"password": NEW_PASSWORD}, page=found[1])
+    form = {"password": NEW_PASSWORD, "csrf_token": re.findall(r'name="csrf_token" value="([^"]+)"', weak.text)[-1]}
+    for name, value in visitor.client.cookies.items():
+        signed_in.client.cookies.set(name, value)
+    done = await signed_in.client.post(found[1], data=form)
     assert (done.status_code, done.headers["location"]) == (303, "/sign-in")
+    assert (await signed_in.get("/account")).status_code == 303, "this browser is signed out at once"
     assert (await visitor.get(found[1])).status_code == 404
     assert await actions(connection, 2) == ["reset_password", "begin_password_reset"]
     confirmed = await connection.fetchval("select email_confirmed_at from auth.users where id = $1", ada)

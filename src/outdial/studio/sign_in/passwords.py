@@ -14,6 +14,7 @@ from outdial.studio.sign_in.returning import new_return_link
 from outdial.studio.web import forms
 from outdial.studio.web.context import StudioState, studio_state
 from outdial.studio.web.errors import ResourceNotFound, ServiceUnavailable
+from outdial.studio.web.sessions import StudioSession, expired_session_cookie
 from outdial.studio.web.visitors import EXPIRED_FORM, is_own_form, problem_of, visitor_page
 
 router = APIRouter()
@@ -77,7 +78,12 @@ async def set_password_page(request: Request, token: str) -> Response:
         raise ResourceNotFound(_ENDED)
     async with studio.database.as_service() as connection:
         await accounts.audit_account_change(connection, user_id=user_id, action="reset_password")
-    return forms.redirect("/sign-in", "Password changed. Sign in with the new one")
+    response = forms.redirect("/sign-in", "Password changed. Sign in with the new one")
+    session = request.scope.get("outdial_session")
+    if isinstance(session, StudioSession) and session.user_id == str(user_id):
+        # Their sessions have ended, also this browser's. Someone else who is signed in here stays signed in.
+        response.headers.append("set-cookie", expired_session_cookie(secure=studio.settings.secure))
+    return response
 
 
 async def _user_of(studio: StudioState, token: str) -> UUID:
