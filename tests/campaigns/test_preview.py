@@ -118,6 +118,7 @@ def test_each_column_says_where_it_goes_before_a_phone_column_is_found() -> None
     found = of(PEOPLE)
 
     assert str(found.problem).startswith("no phone column")
+    assert (found.lacks_phone, found.likely_phone) == (True, "Handy")
     assert [(column.name, column.field, column.variable) for column in found.columns] == [
         ("Customer", None, "Customer"),
         ("Handy", None, "Handy"),

@@ -50,7 +50,9 @@ async def test_a_file_is_uploaded_mapped_and_imported(
 ) -> None:
     url = await upload(operator, two_organizations)
     unmapped = await operator.get(url)
-    assert "No phone column" in unmapped.text
+    assert "No phone column was found" in unmapped.text
+    assert "phone=Handy" not in unmapped.text, "that is how the command line is told"
+    assert 'name="map_phone" value="Handy">Use “Handy”' in unmapped.text
     assert "Automatic (variable Handy)" in unmapped.text
     assert "Automatic (Name)" in unmapped.text
     assert "Not in the file: Phone" in unmapped.text
@@ -127,6 +129,8 @@ async def test_an_import_is_undone_from_its_page(
     assert "Undo import" in (await operator.get(url)).text
     following = await upload(operator, two_organizations, b"phone\n+12122000003\n")
     assert "as in the last import" in (await operator.get(following)).text
+    form = f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import"
+    assert '<option value="US" selected>' in (await operator.get(form)).text, "the country that the next file gets"
 
     undone = await operator.post_form(f"{url}/undo", page=url)
 

@@ -105,11 +105,16 @@ def cell_text(cell: str) -> str:
 
 
 class MissingPhoneColumn(UnusableFile):
-    """No column of the file has phone numbers. `lacks_header` says that its first line seems to be a contact."""
+    """No column of the file has phone numbers.
+
+    `lacks_header` says that its first line seems to be a contact, `likely` is the column whose name is about phones.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.lacks_header = looks_like_data(names)
-        super().__init__(_no_phone(names, self.lacks_header))
+        likely = None if self.lacks_header else next((name for name in names if _ABOUT_PHONES.search(name)), None)
+        self.likely = likely
+        super().__init__(_no_phone(names, self.lacks_header, likely))
 
 
 def find_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Columns:
@@ -192,11 +197,11 @@ def _mapped(indices: Mapping[str, int], names: Sequence[str], mapping: Mapping[s
     return fields
 
 
-def _no_phone(names: Sequence[str], lacks_header: bool) -> str:
+def _no_phone(names: Sequence[str], lacks_header: bool, likely: str | None) -> str:
     if lacks_header:
         return "the file has no header row: its first row holds a phone number; add a row such as phone,name above it"
     reason = f"no phone column among {_list(names)}"
-    if likely := next((name for name in names if _ABOUT_PHONES.search(name)), None):
+    if likely is not None:
         return f"{reason}; map phone to one of them, such as phone={likely}"
     return f"{reason}; name one of them phone, or map one"
 

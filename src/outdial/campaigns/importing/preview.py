@@ -51,8 +51,9 @@ class Preview:
     """The beginning of a file as it would be imported.
 
     `problem` says why the file cannot be imported. There are no contacts then, and the header is empty if it cannot be
-    read. `lacks_header` says that the first line seems to be a contact. `mapping` has the column of each field, empty
-    for one that the user left out; `contacts` are the good rows. `header` has the named columns,
+    read. `lacks_header` says that the first line seems to be a contact, `lacks_phone` that no column is recognized as the
+    phone; by its name, `likely_phone` may be it. `mapping` has the column of each field, empty for one that the user
+    left out; `contacts` are the good rows. `header` has the named columns,
     `file_header` all of them. `likely_region` is the country of most of them, if
     other numbers have no country code.
     """
@@ -69,6 +70,8 @@ class Preview:
     notices: Sequence[str] = ()
     problem: str | None = None
     lacks_header: bool = False
+    lacks_phone: bool = False
+    likely_phone: str | None = None
     likely_region: str | None = None
 
 
@@ -113,6 +116,8 @@ def preview(
             columns=_columns(header, good, columns, ()),
             problem=str(error),
             lacks_header=isinstance(error, MissingPhoneColumn) and error.lacks_header,
+            lacks_phone=isinstance(error, MissingPhoneColumn),
+            likely_phone=error.likely if isinstance(error, MissingPhoneColumn) else None,
         )
     contacts, refused = _sort(read, reader)
     return Preview(

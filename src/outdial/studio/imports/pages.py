@@ -1,7 +1,7 @@
 """Pages for imports: choose a file, preview, progress and result."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -68,6 +68,9 @@ async def show_choice(
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
         earlier = await imports.list_imports(connection, context, PageRequest(None, _MAX_EARLIER_IMPORTS), campaign_id)
+    if error is None and (like := _latest_with_choices(earlier.items)) is not None:
+        # The preview is read like this import: the form shows the country that it takes.
+        region = like.default_region
     return page(
         request,
         "imports/choose.html",
@@ -197,7 +200,11 @@ async def _earlier_import(context: OrganizationContext, found: Import) -> Import
         page = await imports.list_imports(
             connection, context, PageRequest(None, _MAX_EARLIER_IMPORTS), found.campaign_id
         )
-    kept = (each for each in page.items if each.status == ImportStatus.COMPLETED and each.undone_at is None)
+    return _latest_with_choices(page.items)
+
+
+def _latest_with_choices(items: Sequence[Import]) -> Import | None:
+    kept = (each for each in items if each.status == ImportStatus.COMPLETED and each.undone_at is None)
     return next((each for each in kept if each.mapping or each.default_region or each.zone_names), None)
 
 

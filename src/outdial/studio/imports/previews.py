@@ -101,7 +101,7 @@ class ImportPreview(BaseModel):
     become agent variables. `sheet` is the previewed one of the `sheets` of a workbook. Of `checked_rows`, `good_rows`
     would be imported; `rows` and `refused` list the first ones, and `causes` groups the refused ones. `likely_region`
     is the country of most numbers when others lack a country code. `lacks_header` says that the first line of the file
-    seems to be a contact.
+    seems to be a contact, and `lacks_phone` that no column is recognized as the phone; `likely_phone` may be it.
     """
 
     problem: str | None
@@ -124,6 +124,8 @@ class ImportPreview(BaseModel):
     notices: list[str]
     likely_region: str | None
     lacks_header: bool
+    lacks_phone: bool
+    likely_phone: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +241,8 @@ def _import_preview(checked: CheckedRows) -> ImportPreview:
         notices=[*([] if unread is None else [sentence_case(unread)]), *read.notices],
         likely_region=read.likely_region,
         lacks_header=read.lacks_header,
+        lacks_phone=read.lacks_phone,
+        likely_phone=read.likely_phone,
     )
 
 
