@@ -246,7 +246,7 @@ REPORT: dict[str, object] = {
 
 
 @pytest.mark.parametrize(
-    "statement", [report.report_contacts, report.report_calls, report.report_values, report.unreached_not_selected]
+    "statement", [report.report_contacts, report.report_calls, report.report_values, report.erased_not_reached]
 )
 async def test_the_report_of_a_campaign_reads_its_own_rows_once(filled: Filled, statement: QueryFunction) -> None:
     async with asking(filled, "viewer") as connection:

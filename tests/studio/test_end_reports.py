@@ -137,6 +137,13 @@ async def test_the_new_campaign_from_those_not_reached_gets_as_many_as_its_butto
     )
     await create_call(connection, entry, **ENDED, outcome="unknown")
     assert await said() == 2
+    report = (await client.get(api_url)).json()
+    parts = [*report["not_reached"], *report["uncalled"]]
+    assert (report["completed_by_members"], sum(row["contacts"] for row in report["not_reached"])) == (1, 2)
+    assert 4 + 1 + sum(row["contacts"] for row in parts) == report["contacts"]
+    shown = (await browser.get(page_url)).text
+    assert "<dt>Completed by members</dt><dd>1 " in shown
+    assert "completed by members,1," in (await browser.get(f"{page_url}.csv")).text
     for params in ({"reached": "false"}, {"reached": "false", "search": "hopper"}):
         assert len((await client.get(f"{api}/contacts", params=params)).json()["items"]) == 2
 

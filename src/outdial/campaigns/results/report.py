@@ -1,10 +1,11 @@
 """What a campaign came to: the end report, added up from its contacts and calls."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from enum import Enum, auto
+from typing import Final, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
@@ -15,12 +16,12 @@ from outdial.db.queries.results import report as queries
 from outdial.db.queries.results.report import ReportCalls, ReportContacts, ReportValue
 from outdial.db.session import Connection, Database, encode_json
 from outdial.domain.campaign import CAMPAIGN, CampaignStatus
-from outdial.domain.contact import OPEN, ContactStatus
+from outdial.domain.contact import ContactStatus
 from outdial.domain.policies.number_pool import BY_PERSON
 from outdial.domain.policies.uncalled import uncalled_group
 from outdial.log import log
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raise it with each change of EndReport: stored reports of another format are added up again."""
 COUNTED_AT_ONCE: Final = 5_000
 """A campaign with more contacts has a report only after its end, when the jobs process has added it up."""
@@ -35,9 +36,18 @@ _LONGEST_FIELD: Final = 60
 _MOST_VALUES: Final = 20
 _MOST_ROWS: Final = 200
 _MOST_NUMBERS: Final = 50
-_UNCALLED: Final = (ContactStatus.SKIPPED, ContactStatus.CANCELLED)
 _REACHED: Final = sorted(BY_PERSON)
 _Key = TypeVar("_Key", bound=Hashable)
+
+
+class ReportPart(Enum):
+    """What became of a contact. Each has one part, so the parts add up to all."""
+
+    REACHED = auto()
+    BY_MEMBER = auto()
+    OPEN = auto()
+    UNCALLED = auto()
+    NOT_REACHED = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +149,9 @@ class ReportedForecast:
 class EndReport:
     """What a campaign came to.
 
-    Of its `contacts`, a person was reached at `reached`; `not_reached` were called without that, `uncalled` were
-    skipped or cancelled, and `open` are not finished. `failed` counts all contacts with that status.
+    Of its `contacts`, a person was reached at `reached` in a call; members have decided that `completed_by_members` are
+    done without that; `not_reached` were called in vain, `uncalled` were skipped or cancelled, and `open` are not
+    finished. These parts add up to `contacts`. `failed` counts all contacts with that status.
     `conversations` are calls in which a person was reached; the analysis calls some `successful` or `unsuccessful`.
     """
 
@@ -152,6 +163,7 @@ class EndReport:
     computed_at: datetime
     contacts: int
     reached: int
+    completed_by_members: int
     open: int
     failed: int
     calls: int
@@ -195,14 +207,11 @@ async def find_report(connection: Connection, campaign_id: UUID, now: datetime) 
 
 
 async def count_unreached(connection: Connection, organization_id: UUID, report: EndReport) -> int:
-    """Return how many contacts the filter for those not reached selects.
-
-    `report` counts more: those that were erased, and those that a member has decided to be completed.
-    """
-    left_out = await queries.unreached_not_selected(
+    """Return how many contacts the filter for those not reached selects: those of the report without erased ones."""
+    erased = await queries.erased_not_reached(
         connection, organization_id=organization_id, campaign_id=report.campaign_id, reached=_REACHED
     )
-    return sum(row.contacts for row in report.not_reached) - left_out
+    return sum(row.contacts for row in report.not_reached) - erased
 
 
 def decode_report(stored: str) -> EndReport:
@@ -222,6 +231,7 @@ async def compute_report(connection: Connection, campaign_id: UUID, now: datetim
     calls = await queries.report_calls(connection, campaign_id=campaign_id)
     fields = await _analysis_fields(connection, campaign_id, fewest)
     forecast = await queries.report_forecast(connection, campaign_id=campaign_id)
+    parts = split_contacts(contacts)
     total = _figures(calls)
     unsuccessful = sum(row.calls for row in calls if _is_conversation(row) and row.success == "false")
     talk_ms = sum(row.talk_ms for row in calls)
@@ -233,9 +243,10 @@ async def compute_report(connection: Connection, campaign_id: UUID, now: datetim
         started_at=campaign.started_at,
         finished_at=campaign.finished_at,
         computed_at=now,
-        contacts=sum(row.contacts for row in contacts),
-        reached=sum(row.contacts for row in contacts if row.is_reached),
-        open=sum(row.contacts for row in contacts if not row.is_reached and row.status in OPEN),
+        contacts=_count(contacts),
+        reached=_count(parts[ReportPart.REACHED]),
+        completed_by_members=_count(parts[ReportPart.BY_MEMBER]),
+        open=_count(parts[ReportPart.OPEN]),
         failed=sum(row.contacts for row in contacts if row.status == ContactStatus.FAILED),
         calls=total.calls,
         conversations=total.reached,
@@ -245,7 +256,7 @@ async def compute_report(connection: Connection, campaign_id: UUID, now: datetim
         cost_cents=total.cost_cents,
         cost_per_conversation_cents=total.cost_cents / total.reached if total.reached else None,
         cost_per_success_cents=total.cost_cents / total.successful if total.successful else None,
-        not_reached=_not_reached(contacts),
+        not_reached=_not_reached(parts[ReportPart.NOT_REACHED]),
         outcomes=_outcomes(calls),
         attempts=[
             AttemptFigures(attempt=attempt, **asdict(figures))
@@ -258,10 +269,39 @@ async def compute_report(connection: Connection, campaign_id: UUID, now: datetim
             )
         ],
         numbers=[ReportNumber(number=number, **asdict(figures)) for number, figures in numbers[:_MOST_NUMBERS]],
-        uncalled=_uncalled(contacts),
+        uncalled=_uncalled(parts[ReportPart.UNCALLED]),
         fields=fields,
         forecast=None if forecast is None else ReportedForecast(**asdict(forecast)),
     )
+
+
+def _part_of(row: ReportContacts) -> ReportPart:
+    """Return the one part of the report that counts these contacts."""
+    if row.is_reached:
+        return ReportPart.REACHED
+    match ContactStatus(row.status):
+        case ContactStatus.PENDING | ContactStatus.CALLING | ContactStatus.REVIEW:
+            return ReportPart.OPEN
+        case ContactStatus.SKIPPED | ContactStatus.CANCELLED:
+            return ReportPart.UNCALLED
+        case ContactStatus.COMPLETED if row.by_member:
+            return ReportPart.BY_MEMBER
+        case ContactStatus.COMPLETED | ContactStatus.FAILED:
+            return ReportPart.NOT_REACHED
+        case never:
+            assert_never(never)
+
+
+def split_contacts(rows: Iterable[ReportContacts]) -> Mapping[ReportPart, Sequence[ReportContacts]]:
+    """Return the contacts of each part of a report; every row is in one of them."""
+    parts: dict[ReportPart, list[ReportContacts]] = {part: [] for part in ReportPart}
+    for row in rows:
+        parts[_part_of(row)].append(row)
+    return parts
+
+
+def _count(rows: Iterable[ReportContacts]) -> int:
+    return sum(row.contacts for row in rows)
 
 
 def _is_conversation(row: ReportCalls) -> bool:
@@ -288,8 +328,7 @@ def _grouped(rows: Iterable[ReportCalls], key: Callable[[ReportCalls], _Key]) ->
 def _not_reached(rows: Sequence[ReportContacts]) -> list[OutcomeContacts]:
     counts: dict[str | None, int] = defaultdict(int)
     for row in rows:
-        if not row.is_reached and row.status not in OPEN and row.status not in _UNCALLED:
-            counts[row.last_outcome] += row.contacts
+        counts[row.last_outcome] += row.contacts
     return [OutcomeContacts(*item) for item in sorted(counts.items(), key=lambda item: (-item[1], item[0] or ""))]
 
 
@@ -304,8 +343,7 @@ def _outcomes(rows: Sequence[ReportCalls]) -> list[OutcomeCalls]:
 def _uncalled(rows: Sequence[ReportContacts]) -> list[ReportUncalled]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
-        if not row.is_reached and row.status in _UNCALLED:
-            counts[row.status, uncalled_group(row.reason)] += row.contacts
+        counts[row.status, uncalled_group(row.reason)] += row.contacts
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [ReportUncalled(status=status, reason=reason, contacts=count) for (status, reason), count in ordered]
 

@@ -11,8 +11,13 @@ ReportCell = str | int | float | None
 
 def report_rows(report: EndReport) -> Iterator[tuple[ReportCell, ...]]:
     """Return the rows below HEADER. A cell is empty where a table does not count it."""
-    reached = [("reached", report.reached), ("open", report.open)]
-    for name, count in [("all", report.contacts), *reached]:
+    parts = {
+        "all": report.contacts,
+        "reached": report.reached,
+        "completed by members": report.completed_by_members,
+        "open": report.open,
+    }
+    for name, count in parts.items():
         yield "contacts", name, count, None, None, None, None, None
     for missed in report.not_reached:
         yield "not reached", missed.outcome or "unknown", missed.contacts, None, None, None, None, None

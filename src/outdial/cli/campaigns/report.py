@@ -55,6 +55,8 @@ def _print(found: EndReport) -> None:
         {
             "contacts": f"{found.contacts:,}",
             "reached": f"{found.reached:,}{_share(found.reached, found.contacts)}",
+            "completed by members": f"{found.completed_by_members:,}" if found.completed_by_members else None,
+            "open": f"{found.open:,}" if found.open else None,
             "calls": f"{found.calls:,}",
             "conversations": f"{found.conversations:,}",
             "successful": f"{found.successful:,}{_share(found.successful, judged)}",

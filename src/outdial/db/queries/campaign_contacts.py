@@ -95,7 +95,8 @@ where cc.campaign_id = $1
   and ($2::text is null or cc.status = $2)
   and ($3::text is null or cc.last_outcome = $3)
   and ($4::boolean is null
-    or ($4 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($4 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $4 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($5::text[])))
   and ($6::uuid is null or cc.contact_id > $6 and k.id > $6)
@@ -135,7 +136,8 @@ from campaign_contacts cc join contacts k on k.id = cc.contact_id
 where cc.campaign_id = $1 and cc.status = 'pending'
   and ($2::text is null or cc.last_outcome = $2)
   and ($3::boolean is null
-    or ($3 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($3 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $3 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($4::text[])))
   and ($5::timestamptz is null or (cc.next_attempt_at, cc.id) > ($5, $6::uuid))
@@ -174,7 +176,8 @@ where k.organization_id = $2 and k.phone >= $3 and k.phone <= $4
   and ($6::text is null or cc.status = $6)
   and ($7::text is null or cc.last_outcome = $7)
   and ($8::boolean is null
-    or ($8 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($8 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $8 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
 order by k.phone
@@ -225,7 +228,8 @@ where k.organization_id = $2 and k.phone_reversed >= $3 and k.phone_reversed < $
   and ($6::text is null or cc.status = $6)
   and ($7::text is null or cc.last_outcome = $7)
   and ($8::boolean is null
-    or ($8 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($8 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $8 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
 order by k.phone_reversed
@@ -276,7 +280,8 @@ where k.organization_id = $2 and k.name_key >= lower($3) and k.name_key < lower(
   and ($7::text is null or cc.status = $7)
   and ($8::text is null or cc.last_outcome = $8)
   and ($9::boolean is null
-    or ($9 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($9 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $9 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($10::text[])))
 order by k.name_key, k.id
@@ -377,7 +382,8 @@ where k.organization_id = $2 and k.external_id = $3
   and ($4::text is null or cc.status = $4)
   and ($5::text is null or cc.last_outcome = $5)
   and ($6::boolean is null
-    or ($6 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($6 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $6 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
   and ($8::uuid is null or k.id > $8)

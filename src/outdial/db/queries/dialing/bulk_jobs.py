@@ -102,7 +102,8 @@ from (
     and ($4::text is null or cc.status = $4)
     and ($5::text is null or cc.last_outcome = $5)
     and ($6::boolean is null
-      or ($6 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+      or ($6 or cc.status = 'failed' or cc.status = 'completed'
+          and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
         and $6 = exists (
           select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
     and ($8::text is null or k.phone >= $8 and k.phone <= $9)
@@ -242,7 +243,8 @@ with matching as materialized (
     and ($4::text is null or cc.status = $4)
     and ($5::text is null or cc.last_outcome = $5)
     and ($6::boolean is null
-      or ($6 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+      or ($6 or cc.status = 'failed' or cc.status = 'completed'
+          and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
         and $6 = exists (
           select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($7::text[])))
     and ($8::text is null or k.phone >= $8 and k.phone <= $9)

@@ -28,12 +28,16 @@ _report_campaign = row_builder(ReportCampaign)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContacts:
-    """Contacts of a campaign with one status, reason and last outcome."""
+    """Contacts of a campaign with one status, reason and last outcome.
+
+    `by_member`: a member has decided that they are completed, and they were not called since.
+    """
 
     status: str
     reason: str | None
     last_outcome: str | None
     is_reached: bool
+    by_member: bool
     contacts: int
 
 
@@ -157,6 +161,8 @@ async def has_more_contacts(connection: Connection, *, campaign_id: UUID, most: 
 
 _REPORT_CONTACTS = """\
 select cc.status, cc.status_reason as reason, cc.last_outcome, r.campaign_contact_id is not null as is_reached,
+  cc.status = 'completed' and coalesce(cc.decision = 'completed', false) and cc.decided_calls = cc.call_count
+    as by_member,
   count(*) as contacts
 from campaign_contacts cc
 left join (
@@ -164,7 +170,7 @@ left join (
   where campaign_id = $1 and outcome = any ($2::text[])
 ) r on r.campaign_contact_id = cc.id
 where cc.campaign_id = $1
-group by 1, 2, 3, 4;
+group by 1, 2, 3, 4, 5;
 """
 
 
@@ -174,34 +180,26 @@ async def report_contacts(connection: Connection, *, campaign_id: UUID, reached:
     return [_report_contacts(record) for record in await connection.fetch(_REPORT_CONTACTS, campaign_id, reached)]
 
 
-_UNREACHED_NOT_SELECTED = """\
-select (
-  select count(*)
-  from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
-  where k.organization_id = $2 and k.phone >= 'e' and k.erased_at is not null
-    and cc.status in ('completed', 'failed') and not exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]))
-) + (
-  select count(*)
-  from campaign_contacts cc join contacts k on k.id = cc.contact_id
-  where cc.campaign_id = $1 and cc.decision = 'completed' and cc.status = 'completed' and k.erased_at is null
-    and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]))
-) as id;
+_ERASED_NOT_REACHED = """\
+select count(*) as id
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
+where k.organization_id = $2 and k.phone >= 'e' and k.erased_at is not null
+  and (cc.status = 'failed' or cc.status = 'completed'
+    and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
+  and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($3::text[]));
 """
 
 
-async def unreached_not_selected(
+async def erased_not_reached(
     connection: Connection, *, campaign_id: UUID, organization_id: UUID, reached: Sequence[str]
 ) -> int:
-    """Count the contacts that a report counts as not reached, and that the filter for those leaves out.
+    """Count the erased contacts that a report counts as not reached.
 
-    These are erased ones, whose phone begins with a word, which sorts after all numbers, and those that a member has
-    decided to be completed.
+    Their phones begin with a word, which sorts after all numbers.
     """
     await connection.execute(CUSTOM_PLAN)
     value: int = required(
-        await connection.fetchval(_UNREACHED_NOT_SELECTED, campaign_id, organization_id, reached),
-        "unreached_not_selected",
+        await connection.fetchval(_ERASED_NOT_REACHED, campaign_id, organization_id, reached), "erased_not_reached"
     )
     return value
 

@@ -14,11 +14,14 @@ select exists (select from campaign_contacts where campaign_id = :campaign_id of
 
 -- name: report_contacts
 -- returns: list[ReportContacts]
--- row: Contacts of a campaign with one status, reason and last outcome.
+-- row: Contacts of a campaign with one status, reason and last outcome. `by_member`: a member has decided that they are
+-- row: completed, and they were not called since.
 -- null: reason, last_outcome
 -- plan: custom
 -- Count the contacts of a campaign. A contact is reached if a person was reached in one of its calls.
 select cc.status, cc.status_reason as reason, cc.last_outcome, r.campaign_contact_id is not null as is_reached,
+  cc.status = 'completed' and coalesce(cc.decision = 'completed', false) and cc.decided_calls = cc.call_count
+    as by_member,
   count(*) as contacts
 from campaign_contacts cc
 left join (
@@ -26,25 +29,19 @@ left join (
   where campaign_id = :campaign_id and outcome = any (:reached::text[])
 ) r on r.campaign_contact_id = cc.id
 where cc.campaign_id = :campaign_id
-group by 1, 2, 3, 4;
+group by 1, 2, 3, 4, 5;
 
--- name: unreached_not_selected
+-- name: erased_not_reached
 -- returns: int
 -- plan: custom
--- Count the contacts that a report counts as not reached, and that the filter for those leaves out. These are erased ones,
--- whose phone begins with a word, which sorts after all numbers, and those that a member has decided to be completed.
-select (
-  select count(*)
-  from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
-  where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
-    and cc.status in ('completed', 'failed') and not exists (
-      select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]))
-) + (
-  select count(*)
-  from campaign_contacts cc join contacts k on k.id = cc.contact_id
-  where cc.campaign_id = :campaign_id and cc.decision = 'completed' and cc.status = 'completed' and k.erased_at is null
-    and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]))
-) as id;
+-- Count the erased contacts that a report counts as not reached. Their phones begin with a word, which sorts after all
+-- numbers.
+select count(*) as id
+from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
+where k.organization_id = :organization_id and k.phone >= 'e' and k.erased_at is not null
+  and (cc.status = 'failed' or cc.status = 'completed'
+    and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
+  and not exists (select from calls r where r.campaign_contact_id = cc.id and r.outcome = any (:reached::text[]));
 
 -- name: report_calls
 -- returns: list[ReportCalls]

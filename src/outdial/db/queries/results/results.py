@@ -90,7 +90,8 @@ where cc.organization_id = $3 and cc.campaign_id = $4 and k.erased_at is null
   and ($6::text is null or cc.status = $6)
   and ($7::text is null or cc.last_outcome = $7)
   and ($8::boolean is null
-    or ($8 or cc.status = 'failed' or cc.status = 'completed' and cc.decision is distinct from 'completed')
+    or ($8 or cc.status = 'failed' or cc.status = 'completed'
+        and (cc.decision is distinct from 'completed' or cc.decided_calls < cc.call_count))
       and $8 = exists (
         select from calls r where r.campaign_contact_id = cc.id and r.outcome = any ($9::text[])))
   and ($10::text is null or k.phone >= $10 and k.phone <= $11)
