@@ -1,5 +1,7 @@
 """`outdial retell-key`: stores a key from standard input, encrypted, and never prints it."""
 
+import json
+
 import pytest
 
 from outdial.cli.accounts import retell_key
@@ -25,9 +27,11 @@ def test_a_key_is_stored_shown_encrypted_again_and_removed(acme: Outdial, databa
     done = acme("retell-key", "set", stdin=f"{KEY}\n", env=ENV)
     shown = acme("retell-key", "show") + str(acme.json("retell-key", "show"))
     [(first,)] = sql(database, "select ciphertext from provider_keys")
+    assert sql(database, "select count(*) from number_imports where next_try_at is not null") == [(1,)]
     again = acme("retell-key", "reencrypt", env={"RETELL_ENCRYPTION_KEY": f"{'n' * 32},{ENCRYPTION_SECRETS[0]}"})
     [(second,)] = sql(database, "select ciphertext from provider_keys")
     other = acme.error("retell-key", "reencrypt", env=ENV)
+    acme("retell-key", "set", stdin=f"{KEY}\n", env=ENV)
     removed = acme("retell-key", "remove", "--now")
 
     assert "1a2b" in done
@@ -38,7 +42,8 @@ def test_a_key_is_stored_shown_encrypted_again_and_removed(acme: Outdial, databa
     assert KEY not in done + shown + again + other + removed
     assert acme.error("retell-key", "remove") == "no key is stored for this account"
     entries = sql(database, "select action, details::text from audit_log where action like '%api_key' order by id")
-    assert [action for action, _ in entries] == ["enter_api_key", "remove_api_key"]
+    assert [action for action, _ in entries] == ["enter_api_key", "replace_api_key", "remove_api_key"]
+    assert [json.loads(details)["last_four"] for _, details in entries] == ["1a2b"] * 3
     assert KEY not in str(entries)
 
 

@@ -52,8 +52,8 @@ MATRIX = {
     "number_health": Rights("viewer", "operator", "operator", None, "riu", "", jobs="r"),
     "agents": Rights("viewer", None, None, None, "riud", ""),
     "number_imports": Rights("viewer", "admin", "admin", None, "ru", ""),
-    # Processes read keys through a function alone.
-    "provider_keys": Rights("viewer", "admin", "admin", None, "", "", "riu"),
+    # Processes read keys through a function alone. The service stores keys that it has tested.
+    "provider_keys": Rights("viewer", None, "admin", None, "", "", "riu"),
     # Written by functions.
     "provider_workspaces": Rights("viewer", None, None, None, "", "", "r"),
     "contacts": Rights("viewer", "operator", "operator", None, "ru", "", jobs="riu"),

@@ -305,7 +305,6 @@ EXECUTE = {
     f"private.test_calls_due({_TIME},integer)": {"outdial_dialer"},
     f"private.provider_keys_in_use({_TIME})": {"outdial_dialer", "outdial_webhook"},
     "private.notify_provider_keys()": set[str](),
-    "private.sign_provider_key()": set[str](),
     "private.note_workspace_change()": set[str](),
     "private.drop_former_keys()": set[str](),
     "private.reencrypt_provider_key(uuid,bytea,bytea)": {"outdial_dialer"},

@@ -12,7 +12,7 @@ from outdial.provider import ProviderUnavailable
 from tests.support.factories import NOW, create_user
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, FakeKeyTester, StudioServer
-from tests.support.two_organizations import FilledOrganization, TwoOrganizations, acting
+from tests.support.two_organizations import FilledOrganization, TwoOrganizations, acting, new_row
 
 GOOD, SECOND = "key_good_first_1a2b", "key_good_second_3c4d"
 BESIDE = re.compile(r'<span class="wrong">([^<]+)</span>')
@@ -145,6 +145,7 @@ async def test_those_who_enter_a_key_cannot_read_its_ciphertext(
             "select * from provider_keys",
             "update provider_keys set accepted_until = now() returning ciphertext",
             "update provider_keys set ciphertext = '\\x00'",
+            "update provider_keys set workspace_id = 'org_of_others'",
             "delete from provider_keys where ciphertext is not null",
             "select * from private.provider_keys_in_use(now())",
         ):
@@ -153,6 +154,16 @@ async def test_those_who_enter_a_key_cannot_read_its_ciphertext(
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await acted.execute(statement)
             await undone.rollback()
+
+
+async def test_no_admin_names_the_workspace_of_others_past_the_studio(
+    own: FilledOrganization, two_organizations: TwoOrganizations
+) -> None:
+    row = new_row("provider_keys", own, actor="admin") | {"workspace_id": "org_of_others"}
+    names, places = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with acting(two_organizations, "admin") as acted:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await acted.execute(f"insert into provider_keys ({names}) values ({places})", *row.values())  # noqa: S608
 
 
 async def test_the_first_user_creates_an_organization_and_further_ones_only_by_the_setting(

@@ -7,13 +7,15 @@ from uuid import UUID
 
 import typer
 
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.retell_keys import connect_account, disconnect_account
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import Organization, find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
 from outdial.clock import SystemClock
-from outdial.db.queries import accounts, audit
+from outdial.db.queries import accounts
 from outdial.db.queries.auth import provider_keys as queries
-from outdial.db.session import JOB_TIMEOUTS, Connection, Database, encode_json
+from outdial.db.session import JOB_TIMEOUTS, Connection, Database
 from outdial.provider_keys import entering
 from outdial.provider_keys.entering import KeyEntry
 from outdial.provider_keys.errors import EncryptionKeyMissing
@@ -32,7 +34,8 @@ Account = Annotated[str | None, typer.Option(help="Credential of the Retell work
 def set_key(organization: Organization = None, account: Account = None) -> None:
     """Read an API key from standard input, test it at Retell, and store it encrypted.
 
-    Dialers and the webhook function use it within seconds. Webhooks of the former key are accepted for 24 hours.
+    Dialers and the webhook function use it within seconds, and import the agents and numbers of the workspace. Webhooks
+    of the former key are accepted for 24 hours.
     """
     api_key = sys.stdin.read() if not sys.stdin.isatty() else typer.prompt("API key", hide_input=True)
     with environment() as env:
@@ -46,13 +49,11 @@ def set_key(organization: Organization = None, account: Account = None) -> None:
             organization_id = await find_organization(connection, organization)
             account_id = await _find_account(connection, organization_id, account)
             entry = KeyEntry(organization_id=organization_id, provider_account_id=account_id, entered_by="the service")
-            await entering.store_key(connection, sealer, key, entry, clock.now())
-            details = {"last_four": key.last_four, "workspace": key.workspace.workspace}
-            await _record(connection, organization_id, account_id, "enter_api_key", details)
+            await connect_account(connection, sealer, key, entry, actor=Actor(), now=clock.now())
         return key.last_four
 
     last_four = as_service(work)
-    console.print(f"Stored the key ending in {last_four}.", markup=False)
+    console.print(f"Stored the key ending in {last_four}. Agents and numbers are being imported.", markup=False)
 
 
 @app.command()
@@ -95,16 +96,9 @@ def remove(
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
             account_id = await _find_account(connection, organization_id, account)
-            removed = await entering.end_key(
-                connection,
-                organization_id=organization_id,
-                provider_account_id=account_id,
-                ends_former=now,
-                now=clock.now(),
+            return await disconnect_account(
+                connection, organization_id, account_id, ends_former=now, actor=Actor(), now=clock.now()
             )
-            if removed:
-                await _record(connection, organization_id, account_id, "remove_api_key", {})
-            return removed
 
     if not as_service(work):
         raise UnknownName("no key is stored for this account")
@@ -144,17 +138,3 @@ async def _find_account(connection: Connection, organization_id: UUID, credentia
     if found:
         raise InvalidArgument(f"--account: choose one of {names}")
     raise UnknownName(f"unknown account {credential!r}: the organization has {names or 'none'}")
-
-
-async def _record(
-    connection: Connection, organization_id: UUID, account_id: UUID, action: str, details: dict[str, str]
-) -> None:
-    await audit.record_audit(
-        connection,
-        organization_id=organization_id,
-        actor="service",
-        action=action,
-        subject_type="provider_account",
-        subject_id=str(account_id),
-        details=encode_json(details),
-    )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from outdial.campaigns.caller_numbers import request_import
+from outdial.campaigns.retell_keys import connect_account, disconnect_account
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import Connection
 from outdial.provider_keys import entering
@@ -80,7 +80,7 @@ async def enter_key(context: OrganizationContext, account_id: UUID, new: NewAcco
     context.require("admin")
     studio, sealer = context.studio, KeySealer.of(context.studio.settings.encryption_secrets)
     async with context.transaction() as connection:
-        former = await find_key(connection, context, account_id)
+        await find_key(connection, context, account_id)
     entry = KeyEntry(
         organization_id=context.organization_id,
         provider_account_id=account_id,
@@ -91,20 +91,8 @@ async def enter_key(context: OrganizationContext, account_id: UUID, new: NewAcco
         if sealer is None or studio.key_tester is None:
             raise EncryptionKeyMissing
         key = await entering.check_entered_key(studio.key_tester, new.api_key, studio.clock.now())
-        async with context.transaction() as connection:
-            await entering.store_key(connection, sealer, key, entry, studio.clock.now())
-            await record_audit(
-                connection,
-                context=context,
-                action="replace_api_key" if former.source == "stored" else "enter_api_key",
-                subject_type="provider_account",
-                subject_id=account_id,
-                details={"last_four": key.last_four, "workspace": key.workspace.workspace},
-            )
-            # The next steps choose among the agents and numbers of the workspace.
-            await request_import(
-                connection, context.organization_id, account_id, actor=context.actor, now=studio.clock.now()
-            )
+        async with studio.database.as_service() as connection:
+            await connect_account(connection, sealer, key, entry, actor=context.actor, now=studio.clock.now())
             return await find_key(connection, context, account_id)
     except ProviderKeysError as error:
         raise _refused(error) from None
@@ -118,23 +106,16 @@ async def remove_key(
     Its webhooks are accepted for a while longer, unless `ends_former`: calls on the line end later.
     """
     context.require("admin")
-    former = await find_key(connection, context, account_id)
-    if not await entering.end_key(
+    await find_key(connection, context, account_id)
+    if not await disconnect_account(
         connection,
-        organization_id=context.organization_id,
-        provider_account_id=account_id,
+        context.organization_id,
+        account_id,
         ends_former=ends_former,
+        actor=context.actor,
         now=context.studio.clock.now(),
     ):
         raise ResourceNotFound("No key is stored for this account")
-    await record_audit(
-        connection,
-        context=context,
-        action="remove_api_key",
-        subject_type="provider_account",
-        subject_id=account_id,
-        details={"last_four": former.last_four},
-    )
 
 
 async def end_former_keys(connection: Connection, context: OrganizationContext, account_id: UUID) -> None:

@@ -83,6 +83,18 @@ async def provider_keys_in_use(connection: Connection, *, now: datetime) -> list
     return [_sealed_key_row(record) for record in await connection.fetch(_PROVIDER_KEYS_IN_USE, now)]
 
 
+_LAST_FOUR_IN_USE = """\
+select last_four from provider_keys
+where organization_id = $1 and provider_account_id = $2 and accepted_until is null;
+"""
+
+
+async def last_four_in_use(connection: Connection, *, organization_id: UUID, provider_account_id: UUID) -> str | None:
+    """Return the last characters of the key that an account uses; None without one."""
+    value: str | None = await connection.fetchval(_LAST_FOUR_IN_USE, organization_id, provider_account_id)
+    return value
+
+
 _INSERT_PROVIDER_KEY = """\
 insert into provider_keys (id, organization_id, provider_account_id, ciphertext, last_four, workspace_id,
   workspace_name, entered_by, entered_at, tested_at)

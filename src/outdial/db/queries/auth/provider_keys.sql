@@ -30,6 +30,12 @@ order by a.created_at, a.id;
 select id, organization_id, provider_account_id, credential, ciphertext, accepted_until
 from private.provider_keys_in_use(:now);
 
+-- name: last_four_in_use
+-- returns: str | None
+-- Return the last characters of the key that an account uses; None without one.
+select last_four from provider_keys
+where organization_id = :organization_id and provider_account_id = :provider_account_id and accepted_until is null;
+
 -- name: insert_provider_key!
 -- null: :workspace_id
 -- Insert the key of an account.
