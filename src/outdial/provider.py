@@ -213,8 +213,8 @@ class ProviderEvent:
     """A webhook event after parsing.
 
     `call_id` is our own call id if the event carries one, `test_call_id` that of a test call. `report` is None if the
-    event does not change a call. `malformed` says why the body could not be parsed; `name` and `provider_call_id` may
-    then be empty.
+    event does not change a call. `transcript_so_far` is what has been said in a live call, None for other events.
+    `malformed` says why the body could not be parsed; `name` and `provider_call_id` may then be empty.
     """
 
     name: str
@@ -222,6 +222,7 @@ class ProviderEvent:
     call_id: UUID | None
     report: CallReport | None
     test_call_id: UUID | None = None
+    transcript_so_far: str | None = None
     malformed: str | None = None
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from playwright.async_api import BrowserContext, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.test_live_pages import new_york, open_page, site, world
 from tests.browser.test_pages import Site, faults_in_shapes
-from tests.studio.test_live_calls import create_busy_line
+from tests.studio.test_live_calls import create_busy_line, hear
 from tests.support.clicks import CountedTask
 from tests.support.factories import NOW, create_campaign
 from tests.support.two_organizations import TwoOrganizations
@@ -39,6 +39,12 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await expect(talking).to_contain_text("Talking")
     # The server's clock stands still in this test; the page counts on.
     await expect(talking.locator("time")).to_have_text(re.compile("0:4[4-9]"))
+    await talking.get_by_role("link", name="Follow Ada Hopper").click()
+    spoken = page.locator(f"#spoken-{line['talking']}")
+    await expect(spoken).to_contain_text("add transcript_updated")
+    await expect(page.get_by_text("Last update")).to_be_visible()
+    await hear(connection, campaign, line["talking"], "Agent: Do you have a minute?")
+    await expect(spoken.get_by_role("listitem")).to_have_text("Agent Do you have a minute?")
     assert await faults_in_shapes(page, screenshots, "live-calls") == []
 
     await task.click(talking.get_by_role("link", name="Hang up"))
@@ -48,28 +54,38 @@ async def test_a_call_is_hung_up_from_its_row_in_two_clicks_and_slides_below_whe
     await dialog.get_by_label("Reason").fill("wrong person")
     with task:
         await task.click(dialog.get_by_role("button", name="Hang up"))
-        await expect(page).to_have_url(re.compile("/live-calls$"))
+        await expect(page).to_have_url(re.compile(r"/live-calls\?follow="))
         await expect(page.locator("[data-toast]")).to_have_text("Hanging up.")
     await expect(talking).to_contain_text("Hanging up")
     await expect(page.get_by_text("Last update")).to_be_visible()
     due = await connection.fetchval("select hang_up_due_at from calls where id = $1", line["talking"])
     assert due is not None
 
-    for row in (talking, ringing):
+    for row in (talking, ringing, spoken):
         await row.evaluate("row => { row.dataset.mark = 'kept'; }")
+    # The transcript is still open, and goes on in its row.
+    await hear(connection, campaign, line["talking"], "Agent: Do you have a minute?\nUser: Wrong person.")
+    await expect(spoken.get_by_role("listitem").last).to_have_text("Contact Wrong person.")
+    await expect(page.locator("tr[data-mark=kept]")).to_have_count(3)
     await connection.execute(
         "update calls set status = 'ended', outcome = 'stopped', ended_at = $2, duration_ms = 42000 where id = $1",
         line["talking"],
         NOW - timedelta(seconds=1),
     )
-    ended = page.locator("#just-ended ~ tr")
-    await expect(ended).to_have_count(2)
-    await expect(ended.first).to_contain_text("Ada Hopper")
-    await expect(ended.first).to_contain_text("Stopped")
-    await expect(ended.first).to_contain_text("0:42")
+    await expect_to_have_ended(page, "Ada Hopper")
     # The same rows: they have moved, they were not drawn anew.
     await expect(page.locator("tr[data-mark=kept]")).to_have_count(2)
+    await expect(spoken).to_have_count(0)
     await expect(page.locator("#live-lines")).to_contain_text("2 of 20 lines")
+
+
+async def expect_to_have_ended(page: Page, name: str) -> None:
+    ended = page.locator("#just-ended ~ tr")
+    await expect(ended).to_have_count(2)
+    await expect(ended.first).to_contain_text(name)
+    await expect(ended.first).to_contain_text("Stopped")
+    await expect(ended.first).to_contain_text("0:42")
+    await expect(ended.first.get_by_role("link", name="Transcript")).to_be_visible()
 
 
 async def test_an_empty_line_says_when_the_next_call_is(

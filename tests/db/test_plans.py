@@ -20,7 +20,7 @@ import pytest
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.queries import accounts, campaign_status, due_contacts, events, inbox, launch
 from outdial.db.queries import calls as call_queries
-from outdial.db.queries.dialing import budgets, number_pool
+from outdial.db.queries.dialing import budgets, live_transcripts, number_pool
 from outdial.db.queries.places import contact_keys
 from outdial.db.session import Connection, Database
 from outdial.domain.location import KEYS_VERSION
@@ -233,6 +233,18 @@ def of_calls(filled: Filled) -> dict[str, object]:
     return {"ids": filled.call_ids[:5], "retell_call_ids": filled.retell_call_ids[5:]}
 
 
+def of_transcripts(filled: Filled) -> dict[str, object]:
+    return {
+        "credentials": [filled.tenant.credential] * 5,
+        "retell_call_ids": filled.retell_call_ids[5:],
+        "call_ids": filled.call_ids[:5],
+        "transcripts": ["User: Yes"] * 5,
+        "lines": [1] * 5,
+        "characters": [9] * 5,
+        "now": NOW,
+    }
+
+
 def of_keys(filled: Filled) -> dict[str, object]:
     return {"organization_id": filled.tenant.organization_id, "keys_version": KEYS_VERSION, "limit": 1_000}
 
@@ -281,6 +293,13 @@ CASES = [
         call_queries.lock_reported_calls,
         "webhook",
         of_calls,
+        frozenset({"calls_pkey", "calls_retell_call_id_key"}),
+        100,
+    ),
+    Case(
+        live_transcripts.keep_live_transcripts,
+        "webhook",
+        of_transcripts,
         frozenset({"calls_pkey", "calls_retell_call_id_key"}),
         100,
     ),

@@ -82,6 +82,8 @@ MATRIX = {
     "pre_dial_hooks": Rights("viewer", "admin", "admin", "admin", "ru", "", jobs="r"),
     "launch_checks": Rights("viewer", "operator", "operator", None, "ru", ""),
     "call_reviews": Rights("viewer", "operator", "operator", "operator", "", "", jobs="r"),
+    # What ends a call removes the row.
+    "live_transcripts": Rights("viewer", None, None, None, "", "riu"),
     "test_calls": Rights("viewer", None, None, None, "ru", "ru"),
     "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riud"),
     "campaign_reports": Rights("viewer", None, None, None, "", "", jobs="riu"),

@@ -110,7 +110,7 @@ async def play_a_campaign(stage: Stage) -> list[UUID]:
         await stage.send(*life_of_call(f"c{number}", call_id, reason).values())
         calls.append(call_id)
     await stage.send(
-        event_body("call_started", "call_unknown"), b"broken", event_body("transcript_updated", "c0", calls[0])
+        event_body("call_started", "call_unknown"), b"broken", event_body("transfer_started", "c0", calls[0])
     )
     return calls
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from outdial.inbox.errors import EventNotStored
+from outdial.inbox.live_transcripts import TranscriptReceived
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.retell import signature
 from outdial.retell.events import LONGEST_NAME
@@ -28,7 +29,7 @@ def signed(stage: Stage, body: bytes, key: str = KEY, *, age: timedelta = timede
 
 async def receive_together(
     receiver: WebhookReceiver, stage: Stage, *bodies: bytes
-) -> list[StoredEvent | RejectedEvent]:
+) -> list[StoredEvent | TranscriptReceived | RejectedEvent]:
     """Receive the bodies at the same time, in one flush."""
     return await asyncio.gather(*(receiver.receive(body, signed(stage, body)) for body in bodies))
 
@@ -174,16 +175,16 @@ async def test_a_duplicate_is_counted_as_a_repeat_and_changes_nothing_else(stage
 
 async def test_the_same_event_several_times_in_one_flush_is_one_row_with_its_repeats(stage: Stage) -> None:
     body, receiver = event_body("call_started", "call_1"), stage.receiver()
-    await receive_together(receiver, stage, event_body("transcript_updated", "call_0"), body, body, body)
+    await receive_together(receiver, stage, event_body("transfer_started", "call_0"), body, body, body)
     assert [(row["event"], row["repeats"]) for row in await stage.rows("webhook_events")] == [
-        ("transcript_updated", 0),
+        ("transfer_started", 0),
         ("call_started", 2),
     ]
 
 
 @pytest.mark.parametrize(
     "event",
-    ["transcript_updated", "transfer_started", "transfer_bridged", "transfer_cancelled", "transfer_ended", "new_one"],
+    ["transfer_started", "transfer_bridged", "transfer_cancelled", "transfer_ended", "new_one"],
 )
 async def test_events_that_change_no_call_are_kept_with_their_call(stage: Stage, event: str) -> None:
     campaign = await create_campaign(stage.look, await create_tenant(stage.look))

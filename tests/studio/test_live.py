@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -106,8 +106,14 @@ async def test_a_stream_reports_changes_of_its_organization_only(
             own.spare_entry.campaign.id,
         )
         assert await stream.next() == (
-            "changed", {"campaigns": [str(own.spare_entry.campaign.id)], "jobs": False, "everything": False}
-        )  # fmt: skip
+            "changed",
+            {
+                "campaigns": [str(own.spare_entry.campaign.id)],
+                "transcripts": [],
+                "jobs": False,
+                "everything": False,
+            },
+        )
 
 
 async def test_streams_of_one_user_are_limited(
@@ -148,11 +154,14 @@ async def test_a_lost_connection_is_reopened_and_everything_refreshed(
             " where application_name = 'outdial-listener' and datname = current_database()"
         )
         assert killed == 1
-        assert await stream.next() == ("changed", {"campaigns": [], "jobs": False, "everything": True})
+        assert await stream.next() == (
+            "changed",
+            {"campaigns": [], "transcripts": [], "jobs": False, "everything": True},
+        )
         await connection.execute("update campaigns set batch_size = 11 where id = $1", own.fresh.id)
         assert await stream.next() == (
             "changed",
-            {"campaigns": [str(own.fresh.id)], "jobs": False, "everything": False},
+            {"campaigns": [str(own.fresh.id)], "transcripts": [], "jobs": False, "everything": False},
         )
 
 
@@ -163,7 +172,33 @@ async def test_an_import_is_reported_as_a_job_and_not_as_a_change_of_everything(
     async with listening(live_app, own, own.users["viewer"]) as stream:
         for house in (other, own):
             await connection.execute("select pg_notify('outdial_jobs', $1)", str(house.tenant.organization_id))
-        assert await stream.next() == ("changed", {"campaigns": [], "jobs": True, "everything": False})
+        assert await stream.next() == (
+            "changed",
+            {"campaigns": [], "transcripts": [], "jobs": True, "everything": False},
+        )
+
+
+async def test_words_in_a_live_call_are_reported_to_its_organization_and_change_nothing_else(
+    live_app: StudioServer, two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    own, other = two_organizations.own, two_organizations.other
+    async with listening(live_app, own, own.users["viewer"]) as stream:
+        calls = [uuid4(), uuid4()]
+        for house, call_id in ((other, uuid4()), (own, calls[0]), (own, calls[1]), (own, calls[0])):
+            await connection.execute(
+                "select pg_notify('outdial_transcripts', $1)", f"{house.tenant.organization_id} {call_id}"
+            )
+        reported: set[str] = set()
+        while len(reported) < 2:
+            name, data = await stream.next() or ("", {})
+            assert (name, data["campaigns"], data["jobs"], data["everything"]) == ("changed", [], False, False)
+            reported |= set(data["transcripts"])
+        assert reported == {str(call_id) for call_id in calls}
+    with live_app.studio.hub.subscribe(own.tenant.organization_id) as subscription:
+        for number in range(2_000):
+            live_app.studio.hub.publish_transcript(f"{own.tenant.organization_id} {UUID(int=number)}")
+        assert len(subscription.transcripts) <= 1_000
+        assert subscription.take().everything
 
 
 async def test_a_stream_beats_only_while_the_studio_hears_from_the_database(

@@ -184,6 +184,103 @@ async def test_a_call_is_hung_up_from_its_row_and_the_page_comes_back(
     assert response.headers["location"] == f"{home}/calls/{line['elsewhere']}"
 
 
+async def hear(connection: asyncpg.Connection, campaign: Campaign, call_id: UUID, transcript: str) -> None:
+    """Keep what is said in a call and notify pages, as the webhook does."""
+    await connection.execute(
+        "insert into live_transcripts (organization_id, call_id, transcript, lines, characters, updated_at)"
+        " values ($1, $2, $3, 1, 1, $4) on conflict (call_id) do update set transcript = excluded.transcript",
+        campaign.tenant.organization_id,
+        call_id,
+        transcript,
+        NOW,
+    )
+    organization_id = campaign.tenant.organization_id
+    await connection.execute("select pg_notify('outdial_transcripts', $1)", f"{organization_id} {call_id}")
+
+
+async def test_a_followed_call_shows_who_says_what_and_stays_open_when_another_is_hung_up(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, operator: UUID
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    talking = line["talking"]
+    await hear(connection, campaign, talking, "Agent: Do you have <a minute>?\nUser: Yes.")
+    url = f"/o/{campaign.tenant.organization_id}/live-calls"
+    browser = await browser_for(operator)
+    page = (await browser.get(url)).text
+    assert "a minute" not in page, "only a call that is followed shows what is said"
+    assert f'href="?follow={talking}#call-{talking}" aria-expanded="false" aria-label="Follow Ada Hopper"' in page
+    assert f"follow={line['elsewhere']}" not in page, "no one can have answered yet"
+
+    page = (await browser.get(f"{url}?follow={talking}")).text
+
+    assert '<li class="agent"><b>Agent</b> <span>Do you have &lt;a minute&gt;?</span></li>' in page
+    assert '<li class="user"><b>Contact</b> <span>Yes.</span></li>' in page
+    assert f'href="?#call-{talking}" aria-expanded="true" aria-label="Close the transcript of Ada Hopper"' in page
+    assert f'data-live-transcripts="{talking}"' in page
+    assert f'href="?follow={talking}&amp;follow={line["ringing"]}#call-{line["ringing"]}"' in page
+    assert f'name="shown_on" value="live-calls?follow={talking}"' in page
+    assert f'name="back" value="{url}?follow={talking}"' in page
+    sent = {"reason": "", "shown_on": f"live-calls?follow={talking}"}
+    response = await browser.post_form(f"/o/{campaign.tenant.organization_id}/calls/{talking}/hang-up", sent)
+    assert response.headers["location"] == f"{url}?follow={talking}"
+
+    await connection.execute("update calls set status = 'ended', ended_at = $2 where id = $1", talking, NOW)
+    page = (await browser.get(f"{url}?follow={talking}")).text
+    assert "a minute" not in page
+    assert f'href="calls/{talking}#conversation">Transcript</a>' in page
+
+
+async def test_a_followed_call_without_words_says_why(
+    connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, operator: UUID
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    browser = await browser_for(operator)
+    home = f"/o/{campaign.tenant.organization_id}"
+    ringing, talking = line["ringing"], line["talking"]
+
+    # Ids that are none, and calls that are not on the page, are left out.
+    follow = f"follow=x&follow={UUID(int=1)}&follow={ringing}&follow={talking}"
+    page = (await browser.get(f"{home}/live-calls?{follow}")).text
+
+    assert "The transcript appears here once the call is answered." in page
+    hint = "add <code>transcript_updated</code> to the agent's <code>webhook_events</code> at Retell"
+    assert page.count(hint) == 1
+    assert 'data-live-every="10"' in page
+    assert hint in (await browser.get(f"{home}/calls/{talking}")).text
+    await connection.execute("update calls set started_at = $2 where id = $1", talking, NOW - timedelta(seconds=19))
+    page = (await browser.get(f"{home}/live-calls?{follow}")).text
+    assert "No words yet." in page
+    assert hint not in page
+
+
+async def test_what_is_said_is_shown_to_members_of_the_organization_alone(
+    connection: asyncpg.Connection, browser_for: BrowserFor, client_for: ClientFor, campaign: Campaign
+) -> None:
+    line = await create_busy_line(connection, campaign)
+    said = "Agent: Hello.\nUser: Zanzibar."
+    await hear(connection, campaign, line["talking"], said)
+    organization_id = campaign.tenant.organization_id
+    viewer = await create_member(connection, organization_id, "viewer")
+    live, call = f"/o/{organization_id}/live-calls?follow={line['talking']}", f"calls/{line['talking']}"
+
+    assert "Zanzibar" in (await (await browser_for(viewer)).get(live)).text
+    page = (await (await browser_for(viewer)).get(f"/o/{organization_id}/{call}")).text
+    assert "<span>Zanzibar.</span>" in page
+    assert f'data-live-transcripts="{line["talking"]}"' in page
+    shown = (await (await client_for(viewer)).get(f"/api/v1/organizations/{organization_id}/{call}")).json()
+    assert (shown["live_transcript"], shown["transcript"], shown["turns"]) == (said, None, [])
+
+    other = await create_campaign(connection, await create_tenant(connection, credential="other"))
+    stranger = await create_member(connection, other.tenant.organization_id, "owner")
+    assert (await (await browser_for(stranger)).get(live)).status_code == 404
+    own = f"/o/{other.tenant.organization_id}/live-calls?follow={line['talking']}"
+    assert "Zanzibar" not in (await (await browser_for(stranger)).get(own)).text
+
+    await connection.execute("update calls set status = 'ended' where id = $1", line["talking"])
+    shown = (await (await client_for(viewer)).get(f"/api/v1/organizations/{organization_id}/{call}")).json()
+    assert shown["live_transcript"] is None
+
+
 async def test_a_page_of_many_live_calls_stays_small(
     connection: asyncpg.Connection, browser_for: BrowserFor, campaign: Campaign, operator: UUID
 ) -> None:
@@ -193,9 +290,20 @@ async def test_a_page_of_many_live_calls_stays_small(
         if number < 12:
             await create_calling(connection, campaign, status="ended", outcome="answered", ended_at=NOW)
     browser = await browser_for(operator)
+    long = "\n".join(f"User: & {'said & done ' * 50}" for _ in range(30))
+    ids = [
+        row["id"]
+        for row in await connection.fetch(
+            "select id from calls where status = 'ongoing' order by requested_at, id limit 5"
+        )
+    ]
+    for call_id in ids:
+        await hear(connection, campaign, call_id, long)
 
-    response = await browser.get(f"/o/{campaign.tenant.organization_id}/live-calls")
+    follow = "&".join(f"follow={call_id}" for call_id in ids)
+    response = await browser.get(f"/o/{campaign.tenant.organization_id}/live-calls?{follow}")
 
+    assert response.text.count('class="spoken-row"') == 2, "the last ones that were opened"
     assert response.text.count("data-elapsed") == 40
     assert "20 more live calls" in response.text
     assert len(response.content) < 60_000

@@ -21,6 +21,7 @@ from outdial.domain.purpose import Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.inbox.applier import EventApplier
 from outdial.inbox.held_contacts import HeldContacts
+from outdial.inbox.live_transcripts import TranscriptReceived
 from outdial.inbox.receive import RejectedEvent, StoredEvent, WebhookReceiver
 from outdial.pre_dial.client import HookClient
 from outdial.provider import BeforeSending
@@ -167,7 +168,7 @@ class Stage:
         async with await Database.connect(dsn, application_name="tests:api") as api, api.as_service() as connection:
             yield connection
 
-    async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | RejectedEvent]:
+    async def send(self, *bodies: bytes, key: str = KEY) -> list[StoredEvent | TranscriptReceived | RejectedEvent]:
         """Receive the bodies one after the other, each signed now with `key`."""
         receiver = self.receiver()
         return [await receiver.receive(body, signature.sign(body, key, epoch_ms(self.clock.now()))) for body in bodies]

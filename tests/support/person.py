@@ -48,6 +48,7 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.calls.request": "4155550123",
     "public.calls.transcript": "zanzibar",
     "public.call_reviews.note": "zanzibar",
+    "public.live_transcripts.transcript": "zanzibar",
     "public.campaign_contacts.decision_note": "quixote",
     "public.campaign_contacts.jurisdiction_key": "us-ca",
     "public.campaign_contacts.phone": "4155550123",
@@ -243,6 +244,8 @@ async def _create_calls(connection: Connection, entry: CampaignContact, retell_c
     )
     review = {"call_id": first, "reviewed_by": "ada@example.com", "reviewed_at": NOW, "note": SAID}
     await insert(connection, "call_reviews", organization_id=entry.campaign.tenant.organization_id, **review)
+    heard = {"call_id": first, "transcript": f"User: {SAID}", "lines": 1, "characters": 9, "updated_at": NOW}
+    await insert(connection, "live_transcripts", organization_id=entry.campaign.tenant.organization_id, **heard)
     second = await create_call(
         connection, entry, status="released", attempt_number=2, error=f"Retell has no call to {PHONE}", **common
     )

@@ -95,6 +95,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "provider_workspaces",
     ):
         await insert(connection, table, **new_row(table, filled, actor="webhook"))
+    await insert(connection, "live_transcripts", **new_row("live_transcripts", filled, actor=""))
     await insert(connection, "imports", **new_row("imports", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "exports", **new_row("exports", filled, actor="") | {"id": job_of(filled)})
     in_force = {"id": job_of(filled), "status": "current"}
@@ -172,6 +173,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "agents": account | {"agent_id": uuid4().hex, "name": "Sales", "seen_at": NOW},
         "call_reviews": {"call_id": filled.call_ids[0 if actor == "webhook" else 1]}
         | {"reviewed_by": "ada@example.com", "reviewed_at": NOW},
+        "live_transcripts": {"call_id": filled.call_ids[1 if actor == "webhook" else 0], "transcript": "User: Yes"}
+        | {"lines": 1, "characters": 9, "updated_at": NOW},
         "test_calls": account
         | {"id": uuid4(), "campaign_id": filled.spare_entry.campaign.id, "phone": new_phone(), "is_own_phone": True}
         | {"requested_by": "service", "requested_at": NOW},

@@ -108,5 +108,7 @@ LONGEST_NAME: Final = 200
 """Characters of the name of an organization, an account, a campaign or an agent."""
 LONGEST_DECISION_NOTE: Final = 1000
 """Characters of the note about a decision in review."""
+LONGEST_LIVE_TRANSCRIPT: Final = 20_000
+"""Characters that are kept of the transcript of a live call: the end of it, some twenty minutes of talk."""
 LONGEST_PHONE_INPUT: Final = 40
 """Characters of a phone number as typed, with spaces and dashes."""

@@ -13,6 +13,7 @@ from outdial.inbox.apply import AppliedBatch, apply
 from outdial.inbox.batcher import EventBatcher
 from outdial.inbox.deliveries import EventDelivery, EventVerdict
 from outdial.inbox.errors import EventNotStored
+from outdial.inbox.live_transcripts import LiveTranscripts, TranscriptReceived
 from outdial.log import log
 from outdial.provider import EventReader, WebhookAuthenticator, WebhookKeySource
 
@@ -54,10 +55,13 @@ class WebhookReceiver:
         self._clock = clock
         self._check_after = check_after
         self._retry_speed = retry_speed
+        self._transcripts = LiveTranscripts(database, clock)
         self._batcher: EventBatcher[EventDelivery, EventVerdict | EventNotStored] = EventBatcher(self._flush)
 
-    async def receive(self, body: bytes, signature: str | None) -> StoredEvent | RejectedEvent:
+    async def receive(self, body: bytes, signature: str | None) -> StoredEvent | TranscriptReceived | RejectedEvent:
         """Store and apply one event. When this returns StoredEvent, the event is on disk.
+
+        A transcript of a live call is not stored as an event: the newest is kept until the call ends.
 
         Raises EventNotStored if the event could not be stored, or not be verified without keys that could not be read.
         """
@@ -73,6 +77,9 @@ class WebhookReceiver:
             raise EventNotStored
         if signed is None:
             return RejectedEvent()
+        if signed.event.transcript_so_far is not None:
+            await self._transcripts.keep(signed)
+            return TranscriptReceived(signed.event.name)
         verdict = await self._batcher.submit(EventDelivery(signed.credential, signed.event, body, now))
         if isinstance(verdict, EventNotStored):
             raise verdict
@@ -81,6 +88,7 @@ class WebhookReceiver:
     async def stop(self) -> None:
         """Wait until every accepted event is on disk."""
         await self._batcher.drain()
+        await self._transcripts.stop()
 
     async def _flush(self, deliveries: list[EventDelivery]) -> Sequence[EventVerdict | EventNotStored]:
         now = self._clock.now()

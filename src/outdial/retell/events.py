@@ -17,6 +17,9 @@ EVENT_RANKS: Final[Mapping[str, ReportRank]] = {
 }
 """The events of a call's life. Other events change no call."""
 
+TRANSCRIPT_UPDATED: Final = "transcript_updated"
+"""Comes with each turn of a live call, with all that was said so far, from agents whose `webhook_events` have it."""
+
 LONGEST_NAME: Final = 500
 """Bytes of an event's name and of Retell's call id. Both are in an index, whose entries have at most 2,704."""
 
@@ -55,12 +58,16 @@ def parse_event(body: bytes, *, legacy: bool = False) -> ProviderEvent:
         report = _report(payload, provider_call_id)
     except ValueError as error:
         malformed = f"cannot read a field of the call: {error}"
+    transcript: str | None = None
+    if payload.event == TRANSCRIPT_UPDATED:
+        transcript = payload.call.transcript or wire.parse_utterances(body)
     return ProviderEvent(
         name=payload.event,
         provider_call_id=provider_call_id,
         call_id=wire.metadata_id(payload.call, "call_id"),
         report=report,
         test_call_id=wire.metadata_id(payload.call, "test_call_id"),
+        transcript_so_far=transcript,
         malformed=malformed,
     )
 

@@ -98,6 +98,16 @@ class WebhookPayload(Struct):
     call: CallPayload = msgspec.field(default_factory=CallPayload)
 
 
+class _Utterances(Struct):
+    # Tool calls and key presses are in these lists too.
+    transcript_object: list[Any] | None = None
+    transcript_with_tool_calls: list[Any] | None = None
+
+
+class _UtterancesPayload(_Utterances):
+    call: _Utterances = msgspec.field(default_factory=_Utterances)
+
+
 class _LegacyPayload(Struct):
     event_type: Name
     data: CallPayload = msgspec.field(default_factory=CallPayload)
@@ -156,6 +166,29 @@ def parse_call(body: bytes) -> CallPayload | MalformedPayload:
     return value if isinstance(value, MalformedPayload) else _lenient_call(value)
 
 
+def parse_utterances(body: bytes) -> str:
+    """Return what was said according to the lists of a webhook, as text like `transcript`; empty if it has none.
+
+    Retell documents `transcript` for calls that have ended, and `transcript_with_tool_calls` for `transcript_updated`.
+    """
+    try:
+        payload = _utterances_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    call = payload.call
+    lists = (call.transcript_object, call.transcript_with_tool_calls, payload.transcript_with_tool_calls)
+    items = next((items for items in lists if items), [])
+    return _unstorable.sub("\N{REPLACEMENT CHARACTER}", "".join(map(_spoken_line, items)))
+
+
+def _spoken_line(item: Any) -> str:
+    if not isinstance(item, dict):
+        return ""
+    role, said = item.get("role"), item.get("content")
+    speaker = _SPEAKERS.get(role) if isinstance(role, str) else None
+    return f"{speaker}: {said}\n" if speaker and isinstance(said, str) and said.strip() else ""
+
+
 def metadata_id(call: CallPayload, name: str) -> UUID | None:
     """Return one of our ids from the metadata of a call; None if it is not a UUID."""
     value = (call.metadata or {}).get(name)
@@ -170,6 +203,8 @@ def metadata_id(call: CallPayload, name: str) -> UUID | None:
 _webhook_decoder = msgspec.json.Decoder(WebhookPayload)
 _legacy_decoder = msgspec.json.Decoder(_LegacyPayload)
 _call_decoder = msgspec.json.Decoder(CallPayload)
+_utterances_decoder = msgspec.json.Decoder(_UtterancesPayload)
+_SPEAKERS: Final = {"agent": "Agent", "user": "User", "transfer_target": "Transfer Target"}
 _call_fields = {field.encode_name: field for field in msgspec.structs.fields(CallPayload)}
 _unstorable = re.compile("[\x00\ud800-\udfff]")
 

@@ -14,6 +14,7 @@ from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
+from outdial.studio.calls.live_transcript import spoken_so_far
 from outdial.studio.calls.navigation import day_links, filter_query, read_filters, typed_filters
 from outdial.studio.calls.reviews import mark_reviewed, remove_mark
 from outdial.studio.calls.service import (
@@ -25,7 +26,7 @@ from outdial.studio.calls.service import (
     list_calls,
     show_call,
 )
-from outdial.studio.calls.transcript import TranscriptTurn
+from outdial.studio.calls.transcript import SPEAKERS, TranscriptTurn
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
@@ -46,6 +47,7 @@ LIMIT: Final = 50
 # Limits that keep the page small, in escaped characters; each turn adds about 240 characters of markup.
 _MAX_TRANSCRIPT_CHARS: Final = 24_000
 _TURN_MARKUP_CHARS: Final = 240
+_MAX_SPOKEN_CHARS: Final = 8_000
 _MAX_EVENTS: Final = 12
 _MAX_EVENT_CHARS: Final = 16_000
 _MAX_BODY_CHARS: Final = 5_000
@@ -53,8 +55,9 @@ _MAX_ANALYSIS_FIELDS: Final = 60
 _MAX_VALUE_CHARS: Final = 1_000
 _MAX_NAME_CHARS: Final = 120
 SUMMARY_LABEL: Final = humanize("call_summary")
-SPEAKERS: Final = {"agent": "Agent", "user": "Contact", "other": "Other"}
-_LIVE_PAGE: Final = re.compile(r"(campaigns/[0-9a-f-]{36}/)?live-calls")
+_LIVE_PAGE: Final = re.compile(
+    r"(campaigns/[0-9a-f-]{36}/)?live-calls(\?follow=[0-9a-f-]{36}(&follow=[0-9a-f-]{36})*)?"
+)
 STATUSES: Final[Options] = [("", "Any"), *((status.value, humanize(status)) for status in CallStatus)]
 
 
@@ -144,6 +147,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         place=place,
         filter_query=filter_query(form),
         turns=turns,
+        spoken=spoken_so_far(call.live_transcript, call.started_at, context.studio.clock.now(), most=_MAX_SPOKEN_CHARS),
         length_ms=max([call.duration_ms or 0, *(turn.end_ms or 0 for turn in call.turns)]),
         is_transcript_cut=turns != call.turns,
         speakers=SPEAKERS,

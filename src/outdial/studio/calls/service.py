@@ -15,6 +15,7 @@ from outdial.db.queries.dialing import listening
 from outdial.db.session import Connection
 from outdial.domain.call import LIVE, CallStatus
 from outdial.domain.outcomes import Outcome
+from outdial.studio.calls.live_transcript import read_live_transcripts
 from outdial.studio.calls.reviews import CallReview, find_review
 from outdial.studio.calls.transcript import TranscriptTurn, parse_transcript, with_times
 from outdial.studio.campaign_contacts.service import find_campaign
@@ -74,7 +75,8 @@ class CallListItem(BaseModel):
 class CallDetail(BaseModel):
     """A call in full. `recording_url` and `public_log_url` are null unless a browser may open them.
 
-    `voicemail_left`: the call left the message of the campaign's voicemail policy.
+    `voicemail_left`: the call left the message of the campaign's voicemail policy. `live_transcript` is the end of what
+    has been said so far in a live call, null unless its agent sends `transcript_updated`.
     """
 
     id: UUID
@@ -102,6 +104,7 @@ class CallDetail(BaseModel):
     cost_cents: float | None
     voicemail_left: bool
     transcript: str | None
+    live_transcript: str | None
     turns: list[TranscriptTurn]
     recording_url: str | None
     public_log_url: str | None
@@ -258,6 +261,8 @@ async def show_call(
             connection, call_id=call_id, organization_id=organization_id, most_bytes=_MAX_TIMED_BYTES
         )
         turns = turns if event is None else with_times(turns, event.body)
+    is_live = row.status in LIVE
+    spoken = await read_live_transcripts(connection, organization_id, [call_id]) if is_live else {}
     return CallDetail(
         id=row.id,
         campaign_id=row.campaign_id,
@@ -284,6 +289,7 @@ async def show_call(
         cost_cents=None if row.cost_cents is None else float(row.cost_cents),
         voicemail_left=row.voicemail_left,
         transcript=row.transcript,
+        live_transcript=spoken.get(call_id),
         turns=turns,
         recording_url=safe_url(row.recording_url, recordings),
         public_log_url=safe_url(row.public_log_url, recordings),

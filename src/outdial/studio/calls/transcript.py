@@ -15,6 +15,8 @@ Speaker = Literal["agent", "user", "other"]
 
 _TURN: Final = re.compile(r"(Agent|User|Transfer Target|Transfer_Target): ?(.*)", re.DOTALL)
 _SPEAKERS: Final[dict[str, Speaker]] = {"Agent": "agent", "User": "user"}
+SPEAKERS: Final[dict[Speaker, str]] = {"agent": "Agent", "user": "Contact", "other": "Other"}
+"""What pages call the speakers."""
 # Times above this are no times of a call.
 _LONGEST_S: Final = 100_000
 

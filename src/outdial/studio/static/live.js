@@ -4,6 +4,7 @@
 // A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
 // (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only,
 // and with them the elements marked `data-live-with-rows`.
+// A page that shows what is said in live calls (`data-live-transcripts`: their ids) follows these calls only.
 // The rows of a table body with `data-live-keyed` are updated one by one, by their ids (rows.js).
 // While an element has `data-live-every="5"`, the page is refreshed every five seconds, for data the stream does not cover.
 //
@@ -142,11 +143,13 @@ class Watch {
     this.#connect();
   }
 
-  #note({ campaigns, jobs, everything }) {
+  #note({ campaigns, transcripts = [], jobs, everything }) {
     const { liveCampaign, liveJobs } = document.body.dataset;
     const only = liveCampaign ? campaigns.filter((id) => id === liveCampaign) : campaigns;
     const isOurs = liveJobs === undefined ? only.length > 0 : jobs;
-    if (everything || (isOurs && !rowsOfPage())) this.#refreshAll();
+    const followed = document.querySelector("[data-live-transcripts]")?.dataset.liveTranscripts.split(" ") ?? [];
+    const isHeard = transcripts.some((id) => followed.includes(id));
+    if (everything || isHeard || (isOurs && !rowsOfPage())) this.#refreshAll();
     else if (isOurs) this.#refreshRows(only);
     else this.#confirm();
   }

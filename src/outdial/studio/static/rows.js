@@ -34,13 +34,19 @@ export function replaceKeyedRows(old, next, isInUse) {
 // The row keeps its element, and so its focus; only its cells are new.
 function update(row, next, isInUse) {
   const text = textOf(next);
-  if (rendered.get(row.id) === text || isInUse(row)) return row;
+  if (rendered.get(row.id) === text || isInUse(row) || isSelected(row)) return row;
   rendered.set(row.id, text);
   const focused = row.contains(document.activeElement) ? [...row.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
   for (const name of next.getAttributeNames()) row.setAttribute(name, next.getAttribute(name));
   row.replaceChildren(...document.importNode(next, true).childNodes);
   if (focused >= 0) row.querySelectorAll("a, button")[focused]?.focus({ preventScroll: true });
   return row;
+}
+
+// Someone copies what the row says.
+function isSelected(row) {
+  const selection = getSelection();
+  return selection && !selection.isCollapsed && row.contains(selection.anchorNode);
 }
 
 function textOf(row) {

@@ -11,6 +11,7 @@ from outdial.db.listen import Listener
 
 # Above this many campaigns between two reads, the page just refreshes everything.
 _MAX_CAMPAIGNS: Final = 200
+_MAX_TRANSCRIPTS: Final = 1_000
 _MAX_OWNERS: Final = 10_000
 
 
@@ -18,11 +19,13 @@ _MAX_OWNERS: Final = 10_000
 class PageChanges:
     """What has changed since a page last read: campaigns, imports and exports (`jobs`), or possibly everything.
 
-    `unowned` are campaigns that may belong to another organization.
+    `unowned` are campaigns that may belong to another organization. `transcripts` are live calls in which someone has
+    spoken.
     """
 
     campaigns: list[UUID]
     unowned: list[UUID]
+    transcripts: list[UUID]
     jobs: bool
     everything: bool
 
@@ -36,6 +39,7 @@ class ChangeSubscription:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     campaigns: set[UUID] = field(default_factory=set)
     unowned: set[UUID] = field(default_factory=set)
+    transcripts: set[UUID] = field(default_factory=set)
     jobs: bool = False
     everything: bool = False
     is_closed: bool = False
@@ -48,6 +52,13 @@ class ChangeSubscription:
             self.add_everything()
         self.wake.set()
 
+    def add_transcript(self, call_id: UUID) -> None:
+        """Record that someone has spoken in a live call."""
+        self.transcripts.add(call_id)
+        if len(self.transcripts) > _MAX_TRANSCRIPTS:
+            self.add_everything()
+        self.wake.set()
+
     def add_jobs(self) -> None:
         """Record that an import or export has changed."""
         self.jobs = True
@@ -57,6 +68,7 @@ class ChangeSubscription:
         """Record that anything may have changed."""
         self.campaigns.clear()
         self.unowned.clear()
+        self.transcripts.clear()
         self.everything = True
         self.wake.set()
 
@@ -65,11 +77,13 @@ class ChangeSubscription:
         taken = PageChanges(
             campaigns=sorted(self.campaigns),
             unowned=sorted(self.unowned - self.campaigns),
+            transcripts=sorted(self.transcripts),
             jobs=self.jobs,
             everything=self.everything,
         )
         self.campaigns.clear()
         self.unowned.clear()
+        self.transcripts.clear()
         self.jobs = self.everything = False
         self.wake.clear()
         return taken
@@ -92,6 +106,7 @@ class ChangeHub:
             "outdial_changes": self.publish,
             "outdial_campaigns": self.publish_campaign,
             "outdial_jobs": self.publish_jobs,
+            "outdial_transcripts": self.publish_transcript,
         }
         self._listener = Listener(dsn, handlers, on_reconnect=self.publish_everything)
         self._is_closed = False
@@ -165,6 +180,14 @@ class ChangeHub:
         for subscription in self._subscriptions:
             if str(subscription.organization_id) == payload:
                 subscription.add_jobs()
+
+    def publish_transcript(self, payload: str) -> None:
+        """Notify the pages of an organization of words in a live call. `payload` is its id, followed by the call's."""
+        organization_id, call_id = map(UUID, payload.split(" "))
+        self._count_change(organization_id)
+        for subscription in self._subscriptions:
+            if subscription.organization_id == organization_id:
+                subscription.add_transcript(call_id)
 
     def publish_campaign(self, payload: str) -> None:
         """Notify the pages of a changed campaign. Its organization is not in the payload, but in those of `publish`."""

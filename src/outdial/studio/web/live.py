@@ -91,8 +91,9 @@ async def _events(context: OrganizationContext, subscription: ChangeSubscription
                 campaigns += await campaign_queries.visible_campaigns(
                     connection, organization_id=context.organization_id, ids=changes.unowned
                 )
-        if campaigns or changes.jobs or changes.everything:
-            yield _event("changed", {"campaigns": campaigns, "jobs": changes.jobs, "everything": changes.everything})
+        if campaigns or changes.transcripts or changes.jobs or changes.everything:
+            changed = {"campaigns": campaigns, "transcripts": changes.transcripts}
+            yield _event("changed", changed | {"jobs": changes.jobs, "everything": changes.everything})
         else:
             # The comment keeps proxies from closing the connection.
             yield _event("beat") if context.studio.hub.is_listening else b": .\n\n"
