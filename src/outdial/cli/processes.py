@@ -67,6 +67,7 @@ def dev(
         f"--speed={speed}",
         f"--concurrency={concurrency}",
         f"--calls-per-second={calls_per_second}",
+        "--live-transcripts",
     ]
     simulator_options += [f"--seed={seed}"] if seed is not None else []
     first = NewOrganization("Demo", concurrency_limit=concurrency, calls_per_second=calls_per_second)
@@ -132,6 +133,12 @@ def simulator(
     seed: SimulatorSeed = None,
     concurrency: Concurrency = 20,
     calls_per_second: CallsPerSecond = 1.0,
+    live_transcripts: Annotated[
+        bool,
+        typer.Option(
+            "--live-transcripts", help="Send the transcript of live calls, also for agents without webhook_events."
+        ),
+    ] = False,
     webhook_url: Annotated[str | None, typer.Option(help="URL for webhook events (default: send none).")] = None,
     webhook_secret: Annotated[
         str, typer.Option(envvar="RETELL_WEBHOOK_SECRET", help="Key that signs the events.", show_default=False)
@@ -158,5 +165,6 @@ def simulator(
         speed=speed,
         concurrency_limit=concurrency,
         calls_per_second=calls_per_second,
+        live_transcripts=live_transcripts,
     )
     uvloop.run(run_simulator(config, port, lambda url: console.print(f"Simulated Retell: {url}")))

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from outdial.retell import signature
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.ledger import LedgerResult
-from outdial.retell.simulator.script import MAGIC, ScriptStep, status_of
+from outdial.retell.simulator.script import MAGIC, TRANSCRIPT_UPDATED, ScriptStep, status_of
 from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 from tests.retell.simulator.requests import CONFIG, LATER, PLAIN, START, asked, asking, call_in, created, events
 
@@ -41,6 +42,42 @@ def test_an_answered_call_sends_three_webhooks() -> None:
     assert call_in(analyzed)["call_analysis"]["call_successful"] is True
     assert {**call_in(analyzed), "call_analysis": None} == {**last, "call_analysis": None}
     assert asked(workspace, "GET", f"/v2/get-call/{call['call_id']}") == (200, call_in(analyzed))
+
+
+def test_an_agent_with_the_event_gets_the_words_of_a_call_turn_by_turn() -> None:
+    plain = SimulatedWorkspace(CONFIG)
+    created(plain, "+14155559901")
+    others = plain.advance(LATER)
+
+    workspace = SimulatedWorkspace(replace(CONFIG, live_transcripts=True))
+    created(workspace, "+14155559901")
+    webhooks = workspace.advance(LATER)
+
+    told = [call_in(webhook)["transcript"] for webhook in webhooks if webhook.event == TRANSCRIPT_UPDATED]
+    *during, last = told
+    assert len(during) > 1
+    assert [text.count("\n") for text in during] == list(range(1, len(during) + 1))
+    assert all(after.startswith(before) for before, after in pairwise(told))
+    assert last == call_in(webhooks[-1])["transcript"] == during[-1]
+    # Nothing else is different: neither the other webhooks nor what the calls say.
+    assert [(w.body, w.due) for w in webhooks if w.event != TRANSCRIPT_UPDATED] == [(w.body, w.due) for w in others]
+    assert events(webhooks)[-3:] == ["call_ended", TRANSCRIPT_UPDATED, "call_analyzed"]
+
+    chosen = SimulatedWorkspace(CONFIG)
+    chosen.agents.named("agent_9", 0)["webhook_events"] = ["call_ended", TRANSCRIPT_UPDATED]
+    created(chosen, "+14155559901", override_agent_id="agent_9")
+    assert set(events(chosen.advance(LATER))) == {"call_ended", TRANSCRIPT_UPDATED}
+
+
+def test_a_call_that_is_stopped_says_nothing_more() -> None:
+    workspace = SimulatedWorkspace(replace(CONFIG, live_transcripts=True))
+    call = created(workspace, "+14155559910")
+    [started, *_] = workspace.advance(START + timedelta(seconds=15))
+    assert started.event == "call_started"
+    at = started.due + timedelta(seconds=2)
+    workspace.advance(at)
+    assert workspace.stop_call(at, call["call_id"])
+    assert events(workspace.advance(LATER)) == ["call_ended", TRANSCRIPT_UPDATED, "call_analyzed"]
 
 
 def test_a_call_that_is_not_connected_never_starts() -> None:

@@ -57,6 +57,8 @@ class SimulatorConfig:
     analysis_s: float = 3.0
     create_latency_s: float = 0.0  # between accepting a call and responding
 
+    live_transcripts: bool = False  # send transcript_updated for agents without webhook_events, too
+
     silent: bool = False  # no webhooks, no lifecycle: to benchmark the caller
     hold_s: float | None = 0.0  # duration of a silent call; None for unlimited
 

@@ -1,7 +1,7 @@
 """Simulated calls, and their JSON in Retell's API (PhoneCallResponse)."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -180,6 +180,50 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
     return described
 
 
+def describe_so_far(call: SimulatedCall, at_ms: int) -> CallObject:
+    """Return the JSON object of a call as transcript_updated has it, with the turns that have begun by then."""
+    described = describe(call)
+    if call.start_ms is not None and call.reason is None:
+        # The turns of the course of the call: it may be stopped before.
+        _add_turns(described, _conversation(_chance_of(call)[1], call.talk_ms / 1000)[: turns_by(call, at_ms)])
+    return described
+
+
+def turns_by(call: SimulatedCall, at_ms: int) -> int:
+    """Return how many turns of a connected call have begun by a time."""
+    return 0 if call.start_ms is None else int((at_ms - call.start_ms) / 1000 / TURN_S) + 1
+
+
+def turns_of(call: SimulatedCall) -> int:
+    """Return how many turns the conversation of a call has, if nothing ends it earlier."""
+    return min(len(_conversation(_chance_of(call)[1], call.talk_ms / 1000)), int(call.talk_ms / 1000 / TURN_S) + 1)
+
+
+def _chance_of(call: SimulatedCall) -> tuple[int, random.Random]:
+    """Return the latency of a call, and what decides about its conversation."""
+    chance = random.Random(call.call_id)
+    return chance.randint(700, 1300), chance
+
+
+def _conversation(chance: random.Random, seconds: float) -> list[str]:
+    """Return the turns of a call of this length. A longer one begins with the turns of a shorter one."""
+    lines = chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
+    return ["Hello, this is the simulated agent. Do you have a minute?", *lines]
+
+
+def _add_turns(described: CallObject, lines: Sequence[str]) -> None:
+    spoken = [
+        {
+            "role": "user" if index % 2 else "agent",
+            "content": line,
+            "words": _words(line, index * TURN_S),
+        }
+        for index, line in enumerate(lines)
+    ]
+    described.transcript_object = spoken
+    described.transcript = "".join(f"{str(part['role']).capitalize()}: {part['content']}\n" for part in spoken)
+
+
 def _words(line: str, start: float) -> list[dict[str, Any]]:
     """Return the words of a line with their times, as the voices of the recording take turns."""
     words = line.split()
@@ -191,13 +235,12 @@ def _words(line: str, start: float) -> list[dict[str, Any]]:
 
 
 def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: bool) -> None:
-    chance = random.Random(call.call_id)
+    middle, chance = _chance_of(call)
     described.public_log_url = f"{call.files_url}/logs/{call.call_id}.txt"
     described.collected_dynamic_variables = {}
     if call.start_ms is not None and call.end_ms is not None:
         described.duration_ms = call.end_ms - call.start_ms
         described.recording_url = f"{call.files_url}/recordings/{call.call_id}.wav"
-        middle = chance.randint(700, 1300)
         described.latency = {
             "e2e": {"p50": middle, "p90": middle + 310, "min": middle - 120, "max": middle + 420, "num": 3}
         }
@@ -211,18 +254,7 @@ def _describe_end(call: SimulatedCall, described: CallObject, with_transcript: b
             "product_costs": [{"product": "elevenlabs_tts", "unit_price": _PRICE_PER_SECOND, "cost": cost}],
         }
         if with_transcript:
-            lines = ["Hello, this is the simulated agent. Do you have a minute?"]
-            lines += chance.sample(_LINES, k=max(1, min(5, int(seconds / 10))))
-            spoken = [
-                {
-                    "role": "user" if index % 2 else "agent",
-                    "content": line,
-                    "words": _words(line, index * TURN_S),
-                }
-                for index, line in enumerate(lines)
-            ]
-            described.transcript_object = spoken
-            described.transcript = "".join(f"{str(part['role']).capitalize()}: {part['content']}\n" for part in spoken)
+            _add_turns(described, _conversation(chance, seconds))
     if call.reason == "call_transfer":
         described.transfer_destination = "+14155550100"
     if call.analyzed:

@@ -41,6 +41,9 @@ from outdial.retell.simulator.faults import FaultKind
 CALLBACK_AT: Final = "in 20 minutes"
 """The time of a callback in the analysis of a call that ends with user_requested_callback, unless its step has one."""
 EVENTS: Final = ("call_started", "call_ended", "call_analyzed")
+"""The events of an agent without `webhook_events`."""
+TRANSCRIPT_UPDATED: Final = "transcript_updated"
+"""Sent with each turn of a call, and once more when it has ended, to agents whose `webhook_events` have it."""
 
 NOT_CONNECTED: Final = frozenset(
     {

@@ -26,10 +26,20 @@ from outdial.retell.simulator.endpoints.phone_numbers import NumberDirectory
 from outdial.retell.simulator.faults import FaultSet
 from outdial.retell.simulator.ledger import RequestLedger
 from outdial.retell.simulator.limits import StartLimit
-from outdial.retell.simulator.objects import FILES_URL, CreateCall, SimulatedCall, describe
+from outdial.retell.simulator.objects import (
+    FILES_URL,
+    CreateCall,
+    SimulatedCall,
+    describe,
+    describe_so_far,
+    turns_by,
+    turns_of,
+)
+from outdial.retell.simulator.recording import TURN_S
 from outdial.retell.simulator.script import (
     EVENTS,
     MAGIC,
+    TRANSCRIPT_UPDATED,
     MagicNumber,
     ScriptStep,
     WebhookHabit,
@@ -390,6 +400,10 @@ class SimulatedWorkspace:
             call.status, call.start_ms = "ongoing", at_ms
             self._emit(call, "call_started", at_ms)
             self._schedule(at_ms + call.talk_ms, "hang_up", call)
+            if self._is_wanted(call, TRANSCRIPT_UPDATED):
+                self._say(call, at_ms)
+        elif call.live and what == "say":
+            self._say(call, at_ms)
         elif call.live:
             self._end(call, at_ms, call.step.reason)
 
@@ -401,25 +415,42 @@ class SimulatedWorkspace:
         self._finish(call)
         if not self.config.silent:
             self._emit(call, "call_ended", at_ms)
+            if call.start_ms is not None and self._is_wanted(call, TRANSCRIPT_UPDATED):
+                self._emit(call, TRANSCRIPT_UPDATED, at_ms)
             self._schedule(at_ms + int(self.config.analysis_s * 1000), "analyze", call)
+
+    def _say(self, call: SimulatedCall, at_ms: int) -> None:
+        """Send the turns so far, and go on with the next one."""
+        self._emit(call, TRANSCRIPT_UPDATED, at_ms)
+        if turns_by(call, at_ms) < turns_of(call):
+            self._schedule(at_ms + int(TURN_S * 1000), "say", call)
 
     def _emit(self, call: SimulatedCall, event: str, at_ms: int) -> None:
         self.webhook_counts[event] += 1
-        described = describe(call)
+        described = describe_so_far(call, at_ms) if event == TRANSCRIPT_UPDATED else describe(call)
         if self.faults.hides_cost(event):
             described.call_cost = None
         # Retell sends no cost for a call that was never connected.
         has_cost = not call.live and (described.call_cost is not None or call.start_ms is None)
         body = msgspec.json.encode({"event": event, "call": described})
-        if call.habit.reversed and event != EVENTS[-1]:
+        if call.habit.reversed and event in EVENTS[:-1]:
             call.held_back.append((event, body, has_cost))
         else:
             self._send(call, event, body, at_ms, has_cost=has_cost)
 
-    def _send(self, call: SimulatedCall, event: str, body: bytes, at_ms: int, *, has_cost: bool) -> None:
+    def _is_wanted(self, call: SimulatedCall, event: str) -> bool:
+        """Return whether the agent of a call receives this event."""
         wanted = call.agent.get("webhook_events")
-        if event in call.habit.withheld or (wanted and event not in wanted):
+        if wanted:
+            return event in wanted
+        return event in EVENTS or (event == TRANSCRIPT_UPDATED and self.config.live_transcripts)
+
+    def _send(self, call: SimulatedCall, event: str, body: bytes, at_ms: int, *, has_cost: bool) -> None:
+        if event in call.habit.withheld or not self._is_wanted(call, event):
             delays: list[float] = []
+        elif event == TRANSCRIPT_UPDATED:
+            # Without faults: these would change which of the other webhooks are lost, and no promise is about this one.
+            delays = [0.0]
         else:
             delays = self.faults.on_webhook(event) * call.habit.copies
         if not delays:
