@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
-from tests.support.documented import ROOT, Example, Project, examples, install_programs, running_stack
+from tests.support.documented import ROOT, Example, Project, examples, installed_programs, running_stack
 from tests.support.factories import Tenant, create_call, create_campaign, create_campaign_contact, create_contact
 from tests.support.postgres import Scratch
 from tests.support.processes import TIMEOUT_S
@@ -60,9 +60,9 @@ def project() -> Iterator[Project]:
         (running.directory / "contacts.csv").write_text("phone,name\n+14155559901,Ada\n")
         shutil.copy(ROOT / "package.json", running.directory)
         (running.directory / "Makefile").write_text("setup:\n")
-        install_programs(running, shutil.which("curl") or "")
-        token = running.run("outdial tokens create documentation").split()[-1]
-        yield replace(running, env=running.env | {"OUTDIAL_PRODUCTION_ACCESS_TOKEN": token})
+        with installed_programs(running, shutil.which("curl") or ""):
+            token = running.run("outdial tokens create documentation").split()[-1]
+            yield replace(running, env=running.env | {"OUTDIAL_PRODUCTION_ACCESS_TOKEN": token})
 
 
 def tcp_url(database: Scratch) -> str:
@@ -116,7 +116,10 @@ async def prepare_law(project: Project, example: Example, text: str) -> str:
 
 
 async def prepare(project: Project, example: Example, database: Scratch) -> str:
-    """Make what a block expects to exist, and return its text with the values that only a run provides."""
+    """Make what a block expects to exist, and return its text with the values that only a run provides.
+
+    `database` has all migrations unless the block applies them.
+    """
     text = example.text.replace("postgresql://postgres:...@db.example.com/postgres", tcp_url(database))
     if re.search(r"^outdial (serve|studio|jobs|dialer)", text, re.MULTILINE):
         await asyncio.to_thread(write_settings, project, tcp_url(database))
@@ -209,9 +212,9 @@ def test_each_program_that_only_runs_elsewhere_is_documented() -> None:
 
 @pytest.mark.parametrize("example", HERE, ids=str)
 async def test_every_command_works_as_it_is_written(
-    project: Project, example: Example, empty_database: Scratch
+    project: Project, example: Example, empty_database: Scratch, database: Scratch
 ) -> None:
-    text = await prepare(project, example, empty_database)
+    text = await prepare(project, example, empty_database if "outdial db push" in example.text else database)
     await asyncio.to_thread(project.run, text)
 
 

@@ -1,8 +1,9 @@
 """Runs the commands of the documentation as they are written, against a stack on free ports.
 
 Two programs stand first on the path. `curl` sends requests for Supabase's local ports to the ports of the stack, and
-fails for an error response. `outdial` stops a command that runs until a signal once that command is ready. A process of
-production gets the settings in `etc/outdial.env`, or `etc/outdial-<command>.env`, and no others of Outdial.
+fails for an error response. `outdial` stops a command that runs until a signal once that command is ready; the others
+run in forks of one process (`command_server.py`). A process of production gets the settings in `etc/outdial.env`, or
+`etc/outdial-<command>.env`, and no others of Outdial.
 """
 
 import asyncio
@@ -10,16 +11,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import urlsplit
 
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
+from outdial.process import die_with_parent
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
+from tests.support.command_server import CLIENT
 from tests.support.postgres import scratch_directory
 from tests.support.processes import ANY_HOUR, CONFIGURING, Launcher, inherited
 
@@ -32,20 +37,23 @@ import os, sys
 os.execv({curl!r}, ["curl", "-sS", "--fail-with-body", *{connect!r}, *sys.argv[1:]])
 """
 
-_OUTDIAL = """#!{python}
-import os, signal, subprocess, sys
+# Without its site, the interpreter starts in a third of the time.
+_OUTDIAL = """#!{python} -IS
+import sys
+words = [word for word in sys.argv[1:] if not word.startswith("-")]
+serves = words[:1] in (["serve"], ["studio"]) or words[:2] == ["functions", "serve"]
+follows = words[:2] == ["functions", "logs"] and "--follow" in sys.argv
+if not follows and not serves and words[:1] not in (["dialer"], ["jobs"]):
+{client}
+import os, signal, subprocess
 from pathlib import Path
 command = [sys.executable, "-m", "outdial.cli", *sys.argv[1:]]
-words = [word for word in sys.argv[1:] if not word.startswith("-")]
-if words[:2] == ["functions", "logs"] and "--follow" in sys.argv:
+if follows:
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert child.stdout.readline(), "nothing was printed"
     child.send_signal(signal.SIGINT)
     child.communicate(timeout=60)
     sys.exit(child.returncode)
-serves = words[:1] in (["serve"], ["studio"]) or words[:2] == ["functions", "serve"]
-if not serves and words[:1] not in (["dialer"], ["jobs"]):
-    os.execv(sys.executable, command)
 env = dict(os.environ)
 etc = Path("etc", "outdial.env" if words[0] == "serve" else f"outdial-{{words[0]}}.env")
 if etc.exists():
@@ -143,16 +151,33 @@ def running_stack(functions: Mapping[str, str], *, config: str) -> Iterator[Proj
                 process.kill_session()
 
 
-def install_programs(project: Project, curl: str) -> None:
-    """Write `curl` and `outdial` where the project's terminal finds them first."""
+@contextmanager
+def installed_programs(project: Project, curl: str) -> Iterator[None]:
+    """Write `curl` and `outdial` where the project's terminal finds them first, and serve the commands of `outdial`."""
     connect = []
     for documented, name in _DOCUMENTED_PORTS.items():
         connect += ["--connect-to", f"127.0.0.1:{documented}:127.0.0.1:{urlsplit(project.addresses[name]).port}"]
     directory = project.directory / ".venv" / "bin"
     directory.mkdir(parents=True)
+    client = indent(CLIENT.format(path=str(directory / "commands")), "    ")
     for name, text in (
         ("curl", _CURL.format(python=sys.executable, curl=curl, connect=connect)),
-        ("outdial", _OUTDIAL.format(python=sys.executable, configuring=CONFIGURING)),
+        ("outdial", _OUTDIAL.format(python=sys.executable, client=client, configuring=CONFIGURING)),
     ):
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.command_server", str(directory / "commands")],
+        cwd=ROOT,
+        env=inherited(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one system call
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        server.kill()
+        server.communicate()
