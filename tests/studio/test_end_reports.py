@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -95,6 +96,18 @@ def paths(campaign: Campaign) -> tuple[str, str]:
     return f"/o/{rest}", f"/api/v1/organizations/{rest}"
 
 
+async def erase(connection: asyncpg.Connection, contact_id: UUID) -> None:
+    """Replace a phone in both tables, as an erasure does."""
+    async with connection.transaction():
+        await connection.execute("set local session_replication_role = replica")
+        await connection.execute(
+            "update contacts set phone = 'erased:' || id::text, erased_at = $2 where id = $1", contact_id, NOW
+        )
+        await connection.execute(
+            "update campaign_contacts set phone = 'erased:' || contact_id::text where contact_id = $1", contact_id
+        )
+
+
 async def test_the_new_campaign_from_those_not_reached_gets_as_many_as_its_button_says(
     connection: asyncpg.Connection, client_for: ClientFor, browser_for: BrowserFor, campaign: Campaign
 ) -> None:
@@ -150,15 +163,7 @@ async def test_the_new_campaign_from_those_not_reached_gets_as_many_as_its_butto
     erased = await connection.fetchval(
         "select contact_id from campaign_contacts where campaign_id = $1 and last_outcome = 'voicemail'", campaign.id
     )
-    async with connection.transaction():
-        # As an erasure does, in both tables.
-        await connection.execute("set local session_replication_role = replica")
-        await connection.execute(
-            "update contacts set phone = 'erased:' || id::text, erased_at = $2 where id = $1", erased, NOW
-        )
-        await connection.execute(
-            "update campaign_contacts set phone = 'erased:' || contact_id::text where contact_id = $1", erased
-        )
+    await erase(connection, erased)
     number = await said()
     made = (await client.post(f"{api}/new-campaign", json={"reached": False})).json()
     assert (number, made["added"], made["left_out"]) == (1, 1, 0)

@@ -51,11 +51,10 @@ class Preview:
     """The beginning of a file as it would be imported.
 
     `problem` says why the file cannot be imported. There are no contacts then, and the header is empty if it cannot be
-    read. `lacks_header` says that the first line seems to be a contact, `lacks_phone` that no column is recognized as the
-    phone; by its name, `likely_phone` may be it. `mapping` has the column of each field, empty for one that the user
-    left out; `contacts` are the good rows. `header` has the named columns,
-    `file_header` all of them. `likely_region` is the country of most of them, if
-    other numbers have no country code.
+    read. `lacks_header` says that the first line seems to be a contact, `lacks_phone` that no column is recognized as
+    the phone; by its name, `likely_phone` may be it. `mapping` has the column of each field, empty for one that the
+    user left out; `contacts` are the good rows. `header` has the named columns, `file_header` all of them.
+    `likely_region` is the country of most of them, if other numbers have no country code.
     """
 
     header: Sequence[str] = ()
