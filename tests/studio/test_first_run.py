@@ -44,6 +44,13 @@ async def test_the_guide_follows_the_organization_to_its_first_completed_campaig
     )
     done, _ = await guide(operator, organization_id)
     assert "Add a caller number" in done
+    await connection.execute("update campaigns set status = 'cancelled' where status = 'draft'")
+    last = "Start the campaign and let it complete"
+    shown = (await operator.get(f"/o/{organization_id}/campaigns")).text
+    assert f"<p>{last}</p>" in shown, "there is nothing to start, so no link"
+    draft = await create_campaign(connection, own.tenant, status="draft", next_batch_at=None)
+    shown = (await operator.get(f"/o/{organization_id}/campaigns")).text
+    assert f'<a href="/o/{organization_id}/campaigns/{draft.id}/setup/review">{last}</a>' in shown
 
     campaign = await create_campaign(connection, own.tenant, status="completed")
     await create_campaign_contact(connection, campaign, status="completed")

@@ -73,6 +73,7 @@ class FirstSteps:
     has_key: bool
     has_number: bool
     has_campaign: bool
+    draft_id: UUID
     has_contacts: bool
     has_test_call: bool
 
@@ -220,6 +221,11 @@ select
   ) as has_key,
   exists (select from phone_numbers n where n.organization_id = $1) as has_number,
   exists (select from campaigns c where c.organization_id = $1) as has_campaign,
+  (
+    select c.id from campaigns c
+    where c.organization_id = $1 and c.status = 'draft' and c.archived_at is null
+    order by c.id desc limit 1
+  ) as draft_id,
   exists (select from contacts c where c.organization_id = $1) as has_contacts,
   exists (select from test_calls t where t.organization_id = $1) as has_test_call;
 """

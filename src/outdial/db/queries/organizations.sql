@@ -87,5 +87,10 @@ select
   ) as has_key,
   exists (select from phone_numbers n where n.organization_id = :organization_id) as has_number,
   exists (select from campaigns c where c.organization_id = :organization_id) as has_campaign,
+  (
+    select c.id from campaigns c
+    where c.organization_id = :organization_id and c.status = 'draft' and c.archived_at is null
+    order by c.id desc limit 1
+  ) as draft_id,
   exists (select from contacts c where c.organization_id = :organization_id) as has_contacts,
   exists (select from test_calls t where t.organization_id = :organization_id) as has_test_call;

@@ -10,11 +10,11 @@ from outdial.studio.web.context import OrganizationContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstStep:
-    """A step of the guide; `url` leads to where it is done."""
+    """A step of the guide; `url` leads to where it is done, and is None while there is nothing to do it with."""
 
     label: str
     hint: str
-    url: str
+    url: str | None
     is_done: bool
 
 
@@ -26,6 +26,7 @@ async def first_steps(connection: Connection, context: OrganizationContext) -> S
     if state is None or state.has_completed:
         return ()
     base = f"/o/{context.organization_id}"
+    draft = None if state.draft_id is None else f"{base}/campaigns/{state.draft_id}"
     return (
         FirstStep(
             label="Connect Retell",
@@ -54,19 +55,19 @@ async def first_steps(connection: Connection, context: OrganizationContext) -> S
         FirstStep(
             label="Add contacts",
             hint="A file with your own phone number is enough for a test.",
-            url=f"{base}/campaigns",
+            url=draft and f"{draft}/import",
             is_done=state.has_contacts,
         ),
         FirstStep(
             label="Call your own phone",
-            hint="On the launch check page, have the agent call you with a contact's variables.",
-            url=f"{base}/campaigns",
+            hint="In the review of the setup, have the agent call you with a contact's variables.",
+            url=draft and f"{draft}/setup/review#test-calls",
             is_done=state.has_test_call,
         ),
         FirstStep(
             label="Start the campaign and let it complete",
             hint="This guide ends with your first completed campaign.",
-            url=f"{base}/campaigns",
+            url=draft and f"{draft}/setup/review",
             is_done=False,
         ),
     )
