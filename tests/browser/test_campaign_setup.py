@@ -61,6 +61,14 @@ async def test_a_new_campaign_is_saved_as_it_is_typed_and_survives_what_ends_a_p
     await page.go_back()
     await expect(page.get_by_label("Variables for the agent")).to_have_value("offer")
 
+    # A page that came with errors loses them with the save that cures them.
+    await page.get_by_role("button", name="Save and continue").click()
+    await expect(page.locator(".notice-bad")).to_contain_text("name = value")
+    await page.get_by_label("Variables for the agent").fill("offer = autumn")
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
+    await expect(page.locator(".notice-bad, .wrong:visible, [aria-invalid]")).to_have_count(0)
+    await page.goto(page.url)
+
     # The session ends: the same after the next sign-in.
     await context.clear_cookies(name=COOKIE)
     await page.get_by_label("Variables for the agent").fill("offer = spring")

@@ -329,6 +329,17 @@ async def test_the_review_counts_the_contacts_and_keeps_its_actions_on_the_page(
         False,
     ]
     assert f'action="{base}/{campaign.id}/start"' in page
+    await connection.execute(
+        "update launch_checks set checked_at = $1, findings = $2 where campaign_id = $3",
+        NOW,
+        '[{"code": "number", "level": "problem", "text": "The workspace has no number +12125550123"}]',
+        campaign.id,
+    )
+    for headers in ({}, {"x-live": "1"}):
+        start = re.findall(
+            r'<div id="start" data-live.*?</section>', (await operator.get(review, headers=headers)).text, re.S
+        )
+        assert "The launch check has found a problem" in start[0], "also in the open page"
     assert "A dialer runs the check within seconds" in page
     assert list(SetupStep)[-1] == SetupStep.REVIEW
 

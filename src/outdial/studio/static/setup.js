@@ -214,9 +214,12 @@ function fill(form, fields) {
   for (const row of form.querySelectorAll("[data-day]")) row.dispatchEvent(new Event("change"));
 }
 
-// Shows beside each field what is wrong with it, and removes what is right by now.
+// Shows beside each field what is wrong with it, and removes what is right by now, also what the page came with.
 function showErrors(form, fields) {
-  for (const old of form.querySelectorAll("[data-autosave-error]")) old.remove();
+  form.parentElement.querySelector(":scope > .notice-bad")?.remove();
+  for (const old of form.querySelectorAll("[data-autosave-error], span.wrong, p.wrong:not(.note)")) old.remove();
+  for (const field of form.querySelectorAll(".field-wrong")) field.classList.remove("field-wrong");
+  for (const element of form.querySelectorAll("[aria-invalid]")) element.removeAttribute("aria-invalid");
   for (const [name, reason] of Object.entries(fields)) {
     const element = form.querySelector(`#field-${CSS.escape(name)}`);
     const place = element?.closest(".field") ?? element;
@@ -254,5 +257,9 @@ function holdStart(review) {
 
 forgetSaved();
 const review = document.querySelector("[data-review]");
-if (review) window.addEventListener("pageshow", () => holdStart(review));
+if (review) {
+  window.addEventListener("pageshow", () => holdStart(review));
+  // The banner with the button is new after a launch check.
+  review.addEventListener("outdial:replaced", () => holdStart(review));
+}
 for (const form of document.querySelectorAll("[data-setup-form]")) new StepForm(form);
