@@ -177,3 +177,25 @@ async def test_the_figures_of_a_campaign_say_only_what_is_true(
     assert "Reached 0 of 1 contact, 0%" in waiting
     assert "no conversations yet" in waiting
     assert "Finishes about – no forecast while paused" in waiting
+
+
+async def test_a_finish_that_the_forecast_does_not_know_is_said_once(
+    connection: asyncpg.Connection, browser_for: BrowserFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    browser = await browser_for(own.users["viewer"])
+    running = await create_campaign(connection, own.tenant)
+    await create_calling(connection, running, status="ended", outcome="busy", cost_cents=1)
+    url = f"/o/{own.tenant.organization_id}/campaigns/{running.id}"
+    assert "no forecast yet" in (await browser.get(url)).text
+    await connection.execute(
+        "insert into campaign_forecasts (id, organization_id, campaign_id, made_at, made_for, contacts, past_calls,"
+        " unfinished_runs, cost_cents_p10, cost_cents_p50, cost_cents_p90, calls_p10, calls_p50, calls_p90)"
+        " values (gen_random_uuid(), $1, $2, $3, 'start', 1, 0, 40, 5, 5, 5, 1, 1, 1)",
+        own.tenant.organization_id,
+        running.id,
+        NOW,
+    )
+    shown = (await browser.get(url)).text
+    assert '<span class="note">unknown: a budget is used up first</span>' in shown
+    assert (shown.count("finish time is unknown"), "no forecast yet" in shown) == (1, False)

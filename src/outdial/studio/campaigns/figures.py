@@ -21,7 +21,8 @@ _GROUPS: Final = ("Reached", "Machine", "Not reached", "Failed")
 class CampaignFigures:
     """The four figures of the page. Without calls there are none.
 
-    `finishes_at` is a forecast, and only of a campaign that runs; `took_ms` is known once it has ended.
+    `finishes_at` is a forecast, and only of a campaign that runs; `is_finish_unknown` says that the forecast has none,
+    as a budget is used up first; `took_ms` is known once it has ended.
     """
 
     reached: int
@@ -31,6 +32,7 @@ class CampaignFigures:
     conversations: int
     cost_cents: float
     finishes_at: datetime | None
+    is_finish_unknown: bool
     took_ms: float | None
 
     @property
@@ -59,6 +61,7 @@ def campaign_figures(
         cost_cents=progress.cost_cents,
         # A forecast that has passed says nothing about the end.
         finishes_at=finish if is_running and finish is not None and finish > now else None,
+        is_finish_unknown=is_running and forecast is not None and forecast.finish_at is None,
         took_ms=_time_taken_ms(campaign),
     )
 
