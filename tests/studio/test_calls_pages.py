@@ -340,16 +340,17 @@ async def test_a_timeline_orders_attempts_and_audit_entries_by_time_in_the_conta
 ) -> None:
     entry = await create_campaign_contact(connection, campaign, next_attempt_at=NOW + timedelta(hours=1))
     await create_call(connection, entry, status="ended", outcome="busy", disconnection_reason="dial_busy")
-    await insert(
-        connection,
-        "audit_log",
-        organization_id=campaign.tenant.organization_id,
-        at=NOW + timedelta(minutes=1),
-        actor=str(viewer),
-        action="pause_campaign",
-        subject_type="campaign",
-        subject_id=str(campaign.id),
-    )
+    for minutes, action in ((-5, "create_campaign"), (1, "pause_campaign")):
+        await insert(
+            connection,
+            "audit_log",
+            organization_id=campaign.tenant.organization_id,
+            at=NOW + timedelta(minutes=minutes),
+            actor=str(viewer),
+            action=action,
+            subject_type="campaign",
+            subject_id=str(campaign.id),
+        )
 
     text = (await (await browser_for(viewer)).get(f"{contacts_of(campaign)}/{entry.id}")).text
 
@@ -357,6 +358,8 @@ async def test_a_timeline_orders_attempts_and_audit_entries_by_time_in_the_conta
         text.index(part) for part in ("2:00 PM in New York", "Pause campaign", "Attempt 1</a>", "Added to campaign")
     ]
     assert places == sorted(places)
+    assert "Create campaign" not in text, "the contact was not in it yet"
+    assert "<p>Then due as soon as a line is free. " in text, "not now"
     assert re.search(r"by you, campaign", text)
     assert "Tuesday, 1:00 PM" in text
 

@@ -101,4 +101,5 @@ def _planned_pending(row: CampaignContactDetail, rules: RuleBook, now: datetime)
         WaitReason.DAY_PART: f"Waiting for the {facts.first_reason.removeprefix(WAITS_FOR_PART)}.",
         WaitReason.RULE_CAP: f"{facts.first_reason.removeprefix(OVER_RULE_CAP)}.",
     }
-    return NextCall(at=zone.until, reason=f"{waits.get(zone.reason, 'Due as soon as a line is free.')} {attempts}")
+    why = waits.get(zone.reason, "Then due as soon as a line is free.")
+    return NextCall(at=zone.until, reason=f"{why} {attempts}")

@@ -183,9 +183,16 @@ async def _timeline(
 
 
 def timeline_entries(timeline: ContactTimeline) -> list[TimelineEntry]:
-    """Return calls and audit entries, newest first; calls first at the same time."""
+    """Return calls and audit entries, newest first; calls first at the same time.
+
+    What happened to the campaign before the contact was in it is left out.
+    """
     entries = [TimelineEntry(attempt.requested_at, attempt=attempt) for attempt in timeline.attempts]
-    entries += [TimelineEntry(entry.at, audit=entry) for entry in timeline.audit]
+    entries += [
+        TimelineEntry(entry.at, audit=entry)
+        for entry in timeline.audit
+        if entry.subject_type != "campaign" or entry.at >= timeline.entered_at
+    ]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
