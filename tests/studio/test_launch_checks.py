@@ -30,6 +30,7 @@ async def test_a_launch_check_is_requested_and_shown(studio_app: StudioServer, c
     )
     assert [each["code"] for each in (await client.get(api)).json()["findings"]] == ["agent"]
     shown = (await browser.get(page)).text
+    assert 'setup/review">Back to the setup</a>' in shown
     assert "Problem: The workspace has no agent &lt;b&gt;x&lt;/b&gt;: choose another one." in shown
     assert "3 contacts: 3 can be called" in shown
 
@@ -59,7 +60,8 @@ async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said
     assert "Test call" in (await browser.get(f"/o/{path}")).text
 
     for fields, problem in (
-        ({"to": "415"}, "include the country code, such as +14155550100"),
+        ({"to": "+1415"}, "The number has too few digits"),
+        ({"to": "415 555 0100"}, ">Include the country code, such as +14155550100</a>"),
         ({"to": "+14155550142", "row": "3"}, "the campaign has no row 3"),
         ({"to": "+14155550142", "row": "x"}, "must be a row of the contacts"),
     ):

@@ -174,7 +174,10 @@ def full_phone(field: str, text: str) -> str:
     """Return a phone number in E.164; raises InvalidInput, also for one without its country code."""
     phone = parse_phone(text, None)
     if isinstance(phone, InvalidPhone):
-        reason = f"{phone.reason}; include the country code, such as +14155550100"
+        if phone.lacks_country_code:
+            reason = "Include the country code, such as +14155550100"
+        else:
+            reason = f"The number {phone.reason}; include the country code, such as +14155550100"
         raise InvalidInput("Invalid phone number", {field: reason})
     return phone.e164
 
