@@ -380,6 +380,33 @@ async def test_a_key_of_the_environment_wins_and_its_client_stays(stage: Stage) 
         await enter(stage, tenant, SECOND)
 
 
+async def test_the_secret_of_a_local_stack_does_not_hide_the_stored_key_of_its_account(stage: Stage) -> None:
+    await enter(stage, await create_tenant(stage.look), FIRST)
+    cache = KeyCache(stage.webhook, SEALER, stage.clock)
+    await cache.reload()
+    body, now = event_body("call_started", "call_1"), stage.clock.now()
+    signed = {key: signature.sign(body, key, epoch_ms(now)) for key in (FIRST, KEY)}
+    local, deployed = [RetellWebhooks({"default": [KEY]}, accept_plain=plain, stored=cache) for plain in (True, False)]
+    found = {
+        name: [webhooks.authenticate(body, signed[key], now) is not None for key in (FIRST, KEY)]
+        for name, webhooks in (("local", local), ("deployed", deployed))
+    }
+    assert found == {"local": [True, True], "deployed": [False, True]}
+
+
+async def test_a_dialer_reports_keys_that_it_cannot_decrypt(stage: Stage) -> None:
+    tenant, other = await create_tenant(stage.look), await create_tenant(stage.look, credential="b")
+    await enter(stage, tenant, FIRST)
+    for secrets in (ENCRYPTION_SECRETS, ["x" * 32], []):
+        stage.clock.advance(timedelta(minutes=1))
+        cache = KeyCache(stage.dialing, KeySealer(secrets), stage.clock)
+        await KeyReloader(stage.dialing, cache, KeyedDialer(stage).clients, stage.clock).run_once()
+        row = await stage.row("provider_accounts", tenant.provider_account_id)
+        expected = None if secrets is ENCRYPTION_SECRETS else stage.clock.now()
+        assert row["key_unreadable_at"] == expected
+    assert (await stage.row("provider_accounts", other.provider_account_id))["key_unreadable_at"] is None
+
+
 async def test_a_workspace_has_one_account(stage: Stage) -> None:
     first, second, third = [await create_tenant(stage.look, credential=name) for name in ("default", "b", "c")]
     await enter(stage, first, FIRST)

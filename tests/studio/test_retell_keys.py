@@ -45,6 +45,15 @@ async def test_a_key_is_tested_stored_replaced_and_removed_and_never_shown(
     assert "1a2b" in seen[2].text
     assert "Workspace 1a2b" in seen[2].text
 
+    reported = "update provider_accounts set key_unreadable_at = $1"
+    await connection.execute(reported, studio_app.clock.now())
+    unreadable = await admin.get(url)
+    assert ("Connected</span>" in seen[2].text, "Connected</span>" in unreadable.text) == (True, False)
+    assert "Dialers cannot read the key" in unreadable.text
+    assert "RETELL_ENCRYPTION_KEY" in unreadable.text
+    await connection.execute(reported, studio_app.clock.now() - timedelta(minutes=2))
+    assert "Dialers cannot read the key" not in (await admin.get(url)).text
+
     seen += [await admin.post_form(path, {"retell_key": SECOND}), await admin.get(url), await viewer.get(url)]
     assert "3c4d" in seen[4].text
     assert "Reject former key" in seen[4].text

@@ -80,8 +80,7 @@ class DialerParts:
     launch_checker: LaunchChecker
     call_tester: CallTester
     clock_check: ClockCheck
-    keys: KeyReloader | None
-    """None without a key that decrypts what members enter."""
+    keys: KeyReloader
     key_reporter: EnvironmentKeyReporter
 
 
@@ -164,9 +163,9 @@ def _callback_tasks(parts: DialerParts, interval: timedelta) -> tuple[RepeatingT
     return held, RepeatingTask("late callbacks", TimedTask(parts.late_callbacks, parts.clock_check), REPORTED_EVERY)
 
 
-def _key_tasks(parts: DialerParts) -> tuple[RepeatingTask, ...]:
+def _key_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
     reporter = RepeatingTask("environment keys", parts.key_reporter, REPORTED_KEYS_EVERY)
-    return (reporter,) if parts.keys is None else (RepeatingTask("api keys", parts.keys, KEYS_READ_EVERY), reporter)
+    return RepeatingTask("api keys", parts.keys, KEYS_READ_EVERY), reporter
 
 
 def _measurements(parts: DialerParts) -> tuple[RepeatingTask, ...]:
@@ -272,12 +271,11 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         check = ClockCheck(database, clock)
         await check.compare()
         provider, rules = RetellProvider(clients), _rules(settings)
-        sealer = KeySealer.of(settings.encryption_secrets)
-        keys = None if sealer is None else KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
-        if keys is not None:
-            # The keys are in use by then. The task wakes the campaigns of new ones again.
-            with suppress(LockNotAvailable):
-                await keys.run_once()
+        sealer = KeySealer(settings.encryption_secrets)
+        keys = KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
+        # The keys are in use by then. The task wakes the campaigns of new ones again.
+        with suppress(LockNotAvailable):
+            await keys.run_once()
         reader, speed = RetellEventReader(), settings.retry_speed
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),

@@ -46,6 +46,11 @@ class KeyCache:
         self._unreadable: frozenset[UUID] = frozenset()
 
     @property
+    def unreadable(self) -> frozenset[UUID]:
+        """The ids of the stored keys that no secret of this process decrypts."""
+        return self._unreadable
+
+    @property
     def in_use(self) -> dict[str, StoredKey]:
         """The keys that calls are placed with, by credential."""
         return {key.credential: key for key in self._keys if key.accepted_until is None}

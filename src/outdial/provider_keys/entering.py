@@ -20,6 +20,8 @@ FORMER_ACCEPTED_FOR: Final = timedelta(hours=24)
 be moved there, and repeats a failed webhook for some minutes; a call and its analysis last a few hours at most."""
 ENVIRONMENT_SEEN_WITHIN: Final = timedelta(minutes=15)
 """An account has a key in the environment if a dialer has reported it within this time."""
+UNREADABLE_WITHIN: Final = timedelta(minutes=2)
+"""Dialers cannot read a key if one has reported that within this time. They report it every half a minute."""
 LONGEST_KEY: Final = 300
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{8,{LONGEST_KEY}}}")
 
@@ -130,6 +132,14 @@ async def end_key(
         ends_former=ends_former,
     )
     return bool(ended)
+
+
+def is_unreadable(row: provider_keys.AccountKeyRow, now: datetime) -> bool:
+    """Return whether a dialer has just reported that it cannot decrypt the key of an account."""
+    reported_at = row.key_unreadable_at
+    if reported_at is None or row.entered_at is None:
+        return False
+    return reported_at >= row.entered_at and reported_at > now - UNREADABLE_WITHIN
 
 
 async def reencrypt_keys(connection: Connection, sealer: KeySealer, now: datetime) -> tuple[int, int]:

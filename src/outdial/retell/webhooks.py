@@ -24,7 +24,7 @@ class RetellWebhooks:
 
     A credential may have several keys while one is being rotated. With `accept_plain`, a webhook may carry the key
     itself in place of a signature, as in the original system: for local stacks only. `stored` has further keys, for
-    other credentials. `repr` shows no key.
+    other credentials, and on a local stack for all. `repr` shows no key.
 
     The key that has signed the last event of an agent is tried first, so that an event costs one HMAC however many keys
     there are. The agent of a body that is not verified yet decides about this order only.
@@ -41,7 +41,8 @@ class RetellWebhooks:
         if not pairs and stored is None:
             raise ValueError("no webhook key is configured")
         self._pairs = pairs
-        self._own = {credential for credential, _ in pairs}
+        # The secret of a local stack is public: it does not stand for a key that wins over a stored one.
+        self._own = set() if accept_plain else {credential for credential, _ in pairs}
         self._accept_plain = accept_plain
         self._stored = stored
         self._key_of_agent: dict[bytes, str] = {}

@@ -17,7 +17,7 @@ from outdial.db.queries import accounts
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import JOB_TIMEOUTS, Connection, Database
 from outdial.provider_keys import entering
-from outdial.provider_keys.entering import KeyEntry
+from outdial.provider_keys.entering import KeyEntry, is_unreadable
 from outdial.provider_keys.errors import EncryptionKeyMissing
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.key_tester import RetellKeyTester
@@ -65,13 +65,16 @@ def show(organization: Organization = None, as_json: AsJson = False) -> None:
             organization_id = await find_organization(connection, organization)
             return await queries.show_provider_keys(connection, organization_id=organization_id, now=clock.now())
 
-    rows = as_service(work)
+    rows, now = as_service(work), clock.now()
     if as_json:
         print_json(rows)
         return
     columns = {
         "CREDENTIAL": lambda row: row.credential,
         "KEY": lambda row: "none" if row.last_four is None else f"...{row.last_four}",
+        "DIALERS": lambda row: (
+            "" if row.last_four is None else "cannot read it" if is_unreadable(row, now) else "can read it"
+        ),
         "WORKSPACE": lambda row: row.workspace_name,
         "ENTERED": lambda row: row.entered_at,
         "ENTERED BY": lambda row: row.entered_by,

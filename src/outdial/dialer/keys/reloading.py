@@ -24,7 +24,10 @@ class KeyedClients(Protocol):
 
 
 class KeyReloader:
-    """A background task: `run_once` reads the stored keys, and returns how many are new."""
+    """A background task: `run_once` reads the stored keys, and returns how many are new.
+
+    It reports the keys that this dialer cannot decrypt, which are all without RETELL_ENCRYPTION_KEY.
+    """
 
     def __init__(self, database: Database, cache: KeyCache, clients: KeyedClients, clock: Clock) -> None:
         self._database = database
@@ -37,6 +40,9 @@ class KeyReloader:
         """Read the keys, and wake the campaigns of accounts that have a new one."""
         await self._cache.reload()
         stored, now = self._cache.in_use, self._clock.now()
+        if self._cache.unreadable:
+            async with self._database.transaction() as connection:
+                await provider_keys.report_unreadable_keys(connection, key_ids=sorted(self._cache.unreadable), now=now)
         new = await self._clients.use({name: key.api_key for name, key in stored.items()}, now)
         # A wake-up that fails, because a claim takes too long, is repeated by the next run.
         self._to_wake |= new

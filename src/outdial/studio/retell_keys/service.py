@@ -11,7 +11,7 @@ from outdial.campaigns.retell_keys import connect_account, disconnect_account
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import Connection
 from outdial.provider_keys import entering
-from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN, LONGEST_KEY, KeyEntry
+from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN, LONGEST_KEY, KeyEntry, is_unreadable
 from outdial.provider_keys.errors import (
     EncryptionKeyMissing,
     InvalidKey,
@@ -31,12 +31,14 @@ KeySource = Literal["stored", "environment", "none"]
 class AccountKey(BaseModel):
     """The API key of a Retell workspace. A key of the environment wins over a stored one.
 
-    Webhooks that a former key signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
+    `is_readable` is false while a dialer reports that it cannot decrypt the stored key. Webhooks that a former key
+    signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
     """
 
     account_id: UUID
     account_name: str
     source: KeySource
+    is_readable: bool
     last_four: str | None
     workspace_name: str | None
     entered_by: str | None
@@ -145,6 +147,7 @@ def _account_key(row: queries.AccountKeyRow, now: datetime) -> AccountKey:
         account_id=row.account_id,
         account_name=row.account_name,
         source=source,
+        is_readable=source != "stored" or not is_unreadable(row, now),
         last_four=row.last_four,
         workspace_name=row.workspace_name,
         entered_by=row.entered_by,

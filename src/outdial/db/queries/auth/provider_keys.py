@@ -20,6 +20,7 @@ class AccountKeyRow:
     account_name: str
     credential: str
     environment_key_at: datetime | None
+    key_unreadable_at: datetime | None
     key_id: UUID | None
     last_four: str | None
     workspace_name: str | None
@@ -48,8 +49,8 @@ class SealedKeyRow:
 _sealed_key_row = row_builder(SealedKeyRow)
 
 _SHOW_PROVIDER_KEYS = """\
-select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at, k.id as key_id, k.last_four,
-  k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
+select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at, a.key_unreadable_at,
+  k.id as key_id, k.last_four, k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
   (select max(f.accepted_until) from provider_keys f
     where f.provider_account_id = a.id and f.organization_id = a.organization_id and f.accepted_until > $1)
     as former_until,
@@ -227,6 +228,16 @@ select private.report_stored_keys($1, $2);
 async def report_stored_keys(connection: Connection, *, provider_account_ids: Sequence[UUID], now: datetime) -> None:
     """Store that this dialer begins to use the stored keys of accounts."""
     await connection.execute(_REPORT_STORED_KEYS, provider_account_ids, now)
+
+
+_REPORT_UNREADABLE_KEYS = """\
+select private.report_unreadable_keys($1, $2);
+"""
+
+
+async def report_unreadable_keys(connection: Connection, *, key_ids: Sequence[UUID], now: datetime) -> None:
+    """Store which keys a dialer cannot decrypt."""
+    await connection.execute(_REPORT_UNREADABLE_KEYS, key_ids, now)
 
 
 _REENCRYPT_PROVIDER_KEY = """\
