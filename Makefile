@@ -1,6 +1,6 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test tasks lint style types imports migrations rewritten queries bench screenshots generators plants lock
+.PHONY: help setup demo dev test tasks lint style types imports migrations pytest queries bench screenshots generators plants lock
 
 # Python 3.11 or newer. Choose one with `make setup PYTHON=/path/to/python3`.
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
@@ -24,9 +24,14 @@ export PYTHONDONTWRITEBYTECODE :=
 
 LINTERS := types style imports migrations
 
+# The linters run beside the first tests, which wait for browsers and processes a part of their time.
+test: $(READY) ## lint, and run every test except the long chaos test
+	@$(MAKE) --no-print-directory -j 2 pytest $(LINTERS)
+
 # A file stays on one worker, which fills the databases of its tests once. tests/conftest.py puts long files first.
-test: $(READY) ## lint, then run every test except the long chaos test
-	@$(MAKE) --no-print-directory -j 2 $(LINTERS) rewritten
+# pytest rewrites the assertions of all tests, 20 s of a processor: here once, not in every worker.
+pytest: $(READY)
+	@$(BIN)/pytest --collect-only -qq >/dev/null || true
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
 
 tasks: $(READY) ## do the tasks of a campaign manager in a browser, and print their clicks
@@ -34,10 +39,6 @@ tasks: $(READY) ## do the tasks of a campaign manager in a browser, and print th
 
 lint: $(READY) ## check style, types, imports and migrations
 	@$(MAKE) --no-print-directory -j 2 $(LINTERS)
-
-# pytest rewrites the assertions of all tests, 20 s of a processor: here once and beside mypy, not in every worker.
-rewritten: $(READY)
-	@$(BIN)/pytest --collect-only -qq >/dev/null || true
 
 style: $(READY)
 	$(BIN)/ruff check .
