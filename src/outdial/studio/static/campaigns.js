@@ -2,6 +2,7 @@
 // chosen preset, offers one more date when all are used, and makes long selects searchable.
 
 import { followHours } from "./effective_hours.js";
+import { showHolidays } from "./holidays.js";
 import { addDates, drawWeek } from "./hours.js";
 import { makeSearchable } from "./searchable.js";
 
@@ -12,7 +13,10 @@ for (const form of document.querySelectorAll("[data-campaign-form]")) {
   for (const fieldset of form.querySelectorAll("[data-hours]")) drawWeek(fieldset);
   followHours(form);
   for (const fieldset of form.querySelectorAll("[data-retries]")) followPresets(fieldset);
-  for (const dates of form.querySelectorAll("[data-dates]")) dates.addEventListener("change", () => addDate(dates));
+  for (const dates of form.querySelectorAll("[data-dates]")) {
+    dates.addEventListener("change", () => addDate(dates));
+    showHolidays(dates);
+  }
   for (const select of form.querySelectorAll("select[data-search]")) makeSearchable(select);
 }
 
