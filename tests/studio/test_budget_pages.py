@@ -64,13 +64,13 @@ async def test_members_see_the_use_of_budgets_and_the_calls_whose_cost_is_not_kn
     assert "3:0" in shown.text
     assert (await browser.get(f"{pages}/settings/budgets?campaign=x")).status_code == 400
     page = (await browser.get(f"{pages}/campaigns/{campaign.id}")).text
-    assert 'notice-bad" data-budget="campaign"' in page
+    assert 'notice-bad"><p data-budget="campaign"' in page
     assert "cannot cover another call" in page
     assert "Budget 83% used" in (await browser.get(f"{pages}/campaigns")).text
 
     await admin.put(f"{path}/budgets", json={"day_cents": 300, "month_cents": 10_000})
     listed_page = (await browser.get(f"{pages}/campaigns")).text
-    assert 'notice-bad" data-budget="day"' in listed_page
+    assert 'notice-bad"><p data-budget="day"' in listed_page
     assert 'data-budget="month"' not in listed_page
     removed = await admin.put(f"{path}/budgets", json={})
     assert removed.json()["time_zone"] == "America/New_York"
