@@ -28,7 +28,8 @@ function show(field, input) {
   const file = input.files[0];
   if (!file) return;
   const problem = file.size ? "" : `${file.name} is empty. Select a file with contacts.`;
-  field.querySelector("[data-chosen]").textContent = problem ? "Drop a file here, or select one." : `${sizeOf(file.size)}, ready to upload`;
+  field.querySelector("[data-chosen]").textContent = problem ? "Drop a file here, or select one." : `${file.name}, ${sizeOf(file.size)}`;
+  field.querySelector(".choose").textContent = problem ? "Choose file" : "Choose another file";
   field.querySelector("[data-wrong]").textContent = problem;
   field.classList.toggle("field-wrong", problem !== "");
   input.setAttribute("aria-invalid", String(problem !== ""));

@@ -13,7 +13,7 @@ export function showHolidays(group) {
 }
 
 function draw(group) {
-  for (const chip of group.querySelectorAll(".chip")) chip.remove();
+  for (const chip of group.querySelectorAll(".holiday")) chip.remove();
   let hasEmpty = false;
   for (const input of group.querySelectorAll("input")) {
     const isShown = input.matches(":focus") || input.type !== "date" || (!input.value && !hasEmpty);
@@ -25,7 +25,7 @@ function draw(group) {
 
 function chipOf(group, input) {
   const words = WORDS.format(new Date(input.value));
-  const chip = Object.assign(document.createElement("span"), { className: "chip", textContent: words });
+  const chip = Object.assign(document.createElement("span"), { className: "holiday", textContent: words });
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
   button.setAttribute("aria-label", `Remove ${words}`);
   button.addEventListener("click", () => {
