@@ -71,6 +71,7 @@ async def test_a_form_survives_the_sign_in(
     assert (kept.status_code, COOKIE in browser.client.cookies) == (200, True)
     assert "Autumn &amp; &lt;b&gt;renewals" in kept.text
     assert "Discard" in kept.text
+    assert re.findall(r"<dd>([0-9a-f-]{36}|/o/.*)</dd>", kept.text) == []
     fields: dict[str, list[str]] = {}
     for name, value in HIDDEN.findall(kept.text):
         fields.setdefault(name, []).append(unescape(value))

@@ -159,6 +159,10 @@ async def test_the_menu_marks_the_current_page(browser_for: BrowserFor, two_orga
     html = (await browser.get(f"/o/{own.organization_id}/campaigns")).text
     assert f'href="/o/{own.organization_id}/campaigns" aria-current="page"' in html
     assert html.count('aria-current="page"') == 1
+    key = (await browser.get(f"/o/{own.organization_id}/settings/retell")).text
+    menu = key.partition('aria-label="Studio"')[2].partition("</nav>")[0]
+    assert re.findall(r'href="([^"]*)" aria-current="\w+"', menu) == [f"/o/{own.organization_id}/settings/retell"]
+    assert 'href="/docs"' in key
     assert str(other.organization_id) not in html
     assert 'href="#main"' in html
     assert '<main id="main"' in html

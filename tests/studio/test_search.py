@@ -41,6 +41,8 @@ async def test_one_search_finds_campaigns_contacts_numbers_and_pages(
     assert (await found(viewer, base, "5559999"))["Caller numbers"] == ["+12065559999"]
     assert await found(viewer, base, "screening") == {"Go to": ["Screening lists"]}
     assert await found(viewer, base, "new campaign") == {}
+    assert (await found(viewer, base, "api key"))["Go to"] == ["Retell and webhook"]
+    assert (await found(viewer, base, "two-factor"))["Go to"] == ["Profile and password"]
     assert await found(operator, base, "new campaign") == {"Go to": ["New campaign"]}
     assert len((await found(viewer, base, ""))["Go to"]) > 15
     nothing = await viewer.get(f"{base}/search", params={"q": "<b>nowhere"})

@@ -1,7 +1,8 @@
 """What the search of the studio finds: campaigns, contacts, caller numbers, and the pages themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from outdial.campaigns.selection import without_separators
@@ -11,15 +12,31 @@ from outdial.studio.contacts.service import ContactSearch, list_contacts
 from outdial.studio.numbers.service import list_health
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.paging import PageRequest
-from outdial.studio.web.rendering import MENU
+from outdial.studio.web.rendering import MENU, menu_url
 
 MAX_OF_A_KIND: Final = 6
+# Other words for the pages of the menu.
+_OTHER_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "settings/retell": "api key workspace url secret connection",
+        "/docs": "reference rest openapi developers",
+        "inbox": "deliveries ledger",
+        "do-not-call": "dnc opt out block list",
+        "screening": "consent dnc registry litigators",
+        "privacy": "erase gdpr retention delete",
+        "rules": "hours law holidays consent tcpa",
+        "members": "invite users team roles",
+        "jobs": "upload csv xlsx download results",
+        "numbers": "phone pool caller id spam",
+    }
+)
 # Things to do: label, path, icon, the role they need, and other words for them.
 _ACTIONS: Final[Sequence[tuple[str, str, str, MemberRole, str]]] = (
     ("New campaign", "campaigns/new", "plus", "operator", "create add"),
     ("Stop everything", "stop", "octagon-x", "operator", "halt emergency all calls"),
     ("Budgets", "settings/budgets", "wallet", "viewer", "money cost limit"),
     ("Analytics", "analytics", "chart-column", "viewer", "answer rate statistics"),
+    ("Profile and password", "/account", "user", "viewer", "two-factor sessions sign out everywhere time zone"),
 )
 
 
@@ -85,16 +102,16 @@ async def search_studio(connection: Connection, context: OrganizationContext, te
 
 
 def _pages(context: OrganizationContext, text: str) -> list[SearchHit]:
-    base, wanted = f"/o/{context.organization_id}", text.lower()
+    wanted = text.lower()
     actions = [
-        SearchHit(label=label, url=f"{base}/{path}", icon=icon)
+        SearchHit(label=label, url=menu_url(context, path), icon=icon)
         for label, path, icon, role, words in _ACTIONS
         if context.may(role) and wanted in f"{label} {words}".lower()
     ]
     pages = [
-        SearchHit(label=label, note=group, url=f"{base}/{path}", icon=icon)
+        SearchHit(label=label, note=group, url=menu_url(context, path), icon=icon)
         for group, entries in MENU.items()
         for path, label, icon in entries
-        if wanted in f"{label} {group}".lower()
+        if wanted in f"{label} {group} {_OTHER_WORDS.get(path, '')}".lower()
     ]
     return actions + pages

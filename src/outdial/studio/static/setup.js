@@ -5,6 +5,7 @@ import { addDates, addWindows } from "./hours.js";
 import { secondsText } from "./time.js";
 import { PREFIX } from "./unsaved_steps.js";
 
+const SLOW_MS = 800;
 const PAUSE_MS = 1000;
 const FIRST_RETRY_MS = 2000;
 const MAX_RETRY_MS = 30000;
@@ -82,6 +83,7 @@ class StepForm {
 
   async #send() {
     this.#isChanged = false;
+    const slow = setTimeout(() => this.#say("Saving…"), SLOW_MS);
     try {
       const response = await fetch(this.#form.action, this.#request());
       if (response.type === "opaqueredirect") return this.#stale("Your session has ended.", "Sign in again", `/sign-in?next=${encodeURIComponent(location.pathname)}`);
@@ -103,6 +105,8 @@ class StepForm {
       this.#say("The server cannot be reached. What you typed is kept in this tab and saved once it is back.");
       this.#schedule(this.#retryMs);
       this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+    } finally {
+      clearTimeout(slow);
     }
     return undefined;
   }

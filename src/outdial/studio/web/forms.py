@@ -29,6 +29,8 @@ _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _MAX_SHOWN_CHARS: Final = 200
 HOOK_SECRET: Final = "hook_secret"
 RETELL_KEY: Final = "retell_key"
+# What a page puts into its hidden fields, and a user does not type.
+_ID_OR_PATH: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|/o/\S*")
 _UNSHOWN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "seen", "etag", HOOK_SECRET})
 
 FlashKind = Literal["good", "warn", "bad", "info"]
@@ -43,10 +45,10 @@ class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> Sequence[tuple[str, str]]:
-        """The fields that a user filled in, with their values in one line."""
+        """The fields that a user filled in, with their values in one line; no hidden fields of the page."""
         values: dict[str, list[str]] = {}
         for name, value in self.fields:
-            if value and name not in _UNSHOWN_FIELDS:
+            if value and name not in _UNSHOWN_FIELDS and not _ID_OR_PATH.fullmatch(value):
                 values.setdefault(name, []).append(value)
         return [(name, ", ".join(parts)[:_MAX_SHOWN_CHARS]) for name, parts in values.items()]
 

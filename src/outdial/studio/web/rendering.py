@@ -50,6 +50,8 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Developers": (
         ("inbox", "Webhook events", "webhook"),
         ("functions", "Functions", "square-function"),
+        ("settings/retell", "Retell and webhook", "key-round"),
+        ("/docs", "API", "code"),
     ),
     "Organization": (
         ("numbers", "Caller numbers", "hash"),
@@ -57,7 +59,7 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("settings", "Settings", "settings"),
     ),
 }
-"""Groups of pages: path, label and icon (a name in static/icons.txt)."""
+"""Groups of pages: path below the organization, or whole with a slash; label and icon (a name in static/icons.txt)."""
 
 # Sections without an entry of their own, with the entry above them.
 _BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs"}
@@ -90,15 +92,16 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
     """Return the menu, with the entry of the requested page marked as current."""
     path = request.url.path
     section = path.removeprefix(f"/o/{context.organization_id}/").partition("/")[0]
+    has_entry = path in {menu_url(context, name) for pages in MENU.values() for name, _, _ in pages}
     groups = []
     for group, pages in MENU.items():
         entries = []
         for name, label, icon in pages:
-            url = f"/o/{context.organization_id}/{name}"
+            url = menu_url(context, name)
             current: Literal["page", "true"] | None = None
             if path == url:
                 current = "page"
-            elif name in (section, _BELOW.get(section)):
+            elif not has_entry and name in (section, _BELOW.get(section)):
                 current = "true"
             count = None
             if waiting := context.waiting.get(name, 0):
@@ -106,6 +109,11 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
             entries.append(MenuEntry(label=label, url=url, icon=icon, current=current, count=count))
         groups.append(MenuGroup(group, entries))
     return groups
+
+
+def menu_url(context: OrganizationContext, path: str) -> str:
+    """Return the URL of a page of the menu."""
+    return path if path.startswith("/") else f"/o/{context.organization_id}/{path}"
 
 
 def theme_of(request: Request) -> Theme:
