@@ -100,6 +100,7 @@ def test_equal_days_are_one_part_of_a_week() -> None:
     day = (Window(540, 1200),)
 
     assert week_text([day] * 7) == "Every day 09:00–20:00"
+    assert week_text([day] * 7, lambda minute: f"{minute // 60} h") == "Every day 9 h–20 h"
     assert week_text([()] * 7) == "Closed every day"
     assert week_text([day, (), day, day, (), (), ()]) == (
         "Mon 09:00–20:00; Tue closed; Wed–Thu 09:00–20:00; Fri–Sun closed"

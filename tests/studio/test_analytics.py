@@ -130,7 +130,7 @@ async def test_the_page_shows_each_picture_with_its_numbers(
     shown = await browser.get(f"{url}?since=2026-03-10&until=2026-03-10&zone=America/New_York&campaign={campaign.id}")
 
     assert shown.status_code == 200
-    for text in ("Caller number", "agent_2", "09:00", "leads.csv", "Positive", "Not successful", "$0.08"):
+    for text in ("Caller number", "agent_2", "9 AM", "leads.csv", "Positive", "Not successful", "$0.08"):
         assert text in shown.text, text
     assert shown.text.count('<figure class="chart">') == shown.text.count("<table>") == len(DIMENSIONS)
     assert f'href="/o/{campaign.tenant.organization_id}/reports" aria-current="true"' in shown.text

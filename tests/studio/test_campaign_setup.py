@@ -280,7 +280,7 @@ async def test_agents_and_numbers_are_chosen_by_name_or_imported(
         await insert(connection, "phone_numbers", **ids, phone=phone, nickname=nickname)
     page = (await operator.get(f"{base}/new")).text
     assert '<option value="agent_7" selected>Ada from sales</option>' in page
-    assert '<option value="+12125550199">Front desk · +12125550199</option>' in page
+    assert '<option value="+12125550199">Front desk · +1 (212) 555-0199</option>' in page
     assert 'name="more_numbers" value="+12125550198"' in page
     numbers = {"more_numbers": ["+12125550198", "+12125550199"], "from_number": "+12125550199"}
     await operator.post_form(base, WHO | numbers, page=f"{base}/new")

@@ -124,8 +124,8 @@ async def test_the_form_starts_with_defaults_and_the_last_agent_and_number(
     page = (await operator.get(f"{base}/new")).text
 
     assert '<option value="agent_1" selected>Sales</option>' in page
-    assert '<option value="+12125550000" selected>+12125550000</option>' in page
-    assert '<option value="+12125550199">Front desk · +12125550199</option>' in page
+    assert '<option value="+12125550000" selected>+1 (212) 555-0000</option>' in page
+    assert '<option value="+12125550199">Front desk · +1 (212) 555-0199</option>' in page
     assert len(page) < 60_000
     assert "style=" not in page
     assert not re.search(r"<script[^>]*>(?!</script>)", page)
@@ -172,6 +172,8 @@ async def test_purpose_consent_and_lists_are_saved_shown_and_offered_again(
     assert "Purpose Survey or research" in shown
     assert "Consent required Written consent" in shown
     assert "Lists required National do-not-call list, Reassigned numbers" in shown
+    hours = "Mon 9:00 AM–12:00 PM, 2:00 PM–midnight; Tue–Sun closed, in the contact's time zone"
+    assert f"{hours}; holidays: Dec 25, 2026; Jan 1, 2027" in shown
     assert '<option value="survey" selected>' in form
     assert '<option value="written" selected>' in form
     assert re.findall(r'name="lists_required" value="(\w+)" checked', form) == ["national", "reassigned"]

@@ -107,7 +107,7 @@ async def test_the_form_shows_the_effect_of_the_hours_that_it_would_save(
     assert "narrower than these hours" in main_of(new)
     assert "effective_hours.js" not in new
     assert "narrower than these hours" in main_of(wrong.text)
-    assert "Mon 08:00–20:00; Tue–Sun closed" in part.text
+    assert "Mon 8:00 AM–8:00 PM; Tue–Sun closed" in part.text
     assert "Florida" in part.text
     assert part.text.startswith("<section") or 'id="effective-hours"' in part.text
     assert "<html" not in part.text

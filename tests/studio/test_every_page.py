@@ -90,11 +90,38 @@ async def test_every_template_renders_and_every_page_is_small(
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
         sizes[path] = len(answer.content)
         assert list(silent_dangers(answer.text)) == [], path
+        assert raw_phones(answer.text) == [], path
+        # Evidence has times as its file has them.
+        assert path.endswith("/evidence") or clocks_of_24_hours(answer.text) == [], path
     assert {path: size for path, size in sizes.items() if size > LARGEST_PAGE} == {}
 
     await look_at_what_is_left(studio_app, route_rows, connection, owner)
     everything = {path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html")}
     assert everything - loader.seen == WITH_AUTH
+
+
+def raw_phones(html: str) -> list[str]:
+    """Return the numbers in E.164 that people read, also in labels. Inputs, code and text of files may have them."""
+    return re.findall(r"\+[1-9]\d{6,14}", shown_text(html))
+
+
+def clocks_of_24_hours(html: str) -> list[str]:
+    """Return times such as 09:00 and 20:00 that people read; durations such as 0:09 are none."""
+    return re.findall(r"(?<![\d:])(?:0\d:[0-5]\d|(?:1[3-9]|2[0-4]):00)(?![\d:])", shown_text(html))
+
+
+def shown_text(html: str) -> str:
+    shown = re.sub(r"<(code|pre|samp|textarea|script)\b.*?</\1>", "", html, flags=re.DOTALL)
+    labels = re.findall(r'(?:aria-label|title|alt)="([^"]*)"', shown)
+    return " ".join([re.sub(r"<[^>]*>", " ", shown), *labels])
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)
+def test_every_template_shows_phone_numbers_as_people_read_them(path: Path) -> None:
+    text = re.sub(r"{% (?:if|elif|set ns =|for) .*?%}", "", path.read_text())
+    # Hidden inputs have E.164, and the macro of links to contacts formats it.
+    sent = re.compile(r'fields=\{[^}]*\}|value="{{ [\w.]+ }}"|contact_link\([^)]*, [\w.]+\)|form\.from_number')
+    assert re.findall(r"\w+\.(?:phone|from_number)\b(?! \| phone)", sent.sub("", text)) == []
 
 
 def silent_dangers(html: str) -> Iterator[str]:

@@ -58,7 +58,7 @@ async def test_a_file_is_uploaded_mapped_and_imported(
     assert "Not in the file: Phone" in unmapped.text
     mapped = f"{url}?map_phone=Handy&region="
     preview = await operator.get(mapped)
-    assert "+12122000001" in preview.text
+    assert "+1 (212) 200-0001" in preview.text
     assert "Ada &lt;b&gt;" in preview.text
     assert "leave only the number in the cell" in preview.text
     assert 'name="map_phone" value="Handy"' in preview.text
@@ -86,7 +86,7 @@ async def test_a_recognized_column_is_left_out(
     assert "&#39;Midwest&#39; is not a state or province" in (await operator.get(url)).text
     mapped = f"{url}?map_region=-&region="
     preview = (await operator.get(mapped)).text
-    assert "+12122000001" in preview
+    assert "+1 (212) 200-0001" in preview
     assert "is not a state" not in preview
     assert 'name="map_region" value="-"' in preview
 
@@ -101,14 +101,14 @@ async def test_a_country_chosen_at_the_upload_is_taken_back_in_the_preview(
 ) -> None:
     url = await upload(operator, two_organizations, b"phone\n2122000001\n+12122000002\n", region="US")
     html = (await operator.get(url)).text
-    assert "+12122000001" in html
+    assert "+1 (212) 200-0001" in html
     table = form_with(html, "Update preview")
     assert table["region"] == "US"
 
     html = (await operator.get(url, params=table | {"region": ""})).text
 
     assert "1 number has no country code" in html
-    assert "+12122000001" not in html
+    assert "+1 (212) 200-0001" not in html
     start = form_with(html, "Start import")
     assert start["region"] == ""
     await operator.post_form(f"{url}/start", start, page=url)
@@ -351,7 +351,7 @@ async def test_each_cause_is_cured_by_the_form_beside_it_and_the_choices_are_kep
     file = (await operator.get(f"{url}/refusals.csv")).text.replace("call me", "(206) 222-7484")
     again = (await operator.get(await upload(operator, two_organizations, file.encode()))).text
     assert "as in the last import" in again
-    assert "+12062227484" in again
+    assert "+1 (206) 222-7484" in again
     assert "refused_reason" not in form_with(again, "Update preview")
 
 

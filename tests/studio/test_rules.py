@@ -85,7 +85,7 @@ async def test_the_page_lists_rules_with_source_date_and_certainty_and_disclaims
 
     text = main_of(page.text)
     assert text.count("Not legal advice") == 1
-    assert "US-TX-HOURS Mon–Sat 09:00–21:00; Sun 12:00–21:00 Texas Sales In force" in text
+    assert "US-TX-HOURS Mon–Sat 9:00 AM–9:00 PM; Sun 12:00 PM–9:00 PM Texas Sales In force" in text
     assert "Tex. Bus. & Com. Code 301.051 Text of the law quoted, checked Nov 28, 2026" in text
     assert "US-FTC-HOURS" in text
     assert "US-FL-HOURS" not in text
@@ -172,7 +172,7 @@ async def test_an_own_rule_is_added_with_the_form(admin: Browser, base: str, con
 
     assert '<option value="ES" selected>' in form
     assert added.headers["location"] == f"{base}/OWN-ES-1"
-    assert "Mon–Fri 09:00–14:00, 15:00–24:00; Sat–Sun closed, closed on public holidays (ES)" in page
+    assert "Mon–Fri 9:00 AM–2:00 PM, 3:00 PM–midnight; Sat–Sun closed, closed on public holidays (ES)" in page
     assert "At most 4 calls in 30 days to a number" in page
     assert "Purpose Sales, survey" in page
     assert "Consent Express" in page

@@ -82,7 +82,7 @@ async def test_the_page_uploads_a_list_and_shows_what_it_could_not_read(
     form = {"kind": "litigator", "registry_date": TODAY, "region": "US"}
 
     page = await browser.post_form(url, data=form, files={"file": ("list.txt", b"2145550101\n<b>\n", "text/plain")})
-    assert "Line 2: &lt;b&gt;" in page.text
+    assert "Line 2: <samp>&lt;b&gt;" in page.text
     assert '<option value="US" selected>' in page.text, "the form can be sent again with a correction"
     assert '<option value="litigator" selected>' in page.text
     without = {name: value for name, value in form.items() if name != "region"}

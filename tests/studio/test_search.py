@@ -38,7 +38,7 @@ async def test_one_search_finds_campaigns_contacts_numbers_and_pages(
 
     assert await found(viewer, base, "kestrel") == {"Campaigns": ["Kestrel renewals"], "Contacts": ["Kestrel Ada"]}
     assert await found(viewer, base, "(206) 555-01") == {"Contacts": ["Kestrel Ada"]}
-    assert (await found(viewer, base, "5559999"))["Caller numbers"] == ["+12065559999"]
+    assert (await found(viewer, base, "5559999"))["Caller numbers"] == ["+1 (206) 555-9999"]
     assert await found(viewer, base, "screening") == {"Go to": ["Screening lists"]}
     assert await found(viewer, base, "new campaign") == {}
     assert (await found(viewer, base, "api key"))["Go to"] == ["Retell and webhook"]

@@ -167,6 +167,19 @@ def test_a_time_of_a_contact_names_its_day_when_it_is_another() -> None:
     assert formats.moment(NOW) == "Mar 10, 2026 at 10:00 AM"
 
 
+def test_sentences_that_commands_have_too_show_the_viewers_time() -> None:
+    formats.show_times_in(ZoneInfo("America/Los_Angeles"))
+    shown = formats.with_viewer_times("they open 2026-03-10 at 17:00 UTC, or 2026-03-11 at 03:30:07 UTC")
+    assert shown == "they open Mar 10, 2026 at 10:00 AM, or Mar 10, 2026 at 8:30:07 PM"
+    for text in ("2026-02-30 at 17:00 UTC", "2026-03-10T17:00:00Z"):
+        assert formats.with_viewer_times(text) == text
+
+
+def test_minutes_of_the_day_read_as_times_do() -> None:
+    shown = {0: "12:00 AM", 540: "9:00 AM", 750: "12:30 PM", 1200: "8:00 PM", 1440: "midnight"}
+    assert {minute: formats.minute_text(minute) for minute in shown} == shown
+
+
 @pytest.mark.parametrize(
     ("now", "zone", "expected"),
     [

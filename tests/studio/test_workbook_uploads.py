@@ -106,7 +106,7 @@ async def test_another_sheet_is_chosen_on_the_preview_and_imported(
         await operator.get(f"/o/{organization_id}/imports/{made['id']}", params={"sheet": "June", "region": ""})
     ).text
     assert '<option value="June" selected>June (rows: 2)</option>' in page
-    assert "+12125550178" in page
+    assert "+1 (212) 555-0178" in page
     for path in ("preview", "start"):
         refused = await operator.post(f"{one}/{path}", json={"sheet": "August"})
         assert (refused.status_code, "has no sheet 'August'" in refused.json()["fields"]["sheet"]) == (400, True)

@@ -1,6 +1,6 @@
 """Calling rules in words, for pages and commands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Final, assert_never
@@ -30,13 +30,16 @@ CONFIDENCES: Final = {
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOUR: Final = timedelta(hours=1)
 
+MinuteText = Callable[[int], str]
+"""Writes a minute of the day, up to 1440: `20:00` for commands and the API, `8:00 PM` for pages."""
 
-def week_text(week: Sequence[Windows]) -> str:
+
+def week_text(week: Sequence[Windows], minute_text: MinuteText = clock_text) -> str:
     """Return the windows of a week, Monday first: `Mon–Fri 09:00–20:00; Sat 10:00–17:00; Sun closed`."""
     parts = []
     for windows, days in groupby(zip(_DAYS, week, strict=True), key=lambda item: item[1]):
         names = [name for name, _ in days]
-        text = ", ".join(map(window_text, windows)) or "closed"
+        text = ", ".join(window_text(window, minute_text) for window in windows) or "closed"
         parts.append((names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}", text))
     if len(parts) == 1:
         if week[0] == ALL_DAY:
@@ -45,16 +48,16 @@ def week_text(week: Sequence[Windows]) -> str:
     return "; ".join(f"{days} {text}" for days, text in parts)
 
 
-def window_text(window: Window) -> str:
+def window_text(window: Window, minute_text: MinuteText = clock_text) -> str:
     """Return a window as `09:00–20:00`."""
-    return f"{clock_text(window.start_minute)}–{clock_text(window.end_minute)}"
+    return f"{minute_text(window.start_minute)}–{minute_text(window.end_minute)}"
 
 
-def hours_text(rule: CallingRule) -> str:
+def hours_text(rule: CallingRule, minute_text: MinuteText = clock_text) -> str:
     """Return the hours that a rule allows, with its time zone and holidays if it has them; empty without hours."""
     parts = []
     if rule.week is not None:
-        parts.append(week_text(rule.week))
+        parts.append(week_text(rule.week, minute_text))
         if rule.zone is not None:
             parts.append(f"in {rule.zone} time")
     if rule.holidays:
@@ -62,11 +65,11 @@ def hours_text(rule: CallingRule) -> str:
     return ", ".join(parts)
 
 
-def default_hours_text(book: RuleBook) -> str:
+def default_hours_text(book: RuleBook, minute_text: MinuteText = clock_text) -> str:
     """Return what holds where no rule sets hours, in a sentence without a full stop; empty if nothing does."""
     if book.default_hours is None:
         return ""
-    week = week_text(book.default_hours)
+    week = week_text(book.default_hours, minute_text)
     return f"where no rule sets hours, Outdial's default hours hold: {week[:1].lower()}{week[1:]}"
 
 
@@ -85,12 +88,13 @@ def duties_of(rule: CallingRule) -> list[str]:
     return duties + ([rule.disclosure] if rule.disclosure else [])
 
 
-def rule_text(rule: CallingRule) -> str:
+def rule_text(rule: CallingRule, minute_text: MinuteText = clock_text) -> str:
     """Return all that a rule requires, in one line; its note if no field of Outdial holds a requirement."""
     prohibited = ["No such calls"] if rule.prohibited else []
     caps = [] if rule.cap is None else [f"At most {cap_text(rule.cap)} to a number"]
-    hours = [hours_text(rule)] if hours_text(rule) else []
-    return "; ".join(part.rstrip(".") for part in [*prohibited, *hours, *caps, *duties_of(rule)]) or rule.note
+    hours = hours_text(rule, minute_text)
+    parts = [*prohibited, *([hours] if hours else []), *caps, *duties_of(rule)]
+    return "; ".join(part.rstrip(".") for part in parts) or rule.note
 
 
 def purposes_text(rule: CallingRule) -> str:

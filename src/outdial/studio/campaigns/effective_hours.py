@@ -21,7 +21,7 @@ from outdial.domain.place import UNKNOWN_STATE, Place
 from outdial.domain.purpose import Purpose
 from outdial.domain.rules import UNRESTRICTED, RuleBook
 from outdial.studio.campaigns.shapes import HoursField
-from outdial.studio.view.format import sentence_case
+from outdial.studio.view.format import minute_text, sentence_case
 from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
@@ -202,7 +202,11 @@ def grouped(found: EffectiveHours) -> list[HoursGroup]:
     """Group places with the same week: the closed ones first, then the narrower ones, then the others."""
     groups: dict[tuple[bool, bool, str], list[PlaceHours]] = {}
     for place in found.places:
-        text = sentence_case(place.closed) if place.closed else week_text(parse_calling_hours(place.week).week)
+        text = (
+            sentence_case(place.closed)
+            if place.closed
+            else week_text(parse_calling_hours(place.week).week, minute_text)
+        )
         groups.setdefault((place.closed is None, not place.is_narrower, text), []).append(place)
     return [
         HoursGroup(

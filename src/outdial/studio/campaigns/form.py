@@ -14,7 +14,14 @@ from zoneinfo import ZoneInfo
 
 from starlette.datastructures import FormData
 
-from outdial.domain.calling_hours import WEEKDAYS, CallingHours, clock_text, is_zone_name, parse_calling_hours
+from outdial.domain.calling_hours import (
+    DEFAULT_HOURS,
+    WEEKDAYS,
+    CallingHours,
+    clock_text,
+    is_zone_name,
+    parse_calling_hours,
+)
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import (
     InvalidCallbackPolicy,
@@ -184,6 +191,14 @@ def form_from_campaign(campaign: Campaign, zone: ZoneInfo = _UTC) -> CampaignFor
         reentry_after="" if campaign.reentry_after is None else duration_text(campaign.reentry_after),
         budget=amount_text(campaign.budget_cents),
     )
+
+
+def shown_hours(campaign: Campaign) -> CallingHours:
+    """Return the hours of a stored campaign; the default ones where they cannot be read."""
+    try:
+        return parse_calling_hours(campaign.calling_hours)
+    except InvalidCallingHours:
+        return DEFAULT_HOURS
 
 
 def form_from_request(form: FormData) -> CampaignForm:

@@ -1,5 +1,6 @@
 """The tabs of a campaign that belong to no other noun: overview, settings and activity."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -7,8 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from outdial.domain.calling_hours import WEEKDAYS
 from outdial.domain.campaign import CampaignStatus
+from outdial.domain.explaining.rule_wording import week_text
+from outdial.domain.openings import Windows
 from outdial.studio.audit.service import AuditFilters, list_entries
 from outdial.studio.campaigns import service as campaigns
 from outdial.studio.campaigns.activity import activity_reason, activity_sentence, author_name
@@ -16,7 +18,7 @@ from outdial.studio.campaigns.callback_form import CHOICES
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.effective_hours import closed_contacts_of, pending_places
 from outdial.studio.campaigns.figures import campaign_figures, outcome_chart, rate_chart
-from outdial.studio.campaigns.form import form_from_campaign
+from outdial.studio.campaigns.form import form_from_campaign, shown_hours
 from outdial.studio.campaigns.launch import COUNTED_AT_ONCE, SHOWN_IN, launch_report
 from outdial.studio.campaigns.results import NEWEST_RATED
 from outdial.studio.campaigns.tabs import campaign_frame, frame_of
@@ -24,6 +26,7 @@ from outdial.studio.campaigns.voicemail_form import ACTIONS, THEN
 from outdial.studio.forecasts.service import newest_forecast
 from outdial.studio.numbers.service import list_health
 from outdial.studio.reports.service import calls_over_time
+from outdial.studio.view.format import minute_text
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import query_values, viewer_zone
 from outdial.studio.web.forms import redirect
@@ -36,7 +39,14 @@ ENTRIES_SHOWN: Final = 50
 # What the page of a campaign took when it had the list of contacts: bookmarks lead to the tab that has it now.
 _OF_CONTACTS: Final = ("q", "by", "status", "outcome", "order", "cursor")
 
+
+def shown_week(week: Sequence[Windows]) -> str:
+    """Return the windows of a week in the notation of pages."""
+    return week_text(week, minute_text)
+
+
 environment.filters |= {
+    "week": shown_week,
     "activity_sentence": activity_sentence,
     "activity_reason": activity_reason,
     "author_name": author_name,
@@ -100,7 +110,7 @@ async def settings_page(
         tab="Settings",
         campaign=frame.campaign,
         form=form_from_campaign(frame.campaign),
-        weekdays=WEEKDAYS,
+        hours=shown_hours(frame.campaign),
         callback_choices=CHOICES,
         voicemail_actions=ACTIONS,
         voicemail_then=THEN,

@@ -18,6 +18,8 @@ from outdial.studio.reports.totals import CallTotals, PreviousTotals, call_total
 from outdial.studio.view.call_labels import CALL_LABELS
 from outdial.studio.view.charts import Chart, ChartSeries, rate, row_bars, stacked_bars
 from outdial.studio.view.decisions import REACHED
+from outdial.studio.view.format import hour_text
+from outdial.studio.view.phones import phone_text
 
 CampaignQuery = Annotated[UUID | None, Query(description="Filter by campaign")]
 MAX_VALUES: Final = 100
@@ -138,6 +140,17 @@ def _label(dimension: str, row: analytics.CallGroup) -> str:
     return row.label or row.value
 
 
+def _as_shown(dimension: str, group: CallGroupTotals) -> CallGroupTotals:
+    """Return a group with the label of the page, where numbers and hours read as on other pages."""
+    match dimension:
+        case "caller_numbers":
+            return group.model_copy(update={"label": phone_text(group.label)})
+        case "hours" if group.value is not None:
+            return group.model_copy(update={"label": hour_text(group.value)})
+        case _:
+            return group
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyticsSection:
     """One dimension on the page: a chart, and the numbers behind it."""
@@ -152,7 +165,7 @@ def analytics_sections(found: CallAnalytics) -> list[AnalyticsSection]:
     """Return the sections of the page. Dimensions with an order have a bar per value, others a row per value."""
     sections = []
     for key, title in _TITLES.items():
-        groups: list[CallGroupTotals] = getattr(found, key)
+        groups = [_as_shown(key, group) for group in getattr(found, key)]
         if key in _ORDERED:
             columns = [
                 (group.label, {"reached": group.answered, "finished": group.finished - group.answered})

@@ -15,6 +15,7 @@ from outdial.domain.explaining.rule_wording import (
     force_text,
     hours_text,
     purposes_text,
+    rule_text,
     stale_text,
 )
 from outdial.domain.purpose import Purpose
@@ -31,7 +32,7 @@ from outdial.studio.rules.form import (
     rule_from_form,
 )
 from outdial.studio.rules.service import RuleDetails, RuleFilters, RuleState
-from outdial.studio.view.format import sentence_case
+from outdial.studio.view.format import minute_text, sentence_case
 from outdial.studio.view.purposes import CONSENTS, PURPOSES
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, StudioError
@@ -55,7 +56,8 @@ def parsed(details: RuleDetails) -> CallingRule:
 
 environment.filters |= {
     "parsed_rule": parsed,
-    "rule_hours": hours_text,
+    "rule_asks": lambda rule: rule_text(rule, minute_text),
+    "rule_hours": lambda rule: hours_text(rule, minute_text),
     "rule_cap": cap_text,
     "rule_force": force_text,
     "rule_purposes": purposes_text,
@@ -64,7 +66,7 @@ environment.filters |= {
 environment.globals |= {
     "confidences": CONFIDENCES,
     "not_legal_advice": NOT_LEGAL_ADVICE,
-    "default_hours": f"{sentence_case(default_hours_text(shipped_rules()))}.",
+    "default_hours": f"{sentence_case(default_hours_text(shipped_rules(), minute_text))}.",
 }
 
 

@@ -10,6 +10,7 @@ from outdial.db.session import Connection
 from outdial.studio.campaigns.service import list_campaigns
 from outdial.studio.contacts.service import ContactSearch, list_contacts
 from outdial.studio.numbers.service import list_health
+from outdial.studio.view.phones import phone_text
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import MENU, menu_url
@@ -80,8 +81,8 @@ async def search_studio(connection: Connection, context: OrganizationContext, te
                 "Contacts",
                 [
                     SearchHit(
-                        label=each.name or each.phone,
-                        note=" ".join(filter(None, (each.phone if each.name else None, each.company))),
+                        label=each.name or phone_text(each.phone),
+                        note=" ".join(filter(None, (phone_text(each.phone) if each.name else None, each.company))),
                         url=f"{base}/contacts/{each.id}",
                         icon="user",
                     )
@@ -91,7 +92,7 @@ async def search_studio(connection: Connection, context: OrganizationContext, te
             HitGroup(
                 "Caller numbers",
                 [
-                    SearchHit(label=each.phone, note=each.why, url=f"{base}/numbers", icon="hash")
+                    SearchHit(label=phone_text(each.phone), note=each.why, url=f"{base}/numbers", icon="hash")
                     for each in numbers
                     if digits in each.phone
                 ][:MAX_OF_A_KIND],

@@ -4,8 +4,8 @@
 const SLOTS = 48;
 const MINUTES = 30;
 const PRESETS = [
-  ["Weekdays 9:00–20:00", (day) => (day < 5 ? [[540, 1200]] : [])],
-  ["Every day 9:00–20:00", () => [[540, 1200]]],
+  ["Weekdays 9 AM–8 PM", (day) => (day < 5 ? [[540, 1200]] : [])],
+  ["Every day 9 AM–8 PM", () => [[540, 1200]]],
   ["Around the clock", () => [[0, 1440]]],
   ["Clear", () => []],
 ];
@@ -206,14 +206,14 @@ function moved({ day, slot }, event) {
 function hoursRow() {
   const line = element("div", { className: "week-hours" });
   line.setAttribute("aria-hidden", "true");
-  for (const hour of [0, 3, 6, 9, 12, 15, 18, 21]) line.append(element("span", { textContent: clock(hour * 60) }));
+  for (const hour of [0, 3, 6, 9, 12, 15, 18, 21]) line.append(element("span", { textContent: hourText(hour) }));
   return line;
 }
 
 function cell(name, day, slot) {
   const made = element("span", { className: "week-cell", tabIndex: -1 });
   made.setAttribute("role", "gridcell");
-  made.dataset.name = `${name}, ${clock(slot * MINUTES)} to ${clock((slot + 1) * MINUTES)}`;
+  made.dataset.name = `${name}, ${minuteText(slot * MINUTES)} to ${minuteText((slot + 1) * MINUTES)}`;
   made.dataset.at = `${day}:${slot}`;
   return made;
 }
@@ -320,6 +320,19 @@ function minuteOf(text) {
   return match ? Number(match[1]) * 60 + Number(match[2]) : null;
 }
 
+// As the server formats it: 9 AM.
+function hourText(hour) {
+  return `${hour % 12 || 12} ${hour < 12 ? "AM" : "PM"}`;
+}
+
+// 9:00 AM, and midnight for the end of the day.
+function minuteText(minute) {
+  if (minute === 1440) return "midnight";
+  const hour = Math.floor(minute / 60);
+  return `${hour % 12 || 12}:${String(minute % 60).padStart(2, "0")} ${hour < 12 ? "AM" : "PM"}`;
+}
+
+// As time inputs have it: 09:00.
 function clock(minute) {
   return `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
 }

@@ -3,12 +3,15 @@
 A page shows every time in one zone, the viewer's. `show_times_in` sets it for the pages that the current task renders.
 """
 
+import re
 from contextvars import ContextVar
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NOTHING = "–"
+MINUTES_OF_DAY = 24 * 60
+_UTC_IN_TEXT = re.compile(r"(\d{4}-\d\d-\d\d) at (\d\d:\d\d(?::\d\d)?) UTC")
 _VIEWER_ZONE: ContextVar[ZoneInfo] = ContextVar("viewer_zone")
 
 
@@ -70,9 +73,14 @@ def viewer_time(value: datetime) -> datetime:
     return value.astimezone(UTC if zone is None else zone)
 
 
-def clock(value: datetime, *, seconds: bool = False) -> str:
+def clock(value: datetime | time, *, seconds: bool = False) -> str:
     """Format the time of day of a local time, such as "9:00 AM" or "9:00:07 AM"."""
     return f"{value.hour % 12 or 12}:{value:%M:%S %p}" if seconds else f"{value.hour % 12 or 12}:{value:%M %p}"
+
+
+def minute_text(minute: int) -> str:
+    """Format a minute of the day, such as "9:00 AM". The end of the day is "midnight"."""
+    return "midnight" if minute == MINUTES_OF_DAY else clock(time(minute // 60, minute % 60))
 
 
 def hour_text(hour: str) -> str:
@@ -95,6 +103,19 @@ def moment(value: datetime, seconds: bool = False) -> str:
     """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
     local = viewer_time(value)
     return f"{date_text(local)} at {clock(local, seconds=seconds)}"
+
+
+def with_viewer_times(text: str) -> str:
+    """Format each time in a sentence that commands and the API have too, such as "2026-12-01 at 09:00 UTC"."""
+    return _UTC_IN_TEXT.sub(_shown_moment, text)
+
+
+def _shown_moment(found: re.Match[str]) -> str:
+    day, hour = found.groups()
+    try:
+        return moment(datetime.fromisoformat(f"{day}T{hour}+00:00"), seconds=hour.count(":") > 1)
+    except ValueError:
+        return found[0]
 
 
 def weekday_moment(value: datetime) -> str:

@@ -20,6 +20,7 @@ from outdial.studio.view.badges import badge_for_contact, badge_for_outcome, bad
 from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
 from outdial.studio.view.countries import place_groups
 from outdial.studio.view.decisions import ZONE_SOURCES
+from outdial.studio.view.phones import phone_text, with_phone_texts
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import MOST_WAITING, OrganizationContext
@@ -166,6 +167,8 @@ environment.filters |= {
     "weekday_moment": formats.weekday_moment,
     "zone_label": formats.zone_label,
     "in_zone": formats.in_zone,
+    "phone": phone_text,
+    "as_read": lambda text: with_phone_texts(formats.with_viewer_times(text)),
     "humanize": humanize,
 }
 
