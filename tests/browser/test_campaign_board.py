@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.test_pages import Site, faults_in_shapes, listening, look_at
+from tests.browser.test_pages import Site, faults_in_shapes, look_at
 from tests.support.clicks import CountedTask, press
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import serve_studio, unchanged
 from tests.support.two_organizations import TwoOrganizations
 
@@ -27,7 +28,7 @@ async def site(
     """The studio with 53 campaigns, of which some need attention."""
     await fill(connection, two_organizations)
     rows = {"organization_id": str(two_organizations.own.tenant.organization_id)}
-    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged) as served, on_a_socket(served.app) as url:
         await served.studio.hub.start()
         yield Site(url, served, two_organizations.own.users["owner"], rows)
         served.studio.hub.end_streams()

@@ -6,12 +6,13 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.test_pages import AXE, Site, listening, what_axe_says
+from tests.browser.test_pages import AXE, Site, what_axe_says
 from tests.studio.test_end_reports import campaign
 from tests.support.clicks import CountedTask, settled
 from tests.support.factories import Campaign, create_member
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import serve_studio, unchanged
 
 __all__ = ["campaign"]
@@ -27,7 +28,7 @@ async def test_a_report_is_shared_and_printed_on_one_page(
     async with (
         working(database) as worker,
         serve_studio(database, unchanged) as served,
-        listening(served.app) as url,
+        on_a_socket(served.app) as url,
     ):
         await worker.reports.run_once()
         context = await chromium.new_context(viewport={"width": 390, "height": 800})

@@ -11,10 +11,11 @@ from outdial.db.session import assert_no_transaction
 from outdial.retell.key_tester import RetellKeyTester
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.server import running
-from tests.browser.test_pages import faults_in_shapes, listening
+from tests.browser.test_pages import faults_in_shapes
 from tests.support.clicks import CountedTask, press
 from tests.support.dialing import KEY
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio_with_auth import PASSWORD, serve_studio_with_auth
 
 pytestmark = pytest.mark.timeout(300)
@@ -28,7 +29,7 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
     async with (
         running(SimulatorConfig(api_keys=(KEY,))) as (simulator, _),
         serve_studio_with_auth(database) as world,
-        listening(world.served.app) as url,
+        on_a_socket(world.served.app) as url,
     ):
         tester = RetellKeyTester(simulator, guard=assert_no_transaction)
         world.served.app.state.studio = replace(world.served.studio, key_tester=tester)

@@ -13,9 +13,10 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, Route, 
 from outdial.auth.client import SignedIn
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_charts import CLIPPED_TEXT
-from tests.browser.test_pages import Site, listening
+from tests.browser.test_pages import Site
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import FakeAuth, serve_studio, unchanged
 from tests.support.studio_history import create_history
 from tests.support.two_organizations import TwoOrganizations
@@ -35,7 +36,7 @@ def world(two_organizations: TwoOrganizations) -> TwoOrganizations:
 async def site(database: Scratch, world: TwoOrganizations) -> AsyncIterator[Site]:
     """The studio with live updates, and an owner's organization."""
     organization = {"organization_id": str(world.own.tenant.organization_id)}
-    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged) as served, on_a_socket(served.app) as url:
         await served.studio.hub.start()
         yield Site(url, served, world.own.users["owner"], organization)
         await served.studio.hub.stop()

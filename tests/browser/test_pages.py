@@ -3,11 +3,8 @@
 `make screenshots` takes the pictures.
 """
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +12,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-import uvicorn
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 
 from outdial.rules.pack import shipped_rules
@@ -24,6 +20,7 @@ from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.clicks import settled
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
 from tests.support.studio_history import create_history
 from tests.support.studio_routes import routes_of
@@ -140,22 +137,9 @@ async def site(database: Scratch, connection: asyncpg.Connection) -> AsyncIterat
     rows = {**route_rows.own, "campaign_id": str(campaign.id), "call_id": str(call_id)}
     for name in ("campaign_contact_id", "contact_id"):
         rows[name] = str(await connection.fetchval(f"select {name} from calls where id = $1", call_id))  # noqa: S608
-    async with serve_studio(database, unchanged, rules=shipped_rules()) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged, rules=shipped_rules()) as served, on_a_socket(served.app) as url:
         yield Site(url, served, route_rows.world.own.users["owner"], rows)
         served.studio.hub.end_streams()
-
-
-@asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
-    """Serve `app` on a port that is free."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
-    serving = asyncio.create_task(server._serve([listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @pytest.mark.parametrize("half", [0, 1])

@@ -12,10 +12,11 @@ from playwright.async_api import Browser, Page, expect
 
 from outdial.auth.local.totp import code_at, step_of
 from outdial.db.queries.auth.users import UserRow
-from tests.browser.test_pages import faults_in_shapes, listening
+from tests.browser.test_pages import faults_in_shapes
 from tests.support.clicks import CountedTask, press, settled
 from tests.support.factories import create_member
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio_with_auth import PASSWORD, StudioWithAuth, serve_studio_with_auth
 from tests.support.two_organizations import TwoOrganizations
 
@@ -37,7 +38,7 @@ async def place(
     two_organizations: TwoOrganizations, database: Scratch, connection: asyncpg.Connection
 ) -> AsyncIterator[Place]:
     own = two_organizations.own.tenant.organization_id
-    async with serve_studio_with_auth(database) as world, listening(world.served.app) as url:
+    async with serve_studio_with_auth(database) as world, on_a_socket(world.served.app) as url:
         owner = await world.auth.create_user(OWNER, PASSWORD)
         assert isinstance(owner, UserRow)
         await create_member(connection, own, "owner", user_id=owner.id)

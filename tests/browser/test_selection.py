@@ -7,10 +7,11 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
-from tests.browser.test_pages import Site, faults_in_shapes, listening
+from tests.browser.test_pages import Site, faults_in_shapes
 from tests.support.clicks import CountedTask, press, settled
 from tests.support.factories import create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import serve_studio, unchanged
 from tests.support.two_organizations import TwoOrganizations
 
@@ -32,7 +33,7 @@ async def site(
             connection, campaign, status="review", call_count=1, status_reason="outcome unknown"
         )
     rows = {"organization_id": str(own.tenant.organization_id), "campaign_id": str(campaign.id)}
-    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged) as served, on_a_socket(served.app) as url:
         await served.studio.hub.start()
         yield Site(url, served, own.users["owner"], rows)
         served.studio.hub.end_streams()

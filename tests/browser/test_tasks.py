@@ -9,11 +9,12 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.test_pages import Site, listening
+from tests.browser.test_pages import Site
 from tests.support.clicks import CountedTask, documented_clicks, settled
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import serve_studio, unchanged
 from tests.support.studio_history import create_history
 from tests.support.two_organizations import TwoOrganizations
@@ -30,7 +31,7 @@ ADA, PHONE, OWN_PHONE = "Ada Hopper", "+12125550188", "+14155550142"
 async def site(database: Scratch, two_organizations: TwoOrganizations) -> AsyncIterator[Site]:
     """The studio with live updates."""
     organization = {"organization_id": str(two_organizations.own.tenant.organization_id)}
-    async with serve_studio(database, unchanged) as served, listening(served.app) as url:
+    async with serve_studio(database, unchanged) as served, on_a_socket(served.app) as url:
         await served.studio.hub.start()
         yield Site(url, served, two_organizations.own.users["owner"], organization)
         served.studio.hub.end_streams()

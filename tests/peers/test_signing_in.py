@@ -25,9 +25,10 @@ from outdial.host.wire.responses import server_error
 from outdial.http import listen, serving
 from supabase import AsyncClient, acreate_client
 from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD
-from tests.support.auth import CHEAP, on_a_socket
+from tests.support.auth import CHEAP
 from tests.support.gateway import make_harness
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("auth.mjs")

@@ -13,12 +13,13 @@ from playwright.async_api import Browser, async_playwright
 
 from outdial.rules.pack import shipped_rules
 from tests.browser.conftest import CHROMIUM, ROOT, SWITCHES
-from tests.browser.test_pages import USES, Site, listening
+from tests.browser.test_pages import USES, Site
 from tests.screenshots.camera import SHAPES, Camera, PageState, Picture, Size
 from tests.screenshots.sheet import write_sheet
 from tests.screenshots.states import every_state
 from tests.screenshots.world import Organization, create_organizations
 from tests.support import postgres
+from tests.support.sockets import on_a_socket
 from tests.support.studio import StudioServer, serve_studio, unchanged
 
 VARIABLE = "OUTDIAL_SCREENSHOTS"
@@ -75,7 +76,7 @@ async def photograph(camera: Camera, states: list[PageState]) -> list[Picture]:
             await connection.close()
             async with (
                 serve_studio(database, unchanged, rules=shipped_rules()) as served,
-                listening(served.app) as url,
+                on_a_socket(served.app) as url,
                 async_playwright() as playwright,
             ):
                 await served.studio.hub.start()

@@ -13,8 +13,9 @@ from outdial.auth.local.service import LocalAuth
 from outdial.auth.local.signing import SigningKeys
 from outdial.db.session import Database
 from outdial.studio.web.token_refresh import TokenRefresher
-from tests.support.auth import CHEAP, on_a_socket
+from tests.support.auth import CHEAP
 from tests.support.postgres import Scratch
+from tests.support.sockets import on_a_socket
 from tests.support.studio import Browser, StudioServer, app_without_database, serve_studio, unchanged
 
 PASSWORD = "correct horse battery"

@@ -21,8 +21,8 @@ from outdial.auth.local.service import ACCESS_LIVES
 from outdial.auth.local.throttle import MOST_FOR_CLIENT, MOST_FOR_EMAIL, WINDOW
 from outdial.http import HttpResponse, RequestHead, listen, serving
 from tests.auth.local.conftest import EMAIL, KEYRING, PASSWORD, World
-from tests.support.auth import on_a_socket
 from tests.support.factories import NOW
+from tests.support.sockets import on_a_socket
 
 
 @pytest.fixture
