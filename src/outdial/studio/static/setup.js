@@ -245,8 +245,8 @@ function forgetSaved() {
   history.replaceState(null, "", url);
 }
 
-// A start uses what the server has: not before each step is saved.
-function holdStart(review) {
+// A start uses what the server has: not before each step is saved. Elsewhere, unsaved_steps.js holds it when it is pressed.
+function disableUnsavedStart(review) {
   const unsaved = [...document.querySelectorAll("a[data-step]")].filter((link) => sessionStorage.getItem(PREFIX + link.pathname));
   for (const button of document.querySelectorAll('form[action$="/start"] button')) button.disabled = unsaved.length > 0;
   for (const old of review.querySelectorAll("[data-unsaved]")) old.remove();
@@ -262,8 +262,8 @@ function holdStart(review) {
 forgetSaved();
 const review = document.querySelector("[data-review]");
 if (review) {
-  window.addEventListener("pageshow", () => holdStart(review));
+  window.addEventListener("pageshow", () => disableUnsavedStart(review));
   // The banner with the button is new after a launch check.
-  review.addEventListener("outdial:replaced", () => holdStart(review));
+  review.addEventListener("outdial:replaced", () => disableUnsavedStart(review));
 }
 for (const form of document.querySelectorAll("[data-setup-form]")) new StepForm(form);
