@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from outdial.auth.local.service import AuthRefusal
 from outdial.db.session import assert_no_transaction
@@ -70,4 +70,16 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
         await page.goto(page.url.partition("/settings")[0] + "/campaigns")
         await expect(page.get_by_role("link", name="Connect Retell’s webhook")).to_be_visible()
         assert await faults_in_shapes(page, screenshots, "connection-guide") == []
+        await enter_a_new_key(page)
         world.served.studio.hub.end_streams()
+
+
+async def enter_a_new_key(page: Page) -> None:
+    with CountedTask("Enter a new Retell key") as task:
+        await task.click(page.get_by_role("link", name="Settings", exact=True))
+        await task.click(page.get_by_role("link", name="Retell key and webhook"))
+        await page.get_by_label("New API key", exact=True).fill(KEY)
+        await task.click(page.get_by_role("button", name="Test and replace"))
+        await expect(
+            page.get_by_role("status").filter(has_text="Connected with the key ending in ator")
+        ).to_be_visible()

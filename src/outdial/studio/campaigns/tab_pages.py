@@ -86,6 +86,7 @@ async def overview_page(
         rates=rate_chart(results),
         newest_rated=NEWEST_RATED,
         over_time=calls_over_time(charts),
+        hours=shown_hours(campaign),
         launch=launch,
         forecast=forecast,
         forecast_age=forecast.age(now) if forecast and campaign.status == CampaignStatus.ACTIVE else None,
