@@ -28,7 +28,7 @@ FORM: dict[str, Any] = {
     "has_hours": "true",
     "weekdays_from": ["09:00", "15:00"],
     "weekdays_to": ["14:00", "00:00"],
-    "holidays": "es",
+    "holidays": ["es", "", "FR"],
     "cap_count": "4",
     "cap_period": "30d",
     "consent": "express",
@@ -171,8 +171,11 @@ async def test_an_own_rule_is_added_with_the_form(admin: Browser, base: str, con
     page = main_of((await admin.get(added.headers["location"])).text)
 
     assert '<option value="ES" selected>' in form
+    # Each of the two lists of holidays has the places with a calendar: not the EU.
+    assert [form.count(f'<option value="{code}">') for code in ("US-AL", "FR", "EU")] == [3, 3, 1]
+    assert len(form) < 60_000
     assert added.headers["location"] == f"{base}/OWN-ES-1"
-    assert "Mon–Fri 9:00 AM–2:00 PM, 3:00 PM–midnight; Sat–Sun closed, closed on public holidays (ES)" in page
+    assert "Mon–Fri 9:00 AM–2:00 PM, 3:00 PM–midnight; Sat–Sun closed, closed on public holidays (ES, FR)" in page
     assert "At most 4 calls in 30 days to a number" in page
     assert "Purpose Sales, survey" in page
     assert "Consent Express" in page

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from outdial.domain.errors import InvalidRule
 
@@ -70,6 +70,26 @@ def library_holidays(calendar: str, year: int) -> dict[date, str]:
             "holidays", f"{calendar!r} has no calendar of holidays; use a code such as FR or US-AL"
         ) from None
     return {day: name for day, name in found.items() if day.year == year}
+
+
+def has_calendar(code: str) -> bool:
+    """Return whether the library knows the public holidays of a country such as `FR`, or of a state such as `US-AL`."""
+    country, _, subdivision = code.partition("-")
+    return country in _countries() and (not subdivision or subdivision in _subdivisions(country))
+
+
+@cache
+def _countries() -> frozenset[str]:
+    from holidays.registry import COUNTRIES
+
+    return frozenset(codes[1] for codes in COUNTRIES.values())
+
+
+@cache
+def _subdivisions(country: str) -> frozenset[str]:
+    import holidays
+
+    return frozenset(holidays.country_holidays(country).subdivisions)
 
 
 def easter_sunday(year: int) -> date:

@@ -34,6 +34,11 @@ class RuleForm:
     has_hours: bool = True
     prohibited: bool = False
 
+    @property
+    def calendars(self) -> Sequence[str]:
+        """Return the places whose public holidays are closed, at least two for input."""
+        return [*self.values["holidays"].split(), "", ""]
+
     def windows_of(self, days: str) -> Windows:
         """Return the windows of some days, padded with empty ones for input."""
         return padded(self.hours.get(days, ()))
@@ -54,12 +59,16 @@ def empty_rule_form(jurisdiction: str, today: date) -> RuleForm:
 def rule_form_from_request(form: FormData) -> RuleForm:
     """Return the submitted form."""
     return RuleForm(
-        values={name: text(form, name) for name in _NAMES},
+        values={name: text(form, name) for name in _NAMES} | {"holidays": " ".join(_texts(form, "holidays"))},
         purposes=[str(value) for value in form.getlist("purpose")],
         hours=windows_from_request(form, DAYS),
         has_hours=text(form, "has_hours") == "true",
         prohibited=text(form, "prohibited") == "true",
     )
+
+
+def _texts(form: FormData, name: str) -> list[str]:
+    return [typed for value in form.getlist(name) if (typed := str(value).strip())]
 
 
 def rule_from_form(form: RuleForm) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def rule_from_form(form: RuleForm) -> dict[str, Any]:
         if not document["hours"]:
             problems.setdefault("hours", "Enter hours for at least one day, or clear the check box")
     if form.values["holidays"]:
-        document["holidays"] = form.values["holidays"].upper().replace(",", " ").split()
+        document["holidays"] = list(dict.fromkeys(form.values["holidays"].upper().split()))
     if form.prohibited:
         document["prohibited"] = True
     count = form.values["cap_count"]

@@ -11,6 +11,21 @@ export function makeSearchable(select) {
   if (select.options.length >= LEAST_OPTIONS) new SearchableSelect(select);
 }
 
+// <input list="zones" data-search="time zones"> shares the options of one list with others. Without a script, it takes text
+// and suggests them; here, a select takes its place.
+export function makeListSearchable(input) {
+  const select = document.createElement("select");
+  for (const name of ["id", "name", "data-search", "aria-describedby", "aria-invalid"]) {
+    if (input.hasAttribute(name)) select.setAttribute(name, input.getAttribute(name));
+  }
+  const values = new Set([...input.list.options].map((option) => option.value));
+  if (input.value) values.add(input.value);
+  select.append(new Option(input.placeholder, ""), ...[...values].map((value) => new Option(nameOf(value), value)));
+  select.value = input.value;
+  input.replaceWith(select);
+  new SearchableSelect(select);
+}
+
 class SearchableSelect {
   #select;
   #input;
@@ -169,6 +184,11 @@ class SearchableSelect {
   #showChosen() {
     this.#input.value = this.#chosen;
   }
+}
+
+// "New York, America" of America/New_York, as the server names zones.
+function nameOf(value) {
+  return value.replaceAll("_", " ").split("/").reverse().join(", ");
 }
 
 // IDs and zones are pasted with underscores, and typed without.

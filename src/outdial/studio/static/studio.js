@@ -82,7 +82,13 @@ for (const toast of document.querySelectorAll("[data-toast]")) {
 
 // Long selects outside the campaign form, whose own script makes them searchable before it restores what was typed.
 const searched = document.querySelectorAll("select[data-search]:not([data-campaign-form] *)");
-if (searched.length) import("./searchable.js").then(({ makeSearchable }) => searched.forEach(makeSearchable));
+const listed = document.querySelectorAll("input[list][data-search]");
+if (searched.length || listed.length) {
+  import("./searchable.js").then(({ makeSearchable, makeListSearchable }) => {
+    searched.forEach(makeSearchable);
+    listed.forEach(makeListSearchable);
+  });
+}
 
 holdUnsavedStarts();
 offerSearch();

@@ -10,6 +10,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from outdial.domain.geography.countries import country_name, zones_of_country
 from outdial.domain.geography.place_names import place_name
 from outdial.domain.geography.regions import REGIONS
+from outdial.domain.public_holidays import has_calendar
 
 # They have telephone numbers of their own, but no code of ISO 3166.
 _NAMES_OUTSIDE_ISO: Final = {"AC": "Ascension Island", "TA": "Tristan da Cunha", "XK": "Kosovo"}
@@ -34,6 +35,14 @@ def likely_country(accept_language: str, zone: str) -> str | None:
 @cache
 def _countries_of_zones() -> dict[str, str]:
     return {zone: code for code in sorted(SUPPORTED_REGIONS) for zone in zones_of_country(code)}
+
+
+@cache
+def calendar_groups() -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Return the places of `place_groups` whose public holidays are known."""
+    return {
+        group: [(code, name) for code, name in places if has_calendar(code)] for group, places in place_groups().items()
+    }
 
 
 @cache

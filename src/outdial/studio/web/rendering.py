@@ -18,7 +18,7 @@ from outdial.domain.geography.place_names import place_names
 from outdial.studio.view import format as formats
 from outdial.studio.view.badges import badge_for_contact, badge_for_outcome, badge_for_status, humanize
 from outdial.studio.view.call_labels import ANSWER_RATE_NOTE, CALL_LABELS
-from outdial.studio.view.countries import place_groups
+from outdial.studio.view.countries import calendar_groups, place_groups
 from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.phones import phone_text, with_phone_texts
 from outdial.studio.view.zones import zone_groups
@@ -154,6 +154,7 @@ environment.globals |= {
     # Pages of one campaign give the campaign's frame; lists that are also pages of their own ask for it.
     "frame": None,
     "place_groups": place_groups,
+    "calendar_groups": calendar_groups,
     "zone_groups": zone_groups,
 }
 environment.filters |= {
