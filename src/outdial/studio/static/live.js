@@ -60,6 +60,7 @@ class Watch {
   #changed = new Set();
   #isAllChanged = false;
   #isFailing = false;
+  #sentAt = -Infinity;
   #heardAt = Date.now();
   #updatedAt = new Date();
 
@@ -72,6 +73,7 @@ class Watch {
     window.addEventListener("pagehide", () => this.#disconnect());
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.#connect(); });
     window.addEventListener("online", () => this.#connect());
+    document.addEventListener("submit", (event) => { if (!event.defaultPrevented) this.#sentAt = performance.now(); });
     setInterval(() => this.#checkSilence(), CHECK_MS);
     this.#showUpdate();
     if (!document.hidden) this.#connect();
@@ -185,7 +187,12 @@ class Watch {
         cache: "no-store",
         signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
       });
-      if (response.type === "opaqueredirect" || GONE.includes(response.status)) { location.reload(); return; }
+      if (response.type === "opaqueredirect" || GONE.includes(response.status)) {
+        // A reload would end the request of a form that is on its way, whose response leads away from here.
+        if (performance.now() - this.#sentAt < FETCH_TIMEOUT_MS) setTimeout(() => this.#refreshAll(), FETCH_TIMEOUT_MS);
+        else location.reload();
+        return;
+      }
       const text = response.ok ? await response.text() : null;
       this.#isFailing = text === null;
       if (text !== null) {
