@@ -13,6 +13,7 @@ from outdial.retell import signature
 from outdial.retell.simulator.config import SimulatorConfig
 from outdial.retell.simulator.faults import Fault, FaultKind
 from outdial.retell.simulator.ledger import LedgerResult
+from outdial.retell.simulator.objects import CreateCall
 from outdial.retell.simulator.script import MAGIC, TRANSCRIPT_UPDATED, ScriptStep, status_of
 from outdial.retell.simulator.workspace import DueWebhook, SimulatedWorkspace
 from tests.retell.simulator.requests import CONFIG, LATER, PLAIN, START, asked, asking, call_in, created, events
@@ -374,6 +375,19 @@ def test_a_magic_number_may_disturb_its_webhooks(digits: str, expected: list[str
     if digits == "9967":
         start = call_in(webhooks[0])["start_timestamp"]
         assert webhooks[0].due.timestamp() * 1000 == pytest.approx(start + 30_000, abs=1)
+
+
+def test_the_times_of_a_call_count_from_the_real_time_of_its_request() -> None:
+    workspace = SimulatedWorkspace(CONFIG)
+    request = CreateCall(from_number="+14155550100", to_number="+14155559901")
+    workspace.create_call(START + timedelta(hours=9), request, START)
+
+    ended = workspace.advance(START + timedelta(hours=10))[1]
+
+    call = call_in(ended)
+    start = timedelta(milliseconds=call["start_timestamp"] - START.timestamp() * 1000)
+    assert timedelta() < start < timedelta(minutes=1), "not nine hours ahead, as the simulated time"
+    assert call["end_timestamp"] - call["start_timestamp"] == call["duration_ms"]
 
 
 def test_magic_can_be_switched_off() -> None:

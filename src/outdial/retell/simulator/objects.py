@@ -27,7 +27,10 @@ FILES_URL: Final = "https://simulator.invalid"
 
 @dataclass(slots=True)
 class SimulatedCall:
-    """One call; times are Unix milliseconds of simulated time."""
+    """One call; times are Unix milliseconds of simulated time, which is `ahead_ms` ahead of the real time.
+
+    Reported times count from the real time of the request: those of a fast simulation are not hours ahead.
+    """
 
     call_id: str
     request: "CreateCall"
@@ -48,6 +51,7 @@ class SimulatedCall:
     data_storage_setting: str = "everything"
     override_variables: dict[str, str] | None = None
     files_url: str = FILES_URL
+    ahead_ms: int = 0
     held_back: list["tuple[str, bytes, bool]"] = field(default_factory=list)
 
     @property
@@ -159,8 +163,8 @@ def describe(call: SimulatedCall, *, with_transcript: bool = True) -> CallObject
         metadata=request.metadata,
         retell_llm_dynamic_variables=request.retell_llm_dynamic_variables,
         custom_sip_headers=request.custom_sip_headers,
-        start_timestamp=call.start_ms,
-        end_timestamp=call.end_ms,
+        start_timestamp=None if call.start_ms is None else call.start_ms - call.ahead_ms,
+        end_timestamp=None if call.end_ms is None else call.end_ms - call.ahead_ms,
         disconnection_reason=call.reason,
     )
     if call.call_type == "web_call":

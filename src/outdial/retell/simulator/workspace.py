@@ -212,6 +212,7 @@ class SimulatedWorkspace:
         call = self._new_call(epoch_ms(now), request, crowded=full)
         self.calls[call.call_id] = call
         key, arrived_ms = request.idempotency_key, epoch_ms(arrived)
+        call.ahead_ms = epoch_ms(now) - arrived_ms
         if key is not None:
             self._keys.pop(key, None)
             self._keys[key] = (arrived_ms, call.call_id)
