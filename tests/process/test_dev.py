@@ -22,6 +22,8 @@ import psutil
 import pytest
 
 from outdial.auth.keys import LOCAL_PUBLISHABLE_KEY
+from outdial.retell.simulator.agents import DEFAULT_AGENT
+from outdial.stack.first_login import FIRST_NUMBER
 from tests.support.postgres import scratch_directory
 from tests.support.processes import ANY_HOUR, TIMEOUT_S, Launcher, Process, inherited, until
 
@@ -171,6 +173,14 @@ async def test_the_owner_of_the_database_has_a_password_of_its_own(stack: Stack)
     await connection.close()
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text() not in said
+
+
+def test_the_simulated_workspace_has_the_number_and_the_agent_of_the_first_organization(stack: Stack) -> None:
+    url, headers = stack.addresses["simulator_url"], {"authorization": "Bearer key_simulator"}
+    for path in (f"get-phone-number/{FIRST_NUMBER}", f"get-agent/{DEFAULT_AGENT}"):
+        assert httpx.get(f"{url}/{path}", headers=headers).status_code == 200
+    [number] = json.loads(stack.outdial("numbers", "list", "--json").stdout)
+    assert number["phone"] == FIRST_NUMBER
 
 
 def test_a_campaign_runs_with_commands_from_another_terminal(stack: Stack, tmp_path: Path) -> None:

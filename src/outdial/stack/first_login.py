@@ -13,12 +13,14 @@ from outdial.db.queries import accounts, members, organizations
 from outdial.db.queries.auth import users
 from outdial.db.session import Database
 from outdial.domain.ids import new_id
+from outdial.retell.simulator.agents import DEFAULT_AGENT
 from outdial.settings import DatabaseUrls
 from outdial.stack.errors import LoginFailed
 
 EMAIL: Final = "demo@example.com"
 PASSWORD_FILE: Final = "studio-password"
-_PHONE, _AGENT = "+14155550100", "agent_demo"
+FIRST_NUMBER: Final = "+14155550100"
+"""The caller number of the first organization, which the simulated workspace has too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ async def make_first_login(urls: DatabaseUrls, home: Path, new: NewOrganization,
                 id=new_id(now),
                 organization_id=organization_id,
                 provider_account_id=account,
-                phone=_PHONE,
+                phone=FIRST_NUMBER,
                 nickname="Demo line",
-                retell_agent_id=_AGENT,
+                retell_agent_id=DEFAULT_AGENT,
                 country="US",
                 now=now,
             )
