@@ -96,6 +96,8 @@ async def previous_totals(
 
 def compared_figures(total: CallTotals, previous: PreviousTotals) -> dict[str, str]:
     """Return how each key figure differs from the period before, in words, by field."""
+    if not previous.calls:
+        return {"calls": "None before" if total.calls else "", "answer_rate": "", "talk_ms": "", "cost_cents": ""}
     return {
         "calls": _change(total.calls, previous.calls, number(previous.calls)),
         "answer_rate": _rate_change(total, previous),
