@@ -86,6 +86,9 @@ def test_a_contact_is_called_back_or_not_any_more(acme: Outdial, database: Scrat
     assert "Not started yet" in acme("campaign", "callbacks", env={"COLUMNS": "200"})
     assert "not a time zone" in acme.error("campaign", "callbacks", "--zone", "Mars")
 
+    act_id = acme.json("campaign", "drop-callback", "Spring", ada, "--then", "done")["act"]
+    acme("campaign", "undo", "Spring", act_id)
+    assert sql(database, "select count(*) from campaign_contacts where callback_at is not null") == [(2,)]
     assert acme.json("campaign", "drop-callback", "Spring", ada, "--then", "done")["then"] == "done"
     assert "is not waiting for a callback" in acme.error("campaign", "drop-callback", "Spring", ada)
     acme("campaign", "drop-callback", "Spring", other, "--then", "never_call")

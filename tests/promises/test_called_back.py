@@ -1,7 +1,7 @@
 """The check of callbacks knows who asked, and finds each callback that is early, late without a reason, or too many."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,11 @@ DUE = 900 + 20 * MINUTE
 
 
 def checked(
-    *later: dict[str, Any], status: str = "completed", reason: str | None = None, of_member: bool = False
+    *later: dict[str, Any],
+    status: str = "completed",
+    reason: str | None = None,
+    of_member: bool = False,
+    changed_at: datetime | None = None,
 ) -> PromiseCheck:
     """Check the calls of a contact who asked for a callback in the first one; each of `later` is one after it."""
     there, here = [provider_call(0, analysis=WISH)], [call(0, analysis=WISH)]
@@ -30,6 +34,7 @@ def checked(
         ours["attempt_number"] = number + 1
         here.append(replace(call(number, **ours), campaign_contact_id=here[0].campaign_contact_id))
     person = contact(0, status=status, status_reason=reason, call_count=len(here), has_member_callback=of_member)
+    person = replace(person, changed_by_member_at=changed_at)
     return check_callbacks(replace(good_run(), provider_calls=there, calls=here, contacts=[person]))
 
 
@@ -70,6 +75,18 @@ def test_a_callback_on_time_or_with_a_reason_keeps_the_promise(later: list[dict[
 def test_each_breach_is_found(later: list[dict[str, Any]], breach: str) -> None:
     status = later[-1].pop("status", "completed") if later else "completed"
     assert breach in "; ".join(checked(*later, status=status).breaches)
+
+
+def test_a_member_who_skips_or_retries_a_contact_says_when_it_is_called_from_then_on() -> None:
+    # The contact waits for its callback when a member calls it again in its usual turn.
+    retried = {"is_callback": False, "created_ms": DUE - MINUTE}
+    assert "an ordinary call" in "; ".join(checked(retried).breaches)
+    before = checked({}, retried, changed_at=START + timedelta(milliseconds=1))
+    assert (before.breaches, "1 left to members" in before.examined) == ([], True)
+    assert checked(changed_at=START + timedelta(milliseconds=1)).breaches == [], "completed by the member"
+    # What has happened before is checked all the same.
+    late = checked({"created_ms": DUE + 5 * MINUTE}, changed_at=START + timedelta(days=1))
+    assert "no reason is reported" in "; ".join(late.breaches)
 
 
 def test_a_contact_whose_analysis_never_came_or_who_is_in_review_is_no_breach() -> None:

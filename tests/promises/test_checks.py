@@ -91,6 +91,7 @@ def contact(number: int, **changes: object) -> ContactEvidence:
             call_count=1,
             earlier_calls=0,
             has_member_callback=False,
+            changed_by_member_at=None,
         ),
         **changes,
     )  # type: ignore[arg-type]

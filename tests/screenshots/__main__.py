@@ -26,7 +26,7 @@ VARIABLE = "OUTDIAL_SCREENSHOTS"
 
 
 def main() -> int:
-    """Run the command."""
+    """Run the command: 0 without faults, 1 with some, which it lists, and 2 when it photographs nothing."""
     options = parse_options()
     directory = Path(options.directory or "").resolve()
     if not options.directory or directory == ROOT or directory.is_relative_to(ROOT):
@@ -36,6 +36,9 @@ def main() -> int:
         sys.stderr.write(f"{CHROMIUM} is not installed: set OUTDIAL_CHROMIUM\n")
         return 2
     states = [each for each in every_state() if re.search(options.only, f"{each.page_name} {each.title}")]
+    if not states:
+        sys.stderr.write(f"No state matches {options.only!r}: --list shows all\n")
+        return 2
     if options.list:
         sys.stdout.write("".join(f"{each.page_name} {each.title}\n" for each in states))
         return 0
@@ -45,7 +48,7 @@ def main() -> int:
     faults = [f"{each.file or each.page_name}: {fault}" for each in pictures for fault in each.faults]
     sys.stdout.write("".join(f"{fault}\n" for fault in faults))
     sys.stdout.write(f"{len(pictures)} pictures, {len(faults)} faults: {write_sheet(directory, pictures)}\n")
-    return 0
+    return 1 if faults else 0
 
 
 def parse_options() -> argparse.Namespace:

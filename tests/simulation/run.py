@@ -34,6 +34,7 @@ from outdial.rules.pack import shipped_rules
 from outdial.settings import DialerSettings
 from tests.simulation.fault_mix import faults
 from tests.simulation.history import History
+from tests.simulation.member_acts import RATE, MemberActs
 from tests.simulation.open_campaign import OpenCampaign, open_campaign
 from tests.simulation.own_phones import OwnPhones
 from tests.simulation.spending import BudgetWitness, deliver, settled
@@ -143,6 +144,7 @@ class Run:
     late_callbacks: LateCallbacks
     own_phones: OwnPhones = field(init=False)
     stops: CallStops = field(init=False)
+    members: MemberActs = field(init=False)
     dialers: list[Dialer] = field(default_factory=list)
     campaigns: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, str]] = field(default_factory=list)
@@ -176,7 +178,8 @@ class Run:
         totals = [workspace.ledger.totals().get("create-phone-call") for workspace in self.workspaces.values()]
         steps = f"{self.steps} steps to {self.clock.now():%a %d %H:%M}"
         added = sum(len(campaign.added) for campaign in self.open_campaigns)
-        return f"seed {self.seed}: {steps}, creates {totals}, {added} added, {self.history.callbacks}"
+        done = f"{added} added, {self.history.callbacks}, members: {dict(self.members.done)}"
+        return f"seed {self.seed}: {steps}, creates {totals}, {done}"
 
     async def heal(self) -> None:
         """No more faults, crashes, budgets and stops; paused campaigns are resumed by the steps that follow."""
@@ -213,6 +216,7 @@ class Run:
         await self._operator()
         await self.own_phones.step()
         await self.stops.step()
+        await self.members.step(self.clock.now(), healed=self._healed)
         for campaign in self.open_campaigns:
             await campaign.act(self.clock.now(), healed=self._healed)
         await self.history.at_rest()
@@ -414,6 +418,9 @@ async def prepared(database: Scratch, seed: int) -> AsyncIterator[Run]:
         ]
         owners = await _populate(run)
         run.stops = CallStops(seed, clock, run.api, owners)
+        run.members = MemberActs(
+            api=run.api, chance=random.Random(f"{seed}/members"), rate=RATE if seed % 4 == 0 else 0
+        )
         run.own_phones = run.history.own_phones = OwnPhones(
             seed,
             clock,

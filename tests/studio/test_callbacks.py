@@ -305,14 +305,22 @@ async def test_a_member_ends_a_callback_without_a_call(
 ) -> None:
     entries, at = waiting, IN_TWO_DAYS
     operator = await browser_for(two_organizations.own.users["operator"])
-    assert "called in the usual turn" in await act("Turn", end="retry")
+    kept = await row_of(connection, entries["Turn"].id)
+    turned = await act("Turn", end="retry")
+    assert "called in the usual turn" in turned
     turn = await row_of(connection, entries["Turn"].id)
     assert (turn["status"], turn["callback_at"], turn["rank"], turn["usual_rank"]) == ("pending", None, 5, None)
     assert turn["next_attempt_at"] == at, "not earlier than the contact asked for"
     assert "all 3 attempts have been used" in (await act("Used", end="retry")).lower()
-    await act("Done", end="done")
+    assert "1 contact is as before" in await press_undo(operator, turned)
+    assert dict(await row_of(connection, entries["Turn"].id)) == {**kept, "updated_at": NOW}
+    page = await act("Done", end="done")
     done = await row_of(connection, entries["Done"].id)
     assert (done["status"], done["callback_at"], done["rank"]) == ("completed", None, 5)
+    assert (done["decision"], done["decided_by"]) == ("completed", str(two_organizations.own.users["operator"]))
+    assert "1 contact is as before" in await press_undo(operator, page)
+    undone = await row_of(connection, entries["Done"].id)
+    assert (undone["status"], undone["callback_at"], undone["rank"], undone["decision"]) == ("pending", at, 0, None)
     page = await act("Never", end="never_call", reason="asked by mail")
     assert (await row_of(connection, entries["Never"].id))["status"] == "skipped"
     phone = entries["Never"].contact.phone
@@ -368,7 +376,19 @@ async def test_any_contact_that_may_still_be_called_gets_a_callback_and_refusals
         assert (refused.status_code, why in refused.text.lower()) == (409, True), refused.text
     assert (await operator.delete(f"{url}/{finished.id}", params={"then": "retry"})).status_code == 409
     ended = await operator.delete(f"{url}/{entry.id}", params={"then": "never_call"})
-    assert ended.status_code == 204
+    undone = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/acts/{ended.json()['act_id']}/undo"
+    assert (await operator.post(undone)).json()["kind"] == "block"
+    fresh = await create_campaign_contact(connection, campaign)
+    await operator.put(f"{url}/{fresh.id}", json={"time": "in 2 hours"})
+    again = await operator.delete(f"{url}/{fresh.id}", params={"then": "done"})
+    undone = f"/api/v1/organizations/{two_organizations.own.tenant.organization_id}/acts/{again.json()['act_id']}/undo"
+    assert (await operator.post(undone)).json() | {"campaign_id": None} == {
+        "kind": "end_callback",
+        "changed": 1,
+        "kept": 0,
+        "campaign_id": None,
+        "bulk_job_id": None,
+    }
     other = two_organizations.other.tenant.organization_id
     assert (
         await operator.put(f"/api/v1/organizations/{other}/callbacks/{entry.id}", json={"time": "now"})

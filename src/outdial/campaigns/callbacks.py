@@ -11,12 +11,14 @@ from outdial.campaigns.erasure import is_erased
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
 from outdial.campaigns.operations.never_call import ContactErased, NeverCalled, NeverCallResult, never_call
 from outdial.campaigns.review import Decided, Decision, ReviewConflict, decide_review
+from outdial.campaigns.undoing.acts import record_act
 from outdial.db.queries import audit, batches
-from outdial.db.queries.dialing import callbacks
+from outdial.db.queries.dialing import acts, callbacks
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.policies.callback_time import UnreadableTime, read_callback_time
+from outdial.domain.policies.undo import ActKind
 
 NOW: Final = "now"
 """The time of a callback that is made as soon as the hours and the law allow."""
@@ -63,13 +65,9 @@ class CallbackSet:
 
 @dataclass(frozen=True, slots=True)
 class CallbackDropped:
-    """The contact is not called back; `former` is when it would have been, None for a contact in review.
+    """The contact is not called back. `act_id` names what can be undone."""
 
-    `act_id` names what can be undone: a decision, or an entry on the do-not-call list.
-    """
-
-    former: datetime | None
-    act_id: UUID | None = None
+    act_id: UUID | None
 
 
 MoveResult = Moved | InvalidCallbackTime | NoOpenCallback | NotFound | Forbidden
@@ -197,7 +195,7 @@ async def drop_callback(
             actor=actor,
             now=now,
         )
-        return _blocked(contact, result)
+        return _blocked(result)
     if contact.status == _S.REVIEW:
         return await _decide(connection, contact, end, reason, actor, now)
     if not await may_run(connection, organization_id, actor):
@@ -208,6 +206,7 @@ async def drop_callback(
         return NoOpenCallback(f"the contact is {contact.status} and is not waiting for a callback")
     if end is CallbackEnd.RETRY and contact.attempts >= contact.max_attempts:
         return NoOpenCallback(f"all {contact.max_attempts} attempts have been used: choose done instead")
+    act_id = await _remember(connection, contact, organization_id, end, now)
     done = await callbacks.drop_callback(
         connection,
         organization_id=organization_id,
@@ -218,15 +217,38 @@ async def drop_callback(
     )
     if done is None:
         return NoOpenCallback("the contact has just changed: try again")
-    details = {"from": contact.callback_at, "then": end, "reason": reason}
+    details = {"from": contact.callback_at, "then": end, "reason": reason, "act": act_id}
     await _record(connection, organization_id, contact, actor, "drop_callback", details, now)
-    return CallbackDropped(contact.callback_at)
+    return CallbackDropped(act_id)
 
 
-def _blocked(contact: callbacks.OpenCallback, result: NeverCallResult) -> DropResult:
+async def _remember(
+    connection: Connection, contact: callbacks.OpenCallback, organization_id: UUID, end: CallbackEnd, now: datetime
+) -> UUID:
+    """Store the end of a callback as an act. It undoes nothing when the guard of the change holds."""
+    act_id = await record_act(
+        connection,
+        organization_id=organization_id,
+        kind=ActKind.END_CALLBACK,
+        now=now,
+        campaign_id=contact.campaign_id,
+    )
+    await acts.remember_contacts(
+        connection,
+        organization_id=organization_id,
+        act_id=act_id,
+        ids=[contact.id],
+        was=[_S.PENDING],
+        status=_S.COMPLETED if end is CallbackEnd.DONE else _S.PENDING,
+        now=now,
+    )
+    return act_id
+
+
+def _blocked(result: NeverCallResult) -> DropResult:
     match result:
         case NeverCalled(act_id):
-            return CallbackDropped(contact.callback_at, act_id)
+            return CallbackDropped(act_id)
         case ContactErased():
             return NoOpenCallback("the contact was erased")
         case NotFound() | Forbidden():
@@ -253,7 +275,7 @@ async def _decide(
     )
     match result:
         case Decided():
-            return CallbackDropped(None, result.act_id)
+            return CallbackDropped(result.act_id)
         case ReviewConflict(reason=why):
             return NoOpenCallback(why)
         case NotFound() | Forbidden():

@@ -73,7 +73,7 @@ def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
         if contact.has_member_callback:
             counts.others += 1
         else:
-            counts.breaches += _breaches(contact, by_contact[contact.id], counts)
+            counts.breaches += _breaches(contact, _before_members(contact, by_contact[contact.id]), counts)
     return PromiseCheck(
         promise=Promise.CALLBACKS,
         examined=(
@@ -82,6 +82,12 @@ def check_callbacks(evidence: RunEvidence) -> PromiseCheck:
         ),
         breaches=counts.breaches,
     )
+
+
+def _before_members(contact: ContactEvidence, calls: Sequence[RecordedCall]) -> Sequence[RecordedCall]:
+    """Return the calls before a member decided about the contact: from then on, the member says when it is called."""
+    at = contact.changed_by_member_at
+    return calls if at is None else [call for call in calls if call.here.requested_at < at]
 
 
 def _breaches(contact: ContactEvidence, calls: Sequence[RecordedCall], counts: CallbackAudit) -> Iterator[str]:
@@ -124,7 +130,8 @@ def _not_tried_again(contact: ContactEvidence, last: RecordedCall) -> Iterator[s
     is_unreached = outcome_of(last.there.disconnection_reason).retry_class is RetryClass.RETRY
     # Another attempt, such as one that the provider refused, may have ended it.
     is_newest = contact.call_count == last.here.attempt_number
-    if is_unreached and is_newest and last.there.is_callback and contact.status == "failed":
+    is_left_alone = contact.changed_by_member_at is None
+    if is_unreached and is_newest and is_left_alone and last.there.is_callback and contact.status == "failed":
         yield f"contact {contact.id} was not reached by {last.there.call_id}, and not called a second time"
 
 
@@ -133,7 +140,7 @@ def _not_called_back(
 ) -> Iterator[str]:
     counts.others += 1
     # A cancelled campaign does not wait for the analyses of its last calls.
-    if contact.campaign_id in counts.cancelled:
+    if contact.campaign_id in counts.cancelled or contact.changed_by_member_at is not None:
         return
     is_excused = contact.status_reason is not None and not (wish.is_known and contact.status_reason == NO_ANALYSIS)
     if callbacks < MOST_CALLBACKS and contact.status == "completed" and not is_excused:

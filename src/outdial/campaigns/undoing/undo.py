@@ -68,7 +68,7 @@ async def undo_act(
         case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK if act.is_bulk:
             campaign_id = required(act.campaign_id)
             result = await _undo_by_job(connection, organization_id, act_id, kind, campaign_id, by, actor, now)
-        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK:
+        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK | ActKind.END_CALLBACK:
             result = await _undo_contacts(connection, organization_id, act_id, kind, now)
         case never:
             assert_never(never)

@@ -23,7 +23,7 @@ from outdial.campaigns.callbacks import (
     set_callback,
 )
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.cli.campaigns.contacts import on_contact
+from outdial.cli.campaigns.contacts import on_contact, print_undo
 from outdial.cli.campaigns.settings import CampaignName
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
 from outdial.cli.finding import (
@@ -197,10 +197,11 @@ def drop(
     number = read_phone(phone).e164
     result = on_contact(campaign, number, act)
     match result:
-        case CallbackDropped() if as_json:
-            print_json({"phone": number, "then": then})
-        case CallbackDropped():
+        case CallbackDropped(act_id) if as_json:
+            print_json({"phone": number, "then": then, "act": act_id})
+        case CallbackDropped(act_id):
             console.print(f"{number} is not called back ({then}).")
+            print_undo(campaign, act_id)
         case NoOpenCallback(why):
             raise ActionRefused(why)
         case NotFound() | Forbidden():

@@ -225,6 +225,13 @@ def on_contact(
     return as_service(work)
 
 
+def print_undo(campaign: str, act_id: UUID | None) -> None:
+    """Print the command that undoes an act."""
+    if act_id is not None:
+        undo = shlex.join(["outdial", "campaign", "undo", campaign, str(act_id)])
+        notes.print(f"To undo it within an hour: {undo}", markup=False, soft_wrap=True)
+
+
 def _change_one(
     campaign: str,
     number: str,
@@ -239,9 +246,7 @@ def _change_one(
             print_json({"phone": number, "status": status, "act": result.act_id})
         case EntryChanged():
             console.print(done)
-            if result.act_id is not None:
-                undo = shlex.join(["outdial", "campaign", "undo", campaign, str(result.act_id)])
-                notes.print(f"To undo it within an hour: {undo}", markup=False, soft_wrap=True)
+            print_undo(campaign, result.act_id)
         case EntryConflict(_, reason):
             raise ActionRefused(reason)
         case NotFound() | Forbidden():

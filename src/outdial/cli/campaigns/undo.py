@@ -21,10 +21,13 @@ clock = SystemClock()
 
 def undo(
     campaign: CampaignName,
-    act: Annotated[UUID, typer.Argument(metavar="ACT", help="Id of the act: printed by skip and retry, or of a job.")],
+    act: Annotated[
+        UUID,
+        typer.Argument(metavar="ACT", help="Id of the act: printed by skip, retry and drop-callback, or of a job."),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Undo a skip, a retry, a decision, a pause, a resume or a bulk job, within an hour.
+    """Undo a skip, a retry, a decision, an ended callback, a pause, a resume or a bulk job, within an hour.
 
     Only contacts that have not changed since are as before. A job undoes what another job has done.
     """

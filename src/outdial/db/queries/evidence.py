@@ -28,7 +28,8 @@ class ContactEvidence:
     """A campaign contact.
 
     `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those before it was added or
-    called again. `has_member_callback`: a member has set, moved or ended a callback of it.
+    called again. `has_member_callback`: a member has set, moved or ended a callback of it. `changed_by_member_at`: when
+    a member first decided about it, skipped it or made it pending again, as far as known.
     """
 
     id: UUID
@@ -39,6 +40,7 @@ class ContactEvidence:
     call_count: int
     earlier_calls: int
     has_member_callback: bool
+    changed_by_member_at: datetime | None
 
 
 _contact_evidence = row_builder(ContactEvidence)
@@ -238,12 +240,14 @@ async def all_campaigns(connection: Connection) -> list[CampaignEvidence]:
 
 
 _ALL_CAMPAIGN_CONTACTS = """\
-select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls,
-  id::text in (
+select cc.id, cc.campaign_id, cc.status, cc.status_reason, cc.attempts, cc.call_count, cc.earlier_calls,
+  cc.id::text in (
     select a.subject_id from audit_log a
     where a.subject_type = 'campaign_contact' and a.action in ('set_callback', 'move_callback', 'drop_callback')
-  ) as has_member_callback
-from campaign_contacts order by id;
+  ) as has_member_callback,
+  least(cc.reentered_at, cc.decided_at,
+    (select min(u.changed_at) from undo_contacts u where u.campaign_contact_id = cc.id)) as changed_by_member_at
+from campaign_contacts cc order by cc.id;
 """
 
 

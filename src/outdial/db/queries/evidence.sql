@@ -11,14 +11,17 @@ order by m.id;
 -- returns: list[ContactEvidence]
 -- row: A campaign contact. `attempts` counts towards the cap, `call_count` counts all calls, and `earlier_calls` those
 -- row: before it was added or called again. `has_member_callback`: a member has set, moved or ended a callback of it.
--- null: status_reason
+-- row: `changed_by_member_at`: when a member first decided about it, skipped it or made it pending again, as far as known.
+-- null: status_reason, changed_by_member_at
 -- List every campaign contact with its counts.
-select id, campaign_id, status, status_reason, attempts, call_count, earlier_calls,
-  id::text in (
+select cc.id, cc.campaign_id, cc.status, cc.status_reason, cc.attempts, cc.call_count, cc.earlier_calls,
+  cc.id::text in (
     select a.subject_id from audit_log a
     where a.subject_type = 'campaign_contact' and a.action in ('set_callback', 'move_callback', 'drop_callback')
-  ) as has_member_callback
-from campaign_contacts order by id;
+  ) as has_member_callback,
+  least(cc.reentered_at, cc.decided_at,
+    (select min(u.changed_at) from undo_contacts u where u.campaign_contact_id = cc.id)) as changed_by_member_at
+from campaign_contacts cc order by cc.id;
 
 -- name: all_calls
 -- returns: list[CallEvidence]

@@ -25,6 +25,8 @@ class ActKind(StrEnum):
     """Decided about contacts in review."""
     BLOCK = "block"
     """Put the numbers of contacts of a campaign on the do-not-call list."""
+    END_CALLBACK = "end_callback"
+    """Ended the callback of a pending contact without a call."""
     PAUSE = "pause"
     RESUME = "resume"
     LIST = "list"

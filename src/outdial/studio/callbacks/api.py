@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from outdial.campaigns.callbacks import CallbackEnd
 from outdial.studio.callbacks import service as callbacks
@@ -11,6 +11,7 @@ from outdial.studio.callbacks.service import (
     Callback,
     CallbackQueue,
     CallbackTime,
+    EndedCallback,
     MovedCallback,
     NewCallback,
     UndecidedCallback,
@@ -73,7 +74,7 @@ async def set_callback(campaign_contact_id: UUID, context: CurrentOrganization, 
     return MovedCallback(callback_at=done.at)
 
 
-@router.delete("/{campaign_contact_id}", status_code=204)
+@router.delete("/{campaign_contact_id}")
 async def end_callback(
     campaign_contact_id: UUID,
     context: CurrentOrganization,
@@ -82,9 +83,9 @@ async def end_callback(
         Query(description="retry: called in its usual turn. done: completed. never_call: on the do-not-call list"),
     ] = CallbackEnd.RETRY,
     reason: Annotated[ActionReason, Query()] = None,
-) -> Response:
+) -> EndedCallback:
     """End a callback, or the request for one of a contact in review, without a call at the time asked for."""
     context.require("operator")
     async with context.transaction() as connection:
-        await callbacks.end_callback(connection, context, campaign_contact_id, then, reason)
-    return Response(status_code=204)
+        ended = await callbacks.end_callback(connection, context, campaign_contact_id, then, reason)
+    return EndedCallback(act_id=ended.act_id)

@@ -127,8 +127,7 @@ async def _end(
     async with context.transaction() as connection:
         ended = await callbacks.end_callback(connection, context, campaign_contact_id, then, reason)
         contact = await callbacks.find_contact(connection, context, campaign_contact_id)
-    undo = undo_url(context, ended.act_id) or _undo(context, contact, ended.former)
-    return redirect(back, f"{contact.name or contact.phone}: {_ENDED[then]}", undo=undo)
+    return redirect(back, f"{contact.name or contact.phone}: {_ENDED[then]}", undo=undo_url(context, ended.act_id))
 
 
 async def _set_time(

@@ -139,6 +139,12 @@ class NewCallback(CallbackTime):
     reason: ActionReason = None
 
 
+class EndedCallback(BaseModel):
+    """The contact is not called back at the time asked for."""
+
+    act_id: Annotated[UUID | None, Field(description="What can be undone for an hour")]
+
+
 class MovedCallback(BaseModel):
     """The time at which the contact is called back now."""
 

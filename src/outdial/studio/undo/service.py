@@ -79,7 +79,7 @@ def in_one_line(undone: UndoneAct) -> str:
                 f"Undone for {_count(undone.changed, 'contact', 'contacts')}.{kept} Numbers added again since stay on"
                 " the do-not-call list, contacts skipped since stay skipped, and revoked consents stay revoked."
             )
-        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE:
+        case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.END_CALLBACK:
             return f"Undone. {_count(undone.changed, 'contact is', 'contacts are')} as before.{kept}"
         case never:
             assert_never(never)
