@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from outdial.studio.view.phones import phone_text
-from tests.browser.test_pages import Site
+from tests.browser.test_pages import Site, faults_in_shapes
 from tests.support.clicks import CountedTask, documented_clicks, settled
 from tests.support.factories import NOW, Campaign, create_campaign, create_campaign_contact, create_contact
 from tests.support.jobs import working
@@ -181,9 +181,10 @@ async def stop_everything(page: Page, site: Site) -> None:
 
 
 async def test_people_are_found_decided_about_and_exported(
-    page: Page, site: Site, campaign: Campaign, database: Scratch
+    page: Page, site: Site, campaign: Campaign, database: Scratch, screenshots: Path
 ) -> None:
     await decide_about_contacts(page, site)
+    await open_a_view(page, site, screenshots)
     await find_and_block(page, site)
     await export_results(page, site, campaign, database)
     await duplicate(page, site, campaign)
@@ -202,6 +203,22 @@ async def decide_about_contacts(page: Page, site: Site) -> None:
         await task.click(ada.get_by_role("link", name="New time"))
         await task.click(page.get_by_role("dialog").get_by_role("button", name="Tomorrow afternoon"))
         await expect(flash(page, "callback ")).to_be_visible()
+
+
+async def open_a_view(page: Page, site: Site, screenshots: Path) -> None:
+    await page.goto(site.url + f"/o/{site.rows['organization_id']}/calls?outcome=no_answer&when=last_7_days")
+    await page.locator("summary", has_text="Save view").click()
+    await page.get_by_label("Name").fill("Not reached this week")
+    await page.screenshot(path=screenshots / "saved-views.light.png")
+    await button(page, "Save view").click()
+    await expect(flash(page, "View Not reached this week saved.")).to_be_visible()
+    assert await faults_in_shapes(page, screenshots, "saved-views-open", full_page=False) == []
+    menu = await at_campaigns(page, site)
+    with CountedTask("Open a saved view") as task:
+        await task.click(link(menu, "Calls"))
+        await task.click(link(page, "Not reached this week"))
+        await expect(page.get_by_label("Outcome")).to_have_value("no_answer")
+    await expect(link(page, "Last 7 days")).to_have_attribute("aria-current", "true")
 
 
 async def find_and_block(page: Page, site: Site) -> None:

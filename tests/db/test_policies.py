@@ -102,6 +102,8 @@ MATRIX = {
     "erasures": Rights("viewer", None, None, None, "r", "", jobs="ru"),
     "erasure_calls": Rights("viewer", None, None, None, "riu", "", jobs="r"),
     "retention_progress": Rights(None, None, None, None, "", "", jobs="r"),
+    # Each caller's own, and what others share.
+    "saved_views": Rights("viewer", "viewer", "viewer", "viewer", "", ""),
     # Each caller's own alone.
     "idempotency_keys": Rights("viewer", "viewer", "viewer", "viewer", "", ""),
 }
@@ -159,6 +161,7 @@ COLUMNS_TO_UPDATE = {
     "bulk_job_left_out": "reason",
     "undoable_acts": "undone_at",
     "undo_contacts": "status",
+    "saved_views": "name",
     "idempotency_keys": "answer_status",
     "erasures": "waiting_for",
     "erasure_calls": "tries",

@@ -327,6 +327,7 @@ EXECUTE = {
     "private.forget_search()": set[str](),
     "private.forget_call_note()": set[str](),
     "private.end_live_transcripts()": set[str](),
+    "private.forget_views_of_person()": set[str](),
     "private.keep_removed_of_test_call()": set[str](),
     f"private.take_forecasts_to_make({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},
     f"private.take_forecasts_to_renew({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},

@@ -37,6 +37,7 @@ IN_REVIEW: Final = PAUSED | {"campaign_contact_id": "in_review"}
 PENDING: Final = PAUSED | {"campaign_contact_id": "pending"}
 FAILED: Final = PAUSED | {"campaign_contact_id": "failed"}
 BULK: Final = {"campaign_id": "of_bulk_job"}
+VIEW: Final = {"list": "calls", "filters": "outcome=answered", "name": "Reached"}
 SKIP: Final = {"action": "skip", "reason": "wrong list"}
 
 
@@ -96,6 +97,10 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/selected": Rule("operator", 303, sends={"action": "pause", "chosen": NO_ID}),
     # Its address names nothing to undo.
     f"POST {PAGE}/campaigns/selected/undo": Rule("operator", 400),
+    f"POST {PAGE}/views": Rule("viewer", 303, sends=VIEW),
+    # It is shared by another member: a message says that only they change it.
+    f"POST {PAGE}/views/{{view_id}}": Rule("viewer", 303, sends=VIEW),
+    f"POST {PAGE}/views/{{view_id}}/delete": Rule("viewer", 303),
     f"GET {API}/review": Rule("viewer"),
     f"GET {PAGE}/review": Rule("viewer"),
     f"POST {PAGE}/review/{{campaign_contact_id}}": Rule("operator", 303, sends={"decision": "completed"}),

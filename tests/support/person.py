@@ -17,6 +17,7 @@ from tests.support.factories import (
     create_campaign,
     create_campaign_contact,
     create_contact,
+    create_member,
     create_tenant,
     create_test_call,
     insert,
@@ -49,6 +50,8 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.calls.transcript": "zanzibar",
     "public.call_reviews.note": "zanzibar",
     "public.live_transcripts.transcript": "zanzibar",
+    "public.saved_views.filters": "quixote",
+    "public.saved_views.name": "4155550123",
     "public.campaign_contacts.decision_note": "quixote",
     "public.campaign_contacts.jurisdiction_key": "us-ca",
     "public.campaign_contacts.phone": "4155550123",
@@ -179,7 +182,7 @@ async def create_person(connection: Connection, *, retell_call_id: str = "call_p
 
 
 async def _give_reasons(connection: Connection, campaign: Campaign) -> None:
-    """Give a reason of a bulk job, of stopping all calls, and of what can be undone, that mentions the person."""
+    """Give a reason of a bulk job, of stopping all calls, and of an act, that mentions the person; and saved views."""
     act: dict[str, object] = {"organization_id": campaign.tenant.organization_id, "created_at": NOW}
     act_id, entry = uuid4(), await create_campaign_contact(connection, campaign)
     former = {"status": "pending", "status_reason": f"asked about {NAME}"}
@@ -212,6 +215,20 @@ async def _give_reasons(connection: Connection, campaign: Campaign) -> None:
         updated_at=NOW,
         finished_at=NOW,
     )
+    member = await create_member(connection, campaign.tenant.organization_id, "viewer")
+    for name, term in ((f"Calls to {PHONE}", EMAIL), ("An address", EMAIL), ("A name", "Quixote"), ("All of it", NAME)):
+        await insert(
+            connection,
+            "saved_views",
+            id=uuid4(),
+            organization_id=campaign.tenant.organization_id,
+            user_id=member,
+            list="calls",
+            name=name,
+            filters=json.dumps({"q": term}),
+            created_at=NOW,
+            updated_at=NOW,
+        )
     await connection.execute(
         "update organizations set stopped_at = $2, stopped_by = 'the service', stop_reason = $3 where id = $1",
         campaign.tenant.organization_id,

@@ -35,6 +35,7 @@ _ROWS: Mapping[str, str] = {
     "finished": "select id from imports where organization_id = $1 and status = 'completed'",
     "export_id": "select id from exports where organization_id = $1 and status = 'queued'",
     "bulk_job_id": "select id from bulk_jobs where organization_id = $1 and status = 'queued'",
+    "view_id": "select id from saved_views where organization_id = $1 and is_shared",
     "act_id": "select id from undoable_acts where organization_id = $1",
     "of_bulk_job": "select campaign_id from bulk_jobs where organization_id = $1 and status = 'queued'",
     "completed": "select id from exports where organization_id = $1 and status = 'completed'",

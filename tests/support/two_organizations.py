@@ -107,7 +107,9 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         await insert(connection, table, **new_row(table, filled, actor=""))
     await insert(connection, "undoable_acts", **new_row("undoable_acts", filled, actor="") | {"id": job_of(filled)})
     await insert(connection, "undo_contacts", **new_row("undo_contacts", filled, actor=""))
-    for user_id in users.values():
+    for role, user_id in users.items():
+        view = new_row("saved_views", filled, actor="", user_id=user_id) | {"is_shared": role == "owner"}
+        await insert(connection, "saved_views", **view)
         await insert(connection, "idempotency_keys", **new_row("idempotency_keys", filled, actor="", user_id=user_id))
     return filled
 
@@ -218,6 +220,13 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "erasure_calls": account
         | {"erasure_id": erasure_of(filled), "retell_call_id": uuid4().hex, "next_try_at": NOW},
         "retention_progress": {"kind": uuid4().hex},
+        "saved_views": {"id": uuid4(), "user_id": user_id or filled.users["viewer"], "list": "calls"}
+        | {
+            "name": f"View {uuid4().hex[:8]}",
+            "filters": '{"outcome": "answered"}',
+            "created_at": NOW,
+            "updated_at": NOW,
+        },
         "idempotency_keys": {"caller": str(user_id or actor), "key": uuid4().hex}
         | {"request_sha256": b"1" * 32, "created_at": NOW},
     }

@@ -112,3 +112,7 @@ LONGEST_LIVE_TRANSCRIPT: Final = 20_000
 """Characters that are kept of the transcript of a live call: the end of it, some twenty minutes of talk."""
 LONGEST_PHONE_INPUT: Final = 40
 """Characters of a phone number as typed, with spaces and dashes."""
+LONGEST_VIEW_NAME: Final = 60
+"""Characters of the name of a saved view."""
+MOST_VIEWS: Final = 20
+"""Views that a member saves of one list."""

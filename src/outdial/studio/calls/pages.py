@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
+from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.callbacks.actions import read_actions
@@ -31,6 +32,7 @@ from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
+from outdial.studio.saved_views.service import UNFIT, ViewList, read_bar
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import NOTHING
 from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
@@ -84,15 +86,15 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         form["campaign"] = ""
     selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
-    found, problem = Page[CallListItem](items=[]), None
+    listed = ViewList.CALLS if frame is None else ViewList.CAMPAIGN_CALLS
     async with context.transaction() as connection:
-        try:
-            filters = read_filters(selecting, viewer_zone(request), context.studio.clock.now())
-            found = await list_calls(connection, context.organization_id, page_request, filters)
-        except InvalidInput as error:
-            problem = error.summary
-        except ResourceNotFound as error:
-            problem = error.message
+        bar = await read_bar(connection, context, listed, url=url, form=form, opened=query.get("view", ""))
+        found, problem = await _find(connection, context, request, page_request, selecting)
+        is_unfit = problem is not None and query.get("view") is not None and bar.current is not None
+        if is_unfit:
+            form = dict.fromkeys(form, "")
+            selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
+            found, problem = await _find(connection, context, request, page_request, selecting)
         # A tab of a campaign has no filter by campaign.
         campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
@@ -103,6 +105,8 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         frame=frame,
         tab="Calls",
         url=url,
+        views=bar,
+        unfit=UNFIT if is_unfit else None,
         form=form,
         is_narrowed=any(form.values()),
         campaigns=campaigns,
@@ -116,6 +120,23 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         problem=problem,
         **page_links(url, form, page_request, found.next),
     )
+
+
+async def _find(
+    connection: Connection,
+    context: OrganizationContext,
+    request: Request,
+    page_request: PageRequest,
+    form: Mapping[str, str],
+) -> tuple[Page[CallListItem], str | None]:
+    """Return a page of the calls that filters select, or what is wrong with the filters."""
+    try:
+        filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
+        return await list_calls(connection, context.organization_id, page_request, filters), None
+    except InvalidInput as error:
+        return Page(items=[]), error.summary
+    except ResourceNotFound as error:
+        return Page(items=[]), error.message
 
 
 @router.get("/o/{organization_id}/calls/{call_id}")

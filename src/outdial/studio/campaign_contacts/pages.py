@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -27,6 +28,7 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.tabs import campaign_frame
+from outdial.studio.saved_views.service import UNFIT, ViewList, read_bar
 from outdial.studio.undo.service import undo_url
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
@@ -66,14 +68,26 @@ async def list_campaign_contacts(
     """Show the contacts of a campaign with filters and search."""
     async with context.transaction() as connection:
         frame = await campaign_frame(connection, context, counter, campaign_id)
-        panel = await contact_panel(
+        read = partial(
+            contact_panel,
             connection,
             organization_id=context.organization_id,
             campaign_id=campaign_id,
-            query=request.query_params,
             rules=context.studio.rules,
             now=context.studio.clock.now(),
         )
+        panel, opened = await read(query=request.query_params), request.query_params.get("view")
+        bar = await read_bar(
+            connection,
+            context,
+            ViewList.CAMPAIGN_CONTACTS,
+            url=request.url.path,
+            form=panel.form,
+            opened=opened or "",
+        )
+        is_unfit = panel.problem is not None and opened is not None and bar.current is not None
+        if is_unfit:
+            panel = await read(query={})
     status = 400 if panel.problem else 200
     return page(
         request,
@@ -84,6 +98,8 @@ async def list_campaign_contacts(
         tab="Contacts",
         campaign=frame.campaign,
         contact_panel=panel,
+        views=bar,
+        unfit=UNFIT if is_unfit else None,
     )
 
 

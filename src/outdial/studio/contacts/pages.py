@@ -13,6 +13,7 @@ from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import NewConsent
 from outdial.studio.contacts.service import ContactChanges, ContactSummary, contact_search
+from outdial.studio.saved_views.service import ViewList, read_bar
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
@@ -38,12 +39,14 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     problem: str | None = None
     found: Page[ContactSummary] = Page(items=[])
-    try:
-        search = contact_search(search=term)
-        async with context.transaction() as connection:
-            found = await contacts.list_contacts(connection, context, page_request, search)
-    except InvalidInput as error:
-        problem = "; ".join(error.fields.values()) or error.message
+    async with context.transaction() as connection:
+        bar = await read_bar(
+            connection, context, ViewList.CONTACTS, url=url, form={"q": term}, opened=query.get("view", "")
+        )
+        try:
+            found = await contacts.list_contacts(connection, context, page_request, contact_search(search=term))
+        except InvalidInput as error:
+            problem = "; ".join(error.fields.values()) or error.message
     return page(
         request,
         "contacts/list.html",
@@ -51,6 +54,7 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         status=400 if problem else 200,
         url=url,
         contacts=found.items,
+        views=bar,
         term=term,
         columns=LIST_COLUMNS["contacts"],
         shown=shown_columns(request, "contacts"),

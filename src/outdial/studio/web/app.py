@@ -37,7 +37,7 @@ PAGES: Final = (
     "test_calls.pages", "numbers.pages", "budgets.pages", "web.appearance", "web.design", "search.pages",
     "sign_in.returning", "sign_in.passwords", "invitations.join", "profile.pages", "profile.two_factor",
     "end_reports.pages", "end_reports.shared", "retell_keys.pages", "selection.pages",
-    "undo.pages",
+    "undo.pages", "saved_views.pages",
 )  # fmt: skip
 
 

@@ -1,0 +1,273 @@
+"""Saved views: saved, opened, changed and deleted; whose they are; and filters that are gone."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import asyncpg
+import pytest
+
+from outdial.domain.limits import LONGEST_VIEW_NAME, MOST_VIEWS
+from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact
+from tests.support.postgres import Scratch
+from tests.support.studio import Browser, BrowserFor, StudioServer
+from tests.support.two_organizations import TwoOrganizations, acting
+
+
+@pytest.fixture
+def home(two_organizations: TwoOrganizations) -> str:
+    return f"/o/{two_organizations.own.tenant.organization_id}"
+
+
+@pytest.fixture
+async def operator(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, connection: asyncpg.Connection
+) -> Browser:
+    await connection.execute("delete from saved_views")
+    return await browser_for(two_organizations.own.users["operator"])
+
+
+def forms_of(page: str) -> dict[str, dict[str, str]]:
+    """The hidden fields of each form about views, by its address."""
+    found = {}
+    for url, body in re.findall(
+        r'<form class="\w+" method="post" action="([^"]*/views[^"]*)">(.*?)</form>', page, re.S
+    ):
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', body)
+        found[url] = {name: unescape(value) for name, value in hidden if name != "csrf_token"}
+    return found
+
+
+def views_of(page: str) -> dict[str, str]:
+    """The address of each view, by its name; that of the open one with a star."""
+    bar = re.search(r'<nav aria-label="Saved views">.*?</nav>', page, re.DOTALL)
+    links = re.findall(r'href="([^"]+)"( aria-current="true")?[^>]*>([^<]+)</a>', bar[0]) if bar else []
+    return {f"{unescape(name)}{'*' * bool(current)}": unescape(url) for url, current, name in links}
+
+
+async def send(browser: Browser, url: str, fields: dict[str, Any]) -> str:
+    """Send a form, and return the page that it leads to."""
+    sent = await browser.post_form(url, fields)
+    assert sent.status_code == 303, sent.text
+    return (await browser.get(sent.headers["location"])).text
+
+
+async def test_a_view_is_saved_opened_with_one_link_changed_and_deleted(
+    operator: Browser, connection: asyncpg.Connection, home: str
+) -> None:
+    plain = (await operator.get(f"{home}/calls")).text
+    assert (views_of(plain), forms_of(plain)) == ({}, {})
+
+    filtered = (await operator.get(f"{home}/calls?outcome=no_answer&when=last_7_days&status=")).text
+    [(url, fields)] = forms_of(filtered).items()
+    assert fields == {"list": "calls", "filters": "outcome=no_answer&when=last_7_days", "back": f"{home}/calls"}
+    page = await send(operator, url, fields | {"name": " Not reached this week ", "is_shared": "true"})
+    assert "View Not reached this week saved." in page
+    [(name, address)] = views_of(page).items()
+    assert name == "Not reached this week*"
+    # The days stay relative.
+    assert address.startswith(f"{home}/calls?outcome=no_answer&when=last_7_days&view=")
+    assert await connection.fetchval("select filters::text from saved_views") == (
+        '{"when": "last_7_days", "outcome": "no_answer"}'
+    )
+    # It is marked without its id in the address, too, and every other list has its own.
+    filtered = (await operator.get(f"{home}/calls?when=last_7_days&outcome=no_answer")).text
+    assert views_of(filtered) == {"Not reached this week*": address}
+    assert list(forms_of(filtered)) == [address_of(address, home), f"{address_of(address, home)}/delete"]
+    assert views_of((await operator.get(f"{home}/contacts")).text) == {}
+
+    # With other filters, the open view can be given those, or a new one saved.
+    view = address.rpartition("=")[2]
+    changed = (await operator.get(f"{home}/calls?outcome=voicemail&view={view}")).text
+    assert "The filters on this page replace those of the view." in changed
+    assert f'<input type="hidden" name="view" value="{view}">' in changed
+    forms = forms_of(changed)
+    assert list(forms) == [f"{home}/views/{view}", f"{home}/views/{view}/delete", f"{home}/views"]
+    shared = {"name": "Voicemails", "is_shared": "true"}
+    page = await send(operator, f"{home}/views/{view}", forms[f"{home}/views/{view}"] | shared)
+    assert views_of(page) == {"Voicemails*": f"{home}/calls?outcome=voicemail&view={view}"}
+
+    page = await send(operator, f"{home}/views/{view}/delete", forms_of(page)[f"{home}/views/{view}/delete"])
+    assert "View Voicemails deleted." in page
+    assert views_of(page) == {}
+    # The list still has the filters, which can be saved again.
+    assert '<option value="voicemail" selected>' in page
+    actions = await connection.fetch("select action, details from audit_log where subject_type = 'view' order by id")
+    assert [row["action"] for row in actions] == ["save_view", "change_view", "delete_view"]
+    assert "oicemail" not in "".join(str(row["details"]) for row in actions)
+
+
+def address_of(view: str, home: str) -> str:
+    return f"{home}/views/{view.rpartition('=')[2]}"
+
+
+async def test_the_lists_of_a_campaign_have_views_that_every_campaign_shows(
+    operator: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations, home: str
+) -> None:
+    tenant = two_organizations.own.tenant
+    one, other = [await create_campaign(connection, tenant) for _ in range(2)]
+    for part, query, kept in (
+        ("contacts", "status=failed&order=contact&by=name&q=Ada", "q=Ada&by=name&status=failed"),
+        ("calls", "reviewed=no&when=today", "reviewed=no&when=today"),
+    ):
+        page = (await operator.get(f"{home}/campaigns/{one.id}/{part}?{query}")).text
+        [(url, fields)] = forms_of(page).items()
+        assert fields["filters"] == kept
+        await send(operator, url, fields | {"name": f"My {part}"})
+        there = (await operator.get(f"{home}/campaigns/{other.id}/{part}")).text
+        [(name, address)] = views_of(there).items()
+        assert name == f"My {part}"
+        assert address.startswith(f"{home}/campaigns/{other.id}/{part}?{kept}&view=")
+        opened = await operator.get(address)
+        assert opened.status_code == 200
+        assert f"My {part}*" in views_of(opened.text)
+    searched = (await operator.get(f"{home}/contacts?q=Hopper")).text
+    [(url, fields)] = forms_of(searched).items()
+    assert views_of(await send(operator, url, fields | {"name": "Hoppers"})).keys() == {"Hoppers*"}
+
+
+async def test_a_view_is_its_members_own_until_it_is_shared(
+    operator: Browser,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    browser_for: BrowserFor,
+    home: str,
+) -> None:
+    own = two_organizations.own
+    viewer, admin = await browser_for(own.users["viewer"]), await browser_for(own.users["admin"])
+    fields = {"list": "calls", "filters": "outcome=busy", "back": f"{home}/calls"}
+    calls = f"{home}/calls"
+    for name, shared in (("Mine", ""), ("Ours", "true")):
+        await send(operator, f"{home}/views", fields | {"name": name, "is_shared": shared, "filters": f"q={name}"})
+    assert views_of((await operator.get(calls)).text).keys() == {"Mine", "Ours"}
+    seen = views_of((await viewer.get(calls)).text)
+    assert seen.keys() == {"Ours"}
+
+    # A viewer has views of their own, and shares none. What another one shares, they open and do not change.
+    opened = (await viewer.get(seen["Ours"])).text
+    assert "Ours*" in views_of(opened)
+    assert forms_of(opened) == {}
+    assert "Share with the organization" not in (await viewer.get(f"{calls}?outcome=busy")).text
+    await send(viewer, f"{home}/views", fields | {"name": "Ours"})
+    refused = await viewer.post_form(f"{home}/views", fields | {"name": "For all", "is_shared": "true"})
+    assert refused.status_code == 403
+    audited = await connection.fetchval("select count(*) from audit_log where subject_type = 'view'")
+    assert audited == 1, "only what is shared is audited"
+    ours = address_of(seen["Ours"], home)
+    page = await send(viewer, ours, fields | {"name": "Theirs"})
+    assert "Only the member who saved this view can change it." in page
+    page = await send(viewer, f"{ours}/delete", fields)
+    assert "Only the member who saved this view, or an admin, can delete it." in page
+    mine = address_of(views_of((await operator.get(calls)).text)["Mine"], home)
+    assert (await admin.post_form(f"{mine}/delete", fields)).status_code == 404
+    assert (await viewer.post_form(mine, fields | {"name": "X"})).status_code == 404
+
+    # An admin takes a shared one away.
+    assert list(forms_of((await admin.get(seen["Ours"])).text)) == [f"{ours}/delete"]
+    assert "View Ours deleted." in await send(admin, f"{ours}/delete", fields)
+    assert views_of((await operator.get(calls)).text).keys() == {"Mine"}
+
+
+async def test_names_and_numbers_of_views_are_limited(
+    operator: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations, home: str
+) -> None:
+    fields = {"list": "calls", "filters": "outcome=busy", "back": f"{home}/calls"}
+
+    async def save(name: str, **changes: str) -> str:
+        return await send(operator, f"{home}/views", fields | {"name": name} | changes)
+
+    assert f"Enter a name with at most {LONGEST_VIEW_NAME} characters." in await save("")
+    assert f"Enter a name with at most {LONGEST_VIEW_NAME} characters." in await save("x" * (LONGEST_VIEW_NAME + 1))
+    assert "there is nothing to save yet" in await save("All", filters="order=contact&unknown=1")
+    assert "saved." in await save("x" * LONGEST_VIEW_NAME)
+    assert "You have a view of this list with the name" in await save("X" * LONGEST_VIEW_NAME)
+    # Another list may have a view of the name.
+    assert "saved." in await save("x" * LONGEST_VIEW_NAME, list="campaign_calls")
+    unknown = await operator.post_form(f"{home}/views", fields | {"list": "nothing", "name": "A"})
+    assert unknown.status_code == 400
+    for number in range(MOST_VIEWS - 1):
+        await operator.post_form(f"{home}/views", fields | {"name": f"View {number}"})
+    assert f"You have {MOST_VIEWS} views of this list: delete one first." in await save("One more")
+    assert await connection.fetchval("select count(*) from saved_views where list = 'calls'") == MOST_VIEWS
+    page = (await operator.get(f"{home}/calls?outcome=busy")).text
+    assert len(page) < 60_000
+    renamed = await connection.fetchval("select id from saved_views where name = 'View 1'")
+    taken = await send(operator, f"{home}/views/{renamed}", fields | {"name": "VIEW 2"})
+    assert "You have a view of this list with the name VIEW 2." in taken
+    # The schema has the bound of the domain.
+    change = "update saved_views set name = $1 where id = $2"
+    await connection.execute(change, "y" * LONGEST_VIEW_NAME, renamed)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(change, "y" * (LONGEST_VIEW_NAME + 1), renamed)
+
+
+async def test_a_view_opens_after_what_it_filters_by_is_gone(
+    operator: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations, home: str
+) -> None:
+    tenant = two_organizations.own.tenant
+    campaign = await create_campaign(connection, tenant, status="draft", next_batch_at=None, name="Winter")
+    fields = {"list": "calls", "filters": f"campaign={campaign.id}", "name": "Winter", "back": f"{home}/calls"}
+    page = await send(operator, f"{home}/views", fields)
+    address = views_of(page)["Winter*"]
+    assert "No matching calls" in page
+
+    await connection.execute("delete from campaigns where id = $1", campaign.id)
+    gone = await operator.get(address)
+    assert gone.status_code == 200
+    assert "This view no longer fits" in gone.text
+    assert "No matching calls" not in gone.text
+    # The same address without the view is an error, as before.
+    assert (await operator.get(f"{home}/calls?campaign={campaign.id}")).status_code == 400
+
+    # Values and names of an earlier version.
+    await connection.execute("""update saved_views set filters = '{"outcome": "lost", "mood": "good"}'""")
+    address = views_of((await operator.get(f"{home}/calls")).text)["Winter"]
+    assert "mood" not in address
+    assert "This view no longer fits" in (await operator.get(address)).text
+    await connection.execute("""update saved_views set list = 'campaign_contacts', filters = '{"status": "lost"}'""")
+    other = await create_campaign(connection, tenant)
+    contacts = f"{home}/campaigns/{other.id}/contacts"
+    opened = await operator.get(views_of((await operator.get(contacts)).text)["Winter"])
+    assert (opened.status_code, "This view no longer fits" in opened.text) == (200, True)
+
+
+async def test_the_days_of_a_view_move_with_the_calendar(
+    operator: Browser,
+    studio_app: StudioServer,
+    browser_for: BrowserFor,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    home: str,
+) -> None:
+    tenant = two_organizations.own.tenant
+    contact = await create_contact(connection, tenant.organization_id, name="Ada Hopper")
+    entry = await create_campaign_contact(connection, await create_campaign(connection, tenant), contact)
+    await create_call(connection, entry, status="ended", outcome="busy", created_at=NOW)
+    fields = {"list": "calls", "filters": "when=today", "name": "Today", "back": f"{home}/calls"}
+    page = await send(operator, f"{home}/views", fields)
+    assert "Ada Hopper" in page
+
+    studio_app.clock.advance(timedelta(days=1))
+    later = await browser_for(two_organizations.own.users["operator"])
+    assert "Ada Hopper" not in (await later.get(views_of(page)["Today*"])).text
+
+
+async def test_the_database_shows_members_their_own_views_and_those_that_are_shared(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, database: Scratch
+) -> None:
+    names = "select user_id, is_shared from saved_views"
+    own = two_organizations.own
+    async with acting(two_organizations, "viewer") as caller:
+        rows = await caller.fetch(names)
+        assert {(row["user_id"], row["is_shared"]) for row in rows} == {
+            (own.users["viewer"], False), (own.users["owner"], True)
+        }  # fmt: skip
+        assert await caller.execute("delete from saved_views where is_shared") == "DELETE 0"
+        assert await caller.execute("update saved_views set name = 'x' where is_shared") == "UPDATE 0"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await caller.execute("update saved_views set is_shared = true")
+    async with acting(two_organizations, "operator") as caller:
+        assert await caller.execute("update saved_views set is_shared = true") == "UPDATE 1"
+    async with acting(two_organizations, "admin") as caller:
+        assert await caller.execute("delete from saved_views where is_shared") == "DELETE 2"
