@@ -240,6 +240,12 @@ async def roll_a_function_back(page: Page, running: Running, screenshots: Path) 
         await task.click(page.get_by_role("button", name="Roll back", exact=True))
         active = versions.get_by_role("row", name=re.compile("^Version 1 ")).filter(has_text="Active")
         await expect(active).to_be_visible()
+    with CountedTask("Switch a function back to the source tree") as task:
+        await task.click(page.get_by_role("navigation", name="Studio").get_by_role("link", name="Functions"))
+        await task.click(page.get_by_role("link", name="campaign-trigger"))
+        await task.click(page.get_by_role("button", name="Serve source tree…"))
+        await task.click(page.get_by_role("button", name="Serve source tree", exact=True))
+        await expect(versions.get_by_text("Active")).to_have_count(0)
     await page.screenshot(path=screenshots / "flow-functions.png", full_page=True)
 
 
