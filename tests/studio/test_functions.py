@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from outdial.auth import User
 from outdial.auth.caller import Caller
-from outdial.studio.functions.operators import is_platform_operator
 from outdial.studio.web.context import StudioCaller
+from outdial.studio.web.operators import is_platform_operator
 from outdial.studio.web.settings import StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, ClientFor, StudioServer
@@ -101,8 +101,11 @@ async def test_other_roles_see_no_functions_even_on_a_local_stack(
     for path in ("", "/log", "/hello/stats", "/hello/versions"):
         assert (await client.get(f"{base(own)}{path}")).status_code == 403
     assert (await client.post(f"{base(own)}/hello/rollback")).status_code == 403
-    shown = await (await browser_for(own.users[role])).get(f"/o/{own.tenant.organization_id}/functions")
+    page = f"/o/{own.tenant.organization_id}/functions"
+    shown = await (await browser_for(own.users[role])).get(page)
     assert (shown.status_code, "whole environment" in shown.text) == (403, True)
+    assert f'href="{page}"' not in shown.text
+    assert f'href="{page}"' in (await (await browser_for(own.users["owner"])).get(page)).text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from outdial.studio.functions import service as functions
-from outdial.studio.functions.operators import is_platform_operator
 from outdial.studio.functions.service import SPANS, LogFilters, Slug, at_least
 from outdial.studio.view.charts import ChartSeries, stacked_bars
 from outdial.studio.view.format import clock, day_text
@@ -15,6 +14,7 @@ from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form
+from outdial.studio.web.operators import is_platform_operator
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
 

@@ -13,7 +13,7 @@ from outdial.studio.numbers.service import list_health
 from outdial.studio.view.phones import phone_text
 from outdial.studio.web.context import MemberRole, OrganizationContext
 from outdial.studio.web.paging import PageRequest
-from outdial.studio.web.rendering import MENU, menu_url
+from outdial.studio.web.rendering import menu_of, menu_url
 
 MAX_OF_A_KIND: Final = 6
 # Other words for the pages of the menu.
@@ -111,7 +111,7 @@ def _pages(context: OrganizationContext, text: str) -> list[SearchHit]:
     ]
     pages = [
         SearchHit(label=label, note=group, url=menu_url(context, path), icon=icon)
-        for group, entries in MENU.items()
+        for group, entries in menu_of(context).items()
         for path, label, icon in entries
         if wanted in f"{label} {group} {_OTHER_WORDS.get(path, '')}".lower()
     ]

@@ -26,6 +26,7 @@ from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import MOST_WAITING, OrganizationContext
 from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
+from outdial.studio.web.operators import is_platform_operator
 
 TEMPLATES = Path(__file__).parents[1]
 MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
@@ -95,7 +96,7 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
     section = path.removeprefix(f"/o/{context.organization_id}/").partition("/")[0]
     has_entry = path in {menu_url(context, name) for pages in MENU.values() for name, _, _ in pages}
     groups = []
-    for group, pages in MENU.items():
+    for group, pages in menu_of(context).items():
         entries = []
         for name, label, icon in pages:
             url = menu_url(context, name)
@@ -110,6 +111,13 @@ def navigation(context: OrganizationContext, request: Request) -> list[MenuGroup
             entries.append(MenuEntry(label=label, url=url, icon=icon, current=current, count=count))
         groups.append(MenuGroup(group, entries))
     return groups
+
+
+def menu_of(context: OrganizationContext) -> Mapping[str, Sequence[tuple[str, str, str]]]:
+    """Return the groups of pages that the caller can open: functions are for platform operators."""
+    if is_platform_operator(context.caller, context.role):
+        return MENU
+    return {group: [entry for entry in pages if entry[0] != "functions"] for group, pages in MENU.items()}
 
 
 def menu_url(context: OrganizationContext, path: str) -> str:
