@@ -12,8 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from outdial.auth import User
 from outdial.auth.caller import Caller
-from outdial.studio.web.context import StudioCaller
-from outdial.studio.web.operators import is_platform_operator
+from outdial.studio.web.context import StudioCaller, is_platform_operator
 from outdial.studio.web.settings import StudioSettings
 from tests.support.factories import NOW
 from tests.support.studio import BrowserFor, ClientFor, StudioServer

@@ -10,11 +10,10 @@ from outdial.studio.functions.service import SPANS, LogFilters, Slug, at_least
 from outdial.studio.view.charts import ChartSeries, stacked_bars
 from outdial.studio.view.format import clock, day_text
 from outdial.studio.web import forms
-from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.context import CurrentOrganization, is_platform_operator
 from outdial.studio.web.errors import ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form
-from outdial.studio.web.operators import is_platform_operator
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
 

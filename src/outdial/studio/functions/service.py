@@ -11,10 +11,10 @@ from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.queries.host import deployments, function_logs
+from outdial.studio.functions.operators import require_platform_operator
 from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound, ServiceUnavailable
-from outdial.studio.web.operators import require_platform_operator
 from outdial.studio.web.paging import Page, PageRequest, paginate
 from outdial.studio.web.settings import StudioSettings
 

@@ -8,9 +8,8 @@ from pydantic import BaseModel
 
 from outdial.studio.organizations.service import MemberOrganization, list_memberships
 from outdial.studio.profile.service import AccountSession, end_session, list_sessions
-from outdial.studio.web.context import CurrentCaller
+from outdial.studio.web.context import CurrentCaller, is_platform_operator
 from outdial.studio.web.errors import ResourceNotFound
-from outdial.studio.web.operators import is_platform_operator
 
 router = APIRouter(tags=["me"])
 

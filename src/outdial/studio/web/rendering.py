@@ -23,10 +23,9 @@ from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.phones import phone_text, with_phone_texts
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.context import MOST_WAITING, OrganizationContext
+from outdial.studio.web.context import MOST_WAITING, OrganizationContext, is_platform_operator
 from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
-from outdial.studio.web.operators import is_platform_operator
 
 TEMPLATES = Path(__file__).parents[1]
 MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
