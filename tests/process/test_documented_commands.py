@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from outdial.auth.keys import LOCAL_SECRET_KEY, local_service_role_jwt
+from outdial.retell.simulator.agents import DEFAULT_AGENT
+from outdial.stack.local import SIMULATOR_KEY
 from tests.support.documented import ROOT, Example, Project, examples, installed_programs, running_stack
 from tests.support.factories import Tenant, create_call, create_campaign, create_campaign_contact, create_contact
 from tests.support.postgres import Scratch
@@ -151,6 +153,10 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
             finally:
                 await connection.close()
             project.run(f"outdial campaign import {documented} contacts.csv --region US")
+        case "docs/operating.md" if "AGENT_ID" in text:
+            # Retell is the simulator here.
+            text = text.replace("https://api.retellai.com", project.addresses["simulator_url"])
+            text = f"export RETELL_API_KEY={SIMULATOR_KEY}\n{text.replace('AGENT_ID', DEFAULT_AGENT)}"
         case "docs/simulator.md" if "CALL_ID" in text:
             body = {"from_number": "+14155550100", "to_number": "+14155559910"}
             async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
