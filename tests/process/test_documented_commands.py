@@ -224,6 +224,13 @@ async def test_every_command_works_as_it_is_written(
     await asyncio.to_thread(project.run, text)
 
 
+def test_a_command_that_fails_fails_its_block(project: Project) -> None:
+    for command, status in (("outdial campaign show Nowhere", 1), ("outdial campaign nothing", 2)):
+        with pytest.raises(AssertionError):
+            project.run(f"{command}\ntrue")
+        assert project.run(f"{command} || echo $?").split()[-1] == str(status)
+
+
 SCRIPTS = {
     "functions:dev": "Serving functions on",
     "functions:test": "schedule_check",
