@@ -515,7 +515,7 @@ async def test_only_live_calls_that_retell_knows_can_be_ended(connection: asyncp
             await create_calling(connection, campaign, status=state, retell_call_id=retell_call_id)
 
     rows = await campaign_status_queries.live_calls(
-        connection, provider_account_id=tenant.provider_account_id, campaign_id=campaign.id, limit=100
+        connection, now=NOW, provider_account_id=tenant.provider_account_id, campaign_id=campaign.id, limit=100
     )
 
     assert {row.retell_call_id for row in rows} == {"call_placed", "call_ongoing"}

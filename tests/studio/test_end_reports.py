@@ -17,6 +17,7 @@ from outdial.clock import VirtualClock
 from outdial.db.session import Database
 from outdial.studio.end_reports import pages
 from outdial.studio.end_reports.shared import REQUESTS_PER_MINUTE
+from outdial.studio.view.phones import phone_text
 from outdial.studio.web.signed_links import token_digest
 from tests.support.factories import (
     NOW,
@@ -222,7 +223,7 @@ async def test_a_report_adds_up_what_happened_on_the_page_in_the_api_and_in_the_
         "Free-text answers are not counted: Notes",
     ):
         assert text in shown, text
-    assert OTHER_NUMBER in shown
+    assert phone_text(OTHER_NUMBER) in shown
     assert SECRET_NAME not in shown
     assert "Create link" not in shown
     assert "Not called" not in shown, "some of those were called"
