@@ -184,6 +184,7 @@ async def test_names_and_numbers_of_views_are_limited(
     assert "You have a view of this list with the name" in await save("X" * LONGEST_VIEW_NAME)
     # Another list may have a view of the name.
     assert "saved." in await save("x" * LONGEST_VIEW_NAME, list="campaign_calls")
+    assert "saved." in await save("Busy", list="campaign_calls", filters=f"{'unknown=1&' * 100}outcome=busy")
     unknown = await operator.post_form(f"{home}/views", fields | {"list": "nothing", "name": "A"})
     assert unknown.status_code == 400
     for number in range(MOST_VIEWS - 1):
@@ -230,6 +231,33 @@ async def test_a_view_opens_after_what_it_filters_by_is_gone(
     contacts = f"{home}/campaigns/{other.id}/contacts"
     opened = await operator.get(views_of((await operator.get(contacts)).text)["Winter"])
     assert (opened.status_code, "This view no longer fits" in opened.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "saved", "typed", "problem"),
+    [
+        ("calls", "outcome=busy", "outcome=busy&from=2026-02-30", "Invalid date"),
+        ("contacts", "status=failed", "status=failed&by=phone&q=Ada", "This is not part of a phone number"),
+    ],
+)
+async def test_a_filter_that_is_wrong_is_no_fault_of_the_open_view(
+    operator: Browser,
+    connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+    home: str,
+    part: str,
+    saved: str,
+    typed: str,
+    problem: str,
+) -> None:
+    campaign = await create_campaign(connection, two_organizations.own.tenant)
+    url = f"{home}/campaigns/{campaign.id}/{part}"
+    fields = {"list": f"campaign_{part}", "filters": saved, "name": "Mine", "back": url}
+    address = views_of(await send(operator, f"{home}/views", fields))["Mine*"]
+    wrong = await operator.get(f"{url}?{typed}&{address.rpartition('&')[2]}")
+    assert (wrong.status_code, problem in wrong.text) == (400, True)
+    assert "This view no longer fits" not in wrong.text
+    assert "The filters on this page replace those of the view." in wrong.text
 
 
 async def test_the_days_of_a_view_move_with_the_calendar(

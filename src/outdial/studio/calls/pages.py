@@ -90,7 +90,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
     async with context.transaction() as connection:
         bar = await read_bar(connection, context, listed, url=url, form=form, opened=query.get("view", ""))
         found, problem = await _find(connection, context, request, page_request, selecting)
-        is_unfit = problem is not None and query.get("view") is not None and bar.current is not None
+        is_unfit = problem is not None and query.get("view") is not None and bar.is_as_saved
         if is_unfit:
             form = dict.fromkeys(form, "")
             selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}

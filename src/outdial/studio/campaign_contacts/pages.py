@@ -85,7 +85,7 @@ async def list_campaign_contacts(
             form=panel.form,
             opened=opened or "",
         )
-        is_unfit = panel.problem is not None and opened is not None and bar.current is not None
+        is_unfit = panel.problem is not None and opened is not None and bar.is_as_saved
         if is_unfit:
             panel = await read(query={})
     status = 400 if panel.problem else 200

@@ -72,9 +72,14 @@ class ViewBar:
     current: SavedView | None = None
 
     @property
+    def is_as_saved(self) -> bool:
+        """Whether a view is open and the filters are its own."""
+        return self.current is not None and urlencode(self.current.filters) == self.filters
+
+    @property
     def is_changed(self) -> bool:
         """Whether the filters differ from those of the open view."""
-        return self.current is not None and urlencode(self.current.filters) != self.filters
+        return self.current is not None and not self.is_as_saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ def kept_filters(listed: ViewList, form: Mapping[str, str]) -> dict[str, str]:
 
 def filters_of_address(listed: ViewList, text: str) -> dict[str, str]:
     """Return the filters in the query of an address; what the list does not know is left out."""
-    return kept_filters(listed, dict(parse_qsl(text, max_num_fields=50)))
+    return kept_filters(listed, dict(parse_qsl(text)))
 
 
 async def read_bar(
