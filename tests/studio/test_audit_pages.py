@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import asyncpg
+import pytest
 
 from outdial.studio.audit.details import details_in_words
 from tests.support.factories import NOW, insert
@@ -63,3 +64,8 @@ def test_details_are_words_and_amounts() -> None:
         ("name", "2026-11-29"),
         ("changes", "budget from none to $20.00, calling hours, max attempts from 3 to 5"),
     ]
+
+
+@pytest.mark.parametrize("reason", ["2026-02-30T09:00:00Z", "2026-02-03T25:00:00Z", "0001-01-01T00:00:00+00:00"])
+def test_a_reason_that_looks_like_a_time_and_is_none_stays_text(reason: str) -> None:
+    assert list(details_in_words({"reason": reason})) == [("reason", reason)]

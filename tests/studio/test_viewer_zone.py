@@ -171,7 +171,7 @@ def test_sentences_that_commands_have_too_show_the_viewers_time() -> None:
     formats.show_times_in(ZoneInfo("America/Los_Angeles"))
     shown = formats.with_viewer_times("they open 2026-03-10 at 17:00 UTC, or 2026-03-11 at 03:30:07 UTC")
     assert shown == "they open Mar 10, 2026 at 10:00 AM, or Mar 10, 2026 at 8:30:07 PM"
-    for text in ("2026-02-30 at 17:00 UTC", "2026-03-10T17:00:00Z"):
+    for text in ("2026-02-30 at 17:00 UTC", "2026-03-10T17:00:00Z", "0001-01-01 at 00:00 UTC"):
         assert formats.with_viewer_times(text) == text
 
 

@@ -42,8 +42,8 @@ def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str |
                 )
             case str() if is_id(value):
                 continue
-            case str() if _ISO_TIME.fullmatch(value):
-                yield name, datetime.fromisoformat(value)
+            case str() if (at := _time(value)) is not None:
+                yield name, at
             case _:
                 yield name, str(value)
 
@@ -51,6 +51,18 @@ def details_in_words(details: Mapping[str, object]) -> Iterator[tuple[str, str |
 def setting_name(name: str) -> str:
     """Return what the pages call a column of a campaign."""
     return _SETTINGS.get(name, name.removesuffix("_cents").replace("_", " "))
+
+
+def _time(text: str) -> datetime | None:
+    """Return a time of the log; None for other text, also for a reason that looks like a time and is none."""
+    if not _ISO_TIME.fullmatch(text):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    # The first and the last year may leave the calendar in the viewer's zone.
+    return at if 1 < at.year < 9999 else None
 
 
 def _change_in_words(change: tuple[str, object]) -> str:

@@ -114,7 +114,8 @@ def _shown_moment(found: re.Match[str]) -> str:
     day, hour = found.groups()
     try:
         return moment(datetime.fromisoformat(f"{day}T{hour}+00:00"), seconds=hour.count(":") > 1)
-    except ValueError:
+    # No such time, or one that the viewer's zone moves out of the calendar.
+    except (ValueError, OverflowError):
         return found[0]
 
 
