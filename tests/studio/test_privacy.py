@@ -162,8 +162,20 @@ async def test_calls_of_a_former_workspace_are_listed_until_an_admin_confirms_th
     assert all(
         f"<code>{call['retell_call_id'] or call['call_id']}</code>" in shown_page for call in unreached["out_of_reach"]
     )
+    # The page names the first of many, and the API more.
+    await connection.execute(
+        """insert into erasure_calls (organization_id, erasure_id, provider_account_id, retell_call_id, next_try_at,
+          out_of_reach_at, workspace_name)
+        select organization_id, erasure_id, provider_account_id, 'call_' || md5(n::text), next_try_at, out_of_reach_at,
+          repeat('Sales ', 20)
+        from (select * from erasure_calls where call_id is not null limit 1) of_person, generate_series(1, 450) n"""
+    )
+    shown_page = (await client.get(page)).text
+    assert "352 more: outdial contacts erasures --json lists them." in shown_page
+    assert len(shown_page) < 60_000
+    assert len((await client.get(f"{url}/erasures")).json()["items"][0]["out_of_reach"]) == 452
     confirmed = (await client.post(f"{url}/erasures/{unreached['id']}/confirm")).json()
-    assert (confirmed["calls_out_of_reach"], confirmed["calls_deleted"]) == (0, 2)
+    assert (confirmed["calls_out_of_reach"], confirmed["calls_deleted"]) == (0, 452)
     pack = (await client.post(f"{url}/evidence", json={"kind": "call", "id": str(person.call_ids[0])})).json()["pack"]
     [attempt] = [
         attempt

@@ -22,6 +22,8 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/privacy")
 
 LIMIT: Final = 50
+# Keeps the page small.
+_MOST_UNREACHED: Final = 100
 
 
 @router.get("")
@@ -102,7 +104,7 @@ async def _show(
     page_request, url = PageRequest(request.query_params.get("cursor") or None, LIMIT), _url(context)
     async with context.transaction() as connection:
         retention = await privacy.show_retention(connection, context)
-        erasures = await privacy.list_erasures(connection, context, page_request)
+        erasures = await privacy.list_erasures(connection, context, page_request, _MOST_UNREACHED)
     given: Mapping[str, str] = {} if form is None else {name: text(form, name) for name in form}
     return page(
         request,

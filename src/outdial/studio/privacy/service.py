@@ -124,8 +124,10 @@ async def change_retention(
     return await show_retention(connection, context)
 
 
-async def list_erasures(connection: Connection, context: OrganizationContext, page: PageRequest) -> Page[Erasure]:
-    """Return a page of erasures, newest first."""
+async def list_erasures(
+    connection: Connection, context: OrganizationContext, page: PageRequest, most_unreached: int = MOST_UNREACHED
+) -> Page[Erasure]:
+    """Return a page of erasures, newest first, which lists at most `most_unreached` calls that are out of reach."""
     after = page.key(tuple[datetime, UUID]) or (None, None)
     rows = await erasures.list_erasures(
         connection,
@@ -135,7 +137,7 @@ async def list_erasures(connection: Connection, context: OrganizationContext, pa
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: [row.requested_at, row.id])
-    unreached = await _unreached(connection, context, shown)
+    unreached = await _unreached(connection, context, shown, most_unreached)
     return Page(items=[_erasure(row, unreached[row.id]) for row in shown], next=following)
 
 
@@ -199,14 +201,17 @@ def _etag(context: OrganizationContext, policy: RetentionPolicy) -> str:
 
 
 async def _unreached(
-    connection: Connection, context: OrganizationContext, rows: Sequence[erasures.ErasureRow]
+    connection: Connection,
+    context: OrganizationContext,
+    rows: Sequence[erasures.ErasureRow],
+    most: int = MOST_UNREACHED,
 ) -> Mapping[UUID, list[UnreachedCall]]:
     found = defaultdict[UUID, list[UnreachedCall]](list)
     unreached = [row.id for row in rows if row.calls_out_of_reach]
     if not unreached:
         return found
     for call in await erasure_calls.calls_out_of_reach(
-        connection, organization_id=context.organization_id, erasure_ids=unreached, limit=MOST_UNREACHED
+        connection, organization_id=context.organization_id, erasure_ids=unreached, limit=most
     ):
         found[call.erasure_id].append(
             UnreachedCall(workspace_name=call.workspace_name, retell_call_id=call.retell_call_id, call_id=call.call_id)
