@@ -42,7 +42,7 @@ function begin(bar) {
   }
 
   bar.classList.add("floats");
-  bar.querySelector(".selection-plain").remove();
+  bar.querySelector(".selection-plain")?.remove();
   bar.querySelector(".selection-buttons").hidden = false;
   document.addEventListener("outdial:replaced", () => {
     for (const box of boxes()) box.checked = ids.has(idOf(box));
@@ -83,6 +83,10 @@ function begin(bar) {
     if (all()) all().checked = false;
     show();
     document.getElementById("main").focus();
+  });
+  // Enter in a box would press the first action of the form, which may be done without a question.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches('[name="chosen"]')) event.preventDefault();
   });
   bar.addEventListener("submit", (event) => {
     // A search as one types changes the address.
