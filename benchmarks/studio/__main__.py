@@ -40,7 +40,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "contacts": ("bulk-jobs",),
     "settings": ("On voicemail",),
     "activity": ("What happened",),
-    "callbacks": ("+1212",),
+    "callbacks": ("+1 (212)",),
     "numbers": ("Line 6",),
     "analytics": ("spring.csv", "Positive"),
     "edit, with effective hours": ("Vermont",),

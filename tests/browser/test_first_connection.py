@@ -76,8 +76,7 @@ async def test_the_first_user_creates_an_organization_and_connects_retell_with_t
 
 async def enter_a_new_key(page: Page) -> None:
     with CountedTask("Enter a new Retell key") as task:
-        await task.click(page.get_by_role("link", name="Settings", exact=True))
-        await task.click(page.get_by_role("link", name="Retell", exact=True))
+        await task.click(page.get_by_role("link", name="Retell and webhook"))
         await page.get_by_label("New API key", exact=True).fill(KEY)
         await task.click(page.get_by_role("button", name="Test and replace"))
         await expect(

@@ -194,7 +194,7 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         | {"id": uuid4(), "ciphertext": b"1" * 40, "last_four": "1a2b", "entered_by": "ada@example.com"}
         | {"entered_at": NOW, "tested_at": NOW, "accepted_until": None if actor == "webhook" else NOW},
         "provider_workspaces": account
-        | {"since": NOW + timedelta(seconds=next(_numbers)), "key_mark": "environment:1"},
+        | {"since": NOW - timedelta(days=30, seconds=next(_numbers)), "key_mark": "environment:1"},
         "organization_budgets": {"day_cents": 5000, "updated_at": NOW},
         "spending": {"campaign_id": filled.fresh.id, "day": NOW.date()},
         "pre_dial_hooks": {"url": "https://hook.example.com", "secret": "s" * 16, "updated_at": NOW},
