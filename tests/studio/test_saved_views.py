@@ -4,12 +4,14 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from outdial.db.session import encode_json
 from outdial.domain.limits import LONGEST_VIEW_NAME, MOST_VIEWS
-from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact
+from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact, insert
 from tests.support.postgres import Scratch
 from tests.support.studio import Browser, BrowserFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations, acting
@@ -299,3 +301,45 @@ async def test_the_database_shows_members_their_own_views_and_those_that_are_sha
         assert await caller.execute("update saved_views set is_shared = true") == "UPDATE 1"
     async with acting(two_organizations, "admin") as caller:
         assert await caller.execute("delete from saved_views where is_shared") == "DELETE 2"
+
+
+@pytest.mark.parametrize(
+    ("person", "forgotten"),
+    [
+        ("Al", {"Calls of Al", "Call him"}),
+        (" Li ", {"Li's calls"}),
+        ("李明", {"李明的电话"}),
+        ("-", set[str]()),
+        (" ", set[str]()),
+        ("Ada Hopper", {"Ada Hopper this week", "Not reached"}),
+    ],
+)
+async def test_an_erasure_deletes_the_views_that_name_the_person_and_none_that_only_has_the_letters_of_a_short_name(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, person: str, forgotten: set[str]
+) -> None:
+    await connection.execute("delete from saved_views")
+    own = two_organizations.own
+    terms = {
+        "All calls": "", "Calls of Al": "", "Call him": "al", "Li's calls": "", "Failed - March": "", "李明的电话": "",
+        "Ada Hopper this week": "", "Not reached": "hopper",
+    }  # fmt: skip
+    for name, term in terms.items():
+        await insert(
+            connection,
+            "saved_views",
+            id=uuid4(),
+            organization_id=own.tenant.organization_id,
+            user_id=own.users["owner"],
+            list="contacts",
+            name=name,
+            filters=encode_json({"q": term} if term else {}),
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    contact = await create_contact(connection, own.tenant.organization_id, name=person)
+    await connection.execute(
+        "update contacts set erased_at = $2, name = null, phone = 'erased:' || id::text where id = $1", contact.id, NOW
+    )
+
+    left = {row["name"] for row in await connection.fetch("select name from saved_views")}
+    assert terms.keys() - left == forgotten
