@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.operations.hang_up import HangingUp, OutOfReach, hang_up
+from outdial.db.session import LockNotAvailable
 from outdial.dialer.hang_ups.task import HangUps
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
@@ -39,6 +41,7 @@ from tests.support.factories import (
     create_campaign_contact,
     create_tenant,
 )
+from tests.support.postgres import Scratch
 from tests.support.studio import FakeKeyTester
 
 SEALER = KeySealer(ENCRYPTION_SECRETS)
@@ -405,6 +408,28 @@ async def test_a_dialer_reports_keys_that_it_cannot_decrypt(stage: Stage) -> Non
         expected = None if secrets is ENCRYPTION_SECRETS else stage.clock.now()
         assert row["key_unreadable_at"] == expected
     assert (await stage.row("provider_accounts", other.provider_account_id))["key_unreadable_at"] is None
+
+
+async def test_a_key_that_cannot_be_decrypted_holds_back_no_key_of_another_account(
+    stage: Stage, database: Scratch
+) -> None:
+    tenant, other = await create_tenant(stage.look), await create_tenant(stage.look, credential="b")
+    await enter(stage, tenant, FIRST)
+    await enter(stage, other, SECOND)
+    await stage.look.execute(
+        "update provider_keys set ciphertext = decode(repeat('00', 40), 'hex') where provider_account_id = $1",
+        tenant.provider_account_id,
+    )
+    keyed = KeyedDialer(stage)
+    claiming = await asyncpg.connect(database.dsn)
+    try:
+        async with claiming.transaction():
+            await claiming.execute("select from provider_accounts where id = $1 for update", tenant.provider_account_id)
+            with pytest.raises(LockNotAvailable):
+                await keyed.keys.run_once()
+    finally:
+        await claiming.close()
+    assert list(keyed.clients) == ["b"]
 
 
 async def test_a_workspace_has_one_account(stage: Stage) -> None:

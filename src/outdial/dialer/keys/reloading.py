@@ -9,7 +9,7 @@ from outdial.db.queries import batches
 from outdial.db.queries.auth import provider_keys
 from outdial.db.session import Database
 from outdial.log import log
-from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.cache import KeyCache, StoredKey
 
 EVERY: Final = timedelta(seconds=15)
 """A notification wakes the task at once; this is for one that was lost."""
@@ -40,12 +40,17 @@ class KeyReloader:
         """Read the keys, and wake the campaigns of accounts that have a new one."""
         await self._cache.reload()
         stored, now = self._cache.in_use, self._clock.now()
-        if self._cache.unreadable:
-            async with self._database.transaction() as connection:
-                await provider_keys.report_unreadable_keys(connection, key_ids=sorted(self._cache.unreadable), now=now)
         new = await self._clients.use({name: key.api_key for name, key in stored.items()}, now)
         # A wake-up that fails, because a claim takes too long, is repeated by the next run.
         self._to_wake |= new
+        await self._wake(stored, now)
+        # Last, because it may have to wait for a claim: keys that can be read are in use by then.
+        if self._cache.unreadable:
+            async with self._database.transaction() as connection:
+                await provider_keys.report_unreadable_keys(connection, key_ids=sorted(self._cache.unreadable), now=now)
+        return len(new)
+
+    async def _wake(self, stored: Mapping[str, StoredKey], now: datetime) -> None:
         for credential in sorted(self._to_wake & stored.keys()):
             key = stored[credential]
             async with self._database.transaction() as connection:
@@ -58,4 +63,3 @@ class KeyReloader:
                 )
             self._to_wake.discard(credential)
             log("dialer.api_key_read", credential=credential)
-        return len(new)
