@@ -25,22 +25,25 @@ class LiveTranscriptRow:
 _live_transcript_row = row_builder(LiveTranscriptRow)
 
 _KEEP_LIVE_TRANSCRIPTS = """\
-with heard as materialized (
-  select c.id, c.organization_id, u.transcript, u.lines, u.characters
+with locked as materialized (
+  select c.id, c.organization_id, c.provider_account_id, c.retell_call_id, c.status, c.erased_at,
+    c.transcript_removed_at
   from calls c
+  where c.id = any ($1::uuid[]) or c.retell_call_id = any ($2::text[])
+  order by c.id
+  for share skip locked
+), newest as (
+  select distinct on (c.id) c.id, c.organization_id, u.transcript, u.lines, u.characters
+  from locked c
   join provider_accounts a on a.id = c.provider_account_id
-  join unnest($1::text[], $2::text[], $3::uuid[], $4::text[],
+  join unnest($3::text[], $2::text[], $1::uuid[], $4::text[],
       $5::integer[], $6::integer[])
     as u (credential, retell_call_id, call_id, transcript, lines, characters)
     on u.credential = a.credential and coalesce(u.call_id, c.id) = c.id
       and (u.retell_call_id = c.retell_call_id or c.retell_call_id is null and u.call_id = c.id)
-  where (c.id = any ($3::uuid[]) or c.retell_call_id = any ($2::text[]))
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  where c.status in ('placing', 'placed', 'ongoing', 'unknown')
     and c.erased_at is null and c.transcript_removed_at is null
-  order by c.id
-  for share of c skip locked
-), newest as (
-  select distinct on (h.id) h.* from heard h order by h.id, h.lines desc, h.characters desc
+  order by c.id, u.lines desc, u.characters desc
 ), kept as (
   insert into live_transcripts as t (call_id, organization_id, transcript, lines, characters, updated_at)
   select n.id, n.organization_id, n.transcript, n.lines, n.characters, $7 from newest n order by n.id
@@ -57,9 +60,9 @@ select k.call_id as id from kept k, lateral pg_notify('outdial_transcripts', k.o
 async def keep_live_transcripts(
     connection: Connection,
     *,
-    credentials: Sequence[str],
-    retell_call_ids: Sequence[str],
     call_ids: Sequence[UUID | None],
+    retell_call_ids: Sequence[str],
+    credentials: Sequence[str],
     transcripts: Sequence[str],
     lines: Sequence[int],
     characters: Sequence[int],
@@ -74,7 +77,7 @@ async def keep_live_transcripts(
     return [
         record[0]
         for record in await connection.fetch(
-            _KEEP_LIVE_TRANSCRIPTS, credentials, retell_call_ids, call_ids, transcripts, lines, characters, now
+            _KEEP_LIVE_TRANSCRIPTS, call_ids, retell_call_ids, credentials, transcripts, lines, characters, now
         )
     ]
 

@@ -6,22 +6,25 @@
 -- Keep transcripts of live calls that are newer than those kept: with more lines, or as many and more characters. Returns
 -- the calls. A call has to belong to the account whose key signed the event. The lock keeps a call from ending meanwhile;
 -- a call that another transaction has locked is left to the next event.
-with heard as materialized (
-  select c.id, c.organization_id, u.transcript, u.lines, u.characters
+with locked as materialized (
+  select c.id, c.organization_id, c.provider_account_id, c.retell_call_id, c.status, c.erased_at,
+    c.transcript_removed_at
   from calls c
+  where c.id = any (:call_ids::uuid[]) or c.retell_call_id = any (:retell_call_ids::text[])
+  order by c.id
+  for share skip locked
+), newest as (
+  select distinct on (c.id) c.id, c.organization_id, u.transcript, u.lines, u.characters
+  from locked c
   join provider_accounts a on a.id = c.provider_account_id
   join unnest(:credentials::text[], :retell_call_ids::text[], :call_ids::uuid[], :transcripts::text[],
       :lines::integer[], :characters::integer[])
     as u (credential, retell_call_id, call_id, transcript, lines, characters)
     on u.credential = a.credential and coalesce(u.call_id, c.id) = c.id
       and (u.retell_call_id = c.retell_call_id or c.retell_call_id is null and u.call_id = c.id)
-  where (c.id = any (:call_ids::uuid[]) or c.retell_call_id = any (:retell_call_ids::text[]))
-    and c.status in ('placing', 'placed', 'ongoing', 'unknown')
+  where c.status in ('placing', 'placed', 'ongoing', 'unknown')
     and c.erased_at is null and c.transcript_removed_at is null
-  order by c.id
-  for share of c skip locked
-), newest as (
-  select distinct on (h.id) h.* from heard h order by h.id, h.lines desc, h.characters desc
+  order by c.id, u.lines desc, u.characters desc
 ), kept as (
   insert into live_transcripts as t (call_id, organization_id, transcript, lines, characters, updated_at)
   select n.id, n.organization_id, n.transcript, n.lines, n.characters, :now from newest n order by n.id
