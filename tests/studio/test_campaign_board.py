@@ -363,6 +363,9 @@ async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus
     archived = (await operator.get(f"{base}?archived=true")).text
     assert ">Unarchive<" in archived
     assert 'value="pause"' not in archived
+    # The address of an undo does nothing that asks first elsewhere.
+    forged = await operator.post_form(undo.replace("action=unarchive", "action=delete"), {"back": base})
+    assert (forged.status_code, "This cannot be undone here" in forged.text) == (400, True)
     assert await send(operator, undo, {"back": base}) == "2 unarchived."
     assert not any(status.endswith("*") for status in (await names_of(connection)).values())
 

@@ -67,7 +67,10 @@ async def take_back(request: Request, context: CurrentOrganization, form: Form) 
     if "acts" in query:
         undone = await undo_acts(context, _ids(query["acts"].split(",")))
         return redirect(back, undone.in_one_line(), "good" if undone.changed else "warn")
-    done = await act_on_campaigns(context, _action(query), _ids(query.get("ids", "").split(",")))
+    action = _action(query)
+    if action not in OPPOSITES:
+        raise InvalidInput("This cannot be undone here: go back to the list")
+    done = await act_on_campaigns(context, action, _ids(query.get("ids", "").split(",")))
     return redirect(back, done.in_one_line(), "good" if done.ids else "warn")
 
 
