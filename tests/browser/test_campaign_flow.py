@@ -176,6 +176,8 @@ async def import_contacts(page: Page, directory: Path, task: CountedTask) -> Non
 async def run_campaign(page: Page, running: Running, screenshots: Path) -> None:
     loads: list[str] = []
     await expect(status(page)).to_contain_text("Active")
+    # What the page shows is there before its own load event.
+    await page.wait_for_load_state("load")
     page.on("load", lambda loaded: loads.append(loaded.url))
     first = await calls_ended(page, at_least=1)
     second = await calls_ended(page, at_least=first + 2)
