@@ -14,7 +14,7 @@ EVERY: Final = timedelta(minutes=5)
 
 
 def fingerprint_of(api_key: str) -> str:
-    """Return what tells a key from others and does not reveal it: keys are random and long."""
+    """Return a fingerprint that identifies a key without revealing it: keys are random and long."""
     return sha256(b"outdial environment key\0" + api_key.encode()).hexdigest()[:32]
 
 

@@ -134,8 +134,10 @@ async def read_followed(
     calls = [call for call in live.calls[:SHOWN] if call.id in ids]
     transcripts = await read_live_transcripts(connection, context.organization_id, [call.id for call in calls])
     now = context.studio.clock.now()
-    answered = {call.id: call.since if call.state == "talking" else None for call in calls}
-    spoken = {id: spoken_so_far(transcripts.get(id), at, now, most=_SPOKEN_CHARS) for id, at in answered.items()}
+    spoken = {}
+    for call in calls:
+        answered_at = call.since if call.state == "talking" else None
+        spoken[call.id] = spoken_so_far(transcripts.get(call.id), answered_at, now, most=_SPOKEN_CHARS)
     return FollowedCalls(ids=ids, spoken=spoken)
 
 
