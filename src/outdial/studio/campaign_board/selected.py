@@ -53,14 +53,14 @@ class UnchangedCampaign:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CampaignsChanged:
-    """What an action has done. `acts` and `ids` are those of the changed campaigns."""
+    """What an action has done so far. `acts` and `ids` are those of the changed campaigns."""
 
     action: BoardAction
-    ids: Sequence[UUID] = ()
-    acts: Sequence[UUID] = ()
-    unchanged: Sequence[UnchangedCampaign] = ()
+    ids: list[UUID] = field(default_factory=list)
+    acts: list[UUID] = field(default_factory=list)
+    unchanged: list[UnchangedCampaign] = field(default_factory=list)
     gone: int = 0
     has_calls: bool = False
 
@@ -75,60 +75,45 @@ class CampaignsChanged:
         return f"{'; '.join(parts)}."
 
 
-@dataclass(slots=True)
-class _Doing:
-    ids: list[UUID] = field(default_factory=list)
-    acts: list[UUID] = field(default_factory=list)
-    unchanged: list[UnchangedCampaign] = field(default_factory=list)
-    gone: int = 0
-    has_calls: bool = False
-
-
 async def act_on_campaigns(
     context: OrganizationContext, action: BoardAction, ids: Collection[UUID]
 ) -> CampaignsChanged:
     """Act on campaigns one after the other, each in a transaction of its own; raises PermissionDenied."""
-    doing = _Doing()
+    done = CampaignsChanged(action=action)
     for campaign_id in ids:
         try:
-            await _act_on(context, action, campaign_id, doing)
+            await _act_on(context, campaign_id, done)
         except ResourceNotFound:
-            doing.gone += 1
-    return CampaignsChanged(
-        action=action,
-        ids=doing.ids,
-        acts=doing.acts,
-        unchanged=doing.unchanged,
-        gone=doing.gone,
-        has_calls=doing.has_calls,
-    )
+            done.gone += 1
+    return done
 
 
-async def _act_on(context: OrganizationContext, action: BoardAction, campaign_id: UUID, doing: _Doing) -> None:
+async def _act_on(context: OrganizationContext, campaign_id: UUID, done: CampaignsChanged) -> None:
+    action = done.action
     async with context.transaction() as connection:
         campaign = await find_campaign(connection, context.organization_id, campaign_id)
     try:
         async with context.transaction() as connection:
             if action is BoardAction.DELETE:
                 await delete_campaign(connection, context, campaign_id)
-                doing.ids.append(campaign_id)
+                done.ids.append(campaign_id)
                 return
             result = await run_action(connection, context, campaign_id, cast("CampaignAction", action.value))
     except ResourceConflict as conflict:
         status = CampaignStatus(conflict.details.get("status", campaign.status))
-        doing.unchanged.append(UnchangedCampaign(campaign.name, why_not(action, status)))
+        done.unchanged.append(UnchangedCampaign(campaign.name, why_not(action, status)))
         return
-    _note(result, action, campaign, doing)
+    _note(result, campaign, done)
 
 
-def _note(result: CampaignActionResult, action: BoardAction, campaign: Campaign, doing: _Doing) -> None:
+def _note(result: CampaignActionResult, campaign: Campaign, done: CampaignsChanged) -> None:
     if not result.changed:
-        state = action.done if action in OPPOSITES else str(result.status)
-        doing.unchanged.append(UnchangedCampaign(campaign.name, f"already {state}"))
+        state = done.action.done if done.action in OPPOSITES else str(result.status)
+        done.unchanged.append(UnchangedCampaign(campaign.name, f"already {state}"))
         return
-    doing.ids.append(campaign.id)
-    doing.acts += [result.act_id] if result.act_id is not None else []
-    doing.has_calls = doing.has_calls or result.status is _S.PAUSING
+    done.ids.append(campaign.id)
+    done.acts += [result.act_id] if result.act_id is not None else []
+    done.has_calls = done.has_calls or result.status is _S.PAUSING
 
 
 def why_not(action: BoardAction, status: CampaignStatus) -> str:
