@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -29,8 +30,8 @@ from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
 from outdial.inbox.replay import ReplayedEvents, replay
 from outdial.jobs import erasing
 from outdial.jobs.retention import UPLOADS_KEPT
-from outdial.provider import CallPlaced, CallRequest, KeyAccepted
-from outdial.provider_keys.entering import AcceptedKey, KeyEntry, store_key
+from outdial.provider import CallDeleted, CallMissing, CallPlaced, CallRequest, KeyAccepted, ProviderUnavailable
+from outdial.provider_keys.entering import AcceptedKey, KeyEntry, end_key, store_key
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.client import RetellClient
 from outdial.retell.provider import RetellProvider
@@ -308,6 +309,7 @@ async def test_an_erasure_waits_for_events_that_are_still_to_be_applied(stage: S
 
 
 async def test_an_erasure_waits_until_retell_has_the_opt_out(stage: Stage, person: SeededPerson) -> None:
+    await stage.change("provider_accounts", person.tenant.provider_account_id, environment_key_at=NOW)
     await stage.change("imports", person.upload_id, status="cancelled")
     await stage.look.execute("update opt_out_syncs set next_try_at = $1, confirmed_at = null, is_ours = false", NOW)
     done = await erase(stage, person)
@@ -632,6 +634,7 @@ async def test_a_dialer_without_the_key_of_the_account_leaves_the_deletion_to_ot
 ) -> None:
     await erase(stage, person)
     without_key = RetellProvider({})
+    await stage.change("provider_accounts", person.tenant.provider_account_id, environment_key_at=stage.clock.now())
 
     await ProviderDeletions(stage.dialing, without_key, stage.clock).run_once()
 
@@ -687,6 +690,181 @@ async def test_calls_of_a_former_workspace_do_not_count_as_deleted_and_are_once_
     assert {row["confirmed_by"] for row in await stage.rows("erasure_calls")} == {None}
 
 
+async def leave_retell(stage: Stage, person: SeededPerson) -> None:
+    """Remove the key of the account, and have the dialer forget it."""
+    async with stage.as_service() as connection:
+        assert await end_key(
+            connection,
+            organization_id=person.tenant.organization_id,
+            provider_account_id=person.tenant.provider_account_id,
+            ends_former=False,
+            now=stage.clock.now(),
+        )
+    del stage.clients["default"]
+
+
+async def test_calls_that_get_out_of_reach_after_the_page_was_read_are_not_confirmed(
+    stage: Stage, person: SeededPerson, moved: ErasureRequested
+) -> None:
+    shown_until = stage.clock.now()
+    unreached = [row for row in await stage.rows("erasure_calls") if row["out_of_reach_at"] is not None]
+    later = unreached[0]["id"]
+    await stage.change("erasure_calls", later, out_of_reach_at=shown_until + timedelta(microseconds=1))
+    async with stage.as_service() as connection:
+        confirmed = await confirm_deletions(
+            connection,
+            person.tenant.organization_id,
+            moved.erasure_id,
+            Actor(),
+            until=shown_until,
+            now=shown_until + timedelta(minutes=1),
+        )
+    assert confirmed == len(unreached) - 1
+    assert (await stage.row("erasure_calls", later))["confirmed_at"] is None
+    await finish(stage)
+    assert (await stage.row("erasures", moved.erasure_id))["finished_at"] is None
+
+
+async def test_calls_of_a_disconnected_account_are_out_of_reach_until_its_key_is_back(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await enter_workspace(stage, person, "Sales", stage.workspace, NOW - timedelta(days=1))
+    await stage.look.execute("update opt_out_syncs set next_try_at = $1, confirmed_at = null", NOW)
+    await leave_retell(stage, person)
+    done = await erase(stage, person)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    await finish(stage)
+    erasure = await stage.row("erasures", done.erasure_id)
+    assert (erasure["waiting_for"], erasure["finished_at"]) == (None, None)
+    assert erasure["swept_at"] is not None, "no one can receive the opt-out"
+    assert await stage.look.fetchval("select count(*) from opt_out_syncs") == 0
+    rows = await stage.rows("erasure_calls")
+    assert {(row["out_of_reach_reason"], row["workspace_name"], row["error"]) for row in rows} == {
+        ("no_key", "Sales", None)
+    }
+
+    await enter_workspace(stage, person, "Sales", stage.workspace, stage.clock.now())
+    assert {row["out_of_reach_at"] for row in await stage.rows("erasure_calls")} == {None}
+    stage.clock.advance(timedelta(seconds=30))
+    await finish(stage)
+    assert not stage.workspace.calls
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] == stage.clock.now()
+
+
+async def test_an_admin_finishes_the_erasure_of_an_organization_that_has_left_retell(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await enter_workspace(stage, person, "Sales", stage.workspace, NOW - timedelta(days=1))
+    await leave_retell(stage, person)
+    done = await erase(stage, person)
+    stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
+    await finish(stage)
+    now = stage.clock.now()
+    async with stage.as_service() as connection:
+        organization_id = person.tenant.organization_id
+        assert await confirm_deletions(connection, organization_id, done.erasure_id, Actor(), until=now, now=now)
+    await finish(stage)
+    assert (await stage.row("erasures", done.erasure_id))["finished_at"] == now
+
+
+async def test_a_call_that_is_not_found_while_the_key_changes_is_asked_for_again_before_it_is_out_of_reach(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await enter_workspace(stage, person, "Sales", stage.workspace, NOW - timedelta(days=1))
+    await enter_workspace(stage, person, "Support", SimulatedWorkspace(stage.workspace.config), NOW)
+    stage.clock.advance(timedelta(days=1))
+    # A dialer uses the key of Support for some minutes after that of Sales was entered again.
+    former = stage.clients["default"]
+    await enter_workspace(stage, person, "Sales", stage.workspace, stage.clock.now())
+    current, stage.clients["default"] = stage.clients["default"], former
+    done = await erase(stage, person)
+    stage.clock.advance(timedelta(minutes=1))
+    await ProviderDeletions(stage.dialing, stage.provider, stage.clock).run_once()
+    rows = await stage.rows("erasure_calls")
+    assert {(row["out_of_reach_at"], row["confirmed_at"]) for row in rows} == {(None, None)}
+    assert stage.workspace.calls
+
+    stage.clients["default"] = current
+    stage.clock.advance(timedelta(minutes=4))
+    await ProviderDeletions(stage.dialing, stage.provider, stage.clock).run_once()
+    assert not stage.workspace.calls
+    assert done.erasure_id in {row["erasure_id"] for row in await stage.rows("erasure_calls")}
+    assert {row["out_of_reach_at"] for row in await stage.rows("erasure_calls")} == {None}
+
+
+async def test_a_key_that_changes_during_a_deletion_does_not_count_a_call_as_deleted(
+    stage: Stage, person: SeededPerson
+) -> None:
+    await enter_workspace(stage, person, "Sales", stage.workspace, NOW - timedelta(days=1))
+    await erase(stage, person)
+
+    class ChangedMeanwhile(RetellProvider):
+        """The key of another workspace is entered once the call was taken."""
+
+        async def delete_call(
+            self, credential: str, provider_call_id: str
+        ) -> CallDeleted | CallMissing | ProviderUnavailable:
+            other = SimulatedWorkspace(stage.workspace.config)
+            await enter_workspace(stage, person, "Support", other, stage.clock.now())
+            return await stage.provider.delete_call(credential, provider_call_id)
+
+    with_id = await stage.look.fetchval("select id from erasure_calls where call_id = $1", person.call_ids[0])
+    await stage.look.execute("update erasure_calls set next_try_at = 'infinity' where id <> $1", with_id)
+    await ProviderDeletions(stage.dialing, ChangedMeanwhile(stage.clients), stage.clock).run_once()
+    row = await stage.row("erasure_calls", with_id)
+    assert (row["confirmed_at"], row["out_of_reach_reason"]) == (None, "former_workspace")
+    assert stage.workspace.calls
+
+
+REOPENING = Path("supabase/migrations/20261205001712_reopened_erasures.sql")
+
+
+@pytest.mark.parametrize(
+    ("used", "deleted_at", "is_reopened"),
+    [
+        (("org_1", "org_2"), timedelta(days=2), True),
+        (("org_1", None), timedelta(days=2), True),
+        (("org_1", "org_1"), timedelta(days=2), False),
+        (("org_1", "org_2"), timedelta(hours=12), False),
+    ],
+)
+async def test_an_erasure_that_was_finished_with_the_key_of_another_workspace_is_opened_again(
+    stage: Stage, person: SeededPerson, used: tuple[str, str | None], deleted_at: timedelta, is_reopened: bool
+) -> None:
+    done = await erase(stage, person)
+    await finish(stage)
+    placed = NOW
+    for number, workspace_id in enumerate(used):
+        await stage.look.execute(
+            "insert into provider_workspaces (organization_id, provider_account_id, since, workspace_id, key_mark)"
+            " values ($1, $2, $3, $4, $5)",
+            person.tenant.organization_id,
+            person.tenant.provider_account_id,
+            placed + timedelta(days=number) - timedelta(hours=1),
+            workspace_id,
+            f"key {number}",
+        )
+    finished_at = placed + deleted_at
+    await stage.look.execute(
+        "update erasure_calls set confirmed_at = $1, placed_from = null, placed_until = null", finished_at
+    )
+    await stage.look.execute("update calls set created_at = $1", placed)
+    await stage.look.execute("update test_calls set sent_at = $1", placed)
+    await stage.look.execute("update webhook_events set received_at = $1", placed)
+    await stage.look.execute(
+        "update erasures set phone = null, swept_at = $1, finished_at = $1 where id = $2", finished_at, done.erasure_id
+    )
+    for _ in range(2):
+        await stage.look.execute(REOPENING.read_text())
+        erasure = await stage.row("erasures", done.erasure_id)
+        expected = (None, finished_at) if is_reopened else (finished_at, None)
+        assert (erasure["finished_at"], erasure["finished_without_proof_at"]) == expected
+    open_calls = [row for row in await stage.rows("erasure_calls") if row["confirmed_at"] is None]
+    assert {row["call_id"] for row in open_calls} >= set(person.call_ids) if is_reopened else open_calls == []
+    noted = await stage.look.fetch("select from audit_log where action = 'reopen_erasure'")
+    assert len(noted) == is_reopened
+
+
 async def test_an_admin_confirms_that_calls_of_a_former_workspace_are_deleted(
     stage: Stage, person: SeededPerson, moved: ErasureRequested
 ) -> None:
@@ -694,8 +872,9 @@ async def test_an_admin_confirms_that_calls_of_a_former_workspace_are_deleted(
     async with stage.as_service() as connection:
         organization_id, now = person.tenant.organization_id, stage.clock.now()
         for expected in (len(unreached), 0):
-            confirmed = await confirm_deletions(connection, organization_id, moved.erasure_id, Actor(), now)
-            assert confirmed == expected
+            assert expected == await confirm_deletions(
+                connection, organization_id, moved.erasure_id, Actor(), until=now, now=now
+            )
     await finish(stage)
     assert (await stage.row("erasures", moved.erasure_id))["finished_at"] == stage.clock.now()
     assert {row["confirmed_by"] for row in await stage.rows("erasure_calls") if row["out_of_reach_at"]} == {"service"}

@@ -40,12 +40,14 @@ async def test_a_person_is_exported_and_erased_by_number(outdial: Outdial, conne
     await connection.execute("update erasure_calls set out_of_reach_at = now(), workspace_name = 'Sales EU'")
     listed = await run(outdial, "contacts", "erasures")
     assert "0 of 2 calls, 2 out of reach" in listed
-    assert "2 calls are in a Retell workspace whose key Outdial no longer has" in " ".join(listed.split())
+    assert "Outdial has no key that reaches 2 calls at Retell" in " ".join(listed.split())
     (unreached,) = await asyncio.to_thread(outdial.json, "contacts", "erasures")
     assert [call["workspace_name"] for call in unreached["out_of_reach"]] == ["Sales EU", "Sales EU"]
     confirm = ("contacts", "confirm-erasure", erasure["id"])
     assert (await asyncio.to_thread(outdial.run, *confirm, stdin="n\n")).exit_code == 1
-    assert await run(outdial, *confirm, "--yes") == "Confirmed: 2 calls.\n"
+    assert "no call" in await asyncio.to_thread(outdial.error, *confirm, "--yes", "--until=2026-01-01T00:00:00Z")
+    until = f"--until={unreached['out_of_reach_until']}"
+    assert await run(outdial, *confirm, "--yes", until) == "Confirmed: 2 calls.\n"
     assert "is out of reach" in await asyncio.to_thread(outdial.error, *confirm, "--yes")
     left = json.loads(await run(outdial, "contacts", "export-subject", PHONE, env=KEY))
     assert (left["contacts"], left["calls"], left["erasure_id"]) == ([], [], erasure["id"])

@@ -22,7 +22,7 @@ FUNCTIONS = {
     "decide_reviews": "private.decide_reviews($1, '{{{entry}}}', 'completed', null, $2, 'decided', now(), now())",
     "set_callback": "private.set_callback($1, '{entry}', now() + interval '1 day', $2, now())",
     "erase_phone": "private.erase_phone($1, '{new}', '{phone}', sha256('a'), '12345678', $2, now())",
-    "confirm_erasure_calls": "private.confirm_erasure_calls($1, '{erasure}', $2, now())",
+    "confirm_erasure_calls": "private.confirm_erasure_calls($1, '{erasure}', $2, now(), now())",
     "record_audit": "private.record_audit($1, $2, 'start_campaign', 'campaign', 'named', '{{}}')",
 }
 STORED = {

@@ -243,7 +243,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {API}/erasures": Rule("viewer"),
     f"POST {API}/erasures": Rule("admin", 201, sends=SUBJECT),
     f"GET {API}/erasures/{{erasure_id}}": Rule("viewer"),
-    f"POST {API}/erasures/{{erasure_id}}/confirm": Rule("admin"),
+    f"POST {API}/erasures/{{erasure_id}}/confirm": Rule("admin", sends={"until": "2026-12-01T00:00:00Z"}),
     f"POST {API}/subject-export": Rule("admin", sends=SUBJECT),
     f"GET {PAGE}": Rule("viewer", 303),
     f"GET {PAGE}/calls": Rule("viewer"),
@@ -378,7 +378,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/contacts/{{contact_id}}/evidence": Rule("operator"),
     f"GET {PAGE}/privacy": Rule("viewer"),
     f"POST {PAGE}/privacy": Rule("admin", 303, sends={"event_days": "30"}),
-    f"POST {PAGE}/privacy/erasures/{{erasure_id}}/confirm": Rule("admin", 303),
+    f"POST {PAGE}/privacy/erasures/{{erasure_id}}/confirm": Rule("admin", 303, sends={"until": "2026-12-01T00:00:00Z"}),
     f"POST {PAGE}/privacy/erase": Rule("admin", 303, sends=SUBJECT),
     f"POST {PAGE}/privacy/export": Rule("admin", sends=SUBJECT),
 }

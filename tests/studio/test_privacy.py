@@ -147,9 +147,10 @@ async def test_calls_of_a_former_workspace_are_listed_until_an_admin_confirms_th
     url = f"/api/v1/organizations/{person.tenant.organization_id}"
     assert (await erase(client, person)).status_code == 201
     page = f"/o/{person.tenant.organization_id}/privacy"
-    assert "whose key Outdial no longer has" not in (await client.get(page)).text
+    assert "Outdial cannot delete" not in (await client.get(page)).text
     await connection.execute(
-        "update erasure_calls set out_of_reach_at = $1, workspace_name = 'Sales EU' where call_id is not null",
+        "update erasure_calls set out_of_reach_at = $1, workspace_name = 'Sales EU',"
+        " out_of_reach_reason = 'former_workspace' where call_id is not null",
         studio_app.clock.now(),
     )
     unreached = (await client.get(f"{url}/erasures")).json()["items"][0]
@@ -158,7 +159,8 @@ async def test_calls_of_a_former_workspace_are_listed_until_an_admin_confirms_th
         ("Sales EU", str(call_id)) for call_id in person.call_ids
     }
     shown_page = (await client.get(page)).text
-    assert "2 calls are in a Retell workspace whose key Outdial no longer has" in shown_page
+    assert "Outdial cannot delete 2 calls at Retell" in shown_page
+    assert "The key of Sales EU is no longer in Outdial." in shown_page
     assert all(
         f"<code>{call['retell_call_id'] or call['call_id']}</code>" in shown_page for call in unreached["out_of_reach"]
     )
@@ -174,8 +176,28 @@ async def test_calls_of_a_former_workspace_are_listed_until_an_admin_confirms_th
     assert "352 more: outdial contacts erasures --json lists them." in shown_page
     assert len(shown_page) < 60_000
     assert len((await client.get(f"{url}/erasures")).json()["items"][0]["out_of_reach"]) == 452
-    confirmed = (await client.post(f"{url}/erasures/{unreached['id']}/confirm")).json()
+    # One call gets out of reach after the page was read.
+    await connection.execute(
+        "update erasure_calls set out_of_reach_at = out_of_reach_at + interval '1 second',"
+        " out_of_reach_reason = 'no_key'"
+        " where retell_call_id = 'call_' || md5('7')"
+    )
+    browser = await studio_app.browser_of(await admin_of(studio_app, connection, person))
+    confirm = f"{page}/erasures/{unreached['id']}/confirm"
+    wrong = await browser.post_form(confirm, {"until": "soon"}, page=page)
+    assert (wrong.status_code, "Nothing was confirmed" in wrong.text) == (400, True)
+    done = await browser.post_form(confirm, {"until": unreached["out_of_reach_until"]}, page=page)
+    assert done.status_code == 303
+    shown_page = (await browser.get(page)).text
+    assert "Confirmed. 1 other call is still to be deleted at Retell." in shown_page
+    assert "Outdial cannot delete 1 call at Retell" in shown_page
+    assert "Retell is not connected" in shown_page
+    latest = (await client.get(f"{url}/erasures")).json()["items"][0]
+    assert (latest["calls_out_of_reach"], latest["calls_deleted"]) == (1, 451)
+    until = {"until": latest["out_of_reach_until"]}
+    confirmed = (await client.post(f"{url}/erasures/{unreached['id']}/confirm", json=until)).json()
     assert (confirmed["calls_out_of_reach"], confirmed["calls_deleted"]) == (0, 452)
+    assert (await client.post(f"{url}/erasures/{unreached['id']}/confirm")).status_code == 400
     pack = (await client.post(f"{url}/evidence", json={"kind": "call", "id": str(person.call_ids[0])})).json()["pack"]
     [attempt] = [
         attempt

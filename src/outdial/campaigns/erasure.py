@@ -88,14 +88,20 @@ async def request_erasure(
 
 
 async def confirm_deletions(
-    connection: Connection, organization_id: UUID, erasure_id: UUID, actor: Actor, now: datetime
+    connection: Connection, organization_id: UUID, erasure_id: UUID, actor: Actor, *, until: datetime, now: datetime
 ) -> int:
     """Store that an admin has deleted the calls of an erasure that are out of reach; return how many there were.
 
+    `until` is the `out_of_reach_until` that the admin has seen: calls that were out of reach later stay unconfirmed.
     The caller needs the role admin.
     """
     confirmed = await erasure_calls.confirm_erasure_calls(
-        connection, organization_id=organization_id, erasure_id=erasure_id, confirmed_by=actor.name, now=now
+        connection,
+        organization_id=organization_id,
+        erasure_id=erasure_id,
+        confirmed_by=actor.name,
+        until=until,
+        now=now,
     )
     if confirmed:
         await audit.record_audit(

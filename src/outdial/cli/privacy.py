@@ -28,7 +28,7 @@ from outdial.campaigns.retention_policy import (
 )
 from outdial.campaigns.subject import export_subject as read_subject
 from outdial.cli.errors import ActionRefused, InvalidArgument, UnknownName
-from outdial.cli.finding import Organization, find_organization, read_phone
+from outdial.cli.finding import Organization, find_organization, read_phone, read_zoned_time
 from outdial.cli.output import AsJson, console, print_json, print_pairs, print_rows
 from outdial.clock import SystemClock
 from outdial.db.queries import erasures as erasure_queries
@@ -111,39 +111,64 @@ def erasures(
         "BY": lambda row: row.requested_by,
         "HERE": lambda row: row.swept_at or (f"waits for {row.waiting_for}" if row.waiting_for else "pending"),
         "AT RETELL": _at_retell,
-        "FINISHED": lambda row: row.finished_at,
+        "FINISHED": lambda row: row.finished_at or ("opened again" if row.finished_without_proof_at else None),
         "ERROR": lambda row: row.last_error,
     }
     print_rows(columns, rows, empty="Nothing has been erased.")
     if unreached := sum(row.calls_out_of_reach for row in rows):
-        subject = "1 call is" if unreached == 1 else f"{unreached} calls are"
+        subject = "1 call" if unreached == 1 else f"{unreached} calls"
         console.print(
-            f"{subject} in a Retell workspace whose key Outdial no longer has: enter it again, or delete the calls in"
-            " Retell (--json lists them) and run outdial contacts confirm-erasure."
+            f"Outdial has no key that reaches {subject} at Retell: enter the key of the workspace, or delete the calls"
+            " in Retell (--json lists them) and run outdial contacts confirm-erasure."
         )
 
 
 def confirm_erasure(
     erasure_id: Annotated[UUID, typer.Argument(metavar="ERASURE", help="Id of the erasure.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Confirm only calls that were out of reach by then: out_of_reach_until of outdial contacts erasures"
+            " --json (default: all that are out of reach now)."
+        ),
+    ] = None,
     organization: Organization = None,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
 ) -> None:
-    """Confirm that calls of an erasure in a former Retell workspace are deleted there.
+    """Confirm that calls of an erasure that Outdial cannot delete are deleted in Retell.
 
-    Outdial no longer has the key of that workspace, so that it cannot delete them. outdial contacts erasures --json
-    lists them.
+    outdial contacts erasures --json lists them. Pass its out_of_reach_until with --until, so that no call is confirmed
+    that it did not list.
     """
+    given = read_zoned_time("--until", until)
+
+    async def find(database: Database) -> erasure_queries.ErasureRow | None:
+        async with database.as_service() as connection:
+            organization_id = await find_organization(connection, organization)
+            return await erasure_queries.show_erasure(
+                connection, organization_id=organization_id, erasure_id=erasure_id
+            )
+
+    erasure = as_service(find)
+    if erasure is None or erasure.out_of_reach_until is None:
+        raise UnknownName(f"no call of the erasure {erasure_id} is out of reach")
+    # What the confirmation names, and no call that gets out of reach meanwhile.
+    shown_until = given or erasure.out_of_reach_until
     if not yes:
-        typer.confirm("Are these calls deleted in Retell? The erasure then counts as finished.", abort=True)
+        count = erasure.calls_out_of_reach
+        question = "Is the call that is out of reach" if count == 1 else f"Are the {count} calls that are out of reach"
+        typer.confirm(f"{question} deleted in Retell? The evidence keeps your confirmation.", abort=True)
 
     async def work(database: Database) -> int:
         async with database.as_service() as connection:
             organization_id = await find_organization(connection, organization)
-            return await confirm_deletions(connection, organization_id, erasure_id, Actor(), clock.now())
+            return await confirm_deletions(
+                connection, organization_id, erasure_id, Actor(), until=shown_until, now=clock.now()
+            )
 
     confirmed = as_service(work)
     if not confirmed:
-        raise UnknownName(f"no call of the erasure {erasure_id} is out of reach")
+        raise UnknownName(f"no call of the erasure {erasure_id} was out of reach by {shown_until.isoformat()}")
     console.print(f"Confirmed: {confirmed} {'call' if confirmed == 1 else 'calls'}.")
 
 
@@ -218,10 +243,8 @@ def _at_retell(row: erasure_queries.ErasureRow) -> str:
 def _erasure_object(row: erasure_queries.ErasureRow, calls: Sequence[erasure_calls.CallOutOfReach]) -> dict[str, Any]:
     names = ("id", "requested_by", "requested_at", "waiting_for", "swept_at", "finished_at", "calls", "calls_deleted")
     shown: dict[str, Any] = {name: getattr(row, name) for name in names}
-    unreached = [
-        {"workspace_name": call.workspace_name, "retell_call_id": call.retell_call_id, "call_id": call.call_id}
-        for call in calls
-        if call.erasure_id == row.id
-    ]
-    shown |= {"calls_out_of_reach": row.calls_out_of_reach, "out_of_reach": unreached}
+    fields = ("reason", "workspace_name", "retell_call_id", "call_id")
+    unreached = [{field: getattr(call, field) for field in fields} for call in calls if call.erasure_id == row.id]
+    shown |= {"finished_without_proof_at": row.finished_without_proof_at, "calls_out_of_reach": row.calls_out_of_reach}
+    shown |= {"out_of_reach_until": row.out_of_reach_until, "out_of_reach": unreached}
     return shown | {"removed": msgspec.json.decode(row.removed), "last_error": row.last_error}

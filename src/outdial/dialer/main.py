@@ -58,6 +58,7 @@ CLAIM_REST = timedelta(milliseconds=50)
 """Contacts that are added one by one are claimed together with those of the next moment: a claim takes about 10 ms."""
 DELETIONS_EVERY = timedelta(seconds=15)
 LISTS_CHECKED_EVERY = timedelta(seconds=30)
+REPORT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +242,14 @@ def _clients(settings: DialerProcessSettings) -> RetellClients:
     return RetellClients(settings.api_keys, connect)
 
 
+async def _report_keys(task: KeyReloader | EnvironmentKeyReporter) -> None:
+    """Report keys, and wait for a claim that holds an account; a transaction that never ends must not stop dialers."""
+    for _ in range(REPORT_TRIES):
+        with suppress(LockNotAvailable):
+            await task.run_once()
+            return
+
+
 @asynccontextmanager
 async def _connected(settings: DialerProcessSettings, system_clock: Clock | None = None) -> AsyncIterator[DialerParts]:
     urls, timing = settings.database, settings.timing
@@ -273,9 +282,11 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         provider, rules = RetellProvider(clients), _rules(settings)
         sealer = KeySealer(settings.encryption_secrets)
         keys = KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
-        # The keys are in use by then. The task wakes the campaigns of new ones again.
-        with suppress(LockNotAvailable):
-            await keys.run_once()
+        key_reporter = EnvironmentKeyReporter(database, provider, settings.api_keys, clock)
+        # Before anything asks with a key: a workspace that the database does not know of yet has no calls from before,
+        # which would be taken for calls that were never placed, or are deleted.
+        for task in (keys, key_reporter):
+            await _report_keys(task)
         reader, speed = RetellEventReader(), settings.retry_speed
         yield DialerParts(
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
@@ -295,5 +306,5 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             call_tester=CallTester(database, provider, clock, timing, rules),
             clock_check=check,
             keys=keys,
-            key_reporter=EnvironmentKeyReporter(database, provider, settings.api_keys, clock),
+            key_reporter=key_reporter,
         )

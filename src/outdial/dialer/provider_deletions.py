@@ -7,9 +7,9 @@ from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries.compliance import erasure_calls
 from outdial.db.session import Database
-from outdial.domain.call import CallWorkspace
 from outdial.log import log
 from outdial.provider import CallDeleted, CallMissing, CallsFound, ProviderUnavailable, VoiceProvider
+from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN
 
 BATCH: Final = 100
 MAX_CONCURRENT_DELETIONS: Final = 4
@@ -21,8 +21,9 @@ class ProviderDeletions:
     """A background task: `run_once` tries every deletion that is due, and returns how many it tried.
 
     A failed deletion is retried until it succeeds, with growing delays: an erasure is finished only when all are
-    confirmed. A call of a former workspace, of which Outdial has no key, is out of reach: an admin deletes it at the
-    provider and confirms that, or enters the key again.
+    confirmed. A call is out of reach if it is in a former workspace or its account has no key: an admin deletes it at
+    the provider and confirms that, or enters the key again. That a call is missing counts only if the key has not been
+    changed meanwhile.
     """
 
     def __init__(self, database: Database, provider: VoiceProvider, clock: Clock) -> None:
@@ -48,12 +49,16 @@ class ProviderDeletions:
         now = self._clock.now()
         async with self._database.for_organization(due.organization_id) as connection:
             deletion = await erasure_calls.take_erasure_call(
-                connection, id=due.id, now=now, next_try_at=now + LONGEST_DELAY
+                connection,
+                id=due.id,
+                now=now,
+                next_try_at=now + LONGEST_DELAY,
+                key_since=now - ENVIRONMENT_SEEN_WITHIN,
             )
         if deletion is None:
             return
         if not self._provider.has_account(deletion.credential):
-            await self._postpone(deletion, f"this dialer has no API key for the account {deletion.credential}")
+            await self._note_no_key(deletion)
             return
         retell_call_id = deletion.retell_call_id
         if retell_call_id is None:
@@ -96,15 +101,37 @@ class ProviderDeletions:
             case never:
                 assert_never(never)
 
-    async def _confirm_missing(self, deletion: erasure_calls.ErasureCall) -> None:
-        """Confirm the deletion of a call that the workspace does not have, unless the call may be in a former one."""
-        if deletion.workspace == CallWorkspace.CURRENT:
-            await self._confirm(deletion)
+    async def _note_no_key(self, deletion: erasure_calls.ErasureCall) -> None:
+        """Leave the call to the dialers that have the key, or to an admin if the account has none."""
+        if deletion.has_key:
+            await self._postpone(deletion, f"this dialer has no API key for the account {deletion.credential}")
             return
         now = self._clock.now()
-        log("erasure.call_out_of_reach", level="warning", deletion_id=str(deletion.id), workspace=deletion.workspace)
         async with self._database.for_organization(deletion.organization_id) as connection:
-            await erasure_calls.leave_erasure_call(connection, id=deletion.id, now=now, next_try_at=now + LONGEST_DELAY)
+            left = await erasure_calls.leave_without_key(
+                connection,
+                id=deletion.id,
+                taken_until=deletion.taken_until,
+                now=now,
+                next_try_at=now + LONGEST_DELAY,
+                key_since=now - ENVIRONMENT_SEEN_WITHIN,
+            )
+        if left:
+            log("erasure.call_out_of_reach", level="warning", deletion_id=str(deletion.id), reason="no_key")
+
+    async def _confirm_missing(self, deletion: erasure_calls.ErasureCall) -> None:
+        """Confirm the deletion of a call that the workspace does not have, unless the call may be in a former one."""
+        now, taken_until = self._clock.now(), deletion.taken_until
+        async with self._database.for_organization(deletion.organization_id) as connection:
+            if await erasure_calls.confirm_missing_call(connection, id=deletion.id, taken_until=taken_until, now=now):
+                return
+            if await erasure_calls.await_workspace(connection, id=deletion.id, taken_until=taken_until, now=now):
+                return
+            left = await erasure_calls.leave_erasure_call(
+                connection, id=deletion.id, taken_until=taken_until, now=now, next_try_at=now + LONGEST_DELAY
+            )
+        if left:
+            log("erasure.call_out_of_reach", level="warning", deletion_id=str(deletion.id), reason="workspace")
 
     async def _confirm(self, deletion: erasure_calls.ErasureCall) -> None:
         async with self._database.for_organization(deletion.organization_id) as connection:
@@ -115,5 +142,10 @@ class ProviderDeletions:
         log("erasure.deletion_postponed", level="warning", deletion_id=str(deletion.id), reason=reason)
         async with self._database.for_organization(deletion.organization_id) as connection:
             await erasure_calls.postpone_erasure_call(
-                connection, id=deletion.id, next_try_at=self._clock.now() + delay, error=reason
+                connection,
+                id=deletion.id,
+                taken_until=deletion.taken_until,
+                next_try_at=self._clock.now() + delay,
+                error=reason,
+                is_reachable=deletion.has_key and deletion.is_here,
             )

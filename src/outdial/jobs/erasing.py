@@ -44,7 +44,7 @@ class ErasureSweeper:
                 return False
             if erasure.phone is not None:
                 waiting_for = await erasures.erasure_waits_for(
-                    connection, erasure_id=erasure.id, numbers=digits_of(erasure.phone)
+                    connection, erasure_id=erasure.id, numbers=digits_of(erasure.phone), now=self._clock.now()
                 )
                 await erasures.record_wait(connection, erasure_id=erasure.id, waiting_for=waiting_for)
                 if waiting_for is not None:
@@ -94,5 +94,5 @@ class ErasureSweeper:
                     limit=_LOG_PORTION,
                 )
         async with transaction() as connection:
-            count("opt_outs", await erasures.sweep_opt_outs(connection, erasure_id=erasure.id))
+            count("opt_outs", await erasures.sweep_opt_outs(connection, erasure_id=erasure.id, now=now))
             await erasures.finish_sweep(connection, erasure_id=erasure.id, removed=encode_json(removed), now=now)

@@ -26,8 +26,8 @@ _erasure_request = row_builder(ErasureRequest)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureRow:
-    """An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that
-    may be in a former workspace, of which no key is left.
+    """An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that no
+    key reaches, the last of them since `out_of_reach_until`.
 
     `removed` is JSON text.
     """
@@ -39,9 +39,11 @@ class ErasureRow:
     removed: str
     swept_at: datetime | None
     finished_at: datetime | None
+    finished_without_proof_at: datetime | None
     calls: int
     calls_deleted: int
     calls_out_of_reach: int
+    out_of_reach_until: datetime | None
     last_error: str | None
 
 
@@ -138,10 +140,13 @@ async def erase_phone(
 
 _LIST_ERASURES = """\
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  e.finished_without_proof_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
   (select count(*) from erasure_calls c
     where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
+  (select max(c.out_of_reach_at) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
+    as out_of_reach_until,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -168,10 +173,13 @@ async def list_erasures(
 
 _SHOW_ERASURE = """\
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  e.finished_without_proof_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
   (select count(*) from erasure_calls c
     where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
+  (select max(c.out_of_reach_at) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
+    as out_of_reach_until,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -209,13 +217,15 @@ async def lock_erasure(connection: Connection, *, erasure_id: UUID) -> ErasureTo
 
 
 _ERASURE_WAITS_FOR = """\
-select private.erasure_waits_for($1, $2::text[]) as id;
+select private.erasure_waits_for($1, $2::text[], $3) as id;
 """
 
 
-async def erasure_waits_for(connection: Connection, *, erasure_id: UUID, numbers: Sequence[str]) -> str | None:
+async def erasure_waits_for(
+    connection: Connection, *, erasure_id: UUID, numbers: Sequence[str], now: datetime
+) -> str | None:
     """Return what keeps an erasure from being swept, None if nothing does."""
-    value: str | None = await connection.fetchval(_ERASURE_WAITS_FOR, erasure_id, numbers)
+    value: str | None = await connection.fetchval(_ERASURE_WAITS_FOR, erasure_id, numbers, now)
     return value
 
 
@@ -279,13 +289,16 @@ async def redact_audit(
 
 
 _SWEEP_OPT_OUTS = """\
-select private.sweep_opt_outs($1) as id;
+select private.sweep_opt_outs($1, $2) as id;
 """
 
 
-async def sweep_opt_outs(connection: Connection, *, erasure_id: UUID) -> int:
-    """Delete the opt-outs of the phone that Retell has confirmed. Returns how many."""
-    value: int = required(await connection.fetchval(_SWEEP_OPT_OUTS, erasure_id), "sweep_opt_outs")
+async def sweep_opt_outs(connection: Connection, *, erasure_id: UUID, now: datetime) -> int:
+    """Delete the opt-outs of the phone that Retell has confirmed, and those of accounts without a key.
+
+    Returns how many.
+    """
+    value: int = required(await connection.fetchval(_SWEEP_OPT_OUTS, erasure_id, now), "sweep_opt_outs")
     return value
 
 

@@ -20,17 +20,20 @@ from private.erase_phone(:organization_id, :erasure_id, :phone, :phone_hash, :ke
 
 -- name: list_erasures
 -- returns: list[ErasureRow]
--- row: An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that may be in
--- row: a former workspace, of which no key is left. `removed` is JSON text.
--- null: waiting_for, swept_at, finished_at, last_error, :after_at, :after_id
+-- row: An erasure, with the number of its calls at Retell, of those whose deletion is confirmed, and of those that no key
+-- row: reaches, the last of them since `out_of_reach_until`. `removed` is JSON text.
+-- null: waiting_for, swept_at, finished_at, finished_without_proof_at, out_of_reach_until, last_error, :after_at, :after_id
 -- plan: custom
 -- List erasures of an organization, newest first. `after_at` and `after_id` are those of the last one on the previous
 -- page.
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  e.finished_without_proof_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
   (select count(*) from erasure_calls c
     where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
+  (select max(c.out_of_reach_at) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
+    as out_of_reach_until,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -41,13 +44,16 @@ limit :limit;
 
 -- name: show_erasure
 -- returns: ErasureRow | None
--- null: waiting_for, swept_at, finished_at, last_error
+-- null: waiting_for, swept_at, finished_at, finished_without_proof_at, out_of_reach_until, last_error
 -- Read an erasure of an organization.
 select e.id, e.requested_by, e.requested_at, e.waiting_for, e.removed::text as removed, e.swept_at, e.finished_at,
+  e.finished_without_proof_at,
   (select count(*) from erasure_calls c where c.erasure_id = e.id) as calls,
   (select count(*) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is not null) as calls_deleted,
   (select count(*) from erasure_calls c
     where c.erasure_id = e.id and c.confirmed_at is null and c.out_of_reach_at is not null) as calls_out_of_reach,
+  (select max(c.out_of_reach_at) from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null)
+    as out_of_reach_until,
   (select c.error from erasure_calls c where c.erasure_id = e.id and c.confirmed_at is null and c.error is not null
     order by c.tries desc limit 1) as last_error
 from erasures e
@@ -71,7 +77,7 @@ for update skip locked;
 -- name: erasure_waits_for
 -- returns: str | None
 -- Return what keeps an erasure from being swept, None if nothing does.
-select private.erasure_waits_for(:erasure_id, :numbers::text[]) as id;
+select private.erasure_waits_for(:erasure_id, :numbers::text[], :now) as id;
 
 -- name: record_wait!
 -- null: :waiting_for
@@ -101,8 +107,8 @@ select private.redact_audit(:organization_id, :erasure_id, :numbers::text[], :no
 
 -- name: sweep_opt_outs
 -- returns: int
--- Delete the opt-outs of the phone that Retell has confirmed. Returns how many.
-select private.sweep_opt_outs(:erasure_id) as id;
+-- Delete the opt-outs of the phone that Retell has confirmed, and those of accounts without a key. Returns how many.
+select private.sweep_opt_outs(:erasure_id, :now) as id;
 
 -- name: sweep_logs
 -- returns: int | None

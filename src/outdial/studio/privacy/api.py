@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from outdial.studio.privacy import service as privacy
-from outdial.studio.privacy.service import Erasure, Retention, RetentionChanges, SubjectPhone
+from outdial.studio.privacy.service import ConfirmedDeletions, Erasure, Retention, RetentionChanges, SubjectPhone
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IfMatch
@@ -57,11 +57,11 @@ async def get_erasure(context: CurrentOrganization, erasure_id: UUID) -> Erasure
 
 
 @router.post("/erasures/{erasure_id}/confirm")
-async def confirm_erasure(context: CurrentOrganization, erasure_id: UUID) -> Erasure:
-    """Confirm that the calls of an erasure that are out of reach are deleted at Retell. Repeating it is harmless."""
+async def confirm_erasure(context: CurrentOrganization, erasure_id: UUID, confirmed: ConfirmedDeletions) -> Erasure:
+    """Confirm that the calls of an erasure that were out of reach are deleted at Retell. Repeating it is harmless."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await privacy.confirm(connection, context, erasure_id)
+        return await privacy.confirm(connection, context, erasure_id, confirmed)
 
 
 @router.post("/subject-export")

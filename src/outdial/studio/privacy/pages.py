@@ -6,13 +6,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from outdial.campaigns.retention_policy import KINDS
 from outdial.db.session import encode_json
 from outdial.domain import limits
 from outdial.studio.privacy import service as privacy
-from outdial.studio.privacy.service import SubjectPhone
+from outdial.studio.privacy.service import ConfirmedDeletions, Erasure, SubjectPhone
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, StudioError
 from outdial.studio.web.forms import Form, redirect, region_of, text
@@ -60,12 +61,17 @@ async def erase(request: Request, context: CurrentOrganization, form: Form) -> R
 
 
 @router.post("/erasures/{erasure_id}/confirm")
-async def confirm(context: CurrentOrganization, erasure_id: UUID, form: Form) -> Response:
-    """Confirm that calls of a former workspace are deleted at Retell."""
+async def confirm(request: Request, context: CurrentOrganization, erasure_id: UUID, form: Form) -> Response:
+    """Confirm that the calls that the page has shown as out of reach are deleted at Retell."""
     context.require("admin")
+    try:
+        confirmed = ConfirmedDeletions.model_validate({"until": text(form, "until")})
+    except ValidationError:
+        error = InvalidInput("Nothing was confirmed: reload the page and try again")
+        return await _show(request, context, error=error)
     async with context.transaction() as connection:
-        await privacy.confirm(connection, context, erasure_id)
-    return redirect(_url(context), "Confirmed. The erasure finishes within a minute.")
+        erasure = await privacy.confirm(connection, context, erasure_id, confirmed)
+    return redirect(_url(context), f"Confirmed. {_what_remains(erasure)}")
 
 
 @router.post("/export")
@@ -79,6 +85,15 @@ async def export(request: Request, context: CurrentOrganization, form: Form) -> 
         return await _show(request, context, error=error, form=form)
     headers = {"content-disposition": 'attachment; filename="subject.json"', "cache-control": "no-store"}
     return Response(encode_json(known), media_type="application/json", headers=headers)
+
+
+def _what_remains(erasure: Erasure) -> str:
+    remaining = erasure.calls - erasure.calls_deleted
+    if remaining:
+        return f"{remaining:,} other {'call is' if remaining == 1 else 'calls are'} still to be deleted at Retell."
+    if erasure.swept_at is None:
+        return "The erasure finishes once the number is removed from Outdial."
+    return "The erasure finishes within a minute."
 
 
 def _subject(form: FormData) -> SubjectPhone:

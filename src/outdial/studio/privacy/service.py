@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from outdial.campaigns.erasure import ErasureRefused, confirm_deletions, request_erasure, wake_campaigns
 from outdial.campaigns.errors import ErasureKeyMissing, InvalidRetention
@@ -65,9 +65,18 @@ class SubjectPhone(BaseModel):
     default_region: Region = None
 
 
-class UnreachedCall(BaseModel):
-    """A call to delete in a former workspace. Retell knows it by its id, or by `call_id` in the call's metadata."""
+UnreachedReason = Literal["former_workspace", "unclear_workspace", "no_key"]
 
+
+class UnreachedCall(BaseModel):
+    """A call that an admin has to delete at Retell. Retell knows it by its id, or by `call_id` in the call's metadata.
+
+    With the reason `former_workspace`, it is in a workspace whose key Outdial no longer has. With `unclear_workspace`,
+    it was placed while the key was changed, and the workspace of the key in use does not have it. With `no_key`, its
+    account has no key.
+    """
+
+    reason: UnreachedReason
     workspace_name: str | None
     retell_call_id: str | None
     call_id: UUID | None
@@ -77,9 +86,10 @@ class Erasure(BaseModel):
     """An erasure and what remains of it.
 
     `swept_at` says when the number was gone from here, `waiting_for` what keeps it, and `finished_at` when the deletion
-    of all `calls` at Retell was confirmed. `calls_out_of_reach` are in a former workspace of their account, of which
-    Outdial has no key: enter it again, or delete them at Retell and confirm that. `out_of_reach` lists them, at most
-    500 of all erasures of a response. `removed` counts what was removed by place.
+    of all `calls` at Retell was confirmed. No key reaches `calls_out_of_reach`: enter that of their workspace, or
+    delete them at Retell and confirm that. `out_of_reach` lists them, at most 500 of all erasures of a response, and
+    `out_of_reach_until` is when the last one was found to be out of reach. `finished_without_proof_at` is when the
+    erasure was reported as finished by mistake. `removed` counts what was removed by place.
     """
 
     id: UUID
@@ -89,11 +99,20 @@ class Erasure(BaseModel):
     removed: dict[str, int]
     swept_at: datetime | None
     finished_at: datetime | None
+    finished_without_proof_at: datetime | None
     calls: int
     calls_deleted: int
     calls_out_of_reach: int
+    out_of_reach_until: datetime | None
     out_of_reach: list[UnreachedCall]
     last_error: str | None
+
+
+class ConfirmedDeletions(BaseModel):
+    """Which calls are deleted at Retell: those that were out of reach at `until`, the `out_of_reach_until` you read."""
+
+    model_config = ConfigDict(extra="forbid")
+    until: AwareDatetime
 
 
 async def show_retention(connection: Connection, context: OrganizationContext) -> Retention:
@@ -149,12 +168,19 @@ async def find_erasure(connection: Connection, context: OrganizationContext, era
     return _erasure(row, (await _unreached(connection, context, [row]))[row.id])
 
 
-async def confirm(connection: Connection, context: OrganizationContext, erasure_id: UUID) -> Erasure:
-    """Store that the calls of an erasure that are out of reach are deleted at Retell; raises ResourceNotFound."""
+async def confirm(
+    connection: Connection, context: OrganizationContext, erasure_id: UUID, confirmed: ConfirmedDeletions
+) -> Erasure:
+    """Store that calls of an erasure that are out of reach are deleted at Retell; raises ResourceNotFound.
+
+    Calls that were out of reach only after `until` were not shown to the admin, and stay unconfirmed.
+    """
     context.require("admin")
     await find_erasure(connection, context, erasure_id)
     now = context.studio.clock.now()
-    await confirm_deletions(connection, context.organization_id, erasure_id, context.actor, now)
+    await confirm_deletions(
+        connection, context.organization_id, erasure_id, context.actor, until=confirmed.until, now=now
+    )
     return await find_erasure(connection, context, erasure_id)
 
 
@@ -214,7 +240,12 @@ async def _unreached(
         connection, organization_id=context.organization_id, erasure_ids=unreached, limit=most
     ):
         found[call.erasure_id].append(
-            UnreachedCall(workspace_name=call.workspace_name, retell_call_id=call.retell_call_id, call_id=call.call_id)
+            UnreachedCall(
+                reason=cast("UnreachedReason", call.reason),
+                workspace_name=call.workspace_name,
+                retell_call_id=call.retell_call_id,
+                call_id=call.call_id,
+            )
         )
     return found
 

@@ -25,7 +25,10 @@ _due_erasure_call = row_builder(DueErasureCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureCall:
-    """A call to delete at Retell, with the account that it belongs to, and whether its workspace is the current one."""
+    """A call to delete at Retell, with the account that it belongs to.
+
+    `is_here` says that the workspace of the key is the one of the call, `has_key` that the account has a key at all.
+    """
 
     id: UUID
     organization_id: UUID
@@ -35,7 +38,9 @@ class ErasureCall:
     retell_call_id: str | None
     tries: int
     credential: str
-    workspace: str
+    is_here: bool
+    has_key: bool
+    taken_until: datetime
 
 
 _erasure_call = row_builder(ErasureCall)
@@ -43,11 +48,12 @@ _erasure_call = row_builder(ErasureCall)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOutOfReach:
-    """A call of an erasure that may be in a former workspace, with what identifies it there: Retell's id, or the
-    `call_id` in its metadata.
+    """A call of an erasure that no key reaches, with what identifies it at Retell: Retell's id, or the `call_id` in
+    its metadata.
     """
 
     erasure_id: UUID
+    reason: str
     workspace_name: str | None
     call_id: UUID | None
     retell_call_id: str | None
@@ -71,15 +77,16 @@ from provider_accounts a
 where d.id = $2 and d.confirmed_at is null and d.next_try_at <= $3 and a.id = d.provider_account_id
 returning d.id, d.organization_id, d.erasure_id, d.provider_account_id, d.call_id, d.retell_call_id, d.tries,
   a.credential, private.workspace_of_call(d.provider_account_id, coalesce(d.placed_from, '-infinity'),
-    coalesce(d.placed_until, 'infinity'), $3) as workspace;
+    coalesce(d.placed_until, 'infinity'), $3) = 'current' as is_here,
+  private.account_has_key(d.provider_account_id, $4) as has_key, d.next_try_at as taken_until;
 """
 
 
 async def take_erasure_call(
-    connection: Connection, *, next_try_at: datetime, id: UUID, now: datetime
+    connection: Connection, *, next_try_at: datetime, id: UUID, now: datetime, key_since: datetime
 ) -> ErasureCall | None:
     """Take a call to delete, so that no other dialer does until `next_try_at`."""
-    record = await connection.fetchrow(_TAKE_ERASURE_CALL, next_try_at, id, now)
+    record = await connection.fetchrow(_TAKE_ERASURE_CALL, next_try_at, id, now, key_since)
     return None if record is None else _erasure_call(record)
 
 
@@ -115,43 +122,113 @@ update erasure_calls set confirmed_at = $1, error = null where id = $2 and confi
 
 
 async def confirm_erasure_call(connection: Connection, *, now: datetime, id: UUID) -> int:
-    """Store that Retell no longer has a call."""
+    """Store that Retell has deleted a call."""
     return rows_touched(await connection.execute(_CONFIRM_ERASURE_CALL, now, id))
 
 
-_POSTPONE_ERASURE_CALL = """\
-update erasure_calls set next_try_at = $1, error = $2 where id = $3 and confirmed_at is null;
+_CONFIRM_MISSING_CALL = """\
+update erasure_calls d set confirmed_at = $1, error = null
+where d.id = $2 and d.confirmed_at is null and d.next_try_at = $3
+  and private.workspace_of_call(d.provider_account_id, coalesce(d.placed_from, '-infinity'),
+    coalesce(d.placed_until, 'infinity'), $1) = 'current';
 """
 
 
-async def postpone_erasure_call(connection: Connection, *, next_try_at: datetime, error: str, id: UUID) -> int:
-    """Store why a call could not be deleted yet."""
-    return rows_touched(await connection.execute(_POSTPONE_ERASURE_CALL, next_try_at, error, id))
+async def confirm_missing_call(connection: Connection, *, now: datetime, id: UUID, taken_until: datetime) -> int:
+    """Store that Retell no longer has a call, unless it may be in another workspace than that of the key: the key
+    may have been changed since the call was taken.
+    """
+    return rows_touched(await connection.execute(_CONFIRM_MISSING_CALL, now, id, taken_until))
+
+
+_POSTPONE_ERASURE_CALL = """\
+update erasure_calls d
+set next_try_at = $1, error = $2,
+  out_of_reach_at = case when $3 then null else d.out_of_reach_at end,
+  out_of_reach_reason = case when $3 then null else d.out_of_reach_reason end
+where d.id = $4 and d.confirmed_at is null and d.next_try_at = $5;
+"""
+
+
+async def postpone_erasure_call(
+    connection: Connection, *, next_try_at: datetime, error: str, is_reachable: bool, id: UUID, taken_until: datetime
+) -> int:
+    """Store why a call could not be deleted yet, unless it was taken again or confirmed meanwhile.
+
+    One that the key reaches is not out of reach any more.
+    """
+    return rows_touched(
+        await connection.execute(_POSTPONE_ERASURE_CALL, next_try_at, error, is_reachable, id, taken_until)
+    )
+
+
+_AWAIT_WORKSPACE = """\
+update erasure_calls d
+set next_try_at = coalesce(private.workspace_settles_at(d.provider_account_id, $1), $1), error = null
+where d.id = $2 and d.confirmed_at is null and d.next_try_at = $3
+  and private.workspace_settles_at(d.provider_account_id, $1) is not null
+  and private.workspace_of_call(d.provider_account_id, coalesce(d.placed_from, '-infinity'),
+    coalesce(d.placed_until, 'infinity'), $1) <> 'former';
+"""
+
+
+async def await_workspace(connection: Connection, *, now: datetime, id: UUID, taken_until: datetime) -> int:
+    """Ask for a call again once no dialer uses the former key any more, if the call may be in the workspace of the
+    new one.
+    """
+    return rows_touched(await connection.execute(_AWAIT_WORKSPACE, now, id, taken_until))
 
 
 _LEAVE_ERASURE_CALL = """\
 update erasure_calls d
 set next_try_at = $1, error = null, out_of_reach_at = coalesce(d.out_of_reach_at, $2),
+  out_of_reach_reason = case when private.workspace_of_call(d.provider_account_id, coalesce(d.placed_from, '-infinity'),
+    coalesce(d.placed_until, 'infinity'), $2) = 'former' then 'former_workspace' else 'unclear_workspace' end,
   workspace_name = private.former_workspace(d.provider_account_id, coalesce(d.placed_from, '-infinity'),
     coalesce(d.placed_until, 'infinity'))
-where d.id = $3 and d.confirmed_at is null;
+where d.id = $3 and d.confirmed_at is null and d.next_try_at = $4;
 """
 
 
-async def leave_erasure_call(connection: Connection, *, next_try_at: datetime, now: datetime, id: UUID) -> int:
+async def leave_erasure_call(
+    connection: Connection, *, next_try_at: datetime, now: datetime, id: UUID, taken_until: datetime
+) -> int:
     """Store that the workspace of the key does not have a call that may be in a former one.
 
     It is asked again later: the key of that one may be entered again.
     """
-    return rows_touched(await connection.execute(_LEAVE_ERASURE_CALL, next_try_at, now, id))
+    return rows_touched(await connection.execute(_LEAVE_ERASURE_CALL, next_try_at, now, id, taken_until))
+
+
+_LEAVE_WITHOUT_KEY = """\
+update erasure_calls d
+set next_try_at = $1, error = null, out_of_reach_at = coalesce(d.out_of_reach_at, $2),
+  out_of_reach_reason = 'no_key',
+  workspace_name = private.workspace_at(d.provider_account_id, coalesce(d.placed_until, 'infinity'))
+where d.id = $3 and d.confirmed_at is null and d.next_try_at = $4
+  and not private.account_has_key(d.provider_account_id, $5);
+"""
+
+
+async def leave_without_key(
+    connection: Connection,
+    *,
+    next_try_at: datetime,
+    now: datetime,
+    id: UUID,
+    taken_until: datetime,
+    key_since: datetime,
+) -> int:
+    """Store that the account of a call has no key, unless one was entered meanwhile. It is tried again later."""
+    return rows_touched(await connection.execute(_LEAVE_WITHOUT_KEY, next_try_at, now, id, taken_until, key_since))
 
 
 _CALLS_OUT_OF_REACH = """\
-select erasure_id, workspace_name, call_id, retell_call_id
+select erasure_id, coalesce(out_of_reach_reason, 'unclear_workspace') as reason, workspace_name, call_id, retell_call_id
 from erasure_calls
 where organization_id = $1 and erasure_id = any ($2::uuid[]) and confirmed_at is null
   and out_of_reach_at is not null
-order by erasure_id, workspace_name, retell_call_id, call_id
+order by erasure_id, reason, workspace_name, retell_call_id, call_id
 limit $3;
 """
 
@@ -159,7 +236,7 @@ limit $3;
 async def calls_out_of_reach(
     connection: Connection, *, organization_id: UUID, erasure_ids: Sequence[UUID], limit: int
 ) -> list[CallOutOfReach]:
-    """List the calls of erasures that are out of reach, those of each erasure and workspace together."""
+    """List the calls of erasures that are out of reach, those of each erasure, reason and workspace together."""
     return [
         _call_out_of_reach(record)
         for record in await connection.fetch(_CALLS_OUT_OF_REACH, organization_id, erasure_ids, limit)
@@ -167,16 +244,25 @@ async def calls_out_of_reach(
 
 
 _CONFIRM_ERASURE_CALLS = """\
-select private.confirm_erasure_calls($1, $2, $3, $4) as id;
+select private.confirm_erasure_calls($1, $2, $3, $4, $5) as id;
 """
 
 
 async def confirm_erasure_calls(
-    connection: Connection, *, organization_id: UUID, erasure_id: UUID, confirmed_by: str, now: datetime
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    erasure_id: UUID,
+    confirmed_by: str,
+    until: datetime,
+    now: datetime,
 ) -> int:
-    """Store that an admin has deleted the calls of an erasure that are out of reach. Returns how many there were."""
+    """Store that an admin has deleted the calls of an erasure that were out of reach at `until`.
+
+    Returns how many there were.
+    """
     value: int = required(
-        await connection.fetchval(_CONFIRM_ERASURE_CALLS, organization_id, erasure_id, confirmed_by, now),
+        await connection.fetchval(_CONFIRM_ERASURE_CALLS, organization_id, erasure_id, confirmed_by, until, now),
         "confirm_erasure_calls",
     )
     return value

@@ -165,6 +165,7 @@ class PackedDeletion:
     confirmed_at: datetime | None
     confirmed_by: str | None
     out_of_reach_at: datetime | None
+    out_of_reach_reason: str | None
     workspace_name: str | None
 
 
@@ -371,7 +372,7 @@ async def attempts_without_contact(connection: Connection, *, organization_id: U
 
 
 _EVIDENCE_DELETIONS = """\
-select call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, workspace_name
+select call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, out_of_reach_reason, workspace_name
 from erasure_calls
 where organization_id = $1 and call_id = any ($2::uuid[])
 order by call_id, retell_call_id, id;

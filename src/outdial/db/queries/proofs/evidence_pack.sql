@@ -112,9 +112,9 @@ order by campaign_contact_id, attempt_number;
 -- name: evidence_deletions
 -- returns: list[PackedDeletion]
 -- row: The deletion of an erased call at Retell: when it was confirmed, and by which member if not by Retell.
--- null: call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, workspace_name
+-- null: call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, out_of_reach_reason, workspace_name
 -- List the deletions of calls at Retell.
-select call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, workspace_name
+select call_id, retell_call_id, confirmed_at, confirmed_by, out_of_reach_at, out_of_reach_reason, workspace_name
 from erasure_calls
 where organization_id = :organization_id and call_id = any (:call_ids::uuid[])
 order by call_id, retell_call_id, id;
