@@ -279,13 +279,13 @@ async def test_the_campaigns_of_the_board_are_ordered_before_their_contacts_are_
     assert all("Index" in node["Node Type"] and node["Actual Loops"] <= LIMIT for node in looked_at), looked_at
 
 
-async def test_a_rare_part_of_a_contact_is_found_through_the_trigram_index(filled: Filled) -> None:
+async def test_a_rare_word_of_a_contact_is_found_through_the_trigram_index(filled: Filled) -> None:
     async with asking(filled, "viewer") as connection:
         before = await connection.fetchval(INDEX_SCANS)
         rows = await contacts.search_contacts(
             connection,
             organization_id=filled.tenant.organization_id,
-            text="%tact 4711%",
+            words=["%tact%", "%4711%"],
             digits=None,
             after=None,
             limit=LIMIT,
@@ -297,7 +297,7 @@ async def test_a_rare_part_of_a_contact_is_found_through_the_trigram_index(fille
 
 
 # Those of this transaction, which are counted at once.
-INDEX_SCANS = "select pg_stat_get_xact_numscans('public.contacts_text'::regclass)"
+INDEX_SCANS = "select pg_stat_get_xact_numscans('public.contacts_words'::regclass)"
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])

@@ -79,6 +79,7 @@ SEEDED: Final[Mapping[str, str]] = {
     "public.contacts.phone_reversed": "3210555514",
     "public.contacts.postal_code": "90210",
     "public.contacts.region": "ca",
+    "public.contacts.search_key": "quixote",
     "public.contacts.timezone": "kiritimati",
     "public.contacts.zone_key": "kiritimati",
     "public.do_not_call.phone": "4155550123",

@@ -40,9 +40,9 @@ class SearchTerms(TypedDict):
 
 
 class SearchPatterns(TypedDict):
-    """What a search looks for, as patterns for `like`: the text as typed, and the digits of a number."""
+    """What a search looks for, as patterns for `like`: each word as typed, and the digits of a number."""
 
-    text: str
+    words: list[str]
     digits: str | None
 
 
@@ -60,7 +60,7 @@ class SelectionParameters(TypedDict):
     name: str | None
     last_text: str
     external_id: str | None
-    text: str | None
+    words: list[str] | None
     digits: str | None
     contact_ids: list[UUID] | None
 
@@ -68,10 +68,10 @@ class SelectionParameters(TypedDict):
 class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Filters of a campaign's contacts. Jobs store it as JSON.
 
-    `outcome` is the last one. `reached`: a person was reached in one of the calls; false: the campaign is done with the
-    contact without that. `search` is a text in any column; `phone` and `phone_ends` are digits at the start and at
-    the end of the number; `name` is the beginning of the name in any case. `ids` are rows
-    that a member has ticked.
+    `outcome` is the last one. `reached`: a person was reached in one of the calls; false: the campaign is
+    done with the contact without that. `search` are words, each in any column, in any order; `phone` and
+    `phone_ends` are digits at the start and at the end of the number; `name` is the beginning of the name in
+    any case. `ids` are rows that a member has ticked.
     """
 
     status: str | None = None
@@ -108,7 +108,7 @@ class ContactSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             "name": self.name,
             "last_text": LAST_TEXT,
             "external_id": self.external_id,
-            "text": None if patterns is None else patterns["text"],
+            "words": None if patterns is None else patterns["words"],
             "digits": None if patterns is None else patterns["digits"],
             "contact_ids": None if self.ids is None else list(self.ids),
         }
@@ -171,12 +171,12 @@ def phone_range(digits: str | None) -> PhoneRange:
 
 
 def search_patterns(term: str) -> SearchPatterns:
-    """Return the patterns that match `term` anywhere in a contact; a number also matches without its separators."""
+    """Return the patterns for the words of `term`, in any order; a number also matches without its separators."""
     digits = without_separators(term)
     if not digits.isascii() or not digits.isdigit():
         digits = ""
     elif len(digits) >= _NATIONAL_DIGITS:
         # National and international prefixes, as in 030 1234567 or 0049 30 1234567, are not stored.
         digits = digits.lstrip("0")
-    literal = term.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"text": f"%{literal}%", "digits": f"%{digits}%" if digits else None}
+    literal = term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"words": [f"%{word}%" for word in literal.split()], "digits": f"%{digits}%" if digits else None}

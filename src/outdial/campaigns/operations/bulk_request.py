@@ -151,14 +151,14 @@ async def count_by_status(
     if selection in most and limit > BULK_CONTACTS.most:
         rows = await bulk_jobs.count_all_by_status(connection, organization_id=organization_id, campaign_id=campaign_id)
         rows = [row for row in rows if selection.status in (None, row.status)]
-    elif selection == narrowed and (text := parameters["text"]) is not None:
+    elif selection == narrowed and (words := parameters["words"]) is not None:
         rows = await bulk_jobs.count_found_by_status(
             connection,
             organization_id=organization_id,
             campaign_id=campaign_id,
             status=selection.status,
             last_outcome=selection.outcome,
-            text=text,
+            words=words,
             digits=parameters["digits"],
             limit=limit,
         )

@@ -19,7 +19,7 @@ ReachedFilter = Annotated[
         help="Only contacts that a call has reached, or finished contacts that no call has reached.",
     ),
 ]
-SearchFilter = Annotated[str | None, typer.Option(help="Only contacts with this text in a column.")]
+SearchFilter = Annotated[str | None, typer.Option(help="Only contacts with these words in any column.")]
 PhoneFilter = Annotated[str | None, typer.Option(help="Only numbers that start with these digits.")]
 PhoneEndsFilter = Annotated[str | None, typer.Option(help="Only numbers that end with these digits.")]
 NameFilter = Annotated[str | None, typer.Option(help="Only contacts whose name starts with this, in any case.")]

@@ -325,24 +325,24 @@ async def list_by_name(
     ]
 
 
-_LIST_BY_TEXT = """\
+_LIST_BY_WORDS = """\
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
   cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2
-  and k.id = any (array(select private.find_contacts(
+  and k.id = any (array(select private.search_contacts(
     $2, $3, $4, $1, $5, $6, $7,
     $8, $9, $10)))
 order by k.phone;
 """
 
 
-async def list_by_text(
+async def list_by_words(
     connection: Connection,
     *,
     campaign_id: UUID,
     organization_id: UUID,
-    text: str,
+    words: Sequence[str],
     digits: str | None,
     status: str | None,
     last_outcome: str | None,
@@ -351,7 +351,7 @@ async def list_by_text(
     after: str | None,
     limit: int,
 ) -> list[CampaignContactRow]:
-    """List contacts of a campaign with a text in any of the contact's columns, ordered by phone.
+    """List contacts of a campaign that have each of some words in any of the contact's columns, ordered by phone.
 
     See search_contacts.
     """
@@ -359,10 +359,10 @@ async def list_by_text(
     return [
         _campaign_contact_row(record)
         for record in await connection.fetch(
-            _LIST_BY_TEXT,
+            _LIST_BY_WORDS,
             campaign_id,
             organization_id,
-            text,
+            words,
             digits,
             status,
             last_outcome,

@@ -86,17 +86,18 @@ where k.organization_id = :organization_id and k.name_key >= lower(:first) and k
 order by k.name_key, k.id
 limit :limit;
 
--- name: list_by_text
+-- name: list_by_words
 -- returns: list[CampaignContactRow]
 -- null: name, external_id, last_outcome, status_reason, :digits, :status, :last_outcome, :reached, :after
 -- plan: custom
--- List contacts of a campaign with a text in any of the contact's columns, ordered by phone. See search_contacts.
+-- List contacts of a campaign that have each of some words in any of the contact's columns, ordered by phone. See
+-- search_contacts.
 select cc.id, cc.contact_id, k.phone, k.name, k.external_id, cc.zone_key, cc.jurisdiction_key, cc.status, cc.attempts,
   cc.call_count, cc.last_outcome, cc.status_reason, cc.next_attempt_at, k.phone as place
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id
-  and k.id = any (array(select private.find_contacts(
-    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, :reached,
+  and k.id = any (array(select private.search_contacts(
+    :organization_id, :words, :digits, :campaign_id, :status, :last_outcome, :reached,
     :reached_outcomes, :after, :limit)))
 order by k.phone;
 

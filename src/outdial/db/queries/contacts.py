@@ -3,7 +3,7 @@
 Contacts of organizations.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -253,35 +253,46 @@ select id, phone, name, email, company, external_id, timezone, zone_key, zone_so
   phone as place
 from contacts
 where organization_id = $1
-  and id = any (array(select private.find_contacts($1, $2, $3, null, null, null, $4, $5)))
+  and id = any (array(select private.search_contacts(
+    $1, $2, $3, null, null, null, null, null, $4, $5)))
 order by phone;
 """
 
 
 async def search_contacts(
-    connection: Connection, *, organization_id: UUID, text: str, digits: str | None, after: str | None, limit: int
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    words: Sequence[str],
+    digits: str | None,
+    after: str | None,
+    limit: int,
 ) -> list[ContactRow]:
-    """List contacts of an organization with a text in any of their columns, ordered by phone.
+    """List contacts of an organization that have each of some words in any of their columns, ordered by phone.
 
-    `text` and `digits` are patterns for `like`, in lower case.
+    `words` and `digits` are patterns for `like`.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
         _contact_row(record)
-        for record in await connection.fetch(_SEARCH_CONTACTS, organization_id, text, digits, after, limit)
+        for record in await connection.fetch(_SEARCH_CONTACTS, organization_id, words, digits, after, limit)
     ]
 
 
 _MATCHING_CONTACTS = """\
-select private.find_contacts($1, $2, $3, null, null, null, null, $4) as id;
+select private.search_contacts(
+  $1, $2, $3, null, null, null, null, null, null, $4) as id;
 """
 
 
 async def matching_contacts(
-    connection: Connection, *, organization_id: UUID, text: str, digits: str | None, limit: int
+    connection: Connection, *, organization_id: UUID, words: Sequence[str], digits: str | None, limit: int
 ) -> list[UUID]:
-    """Return the ids of contacts of an organization with a text in any of their columns. See search_contacts."""
-    return [record[0] for record in await connection.fetch(_MATCHING_CONTACTS, organization_id, text, digits, limit)]
+    """Return the ids of contacts of an organization that have each of some words in any of their columns.
+
+    See search_contacts.
+    """
+    return [record[0] for record in await connection.fetch(_MATCHING_CONTACTS, organization_id, words, digits, limit)]
 
 
 _LIST_CONTACTS_BY_EXTERNAL_ID = """\

@@ -295,7 +295,7 @@ async def _search(
     key = page.key(tuple[CursorText])
     place = None if key is None else key[0]
     if filters.search is not None:
-        return await campaign_contacts.list_by_text(
+        return await campaign_contacts.list_by_words(
             connection, after=place, **search_patterns(filters.search), **narrowed
         )
     if filters.phone is not None:

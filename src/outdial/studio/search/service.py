@@ -103,16 +103,20 @@ async def search_studio(connection: Connection, context: OrganizationContext, te
 
 
 def _pages(context: OrganizationContext, text: str) -> list[SearchHit]:
-    wanted = text.lower()
+    words = text.lower().split()
     actions = [
         SearchHit(label=label, url=menu_url(context, path), icon=icon)
-        for label, path, icon, role, words in _ACTIONS
-        if context.may(role) and wanted in f"{label} {words}".lower()
+        for label, path, icon, role, others in _ACTIONS
+        if context.may(role) and _has_words(words, f"{label} {others}")
     ]
     pages = [
         SearchHit(label=label, note=group, url=menu_url(context, path), icon=icon)
         for group, entries in menu_of(context).items()
         for path, label, icon in entries
-        if wanted in f"{label} {group} {_OTHER_WORDS.get(path, '')}".lower()
+        if _has_words(words, f"{label} {group} {_OTHER_WORDS.get(path, '')}")
     ]
     return actions + pages
+
+
+def _has_words(words: Sequence[str], text: str) -> bool:
+    return all(word in text.lower() for word in words)

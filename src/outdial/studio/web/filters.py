@@ -51,7 +51,10 @@ def _is_storable(day: date) -> bool:
 
 SearchQuery = Annotated[
     str | None,
-    Query(max_length=200, description="Any part of a contact, such as of its name, number or email; case-insensitive"),
+    Query(
+        max_length=200,
+        description="Words of a contact, such as of its name, number or email; in any order, case or accents",
+    ),
 ]
 TextQuery = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$"), AfterValidator(none_if_empty)]
 PhoneQuery = Annotated[str | None, Query(max_length=40, description="First digits of the number, such as +1212")]

@@ -110,11 +110,9 @@ from (
     and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
     and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
     and ($14::text is null or k.external_id = $14)
-    and ($15::text is null
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
+    and ($15::text[] is null
+      or k.search_key like all (array(select private.search_key(w) from unnest($15::text[]) w))
+      or k.search_key like $16)
   limit $17
 ) m
 group by m.status
@@ -139,7 +137,7 @@ async def count_selected_by_status(
     name: str | None,
     last_text: str,
     external_id: str | None,
-    text: str | None,
+    words: Sequence[str] | None,
     digits: str | None,
     limit: int,
 ) -> list[SelectedStatus]:
@@ -163,7 +161,7 @@ async def count_selected_by_status(
             name,
             last_text,
             external_id,
-            text,
+            words,
             digits,
             limit,
         )
@@ -201,8 +199,8 @@ _COUNT_FOUND_BY_STATUS = """\
 select cc.status, count(*)::integer as contacts
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = $1
 where k.organization_id = $2 and k.erased_at is null
-  and k.id = any (array(select private.find_contacts(
-    $2, $3, $4, $1, $5, $6, null, $7)))
+  and k.id = any (array(select private.search_contacts(
+    $2, $3, $4, $1, $5, $6, null, null, null, $7)))
 group by cc.status
 order by cc.status;
 """
@@ -213,22 +211,22 @@ async def count_found_by_status(
     *,
     campaign_id: UUID,
     organization_id: UUID,
-    text: str,
+    words: Sequence[str],
     digits: str | None,
     status: str | None,
     last_outcome: str | None,
     limit: int,
 ) -> list[SelectedStatus]:
-    """Count the contacts of a campaign with a text in any of the contact's columns by status, and no more than
-    `limit` of them.
+    """Count the contacts of a campaign that have each of some words in any of the contact's columns by status, and
+    no more than `limit` of them.
 
-    See list_by_text.
+    See list_by_words.
     """
     await connection.execute(CUSTOM_PLAN)
     return [
         _selected_status(record)
         for record in await connection.fetch(
-            _COUNT_FOUND_BY_STATUS, campaign_id, organization_id, text, digits, status, last_outcome, limit
+            _COUNT_FOUND_BY_STATUS, campaign_id, organization_id, words, digits, status, last_outcome, limit
         )
     ]
 
@@ -251,11 +249,9 @@ with matching as materialized (
     and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
     and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
     and ($14::text is null or k.external_id = $14)
-    and ($15::text is null
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
-      or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-        || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
+    and ($15::text[] is null
+      or k.search_key like all (array(select private.search_key(w) from unnest($15::text[]) w))
+      or k.search_key like $16)
 ), chosen as materialized (
   select m.id, m.status, m.call_count, (row_number() over (order by m.id) - 1) / $17::integer as number
   from matching m where m.status = any ($18::text[])
@@ -295,7 +291,7 @@ async def create_bulk_job(
     name: str | None,
     last_text: str,
     external_id: str | None,
-    text: str | None,
+    words: Sequence[str] | None,
     digits: str | None,
     portion_size: int,
     statuses: Sequence[str],
@@ -333,7 +329,7 @@ async def create_bulk_job(
                 name,
                 last_text,
                 external_id,
-                text,
+                words,
                 digits,
                 portion_size,
                 statuses,

@@ -3,7 +3,7 @@
 -- name: count_selected_by_status
 -- returns: list[SelectedStatus]
 -- row: How many selected contacts have a status.
--- null: :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :text
+-- null: :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name, :external_id, :words
 -- null: :contact_ids, :digits
 -- plan: custom
 -- Count the selected contacts of a campaign by status, without erased ones, and no more than `limit` of them.
@@ -38,13 +38,13 @@ order by s.status;
 -- returns: list[SelectedStatus]
 -- null: :status, :last_outcome, :digits
 -- plan: custom
--- Count the contacts of a campaign with a text in any of the contact's columns by status, and no more than `limit` of
--- them. See list_by_text.
+-- Count the contacts of a campaign that have each of some words in any of the contact's columns by status, and no more
+-- than `limit` of them. See list_by_words.
 select cc.status, count(*)::integer as contacts
 from contacts k join campaign_contacts cc on cc.contact_id = k.id and cc.campaign_id = :campaign_id
 where k.organization_id = :organization_id and k.erased_at is null
-  and k.id = any (array(select private.find_contacts(
-    :organization_id, :text, :digits, :campaign_id, :status, :last_outcome, null, :limit)))
+  and k.id = any (array(select private.search_contacts(
+    :organization_id, :words, :digits, :campaign_id, :status, :last_outcome, null, null, null, :limit)))
 group by cc.status
 order by cc.status;
 
@@ -52,7 +52,7 @@ order by cc.status;
 -- returns: BulkSelection
 -- row: How many contacts a bulk job has in its portions, and how many matching ones have another status.
 -- null: :decision, :call_at, :copy_id, :created_by, :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending
--- null: :last_ending, :name, :external_id, :text, :contact_ids, :digits
+-- null: :last_ending, :name, :external_id, :words, :contact_ids, :digits
 -- plan: custom
 -- Insert a queued job with its portions: the selected contacts whose status is one of `statuses`. The caller enqueues
 -- the job in the same transaction.

@@ -39,11 +39,9 @@ where cc.organization_id = $1 and cc.campaign_id = $2 and k.erased_at is null
   and ($10::text is null or k.phone_reversed >= $10 and k.phone_reversed < $11)
   and ($12::text is null or k.name_key >= lower($12) and k.name_key < lower($12) || $13)
   and ($14::text is null or k.external_id = $14)
-  and ($15::text is null
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $15
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $16)
+  and ($15::text[] is null
+    or k.search_key like all (array(select private.search_key(w) from unnest($15::text[]) w))
+    or k.search_key like $16)
 order by cc.contact_id
 limit $17;
 """
@@ -66,7 +64,7 @@ async def contacts_to_copy(
     name: str | None,
     last_text: str,
     external_id: str | None,
-    text: str | None,
+    words: Sequence[str] | None,
     digits: str | None,
     limit: int,
 ) -> list[ContactToCopy]:
@@ -90,7 +88,7 @@ async def contacts_to_copy(
             name,
             last_text,
             external_id,
-            text,
+            words,
             digits,
             limit,
         )

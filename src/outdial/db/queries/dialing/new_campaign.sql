@@ -4,7 +4,7 @@
 -- returns: list[ContactToCopy]
 -- row: A selected contact, and whether the campaign is done with it.
 -- null: :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name
--- null: :external_id, :text, :contact_ids, :digits
+-- null: :external_id, :words, :contact_ids, :digits
 -- plan: custom
 -- List the selected contacts of a campaign, without erased ones.
 select cc.contact_id as id, cc.status in ('completed', 'failed', 'skipped', 'cancelled') as is_final

@@ -8,8 +8,6 @@ and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_
 and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
 and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
 and (:external_id::text is null or k.external_id = :external_id)
-and (:text::text is null
-  or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-    || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :text
-  or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-    || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like :digits)
+and (:words::text[] is null
+  or k.search_key like all (array(select private.search_key(w) from unnest(:words::text[]) w))
+  or k.search_key like :digits)

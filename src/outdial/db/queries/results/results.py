@@ -98,11 +98,9 @@ where cc.organization_id = $3 and cc.campaign_id = $4 and k.erased_at is null
   and ($12::text is null or k.phone_reversed >= $12 and k.phone_reversed < $13)
   and ($14::text is null or k.name_key >= lower($14) and k.name_key < lower($14) || $15)
   and ($16::text is null or k.external_id = $16)
-  and ($17::text is null
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $17
-    or lower(coalesce(k.name, '') || chr(10) || k.phone || chr(10) || coalesce(k.email, '') || chr(10)
-      || coalesce(k.company, '') || chr(10) || coalesce(k.external_id, '')) like $18)
+  and ($17::text[] is null
+    or k.search_key like all (array(select private.search_key(w) from unnest($17::text[]) w))
+    or k.search_key like $18)
 order by cc.contact_id;
 """
 
@@ -126,7 +124,7 @@ async def stream_results(
     name: str | None,
     last_text: str,
     external_id: str | None,
-    text: str | None,
+    words: Sequence[str] | None,
     digits: str | None,
 ) -> AsyncIterator[ResultRow]:
     """Stream the selected contacts of a campaign in the order of its list, without erased ones.
@@ -153,7 +151,7 @@ async def stream_results(
         name,
         last_text,
         external_id,
-        text,
+        words,
         digits,
         prefetch=PREFETCH,
     ):

@@ -6,7 +6,7 @@
 -- null: name, email, company, notes, external_id, country, region, postal_code, timezone, reason, last_outcome,
 -- null: last_call_at, duration_ms, talk_ms, cost_cents, callback_at, voicemail_left_at, summary, sentiment, success,
 -- null: reviewed_by, review_note, custom_analysis, transcript, recording_url, :status, :last_outcome, :reached, :first_phone, :last_phone, :first_ending, :last_ending, :name,
--- null: :external_id, :text, :contact_ids, :digits
+-- null: :external_id, :words, :contact_ids, :digits
 -- plan: custom
 -- Stream the selected contacts of a campaign in the order of its list, without erased ones. Outcome, time and duration
 -- are those of the last call; talk time and cost are those of all calls. The analysis, transcript and recording are

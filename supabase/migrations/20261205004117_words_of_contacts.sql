@@ -1,0 +1,212 @@
+-- Searches for contacts find the words of a term in any order, and letters with and without accents: "mustermann max"
+-- finds Max Mustermann, and "muller" and "Müller" find each other. A migration runs in one transaction, so the index
+-- cannot be built concurrently. With a million contacts, the table is rewritten and locked for about a minute.
+-- squawk-ignore-file require-concurrent-index-creation, require-concurrent-index-deletion, adding-field-with-default
+
+-- What a search compares: small letters without accents, and with plain apostrophes and spaces. The extension unaccent
+-- is not everywhere, and not immutable. Most texts are ASCII.
+-- Patterns for `like` stay patterns: no letter becomes one of their wildcards.
+create function private.search_key(p_text text) returns text
+language plpgsql immutable strict parallel safe set search_path = ''
+as $$
+begin
+  if octet_length(p_text) = length(p_text) then
+    return lower(p_text);
+  end if;
+  return lower(
+    translate(
+      replace(replace(replace(replace(replace(
+        regexp_replace(normalize(p_text, nfd), '[\u0300-\u036f]+', '', 'g'),
+        'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'),
+      'øØłŁđĐðÐıħĦ’‘ʼ' || chr(160) || chr(8239),
+      'oOlLdDdDihH''''''  '));
+end
+$$;
+revoke all on function private.search_key(text) from public;
+-- The column below evaluates it for every role that writes contacts.
+grant execute on function private.search_key(text) to authenticated, service_role, outdial_jobs;
+
+-- What the search of contacts compares with: a column, because a search for two letters reads all contacts, and
+-- computing their keys takes ten times as long. The fields are separated by line feeds, so that no word matches across two of them.
+drop index if exists public.contacts_text;
+alter table public.contacts add column search_key text collate "C" generated always as (
+  private.search_key(coalesce(name, '') || chr(10) || phone || chr(10) || coalesce(email, '') || chr(10)
+    || coalesce(company, '') || chr(10) || coalesce(external_id, ''))) stored;
+
+-- As find_contacts, for any number of words, which are patterns for `like`. All have to match, in any of the columns.
+-- The three longest are looked up in the index, which leaves few contacts to compare with the others.
+create function private.search_contacts(
+  p_organization_id uuid, p_words text[], p_digits text, p_campaign_id uuid, p_status text, p_last_outcome text,
+  p_reached boolean, p_reached_outcomes text[], p_after text, p_limit integer
+) returns setof uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  words text[] := array(select private.search_key(w) from unnest(p_words) w order by length(w) desc);
+begin
+  if current_setting('role') <> 'service_role'
+    and not (p_organization_id = any (array(select private.my_organizations()))) then
+    return;
+  end if;
+  -- Planned for the words at hand: a rare one goes through the index, a common one along the phones.
+  return query execute '
+    select k.id
+    from public.contacts k
+    where k.organization_id = $1
+      and (
+        k.search_key like $2 and ($3 is null or k.search_key like $3) and ($4 is null or k.search_key like $4)
+          and k.search_key like all ($5)
+        or k.search_key like $6
+      )
+      and ($7 is null or exists (
+        select from public.campaign_contacts cc
+        where cc.campaign_id = $7 and cc.contact_id = k.id and ($8 is null or cc.status = $8)
+          and ($9 is null or cc.last_outcome = $9)
+          and ($10 is null or ($10 or cc.status in (''completed'', ''failed'')) and $10 = exists (
+            select from public.calls r where r.campaign_contact_id = cc.id and r.outcome = any ($11)))))
+      and ($12 is null or k.phone > $12)
+    order by k.phone
+    limit $13'
+  using p_organization_id, words[1], words[2], words[3], words[4:], p_digits, p_campaign_id, p_status, p_last_outcome,
+    p_reached, p_reached_outcomes, p_after, p_limit;
+end
+$$;
+revoke all on function private.search_contacts(uuid, text[], text, uuid, text, text, boolean, text[], text, integer)
+  from public;
+grant execute on function private.search_contacts(uuid, text[], text, uuid, text, text, boolean, text[], text, integer)
+  to authenticated, service_role;
+
+-- Processes of the versions before ask for a text, which is one word here. The new index serves them too.
+create or replace function private.find_contacts(
+  p_organization_id uuid, p_text text, p_digits text, p_campaign_id uuid, p_status text, p_last_outcome text,
+  p_reached boolean, p_reached_outcomes text[], p_after text, p_limit integer
+) returns setof uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query select private.search_contacts(
+    p_organization_id, array[p_text], p_digits, p_campaign_id, p_status, p_last_outcome, p_reached,
+    p_reached_outcomes, p_after, p_limit);
+end
+$$;
+create or replace function private.find_contacts(
+  p_organization_id uuid, p_text text, p_digits text, p_campaign_id uuid, p_status text, p_last_outcome text,
+  p_after text, p_limit integer
+) returns setof uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query select private.search_contacts(
+    p_organization_id, array[p_text], p_digits, p_campaign_id, p_status, p_last_outcome, null, null, p_after, p_limit);
+end
+$$;
+
+-- Only where the migration of the first index could create the extension.
+do $$
+declare
+  schema_of_extension text := (
+    select e.extnamespace::regnamespace::text from pg_catalog.pg_extension e where e.extname = 'pg_trgm');
+begin
+  if schema_of_extension is null then
+    return;
+  end if;
+  execute format(
+    'create index contacts_words on public.contacts using gin (search_key %s.gin_trgm_ops)', schema_of_extension);
+end
+$$;
+
+-- As before, without the new column, which has nothing that the others have not.
+create or replace function private.subject_data(p_organization_id uuid, p_phone text, p_numbers text[])
+returns table (kind text, data jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  contact public.contacts;
+  call_ids uuid[];
+  terms text[];
+begin
+  if current_setting('role') <> 'service_role'
+    and not p_organization_id = any (array(select private.my_organizations('admin'))) then
+    raise exception 'exporting what is known about a phone requires the role admin in the organization'
+      using errcode = 'insufficient_privilege';
+  end if;
+  select k.* into contact from public.contacts k where k.organization_id = p_organization_id and k.phone = p_phone;
+  terms := array_remove(array[private.address_of_contact(p_organization_id, p_phone)], null);
+  select coalesce(pg_catalog.array_agg(i), '{}') into call_ids from private.calls_of_phone(p_organization_id, p_phone) i;
+  return query
+    select 'contact', to_jsonb(k) - '{name_key,phone_reversed,search_key}'::text[]
+    from public.contacts k where k.id = contact.id;
+  return query
+    select 'do_not_call', to_jsonb(d) from public.do_not_call d
+    where d.organization_id = p_organization_id and d.phone = p_phone;
+  return query
+    select 'opt_out_at_provider', to_jsonb(s) from public.opt_out_syncs s
+    where s.organization_id = p_organization_id and s.phone = p_phone;
+  return query
+    select 'consent', to_jsonb(s) from public.consents s
+    where s.organization_id = p_organization_id and s.phone = p_phone
+    order by s.given_at, s.id;
+  return query
+    select 'screening_list', to_jsonb(l)
+    from public.screened_numbers s join public.screening_lists l on l.id = s.list_id
+    where s.organization_id = p_organization_id and s.phone = p_phone
+    order by l.created_at, l.id;
+  return query
+    select 'campaign', to_jsonb(cc) || pg_catalog.jsonb_build_object('campaign', m.name)
+    from public.campaign_contacts cc join public.campaigns m on m.id = cc.campaign_id
+    where cc.contact_id = contact.id
+    order by cc.created_at, cc.id;
+  return query
+    select 'call', to_jsonb(c) from public.calls c where c.id = any (call_ids) order by c.created_at, c.id;
+  return query
+    select 'event', to_jsonb(e) - 'body' || pg_catalog.jsonb_build_object('body', pg_catalog.encode(e.body, 'base64'))
+    from public.webhook_events e
+    where e.call_id = any (call_ids)
+      or (e.organization_id is null
+          and e.credential in (select a.credential from public.provider_accounts a where a.organization_id = p_organization_id)
+        or e.organization_id = p_organization_id and e.status in ('unmatched', 'quarantined'))
+      and private.mentions(pg_catalog.encode(e.body, 'escape'), p_numbers, terms)
+    order by e.id;
+  return query
+    select 'refused_row', to_jsonb(r) || pg_catalog.jsonb_build_object('file_name', i.file_name)
+    from public.imports i join public.import_refusals r on r.import_id = i.id
+    where i.organization_id = p_organization_id
+      and private.mentions(r.value || ' ' || r.cells::text || ' ' || r.reason, p_numbers, terms)
+    order by i.created_at, r.line;
+  return query
+    select 'export', to_jsonb(x) from public.exports x
+    where x.organization_id = p_organization_id and exists (
+      select from public.export_chunks c
+      where c.export_id = x.id and position(pg_catalog.convert_to(p_phone, 'UTF8') in c.content) > 0)
+    order by x.created_at, x.id;
+  return query
+    select 'audit', to_jsonb(a) from public.audit_log a
+    where a.organization_id = p_organization_id
+      and (a.subject_id = any (contact.id::text || array(
+          select cc.id::text from public.campaign_contacts cc where cc.contact_id = contact.id
+        )) or private.mentions(a.subject_id || ' ' || a.details::text, p_numbers, terms))
+    order by a.id;
+end
+$$;
+-- A view that finds an erased contact by the words of its name goes with it, also in another order and without accents.
+create or replace function private.forget_views_of_person() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  person text := lower(trim(old.name));
+  key text := private.search_key(trim(old.name));
+begin
+  delete from public.saved_views v
+  where v.organization_id = old.organization_id
+    and (case
+        when length(person) > 3
+          then position(key in private.search_key(v.name || ' ' || coalesce(v.filters ->> 'q', ''))) > 0
+        else person ~ '[^[:punct:][:digit:][:space:]]'
+          and private.mentions(v.name || ' ' || coalesce(v.filters ->> 'q', ''), '{}', array[person])
+      end
+      or length(v.filters ->> 'q') > 2 and not exists (
+        select from regexp_split_to_table(trim(private.search_key(v.filters ->> 'q')), '\s+') w
+        where position(w in key) = 0));
+  return null;
+end
+$$;
