@@ -11,6 +11,7 @@ import pytest
 
 from outdial.db.embedded import EmbeddedPostgres
 from tests.support import postgres
+from tests.support.asyncpg_types import introspect_system_types_once
 from tests.support.logged import LogLines
 from tests.support.postgres import FILLED_TEMPLATE, TEMPLATE, Scratch
 from tests.support.two_organizations import TwoOrganizations, create_two_organizations
@@ -35,6 +36,8 @@ _LONG_FOLDERS = (
 # On a busy machine, a deadline per example would measure other processes.
 hypothesis.settings.register_profile("outdial", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("outdial")
+
+introspect_system_types_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
