@@ -58,6 +58,7 @@ def _make_font() -> None:
     options = subset.Options(flavor="woff2", layout_features=_FEATURES)
     with (package / "files" / "Inter[opsz,wght].ttf").open("rb") as source:
         font = TTFont(source)
+        _keep_width_of_punctuation(font)
         subsetter = subset.Subsetter(options)
         subsetter.populate(unicodes=subset.parse_unicodes(_RANGES))
         subsetter.subset(font)
@@ -65,6 +66,18 @@ def _make_font() -> None:
             instantiateVariableFont(font, {"opsz": 14, "wght": (400, 700)}), FOLDER / "inter.woff2", options
         )
     (FOLDER / "inter.LICENSE.txt").write_text((package / "LICENSE").read_text())
+
+
+def _keep_width_of_punctuation(font: Any) -> None:
+    # Inter's tabular figures widen spaces, hyphens and brackets too, and the studio uses them in all text: with those,
+    # sentences look loose, and phone numbers fall apart.
+    table = font["GSUB"].table
+    figures = {i for r in table.FeatureList.FeatureRecord if r.FeatureTag == "tnum" for i in r.Feature.LookupListIndex}
+    digits = {name for character, name in font.getBestCmap().items() if chr(character).isdecimal()}
+    for index in figures:
+        for part in table.LookupList.Lookup[index].SubTable:
+            substitution = getattr(part, "ExtSubTable", part)
+            substitution.mapping = {old: new for old, new in substitution.mapping.items() if old in digits}
 
 
 def _make_icons() -> None:

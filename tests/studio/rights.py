@@ -97,6 +97,12 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/campaigns/selected": Rule("operator", 303, sends={"action": "pause", "chosen": NO_ID}),
     # Its address names nothing to undo.
     f"POST {PAGE}/campaigns/selected/undo": Rule("operator", 400),
+    # Without the list.
+    f"GET {API}/views": Rule("viewer", 400),
+    f"POST {API}/views": Rule("viewer", 201, sends=VIEW | {"filters": {"outcome": "answered"}}),
+    # Whose a view is decides, not a role (test_saved_views.py): there is none with this id.
+    f"PATCH {API}/views/{{view_id}}": Rule("viewer", 404, sends={"name": "Reached"}, uses={"view_id": "draft"}),
+    f"DELETE {API}/views/{{view_id}}": Rule("viewer", 404, uses={"view_id": "draft"}),
     f"POST {PAGE}/views": Rule("viewer", 303, sends=VIEW),
     # It is shared by another member: a message says that only they change it.
     f"POST {PAGE}/views/{{view_id}}": Rule("viewer", 303, sends=VIEW),

@@ -1,10 +1,12 @@
 """Rendering: the menu, macros, formats, and the API reference page."""
 
+import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
 from outdial.domain.call import CallStatus
 from outdial.domain.campaign import CampaignStatus
@@ -62,6 +64,18 @@ def test_every_icon_of_a_page_is_among_those_that_are_built() -> None:
     assert "menu" in used
     assert used <= set(listed) <= quoted
     assert (listed, set(listed)) == (sorted(built), built)
+
+
+def test_figures_have_one_width_and_spaces_and_hyphens_keep_theirs() -> None:
+    font = TTFont(io.BytesIO(assets()["inter.woff2"].body))
+    table = font["GSUB"].table
+    lookups = {i for r in table.FeatureList.FeatureRecord if r.FeatureTag == "tnum" for i in r.Feature.LookupListIndex}
+    replaced = {
+        old: new for i in lookups for part in table.LookupList.Lookup[i].SubTable for old, new in part.mapping.items()
+    }
+    digits = {font.getBestCmap()[ord(digit)] for digit in "0123456789"}
+    assert set(replaced) == digits
+    assert len({font["hmtx"][new][0] for new in replaced.values()}) == 1
 
 
 async def test_a_theme_is_kept_for_all_pages(browser_for: BrowserFor, two_organizations: TwoOrganizations) -> None:

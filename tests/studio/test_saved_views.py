@@ -1,10 +1,11 @@
 """Saved views: saved, opened, changed and deleted; whose they are; and filters that are gone."""
 
+import asyncio
 import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from outdial.db.session import encode_json
 from outdial.domain.limits import LONGEST_VIEW_NAME, MOST_VIEWS
 from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact, insert
-from tests.support.postgres import Scratch
-from tests.support.studio import Browser, BrowserFor, StudioServer
+from tests.support.postgres import Scratch, until_one_waits
+from tests.support.studio import Browser, BrowserFor, ClientFor, StudioServer
 from tests.support.two_organizations import TwoOrganizations, acting
 
 
@@ -218,7 +219,7 @@ async def test_a_view_opens_after_what_it_filters_by_is_gone(
     await connection.execute("delete from campaigns where id = $1", campaign.id)
     gone = await operator.get(address)
     assert gone.status_code == 200
-    assert "This view no longer fits" in gone.text
+    assert "This view has a filter that this list does not know" in gone.text
     assert "No matching calls" not in gone.text
     # The same address without the view is an error, as before.
     assert (await operator.get(f"{home}/calls?campaign={campaign.id}")).status_code == 400
@@ -227,12 +228,12 @@ async def test_a_view_opens_after_what_it_filters_by_is_gone(
     await connection.execute("""update saved_views set filters = '{"outcome": "lost", "mood": "good"}'""")
     address = views_of((await operator.get(f"{home}/calls")).text)["Winter"]
     assert "mood" not in address
-    assert "This view no longer fits" in (await operator.get(address)).text
+    assert "This view has a filter that this list does not know" in (await operator.get(address)).text
     await connection.execute("""update saved_views set list = 'campaign_contacts', filters = '{"status": "lost"}'""")
     other = await create_campaign(connection, tenant)
     contacts = f"{home}/campaigns/{other.id}/contacts"
     opened = await operator.get(views_of((await operator.get(contacts)).text)["Winter"])
-    assert (opened.status_code, "This view no longer fits" in opened.text) == (200, True)
+    assert (opened.status_code, "This view has a filter that this list does not know" in opened.text) == (200, True)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ async def test_a_filter_that_is_wrong_is_no_fault_of_the_open_view(
     address = views_of(await send(operator, f"{home}/views", fields))["Mine*"]
     wrong = await operator.get(f"{url}?{typed}&{address.rpartition('&')[2]}")
     assert (wrong.status_code, problem in wrong.text) == (400, True)
-    assert "This view no longer fits" not in wrong.text
+    assert "This view has a filter that this list does not know" not in wrong.text
     assert "The filters on this page replace those of the view." in wrong.text
 
 
@@ -344,3 +345,181 @@ async def test_an_erasure_deletes_the_views_that_name_the_person_and_none_that_o
 
     left = {row["name"] for row in await connection.fetch("select name from saved_views")}
     assert terms.keys() - left == forgotten
+
+
+PARTS = {
+    "ends": "0123", "formatted": "(415) 555-01", "spaced": " 415 555 0123 ", "whole": "+1 415 555 0123",
+    "zero": "04155550",
+    "word and number": "Ada 415.555.0123", "address": "hopper@", "part of an address": "ada.h",
+    "Address ": "ADA.HOPPER@mail.example", "reordered": "Hopper,  Ada", "two spaces": "ada  hopper", "id": "crm-77",
+    "Call 415-5550123": "",
+}  # fmt: skip
+OTHERS = {
+    "area": "+1415", "domain": "mail.example", "year": "Winter 2026", "other": "5550199", "short": "555",
+    "Batch 0123": "", "First name alone is of many": "", "none": "grace",
+}  # fmt: skip
+
+
+async def test_an_erasure_deletes_the_views_that_search_for_a_part_of_the_number_or_the_address(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("delete from saved_views")
+    own = two_organizations.own
+    for name, term in (PARTS | OTHERS).items():
+        await save_row(connection, own.tenant.organization_id, own.users["owner"], name, term)
+    contact = await create_contact(
+        connection, own.tenant.organization_id, phone="+14155550123", name="Ada Hopper",
+        email=" Ada.Hopper@mail.example", external_id="CRM-77",
+    )  # fmt: skip
+    await connection.execute(
+        "update contacts set erased_at = $2, name = null, email = null, external_id = null,"
+        " phone = 'erased:' || id::text where id = $1",
+        contact.id,
+        NOW,
+    )
+    assert {row["name"] for row in await connection.fetch("select name from saved_views")} == set(OTHERS)
+
+
+async def test_an_erasure_of_a_number_without_a_contact_deletes_the_views_that_search_for_it(
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("delete from saved_views")
+    own = two_organizations.own
+    for name, term in (PARTS | OTHERS).items():
+        await save_row(connection, own.tenant.organization_id, own.users["owner"], name, term)
+    await insert(
+        connection,
+        "erasures",
+        id=uuid4(),
+        organization_id=own.tenant.organization_id,
+        phone="+14155550123",
+        phone_hash=b"h" * 32,
+        key_id=b"k" * 8,
+        requested_by="the service",
+        requested_at=NOW,
+    )
+    left = {row["name"] for row in await connection.fetch("select name from saved_views")}
+    with_digits = {"ends", "formatted", "spaced", "whole", "zero", "word and number", "Call 415-5550123"}
+    assert left == (PARTS | OTHERS).keys() - with_digits
+
+
+async def save_row(connection: asyncpg.Connection, organization_id: UUID, user_id: UUID, name: str, term: str) -> None:
+    await insert(
+        connection,
+        "saved_views",
+        id=uuid4(),
+        organization_id=organization_id,
+        user_id=user_id,
+        list="contacts",
+        name=name,
+        filters=encode_json({"q": term} if term else {}),
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+async def test_of_two_changes_that_give_one_name_at_once_the_second_is_told_that_it_is_taken(
+    operator: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations, home: str
+) -> None:
+    own = two_organizations.own
+    fields = {"list": "calls", "filters": "outcome=busy", "back": f"{home}/calls"}
+    for name in ("One", "Two"):
+        await send(operator, f"{home}/views", fields | {"name": name})
+    ids = {row["name"]: row["id"] for row in await connection.fetch("select id, name from saved_views")}
+    async with acting(two_organizations, "operator") as first:
+        assert await first.execute("update saved_views set name = 'Three' where id = $1", ids["One"]) == "UPDATE 1"
+        second = asyncio.create_task(operator.post_form(f"{home}/views/{ids['Two']}", fields | {"name": "THREE"}))
+        # The second one cannot see the name that the first one has given, and waits for it.
+        await until_one_waits(connection)
+    answered = await second
+    assert answered.status_code == 303
+    page = (await operator.get(answered.headers["location"])).text
+    assert "You have a view of this list with the name THREE." in page
+    rows = await connection.fetch("select name from saved_views where user_id = $1", own.users["operator"])
+    assert {row["name"] for row in rows} == {"Three", "Two"}
+
+
+async def test_a_member_who_became_a_viewer_deletes_a_shared_view_with_an_entry_in_the_audit_log(
+    operator: Browser, connection: asyncpg.Connection, two_organizations: TwoOrganizations, home: str
+) -> None:
+    own = two_organizations.own
+    fields = {"list": "calls", "filters": "outcome=busy", "back": f"{home}/calls"}
+    for name, shared in (("Ours", "true"), ("Also ours", "true"), ("Mine", "")):
+        await send(operator, f"{home}/views", fields | {"name": name, "is_shared": shared})
+    await connection.execute(
+        "update organization_members set role = 'viewer' where user_id = $1 and organization_id = $2",
+        own.users["operator"],
+        own.tenant.organization_id,
+    )
+    ids = {row["name"]: row["id"] for row in await connection.fetch("select id, name from saved_views")}
+    await send(operator, f"{home}/views/{ids['Ours']}/delete", fields)
+    await send(operator, f"{home}/views/{ids['Also ours']}", fields | {"name": "Mine again"})
+    await send(operator, f"{home}/views/{ids['Mine']}/delete", fields)
+    entries = await connection.fetch(
+        "select action, actor, subject_id, details from audit_log where subject_type = 'view' order by id"
+    )
+    made = ("save_view", str(own.users["operator"]))
+    assert [(row["action"], row["actor"], row["subject_id"]) for row in entries] == [
+        (*made, str(ids["Ours"])), (*made, str(ids["Also ours"])),
+        ("delete_view", made[1], str(ids["Ours"])), ("change_view", made[1], str(ids["Also ours"])),
+    ]  # fmt: skip
+    assert {row["details"] for row in entries} == {'{"list": "calls"}'}
+
+
+async def test_the_list_of_campaigns_has_views(operator: Browser, home: str) -> None:
+    board = f"{home}/campaigns"
+    assert forms_of((await operator.get(f"{board}?sort=newest&archived=false")).text) == {}
+    filtered = (await operator.get(f"{board}?name=Winter&sort=cost&section=drafts&page=2")).text
+    [(url, fields)] = forms_of(filtered).items()
+    assert fields == {"list": "campaigns", "filters": "name=Winter&sort=cost&section=drafts", "back": board}
+    page = await send(operator, url, fields | {"name": "Expensive"})
+    [(name, address)] = views_of(page).items()
+    assert (name, address.rpartition("&")[0]) == ("Expensive*", f"{board}?name=Winter&sort=cost&section=drafts")
+    # A search in the open view keeps it open, so that it can be given the new text.
+    assert f'<input type="hidden" name="view" value="{address.rpartition("=")[2]}">' in page
+
+
+async def test_views_through_the_api(
+    connection: asyncpg.Connection, client_for: ClientFor, two_organizations: TwoOrganizations
+) -> None:
+    own = two_organizations.own
+    await connection.execute("delete from saved_views")
+    operator, viewer = await client_for(own.users["operator"]), await client_for(own.users["viewer"])
+    api = f"/api/v1/organizations/{own.tenant.organization_id}/views"
+    new = {"list": "calls", "name": " Busy ", "filters": {"outcome": "busy", "q": ""}}
+    saved = await operator.post(api, json=new | {"is_shared": True})
+    assert saved.status_code == 201
+    view = saved.json()
+    assert view == {
+        "id": view["id"], "list": "calls", "name": "Busy", "filters": {"outcome": "busy"}, "is_shared": True,
+        "is_mine": True,
+    }  # fmt: skip
+    taken = await operator.post(api, json=new)
+    assert (taken.status_code, taken.json()["message"]) == (
+        409,
+        "You have a view of this list with the name Busy",
+    )
+    unknown = await operator.post(api, json=new | {"name": "A", "filters": {"outcome": "busy", "order": "latest"}})
+    assert unknown.status_code == 400
+    assert list(unknown.json()["fields"]) == ["filters.order"]
+    assert (await operator.post(api, json=new | {"name": "A", "filters": {}})).status_code == 400
+    assert (await operator.post(api, json=new | {"list": "nothing"})).status_code == 400
+
+    assert (await viewer.get(api, params={"list": "calls"})).json() == [view | {"is_mine": False}]
+    assert (await viewer.get(api, params={"list": "contacts"})).json() == []
+    assert (await viewer.patch(f"{api}/{view['id']}", json={"name": "Mine"})).status_code == 403
+    assert (await viewer.patch(f"{api}/{view['id']}", json={"is_shared": False})).status_code == 409
+    assert (await viewer.delete(f"{api}/{view['id']}")).status_code == 409
+    renamed = await operator.patch(f"{api}/{view['id']}", json={"name": "Engaged", "is_shared": False})
+    assert renamed.json() == view | {"name": "Engaged", "is_shared": False}
+    filtered = await operator.patch(f"{api}/{view['id']}", json={"filters": {"outcome": "voicemail"}})
+    assert filtered.json()["filters"] == {"outcome": "voicemail"}
+    # A key of the project has no views, and does not touch those of members.
+    project = await client_for(None)
+    assert (await project.post(api, json=new)).status_code == 400
+    assert (await project.delete(f"{api}/{view['id']}")).status_code == 400
+    # No longer shared: no other member sees it.
+    assert (await viewer.get(api, params={"list": "calls"})).json() == []
+    assert (await viewer.delete(f"{api}/{view['id']}")).status_code == 404
+    assert (await operator.delete(f"{api}/{view['id']}")).status_code == 204
+    assert (await operator.get(api, params={"list": "calls"})).json() == []

@@ -27,11 +27,12 @@ _saved_view_row = row_builder(SavedViewRow)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundView:
-    """The list and the owner of a view."""
+    """A view with its owner. `filters` is JSON text."""
 
     id: UUID
     listed: str
     name: str
+    filters: str
     is_shared: bool
     user_id: UUID
 
@@ -136,7 +137,7 @@ async def change_view(
 
 
 _FIND_VIEW = """\
-select id, list as listed, name, is_shared, user_id from saved_views
+select id, list as listed, name, filters::text as filters, is_shared, user_id from saved_views
 where id = $1 and organization_id = $2;
 """
 

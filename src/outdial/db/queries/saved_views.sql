@@ -45,9 +45,9 @@ returning v.id;
 
 -- name: find_view
 -- returns: FoundView | None
--- row: The list and the owner of a view.
+-- row: A view with its owner. `filters` is JSON text.
 -- Find a view that the caller may see.
-select id, list as listed, name, is_shared, user_id from saved_views
+select id, list as listed, name, filters::text as filters, is_shared, user_id from saved_views
 where id = :view_id and organization_id = :organization_id;
 
 -- name: delete_view

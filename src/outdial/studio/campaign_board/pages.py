@@ -19,6 +19,7 @@ from outdial.studio.campaign_board.service import (
 from outdial.studio.campaign_board.view import next_event, review_text
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.organizations.first_run import first_steps
+from outdial.studio.saved_views.service import VIEW_PARAMETER, ViewList, read_bar
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import changed_rows, text_values, viewer_zone
 from outdial.studio.web.rendering import environment, page
@@ -36,18 +37,26 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
     now = context.studio.clock.now()
     zone = viewer_zone(request)
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
+    asked = {
+        "name": query.name,
+        "sort": query.sort if query.sort is not BoardSort.NEWEST else "",
+        "section": query.section or "",
+        "archived": "true" if query.is_archived else "",
+    }
     async with context.transaction() as connection:
         board = await read_board(connection, context, counter, query, changed=changed_rows(request))
         figures = await read_figures(connection, context, counter, midnight)
         steps = await first_steps(connection, context)
+        bar = await read_bar(
+            connection,
+            context,
+            ViewList.CAMPAIGNS,
+            url=request.url.path,
+            form=asked,
+            opened=request.query_params.get(VIEW_PARAMETER, ""),
+        )
 
     def address(**changes: str) -> str:
-        asked = {
-            "name": query.name,
-            "sort": query.sort if query.sort is not BoardSort.NEWEST else "",
-            "section": query.section or "",
-            "archived": "true" if query.is_archived else "",
-        }
         kept = {name: value for name, value in (asked | changes).items() if value}
         return f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
 
@@ -58,6 +67,7 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
         board=board,
         first_steps=steps,
         figures=figures,
+        views=bar,
         query=query,
         address=address,
         now=now,

@@ -7,13 +7,14 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
+import asyncpg
+
 from outdial.db.queries import saved_views as queries
 from outdial.db.session import Connection, encode_json
 from outdial.domain.ids import new_id
 from outdial.domain.limits import LONGEST_VIEW_NAME, MOST_VIEWS
 from outdial.studio.calls.navigation import FILTER_NAMES
 from outdial.studio.view.payloads import decode_object
-from outdial.studio.web.audit import record_audit
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 
@@ -21,15 +22,16 @@ MOST_LISTED: Final = 60
 """Views above a list: those of the member, and those that others share."""
 VIEW_PARAMETER: Final = "view"
 """The parameter of an address that names the view it was opened with."""
-UNFIT: Final = "This view no longer fits: something that it filters by has been removed. All rows are shown."
-_LONGEST_VALUE: Final = 200
-_USUAL: Final = {"order": "contact"}
+UNFIT: Final = "This view has a filter that this list does not know, such as a deleted campaign. All rows are shown."
+LONGEST_VALUE: Final = 200
+_USUAL: Final = {"order": "contact", "sort": "newest", "archived": "false"}
 """Choices that are the same as none."""
 
 
 class ViewList(StrEnum):
     """A list that has views. A view of the contacts or the calls of a campaign is there in every campaign."""
 
+    CAMPAIGNS = "campaigns"
     CALLS = "calls"
     CAMPAIGN_CALLS = "campaign_calls"
     CONTACTS = "contacts"
@@ -42,6 +44,7 @@ class ViewList(StrEnum):
 
 
 _FILTERS: Final[Mapping[ViewList, tuple[str, ...]]] = {
+    ViewList.CAMPAIGNS: ("name", "sort", "section", "archived"),
     ViewList.CALLS: FILTER_NAMES,
     ViewList.CAMPAIGN_CALLS: tuple(name for name in FILTER_NAMES if name != "campaign"),
     ViewList.CONTACTS: ("q",),
@@ -93,7 +96,7 @@ class ViewInput:
 
 def kept_filters(listed: ViewList, form: Mapping[str, str]) -> dict[str, str]:
     """Return the filters of a list that are set, in their order."""
-    given = {name: form.get(name, "").replace("\0", "").strip()[:_LONGEST_VALUE] for name in listed.filters}
+    given = {name: form.get(name, "").replace("\0", "").strip()[:LONGEST_VALUE] for name in listed.filters}
     return {name: value for name, value in given.items() if value and _USUAL.get(name) != value}
 
 
@@ -112,6 +115,17 @@ async def read_bar(
     opened: str = "",
 ) -> ViewBar:
     """Return the views of a list; `opened` is the id in the address of the view that was opened."""
+    views = await list_views(connection, context, listed, url=url)
+    filters = kept_filters(listed, form)
+    current = next((view for view in views if str(view.id) == opened), None)
+    current = current or next((view for view in views if view.filters == filters), None)
+    return ViewBar(listed=listed, url=url, filters=urlencode(filters), views=views, current=current)
+
+
+async def list_views(
+    connection: Connection, context: OrganizationContext, listed: ViewList, *, url: str = ""
+) -> list[SavedView]:
+    """Return the views of a list that the caller may open: their own first, then those that others share."""
     rows = await queries.saved_views(
         connection,
         organization_id=context.organization_id,
@@ -119,17 +133,19 @@ async def read_bar(
         user_id=context.actor.user_id,
         limit=MOST_LISTED,
     )
-    views = [_view(listed, url, row) for row in rows]
-    filters = kept_filters(listed, form)
-    current = next((view for view in views if str(view.id) == opened), None)
-    current = current or next((view for view in views if view.filters == filters), None)
-    return ViewBar(listed=listed, url=url, filters=urlencode(filters), views=views, current=current)
+    return [_view(listed, url, row) for row in rows]
+
+
+def stored_filters(listed: ViewList, stored: str) -> dict[str, str]:
+    """Return the filters that a view has as JSON text, without what the list does not know."""
+    # Members may write any object past the studio.
+    return kept_filters(
+        listed, {name: value for name, value in decode_object(stored).items() if isinstance(value, str)}
+    )
 
 
 def _view(listed: ViewList, url: str, row: queries.SavedViewRow) -> SavedView:
-    # Members may write any object past the studio.
-    stored = {name: value for name, value in decode_object(row.filters).items() if isinstance(value, str)}
-    filters = kept_filters(listed, stored)
+    filters = stored_filters(listed, row.filters)
     return SavedView(
         id=row.id,
         name=row.name,
@@ -163,8 +179,6 @@ async def save_view(connection: Connection, context: OrganizationContext, listed
         if have >= MOST_VIEWS:
             raise ResourceConflict(f"You have {MOST_VIEWS} views of this list: delete one first")
         raise _name_is_taken(entered.name)
-    if entered.is_shared:
-        await _record(connection, context, "save_view", view_id, listed)
     return view_id
 
 
@@ -174,20 +188,22 @@ async def change_view(connection: Connection, context: OrganizationContext, view
     found = await find_view(connection, context, view_id)
     if found.user_id != user_id:
         raise ResourceConflict("Only the member who saved this view can change it")
-    changed = await queries.change_view(
-        connection,
-        view_id=view_id,
-        organization_id=context.organization_id,
-        user_id=user_id,
-        name=entered.name,
-        filters=encode_json(entered.filters),
-        is_shared=entered.is_shared,
-        now=context.studio.clock.now(),
-    )
+    try:
+        changed = await queries.change_view(
+            connection,
+            view_id=view_id,
+            organization_id=context.organization_id,
+            user_id=user_id,
+            name=entered.name,
+            filters=encode_json(entered.filters),
+            is_shared=entered.is_shared,
+            now=context.studio.clock.now(),
+        )
+    except asyncpg.UniqueViolationError as error:
+        # Another request of the member has just given the name.
+        raise _name_is_taken(entered.name) from error
     if changed is None:
         raise _name_is_taken(entered.name)
-    if found.is_shared or entered.is_shared:
-        await _record(connection, context, "change_view", view_id, ViewList(found.listed))
 
 
 async def find_view(connection: Connection, context: OrganizationContext, view_id: UUID) -> queries.FoundView:
@@ -199,12 +215,11 @@ async def find_view(connection: Connection, context: OrganizationContext, view_i
 
 
 async def delete_view(connection: Connection, context: OrganizationContext, view_id: UUID) -> str:
-    """Delete a view and return its name; raises ResourceNotFound and ResourceConflict."""
+    """Delete a view and return its name; raises ResourceNotFound, ResourceConflict and InvalidInput."""
+    _require_user(context)
     found = await find_view(connection, context, view_id)
     if await queries.delete_view(connection, view_id=view_id, organization_id=context.organization_id) is None:
         raise ResourceConflict("Only the member who saved this view, or an admin, can delete it")
-    if found.is_shared:
-        await _record(connection, context, "delete_view", view_id, ViewList(found.listed))
     return found.name
 
 
@@ -216,22 +231,14 @@ def _check(context: OrganizationContext, entered: ViewInput) -> UUID:
         raise InvalidInput("Filter or sort the list first: there is nothing to save yet")
     if entered.is_shared:
         context.require("operator")
+    return _require_user(context)
+
+
+def _require_user(context: OrganizationContext) -> UUID:
     if (user_id := context.actor.user_id) is None:
-        raise InvalidInput("Sign in to save views")
+        raise InvalidInput("Sign in to save, change or delete views: they belong to members")
     return user_id
 
 
 def _name_is_taken(name: str) -> ResourceConflict:
     return ResourceConflict(f"You have a view of this list with the name {name}")
-
-
-async def _record(
-    connection: Connection, context: OrganizationContext, action: str, view_id: UUID, listed: ViewList
-) -> None:
-    """Audit a change of a shared view. What a member has for themselves is not audited, and viewers audit nothing."""
-    if not context.may("operator"):
-        return
-    # Neither the name nor the filters: they may name a person.
-    await record_audit(
-        connection, context=context, action=action, subject_type="view", subject_id=view_id, details={"list": listed}
-    )
