@@ -19,6 +19,7 @@ from outdial.studio.web.filters import ZONE_COOKIE
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.conftest import ROOT
 from tests.support.clicks import settled
+from tests.support.factories import NOW
 from tests.support.postgres import Scratch
 from tests.support.sockets import on_a_socket
 from tests.support.studio import StudioServer, app_without_database, serve_studio, unchanged
@@ -29,6 +30,28 @@ from tests.support.studio_world import create_route_rows
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 IS_WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 LARGEST_PAGE = 60_000
+# Half of what Google's Core Web Vitals call good.
+MOST_SHIFTED = 0.05
+# Sums how far the page moves by itself, without that someone presses a key, the pointer or changes the window.
+COUNT_SHIFTS = """
+window.shifts = [];
+const named = ({ node }) => (node?.outerHTML ?? node?.textContent ?? "").slice(0, 80);
+new PerformanceObserver((list) => {
+  for (const { value, hadRecentInput, sources } of list.getEntries()) {
+    if (!hadRecentInput) window.shifts.push({ value, moved: sources.map(named) });
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+# Pages show times relative to now, which is NOW for the server.
+SERVER_TIME = f"""
+Date = class extends Date {{
+  constructor(...given) {{ super(...(given.length ? given : [{NOW.timestamp() * 1000:.0f}])); }}
+}};
+"""
+# Shifts are reported with the frame after theirs.
+SHIFTS = (
+    "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(shifts)))))"
+)
 # No pages: a stream, files, and what only leads elsewhere.
 NOT_SHOWN = {
     "/o/{organization_id}",
@@ -72,6 +95,14 @@ async (options) => {
     if (dialog.popover) dialog.hidePopover(); else dialog.close();
   }
   return found;
+}
+"""
+# The times whose text the script has changed, although the server knows the zone and the time of the viewer.
+REWRITTEN = """
+(served) => {
+  const times = (root) => [...root.querySelectorAll("time:not([data-plain])")].map((each) => each.textContent);
+  const before = times(new DOMParser().parseFromString(served, "text/html"));
+  return times(document).filter((text) => !before.includes(text));
 }
 """
 PAGES = sorted(
@@ -147,6 +178,8 @@ async def test_every_page_renders_and_is_accessible(half: int, site: Site, chrom
     faults: list[str] = []
     context = await chromium.new_context()
     await site.sign_in(context)
+    await context.add_init_script(COUNT_SHIFTS)
+    await context.add_init_script(SERVER_TIME)
     # One for all: each new page starts a process.
     page = await context.new_page()
     for path in PAGES[half::2]:
@@ -182,17 +215,14 @@ async def look_at(page: Page, url: str) -> list[str]:
 
     page.on("pageerror", note_error)
     page.on("console", note_console)
-    await put_into(page, SHAPES[0])
-    answer = await page.goto(url, wait_until="load", timeout=60_000)
-    assert answer is not None
-    if answer.status != 200:
-        faults.append(f"answers {answer.status}")
-    if (size := len(await answer.body())) > LARGEST_PAGE:
-        faults.append(f"has {size} bytes")
+    faults += await faults_of_loading(page, url)
     if AXE.exists():
         # What a test runs in a page is not subject to the page's policy.
         await page.evaluate(AXE.read_text())
         faults += [f"({SHAPES[0].name}) {violation}" for violation in await what_axe_says(page)]
+    # Axe takes longer than the first live update.
+    faults += await shifts_of(page, SHAPES[0])
+    if AXE.exists():
         faults += [f"(unfolded) {violation}" for violation in await what_axe_says(page, about=FOLDED)]
     for shape in SHAPES:
         await put_into(page, shape)
@@ -202,6 +232,22 @@ async def look_at(page: Page, url: str) -> list[str]:
             faults += [f"({shape.name}) {violation}" for violation in await what_axe_says(page, shape.axe_rules)]
     page.remove_listener("pageerror", note_error)
     page.remove_listener("console", note_console)
+    return faults
+
+
+async def faults_of_loading(page: Page, url: str) -> list[str]:
+    """Load a page in a narrow and then in a wide window, and return what is wrong with what was sent."""
+    await put_into(page, SHAPES[-1])
+    await page.goto(url, wait_until="load", timeout=60_000)
+    faults = await shifts_of(page, SHAPES[-1])
+    await put_into(page, SHAPES[0])
+    answer = await page.goto(url, wait_until="load", timeout=60_000)
+    assert answer is not None
+    if answer.status != 200:
+        faults.append(f"answers {answer.status}")
+    if (size := len(await answer.body())) > LARGEST_PAGE:
+        faults.append(f"has {size} bytes")
+    faults += [f"rewrites {text}" for text in await page.evaluate(REWRITTEN, await answer.text())]
     return faults
 
 
@@ -220,6 +266,13 @@ async def faults_in_shapes(page: Page, pictures: Path, name: str, *, full_page: 
             faults += [f"{name} ({shape.name}) {each}" for each in await what_axe_says(page, shape.axe_rules)]
     await put_into(page, SHAPES[0])
     return faults
+
+
+async def shifts_of(page: Page, shape: Shape) -> list[str]:
+    """Return what has moved since a page began to load, if that was too far to read on."""
+    shifts = await page.evaluate(SHIFTS)
+    moved = sum(shift["value"] for shift in shifts)
+    return [f"({shape.name}) moves by {moved:.3f}: {shifts}"] if moved >= MOST_SHIFTED else []
 
 
 async def put_into(page: Page, shape: Shape) -> None:

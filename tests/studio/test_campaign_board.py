@@ -133,9 +133,9 @@ async def test_campaigns_stand_in_sections_by_what_they_need(
     # The others say what comes next.
     assert "0% 50% reached – $1.00 Dialing" in row_of(html, made["running"].id)
     assert "Paused: lunch." in row_of(html, made["by hand"].id)
-    assert re.search(r"0 contacts .*Starts Mar \d+, 2026 at", row_of(html, made["scheduled"].id))
+    assert re.search(r"0 contacts .*Starts (today|Mar \d+) at", row_of(html, made["scheduled"].id))
     assert "1 contact – – Ready to start" in row_of(html, made["draft"].id)
-    assert re.search(r"Cancelled Mar \d+, 2026 at", row_of(html, made["over"].id))
+    assert re.search(r"Cancelled (today|Mar \d+) at", row_of(html, made["over"].id))
     strip = re.sub(r"<[^>]+>", "", html[html.index('id="board-strip"') : html.index("</dl>")])
     words = re.sub(r"\s+", " ", unescape(strip))
     assert "Live calls0 of 20 lines" in words

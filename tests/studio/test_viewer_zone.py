@@ -44,7 +44,7 @@ async def test_a_reason_names_the_viewers_time_and_the_contacts_own(
     for path in ("campaigns", f"campaigns/{campaign.id}"):
         text = (await browser.get(f"/o/{tenant.organization_id}/{path}")).text
         assert "Outside calling hours in Europe/London; opens" in text
-        assert ">Mar 11, 2026 at 5:00 AM</time> (9:00 AM in London)" in text
+        assert ">Mar 11 at 5:00 AM</time> (9:00 AM in London)" in text
         assert "Times shown in New York time" in text
 
 
@@ -58,7 +58,7 @@ async def test_the_next_call_of_a_contact_is_within_its_own_hours(
     for path in ("contacts", f"contacts/{entry.id}"):
         text = (await browser.get(f"/o/{tenant.organization_id}/campaigns/{campaign.id}/{path}")).text
         # The next day has begun in Tokyo, and the day is named where it differs.
-        assert "Mar 10, 2026 at 8:00 PM</time>" in text
+        assert ">today at 8:00 PM</time>" in text
         assert "Mar 11, 9:00 AM in Tokyo" in text
 
 
@@ -165,6 +165,13 @@ def test_a_time_of_a_contact_names_its_day_when_it_is_another() -> None:
     assert formats.in_zone(NOW, "Europe/London") == "5:00 PM in London"
     assert formats.in_zone(NOW, "Asia/Tokyo") == "Mar 11, 2:00 AM in Tokyo"
     assert formats.moment(NOW) == "Mar 10, 2026 at 10:00 AM"
+
+
+def test_a_time_on_a_page_is_relative_to_the_viewers_day_and_year() -> None:
+    formats.show_times_in(ZoneInfo("America/Los_Angeles"), NOW)
+    shown = [formats.relative_moment(NOW + timedelta(hours=hours)) for hours in (0, 14, -24 * 90)]
+    assert shown == ["today at 10:00 AM", "Mar 11 at 12:00 AM", "Dec 10, 2025 at 9:00 AM"]
+    assert formats.relative_moment(NOW, seconds=True) == "today at 10:00:00 AM"
 
 
 def test_sentences_that_commands_have_too_show_the_viewers_time() -> None:

@@ -1,6 +1,7 @@
 """Template filters that format numbers, money, durations and times.
 
-A page shows every time in one zone, the viewer's. `show_times_in` sets it for the pages that the current task renders.
+A page shows every time in one zone, the viewer's, and relative to now. `show_times_in` sets both for the pages that the
+current task renders.
 """
 
 import re
@@ -13,6 +14,7 @@ NOTHING = "–"
 MINUTES_OF_DAY = 24 * 60
 _UTC_IN_TEXT = re.compile(r"(\d{4}-\d\d-\d\d) at (\d\d:\d\d(?::\d\d)?) UTC")
 _VIEWER_ZONE: ContextVar[ZoneInfo] = ContextVar("viewer_zone")
+_VIEWED_AT: ContextVar[datetime | None] = ContextVar("viewed_at", default=None)
 
 
 def number(value: float | Decimal | None, digits: int = 0) -> str:
@@ -62,9 +64,10 @@ def iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def show_times_in(zone: ZoneInfo) -> None:
-    """Format the times of this task's pages in `zone`; without a call, in UTC."""
+def show_times_in(zone: ZoneInfo, now: datetime | None = None) -> None:
+    """Format the times of this task's pages in `zone`, relative to `now` if it is given; without a call, in UTC."""
     _VIEWER_ZONE.set(zone)
+    _VIEWED_AT.set(now)
 
 
 def viewer_time(value: datetime) -> datetime:
@@ -100,9 +103,23 @@ def date_text(value: date) -> str:
 
 
 def moment(value: datetime, seconds: bool = False) -> str:
-    """Format a time in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM". The page's script makes it "today"."""
+    """Format a time of a sentence in the viewer's zone, such as "Nov 30, 2026 at 9:00 AM"."""
     local = viewer_time(value)
     return f"{date_text(local)} at {clock(local, seconds=seconds)}"
+
+
+def relative_moment(value: datetime, seconds: bool = False) -> str:
+    """Format a time like the script of the page, such as "today at 9:00 AM" or, in this year, "Nov 30 at 9:00 AM".
+
+    A page whose script finds other texts than it would write moves while it is read.
+    """
+    now = _VIEWED_AT.get()
+    if now is None:
+        return moment(value, seconds)
+    local, today = viewer_time(value), viewer_time(now).date()
+    if local.date() == today:
+        return f"today at {clock(local, seconds=seconds)}"
+    return f"{day_text(local) if local.year == today.year else date_text(local)} at {clock(local, seconds=seconds)}"
 
 
 def with_viewer_times(text: str) -> str:

@@ -23,7 +23,7 @@ from outdial.studio.view.decisions import ZONE_SOURCES
 from outdial.studio.view.phones import phone_text, with_phone_texts
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
-from outdial.studio.web.context import MOST_WAITING, OrganizationContext, is_platform_operator
+from outdial.studio.web.context import MOST_WAITING, OrganizationContext, is_platform_operator, studio_state
 from outdial.studio.web.filters import chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
@@ -170,7 +170,7 @@ environment.filters |= {
     "duration": formats.duration,
     "money": formats.money,
     "iso": formats.iso,
-    "moment": formats.moment,
+    "relative_moment": formats.relative_moment,
     "day": formats.date_text,
     "weekday_moment": formats.weekday_moment,
     "zone_label": formats.zone_label,
@@ -198,7 +198,7 @@ def page(
     """
     flash = pending_flash(request)
     zone = zone or viewer_zone(request)
-    formats.show_times_in(zone)
+    formats.show_times_in(zone, studio_state(request).clock.now())
     html = environment.get_template(template).render(
         request=request,
         context=context,
@@ -220,7 +220,7 @@ def render_shared(request: Request, template: str, context: OrganizationContext,
     It names no user, and has CSRF_OF_READER in place of the token.
     """
     zone = viewer_zone(request)
-    formats.show_times_in(zone)
+    formats.show_times_in(zone, studio_state(request).clock.now())
     return environment.get_template(template).render(
         request=request,
         context=context,
