@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from outdial.clock import VirtualClock
 from outdial.jobs.export_job import KEPT_FOR
 from outdial.jobs.worker import JobWorker
-from tests.support.factories import NOW, create_contact
+from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 from tests.support.studio import BrowserFor, ClientFor, StudioServer
@@ -166,6 +168,13 @@ async def test_a_file_has_the_type_and_the_name_of_its_format(
         ({"kind": "results"}, "filters.campaign_id"),
         ({"kind": "results", "filters": {"since": NOW.isoformat()}}, "filters.since"),
         ({"kind": "calls", "include": ["transcript"]}, "include"),
+        ({"kind": "calls", "filters": {"status": "pending"}}, "filters.status"),
+        ({"kind": "calls", "filters": {"name": "Ada"}}, "filters.name"),
+        ({"kind": "calls", "filters": {"phone": "abc"}}, "phone"),
+        ({"kind": "contacts", "filters": {"status": "pending"}}, "filters.status"),
+        ({"kind": "contacts", "filters": {"campaign_id": "FRESH", "status": "ended"}}, "filters.status"),
+        ({"kind": "contacts", "filters": {"search": "a", "name": "A"}}, "name"),
+        ({"kind": "contacts", "filters": {"is_reviewed": True}}, "filters.is_reviewed"),
         ({"kind": "results", "include": ["voice"]}, "include.0"),
         ({"kind": "calls", "format": "ods"}, "format"),
         ({"kind": "results", "filters": {"campaign_id": "FRESH", "phone": "abc"}}, "phone"),
@@ -281,3 +290,101 @@ async def test_an_out_of_range_date_is_rejected_by_page_and_api(
     )
 
     assert (page.status_code, api.status_code) == (400, 400)
+
+
+async def test_an_export_of_calls_has_what_the_list_shows_with_the_same_filters(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    ids = []
+    for number, (name, outcome) in enumerate((("Ada Hopper", "busy"), ("Grace_Hopper", "busy"), ("Alan", "answered"))):
+        contact = await create_contact(
+            connection, own.tenant.organization_id, name=name, phone=f"+1646555010{number}", email=f"{number}@x.example"
+        )
+        entry = await create_campaign_contact(connection, campaign, contact)
+        ids.append(str(await create_call(connection, entry, status="ended", outcome=outcome, created_at=NOW)))
+    listed = exports_of(two_organizations).replace("exports", "calls")
+    assert (await operator.put(f"{listed}/{ids[0]}/review", json={})).status_code == 200
+    for filters in (
+        {},
+        {"status": "ended"},
+        {"status": "placing"},
+        {"outcome": "busy", "is_reviewed": "false"},
+        {"is_reviewed": "true"},
+        {"search": "hopper"},
+        {"search": "e_h"},
+        {"search": "646 555-01"},
+        {"search": "1@x.example", "campaign_id": str(campaign.id)},
+        {"phone": "+1 (646) 555-010"},
+        {"search": "nobody"},
+    ):
+        shown = (await operator.get(listed, params=filters)).json()["items"]
+        rows = await exported(operator, two_organizations, worker, kind="calls", filters=filters)
+        assert [row["id"] for row in rows] == [call["id"] for call in shown], filters
+    rows = await exported(operator, two_organizations, worker, kind="calls", filters={"ids": ids[1:]})
+    assert {row["id"] for row in rows} == set(ids[1:])
+    kept = await connection.fetch("select filters ->> 'search' as term, id from exports where kind = 'calls'")
+    details = await connection.fetch("select details::text from audit_log where action = 'create_export'")
+    assert "hopper" in {row["term"] for row in kept}
+    assert "hopper" not in str(details)
+
+
+async def test_an_export_of_contacts_has_what_the_list_shows_with_the_same_search(
+    two_organizations: TwoOrganizations, operator: httpx.AsyncClient, worker: JobWorker, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    ids = []
+    for number, (name, status) in enumerate((("Ada Hopper", "pending"), ("Grace_Hopper", "failed"), ("ada", "failed"))):
+        contact = await create_contact(
+            connection, own.tenant.organization_id, name=name, phone=f"+1646555010{number}", external_id=f"crm-{number}"
+        )
+        ids.append(str(contact.id))
+        await create_campaign_contact(connection, campaign, contact, status=status, last_outcome="busy")
+    erased = await create_contact(connection, own.tenant.organization_id, phone="+16465550109", name="Ada Hopper")
+    await connection.execute(
+        "update contacts set erased_at = $2, phone = 'erased:' || id::text, name = null where id = $1", erased.id, NOW
+    )
+    listed = exports_of(two_organizations).replace("exports", "contacts")
+    for filters in (
+        {},
+        {"search": "hopper"},
+        {"search": "e_h"},
+        {"search": "(646) 555-0101"},
+        {"name": "ADA"},
+        {"phone": "+1 646-555 01"},
+        {"external_id": "crm-2"},
+        {"search": "nobody"},
+    ):
+        shown = (await operator.get(listed, params=filters)).json()["items"]
+        rows = await exported(operator, two_organizations, worker, kind="contacts", filters=filters)
+        assert {row["phone"] for row in rows} == {contact["phone"] for contact in shown}, filters
+    rows = await exported(operator, two_organizations, worker, kind="contacts", filters={"ids": ids[:2]})
+    assert [row["name"] for row in rows] == ["Ada Hopper", "Grace_Hopper"]
+    of_campaign = {"campaign_id": str(campaign.id), "status": "failed", "outcome": "busy"}
+    rows = await exported(operator, two_organizations, worker, kind="contacts", filters=of_campaign)
+    assert [row["name"] for row in rows] == ["Grace_Hopper", "ada"]
+
+
+async def test_the_pages_export_what_they_show(
+    two_organizations: TwoOrganizations, browser_for: BrowserFor, connection: asyncpg.Connection
+) -> None:
+    own = two_organizations.own
+    home = f"/o/{own.tenant.organization_id}"
+    contact = await create_contact(connection, own.tenant.organization_id, name="Ada Hopper")
+    entry = await create_campaign_contact(connection, await create_campaign(connection, own.tenant), contact)
+    await create_call(connection, entry, status="ended", outcome="busy", created_at=NOW)
+    browser = await browser_for(own.users["operator"])
+    for address in (f"{home}/contacts?q=hopper", f"{home}/calls?q=hopper&outcome=busy&reviewed=no&when=today"):
+        page = (await browser.get(address)).text
+        [form] = re.findall(rf'<form[^>]*action="{home}/exports"[^>]*>.*?</form>', page, re.DOTALL)
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+        assert (await browser.post_form(f"{home}/exports", fields)).status_code == 303
+    kept = await connection.fetch("select kind, filters::text from exports order by created_at, id desc limit 2")
+    found = {row["kind"]: json.loads(row["filters"]) for row in kept}
+    del found["calls"]["since"], found["calls"]["until"]
+    assert found == {
+        "contacts": {"search": "hopper", "time_zone": "UTC"},
+        "calls": {"search": "hopper", "outcome": "busy", "is_reviewed": False, "time_zone": "UTC"},
+    }

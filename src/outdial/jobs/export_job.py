@@ -43,6 +43,7 @@ class StoredExportFilters(ContactSelection, frozen=True, kw_only=True, omit_defa
     """
 
     campaign_id: UUID | None = None
+    is_reviewed: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     time_zone: str = "UTC"
@@ -59,23 +60,57 @@ class RowExport:
     read: Callable[[Connection, UUID, StoredExportFilters], AsyncIterator[ExportedRow]]
 
 
+def _read_contacts(
+    connection: Connection, organization_id: UUID, filters: StoredExportFilters
+) -> AsyncIterator[contacts.ExportedContact]:
+    chosen = filters.parameters()
+    return contacts.export_contacts(
+        connection,
+        organization_id=organization_id,
+        campaign_id=filters.campaign_id,
+        status=filters.status,
+        last_outcome=filters.outcome,
+        contact_ids=chosen["contact_ids"],
+        first_phone=chosen["first_phone"],
+        last_phone=chosen["last_phone"],
+        name=chosen["name"],
+        last_text=chosen["last_text"],
+        external_id=chosen["external_id"],
+        words=chosen["words"],
+        digits=chosen["digits"],
+    )
+
+
+def _read_calls(
+    connection: Connection, organization_id: UUID, filters: StoredExportFilters
+) -> AsyncIterator[exports.ExportedCall]:
+    chosen = filters.parameters()
+    return exports.export_calls(
+        connection,
+        organization_id=organization_id,
+        campaign_id=filters.campaign_id,
+        status=filters.status,
+        outcome=filters.outcome,
+        is_reviewed=filters.is_reviewed,
+        since=filters.since,
+        until=filters.until,
+        first_phone=chosen["first_phone"],
+        last_phone=chosen["last_phone"],
+        contact_ids=None,
+        call_ids=chosen["contact_ids"],
+        words=chosen["words"],
+        digits=chosen["digits"],
+    )
+
+
 KINDS: Final[Mapping[str, RowExport]] = {
     "contacts": RowExport(
         contacts.ExportedContact,
-        lambda connection, organization_id, filters: contacts.export_contacts(
-            connection, organization_id=organization_id, campaign_id=filters.campaign_id
-        ),
+        _read_contacts,
     ),
     "calls": RowExport(
         exports.ExportedCall,
-        lambda connection, organization_id, filters: exports.export_calls(
-            connection,
-            organization_id=organization_id,
-            campaign_id=filters.campaign_id,
-            outcome=filters.outcome,
-            since=filters.since,
-            until=filters.until,
-        ),
+        _read_calls,
     ),
     "do_not_call": RowExport(
         do_not_call.BlockedNumber,

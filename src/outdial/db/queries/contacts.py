@@ -446,19 +446,59 @@ left join lateral (
   order by array_position(array['written', 'express', 'existing_business'], g.basis), g.given_at desc
   limit 1
 ) c on true
-where k.organization_id = $1 and k.erased_at is null
-  and ($2::uuid is null or exists (
-    select from campaign_contacts cc where cc.campaign_id = $2 and cc.contact_id = k.id))
+where k.organization_id = $1
+  and k.erased_at is null
+  and ($2::uuid[] is null or k.id = any ($2))
+  and ($3::text is null or k.phone >= $3 and k.phone <= $4)
+  and ($5::text is null or k.name_key >= lower($5) and k.name_key < lower($5) || $6)
+  and ($7::text is null or k.external_id = $7)
+  and ($8::text[] is null
+    or k.search_key like all (array(select private.search_key(w) from unnest($8::text[]) w))
+    or k.search_key like $9)
+  and ($10::uuid is null or exists (
+    select from campaign_contacts cc
+    where cc.campaign_id = $10 and cc.contact_id = k.id and ($11::text is null or cc.status = $11)
+      and ($12::text is null or cc.last_outcome = $12)))
 order by k.phone;
 """
 
 
 async def export_contacts(
-    connection: Connection, *, organization_id: UUID, campaign_id: UUID | None
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    contact_ids: Sequence[UUID] | None,
+    first_phone: str | None,
+    last_phone: str | None,
+    name: str | None,
+    last_text: str,
+    external_id: str | None,
+    words: Sequence[str] | None,
+    digits: str | None,
+    campaign_id: UUID | None,
+    status: str | None,
+    last_outcome: str | None,
 ) -> AsyncIterator[ExportedContact]:
-    """Stream contacts of an organization or a campaign, ordered by phone, with the strongest consent that is not
-    revoked.
+    """Stream the chosen contacts of an organization or a campaign, ordered by phone, with the strongest consent that
+    is not revoked.
+
+    The status and the last outcome are those in the campaign.
     """
     await connection.execute(CUSTOM_PLAN)
-    async for record in connection.cursor(_EXPORT_CONTACTS, organization_id, campaign_id, prefetch=PREFETCH):
+    async for record in connection.cursor(
+        _EXPORT_CONTACTS,
+        organization_id,
+        contact_ids,
+        first_phone,
+        last_phone,
+        name,
+        last_text,
+        external_id,
+        words,
+        digits,
+        campaign_id,
+        status,
+        last_outcome,
+        prefetch=PREFETCH,
+    ):
         yield _exported_contact(record)

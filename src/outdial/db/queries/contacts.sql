@@ -149,9 +149,11 @@ limit :limit;
 -- returns: AsyncIterator[ExportedContact]
 -- row: A contact in the columns of an export.
 -- null: name, email, company, notes, external_id, timezone, country, region, postal_code, consent, consent_scope,
--- null: consent_source, consent_text, consent_url, consent_at, :campaign_id
+-- null: consent_source, consent_text, consent_url, consent_at, :campaign_id, :status, :last_outcome, :contact_ids
+-- null: :first_phone, :last_phone, :name, :external_id, :words, :digits
 -- plan: custom
--- Stream contacts of an organization or a campaign, ordered by phone, with the strongest consent that is not revoked.
+-- Stream the chosen contacts of an organization or a campaign, ordered by phone, with the strongest consent that is not
+-- revoked. The status and the last outcome are those in the campaign.
 select k.phone, k.name, k.email, k.company, k.notes, k.external_id, k.timezone, k.country, k.region,
   k.postal_code, k.zone_key, k.jurisdiction_key,
   c.basis as consent, c.scope as consent_scope, c.source as consent_source, c.text as consent_text,
@@ -163,7 +165,11 @@ left join lateral (
   order by array_position(array['written', 'express', 'existing_business'], g.basis), g.given_at desc
   limit 1
 ) c on true
-where k.organization_id = :organization_id and k.erased_at is null
+where k.organization_id = :organization_id
+  -- include: chosen_contacts
+  -- include: words_of_contacts
   and (:campaign_id::uuid is null or exists (
-    select from campaign_contacts cc where cc.campaign_id = :campaign_id and cc.contact_id = k.id))
+    select from campaign_contacts cc
+    where cc.campaign_id = :campaign_id and cc.contact_id = k.id and (:status::text is null or cc.status = :status)
+      and (:last_outcome::text is null or cc.last_outcome = :last_outcome)))
 order by k.phone;

@@ -275,10 +275,19 @@ select c.id, m.name as campaign, k.name, c.phone, c.from_number, c.attempt_numbe
   c.retell_call_id
 from calls c join campaigns m on m.id = c.campaign_id join contacts k on k.id = c.contact_id
 where c.organization_id = $1
-  and ($2::uuid is null or c.campaign_id = $2)
-  and ($3::text is null or c.outcome = $3)
-  and ($4::timestamptz is null or c.created_at >= $4)
-  and ($5::timestamptz is null or c.created_at < $5)
+    and ($2::uuid is null or c.campaign_id = $2)
+    and ($3::text is null or c.status = $3)
+    and ($4::text is null or c.outcome = $4)
+    and ($5::timestamptz is null or c.created_at >= $5)
+    and ($6::timestamptz is null or c.created_at < $6)
+    and ($7::text is null or c.phone >= $7 and c.phone <= $8)
+    and ($9::uuid[] is null or c.contact_id = any ($9))
+    and ($10::boolean is null
+      or exists (select from call_reviews r where r.organization_id = c.organization_id and r.call_id = c.id) = $10)
+  and ($11::uuid[] is null or c.id = any ($11))
+  and ($12::text[] is null
+    or k.search_key like all (array(select private.search_key(w) from unnest($12::text[]) w))
+    or k.search_key like $13)
 order by c.created_at desc, c.id desc;
 """
 
@@ -288,13 +297,35 @@ async def export_calls(
     *,
     organization_id: UUID,
     campaign_id: UUID | None,
+    status: str | None,
     outcome: str | None,
     since: datetime | None,
     until: datetime | None,
+    first_phone: str | None,
+    last_phone: str | None,
+    contact_ids: Sequence[UUID] | None,
+    is_reviewed: bool | None,
+    call_ids: Sequence[UUID] | None,
+    words: Sequence[str] | None,
+    digits: str | None,
 ) -> AsyncIterator[ExportedCall]:
-    """Stream calls of an organization or a campaign within a time range, newest first."""
+    """Stream the selected calls of an organization, newest first."""
     await connection.execute(CUSTOM_PLAN)
     async for record in connection.cursor(
-        _EXPORT_CALLS, organization_id, campaign_id, outcome, since, until, prefetch=PREFETCH
+        _EXPORT_CALLS,
+        organization_id,
+        campaign_id,
+        status,
+        outcome,
+        since,
+        until,
+        first_phone,
+        last_phone,
+        contact_ids,
+        is_reviewed,
+        call_ids,
+        words,
+        digits,
+        prefetch=PREFETCH,
     ):
         yield _exported_call(record)

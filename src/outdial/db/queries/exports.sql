@@ -90,16 +90,16 @@ delete from export_chunks where export_id = :export_id;
 -- returns: AsyncIterator[ExportedCall]
 -- row: A call in the columns of an export.
 -- null: name, outcome, disconnection_reason, started_at, ended_at, duration_ms, cost_cents, recording_url,
--- null: retell_call_id, :campaign_id, :outcome, :since, :until
+-- null: retell_call_id, :campaign_id, :status, :outcome, :is_reviewed, :since, :until, :first_phone, :last_phone,
+-- null: :contact_ids, :call_ids, :words, :digits
 -- plan: custom
--- Stream calls of an organization or a campaign within a time range, newest first.
+-- Stream the selected calls of an organization, newest first.
 select c.id, m.name as campaign, k.name, c.phone, c.from_number, c.attempt_number, c.status, c.outcome,
   c.disconnection_reason, c.requested_at, c.started_at, c.ended_at, c.duration_ms, c.cost_cents, c.recording_url,
   c.retell_call_id
 from calls c join campaigns m on m.id = c.campaign_id join contacts k on k.id = c.contact_id
 where c.organization_id = :organization_id
-  and (:campaign_id::uuid is null or c.campaign_id = :campaign_id)
-  and (:outcome::text is null or c.outcome = :outcome)
-  and (:since::timestamptz is null or c.created_at >= :since)
-  and (:until::timestamptz is null or c.created_at < :until)
+  -- include: selected_calls
+  and (:call_ids::uuid[] is null or c.id = any (:call_ids))
+  -- include: words_of_contacts
 order by c.created_at desc, c.id desc;

@@ -1,14 +1,19 @@
 """The page of imports and exports, and the downloads of exports."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
+from starlette.datastructures import FormData
 
 from outdial.domain.outcomes import Outcome
+from outdial.studio.calls.navigation import FILTER_NAMES, read_filters, typed_filters
 from outdial.studio.campaign_contacts.panel import FORMATS
 from outdial.studio.exports import service as exports_service
 from outdial.studio.exports.api import export_file_response
@@ -17,7 +22,7 @@ from outdial.studio.imports.service import list_imports
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_day, parse_last_day, viewer_zone
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, redirect, text
 from outdial.studio.web.paging import PageRequest
 from outdial.studio.web.rendering import page
@@ -25,6 +30,10 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}")
 
 LIMIT: Final = 20
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "results": ("status", "outcome", "reached", "search", "phone", "phone_ends", "name", "external_id"),
+    "contacts": ("search", "phone", "name", "external_id"),
+}
 _KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "Do-not-call list"))
 
 
@@ -56,25 +65,19 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
     """Start an export in the background."""
     context.require("operator")
     kind, zone = text(form, "kind"), viewer_zone(request)
-    names = ["campaign_id"]
-    given: dict[str, object] = {"time_zone": zone.key}
-    if kind == "results":
-        names += ["status", "outcome", "reached", "search", "phone", "phone_ends", "name", "external_id"]
-    elif kind == "calls":
-        names.append("outcome")
-        given |= {
-            "since": parse_day("since", text(form, "since"), zone),
-            "until": parse_last_day("until", text(form, "until"), zone),
-        }
-    given |= {name: text(form, name) for name in names}
-    given["ids"] = form.getlist("ids") if kind == "results" else None
+    given: dict[str, object] = {"time_zone": zone.key, "campaign_id": text(form, "campaign_id")}
+    if kind == "calls":
+        given |= _calls_of(form, zone, context.studio.clock.now())
+    else:
+        given |= {name: text(form, name) for name in _FIELDS.get(kind, ())}
+    given["ids"] = None if kind == "do_not_call" else form.getlist("ids")
     try:
         new = NewExport.model_validate(
             {
                 "kind": kind,
                 "format": text(form, "format") or "csv",
                 "include": [name for name in ("transcript", "recording") if text(form, name)],
-                "filters": {name: value for name, value in given.items() if value},
+                "filters": {name: value for name, value in given.items() if value not in (None, "", [])},
             }
         )
     except ValidationError as error:
@@ -83,6 +86,23 @@ async def create(request: Request, context: CurrentOrganization, form: Form) -> 
     async with context.transaction() as connection:
         await exports_service.create_export(connection, context, new)
     return redirect(f"/o/{context.organization_id}/jobs", "Export started. The file will appear here when it is ready.")
+
+
+def _calls_of(form: FormData, zone: ZoneInfo, now: datetime) -> dict[str, object]:
+    """Return the filters of calls in a form of their list, or of the page of exports; raises InvalidInput."""
+    typed = typed_filters({name: text(form, name) for name in FILTER_NAMES})
+    others = {"campaign": "campaign_id", "from": "since", "to": "until"}
+    typed |= {name: typed[name] or text(form, other) for name, other in others.items()}
+    filters = read_filters(typed, zone, now)
+    return {
+        "campaign_id": filters.campaign_id,
+        "status": filters.status,
+        "outcome": filters.outcome,
+        "is_reviewed": filters.is_reviewed,
+        "search": filters.search,
+        "since": filters.since,
+        "until": filters.until,
+    }
 
 
 @router.post("/exports/{export_id}/cancel")

@@ -12,6 +12,7 @@ from outdial.campaigns.selection import MOST_TICKED, SEARCH_TERMS, SELECTION_FIL
 from outdial.db.queries import exports, jobs
 from outdial.db.queue import enqueue
 from outdial.db.session import Connection, encode_json
+from outdial.domain.call import CallStatus
 from outdial.domain.contact import ContactStatus
 from outdial.domain.ids import new_id
 from outdial.domain.jobs import ExportStatus
@@ -27,8 +28,12 @@ from outdial.studio.web.paging import Page, PageRequest, paginate
 
 ExportKind = Literal["calls", "contacts", "do_not_call", "results"]
 _FILTERS_BY_KIND: Final[dict[str, frozenset[str]]] = {
-    "calls": frozenset({"campaign_id", "outcome", "since", "until", "time_zone"}),
-    "contacts": frozenset({"campaign_id", "time_zone"}),
+    "calls": frozenset(
+        {"campaign_id", "status", "outcome", "is_reviewed", "since", "until", "search", "phone", "ids", "time_zone"}
+    ),
+    "contacts": frozenset(
+        {"campaign_id", "status", "outcome", "search", "phone", "name", "external_id", "ids", "time_zone"}
+    ),
     "do_not_call": frozenset({"time_zone"}),
     "results": frozenset({"campaign_id", *SELECTION_FILTERS, "ids", "time_zone"}),
 }
@@ -38,10 +43,12 @@ ExportExtras = Annotated[
 
 
 class ExportCriteria(BaseModel):
-    """Filters of an export. Results take those of a campaign's contacts, and need `campaign_id`.
+    """Filters of an export: those of its list. Results take those of a campaign's contacts, and need `campaign_id`.
 
-    Calls take the campaign, the outcome and the time, contacts only the campaign, the do-not-call list none. Every kind
-    takes `time_zone`: the times in the file are in that zone, with their offset. Default: UTC.
+    Calls take `campaign_id`, `status`, `outcome`, `is_reviewed`, `since`, `until`, `search`, `phone` and `ids`.
+    Contacts take `search`, `phone`, `name`, `external_id`, `ids` and `campaign_id`; with a campaign also the `status`
+    and the `outcome` there. The do-not-call list takes none. Every kind takes `time_zone`: the times in the file are
+    in that zone, with their offset. Default: UTC.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,16 +56,22 @@ class ExportCriteria(BaseModel):
     outcome: Annotated[Outcome | None, Field(description="Outcome of a call; in results, of the last call")] = None
     since: StorableTime | None = None
     until: StorableTime | None = None
-    status: ContactStatus | None = None
+    status: Annotated[
+        ContactStatus | CallStatus | None, Field(description="Status of a call, or of a contact in the campaign")
+    ] = None
+    is_reviewed: Annotated[
+        bool | None, Field(description="Only calls that a member has marked as reviewed, or only the others")
+    ] = None
     reached: Annotated[bool | None, Field(description=REACHED_MEANS)] = None
     search: Annotated[str | None, Field(max_length=200)] = None
     phone: Annotated[str | None, Field(max_length=40)] = None
     phone_ends: Annotated[str | None, Field(max_length=40)] = None
     name: Annotated[str | None, Field(max_length=200)] = None
     external_id: Annotated[str | None, Field(max_length=200)] = None
-    ids: Annotated[list[UUID] | None, Field(max_length=MOST_TICKED, description="Ids of contacts in the campaign")] = (
-        None
-    )
+    ids: Annotated[
+        list[UUID] | None,
+        Field(max_length=MOST_TICKED, description="Ids of calls, of contacts, or for results of campaign contacts"),
+    ] = None
     time_zone: Annotated[str | None, Field(max_length=60, examples=["America/New_York"])] = None
 
 
@@ -106,12 +119,10 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
         raise InvalidInput(f"{noun} have no columns to include", {"include": "only exports of results take it"})
     if new.filters.time_zone is not None:
         check_zone("filters.time_zone", new.filters.time_zone)
-    if new.kind == "results":
-        if new.filters.campaign_id is None:
-            raise InvalidInput(
-                "Results are exported by campaign", {"filters.campaign_id": "name the campaign to export"}
-            )
-        given = {name: value for name, value in given.items() if name not in SEARCH_TERMS} | _checked_terms(new.filters)
+    if new.kind == "results" and new.filters.campaign_id is None:
+        raise InvalidInput("Results are exported by campaign", {"filters.campaign_id": "name the campaign to export"})
+    _check_status(new)
+    given = {name: value for name, value in given.items() if name not in SEARCH_TERMS} | _checked_terms(new.filters)
     if new.filters.campaign_id is not None:
         await find_campaign(connection, context.organization_id, new.filters.campaign_id)
     now = context.studio.clock.now()
@@ -146,6 +157,18 @@ async def create_export(connection: Connection, context: OrganizationContext, ne
     )
     await jobs.notify_jobs(connection, organization_id=context.organization_id)
     return await find_export(connection, context, export_id)
+
+
+def _check_status(new: NewExport) -> None:
+    """Raise InvalidInput for a status of the wrong kind, and for that of contacts without a campaign."""
+    statuses: type[CallStatus] | type[ContactStatus] = CallStatus if new.kind == "calls" else ContactStatus
+    if new.filters.status is not None and new.filters.status not in list(statuses):
+        raise InvalidInput("Unknown status", {"filters.status": f"use one of {', '.join(statuses)}"})
+    if new.kind == "contacts" and new.filters.campaign_id is None:
+        of_campaign = [name for name in ("status", "outcome") if getattr(new.filters, name) is not None]
+        if of_campaign:
+            fields = {f"filters.{name}": "name the campaign too, in filters.campaign_id" for name in of_campaign}
+            raise InvalidInput("Contacts have a status and an outcome in a campaign only", fields)
 
 
 def _checked_terms(given: ExportCriteria) -> dict[str, str]:
