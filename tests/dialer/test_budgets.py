@@ -14,6 +14,8 @@ from outdial.dialer.budgets.limits import read_budgets
 from outdial.dialer.claim import Claimed
 from outdial.dialer.doctor import examine
 from outdial.domain.policies.budget import START_ESTIMATE_CENTS
+from outdial.studio.audit.service import AuditEntry
+from outdial.studio.campaigns.activity import activity_sentence
 from tests.support.dialing import Stage
 from tests.support.factories import (
     NOW,
@@ -82,8 +84,23 @@ async def test_claims_stop_at_the_budget_and_go_on_when_costs_are_lower(stage: S
     assert len(await claim(stage, campaign)) == 2
     assert await claim(stage, campaign) == []
     # 320 of 399 cents are used: reported once.
-    alerts = await stage.look.fetch("select subject_id from audit_log where action = 'budget_nearly_used'")
+    alerts = await stage.look.fetch("select * from audit_log where action = 'budget_nearly_used'")
     assert [alert["subject_id"] for alert in alerts] == [str(campaign.id)]
+    details = json.loads(alerts[0]["details"])
+    assert (details["spent_cents"], details["reserved_cents"]) == (20, 300)
+    entry = AuditEntry(
+        id=1,
+        at=NOW,
+        actor="dialer",
+        actor_email=None,
+        action="budget_nearly_used",
+        subject_type="campaign",
+        subject_id=str(campaign.id),
+        details=details,
+    )
+    assert activity_sentence(entry) == (
+        "Most of the budget of $3.99 is taken: $0.20 spent, $3.00 reserved for calls without a cost yet"
+    )
 
 
 async def test_sessions_that_report_costs_of_a_campaign_do_not_wait_for_each_other(stage: Stage) -> None:

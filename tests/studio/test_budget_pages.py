@@ -66,7 +66,7 @@ async def test_members_see_the_use_of_budgets_and_the_calls_whose_cost_is_not_kn
     page = (await browser.get(f"{pages}/campaigns/{campaign.id}")).text
     assert 'notice-bad"><p data-budget="campaign"' in page
     assert "cannot cover another call" in page
-    assert "Budget 83% used" in (await browser.get(f"{pages}/campaigns")).text
+    assert "Budget 83% spent or reserved" in (await browser.get(f"{pages}/campaigns")).text
 
     await admin.put(f"{path}/budgets", json={"day_cents": 300, "month_cents": 10_000})
     listed_page = (await browser.get(f"{pages}/campaigns")).text

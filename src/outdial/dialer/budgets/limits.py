@@ -181,6 +181,11 @@ async def report_budget(
     connection: Connection, organization_id: UUID, campaign_id: UUID | None, use: BudgetUse
 ) -> None:
     """Write the entry of the audit log and the warning; without `campaign_id`, it is a budget of the organization."""
+    amounts = {
+        "limit_cents": use.limit_cents,
+        "spent_cents": float(use.spent_cents),
+        "reserved_cents": float(use.reserved_cents),
+    }
     await audit.record_audit(
         connection,
         organization_id=organization_id,
@@ -188,7 +193,7 @@ async def report_budget(
         action="budget_nearly_used",
         subject_type="organization" if campaign_id is None else "campaign",
         subject_id=str(campaign_id or organization_id),
-        details=encode_json({"budget": use.scope, "limit_cents": use.limit_cents, "used_cents": float(use.used_cents)}),
+        details=encode_json({"budget": use.scope, **amounts}),
     )
     log(
         "dialer.budget_nearly_used",
@@ -196,6 +201,5 @@ async def report_budget(
         organization_id=str(organization_id),
         campaign_id=None if campaign_id is None else str(campaign_id),
         budget=use.scope,
-        limit_cents=use.limit_cents,
-        used_cents=float(use.used_cents),
+        **amounts,
     )

@@ -48,8 +48,7 @@ def activity_sentence(entry: AuditEntry) -> str:
         case "undo_import" if isinstance(removed := details.get("removed"), int):
             return f"Undid an import: {_contacts(removed)} removed"
         case "budget_nearly_used":
-            used, limit = money(details.get("used_cents")), money(details.get("limit_cents"))
-            return f"The budget is nearly used: {used} of {limit}"
+            return _budget_sentence(details)
         case action if action.startswith("bulk_") and isinstance(selected := details.get("selected"), int):
             return f"{humanize(action.removeprefix('bulk_'))} for {_contacts(selected)}"
         case action:
@@ -68,6 +67,14 @@ def author_name(entry: AuditEntry) -> str:
     return entry.actor_email or {"dialer": "Outdial", "schedule": "Outdial", "jobs": "Outdial"}.get(
         entry.actor, entry.actor
     )
+
+
+def _budget_sentence(details: Mapping[str, Any]) -> str:
+    limit = money(details.get("limit_cents"))
+    if "spent_cents" not in details:  # an entry of an earlier version
+        return f"Spent and reserved: {money(details.get('used_cents'))} of the budget of {limit}"
+    spent, reserved = money(details.get("spent_cents")), money(details.get("reserved_cents"))
+    return f"Most of the budget of {limit} is taken: {spent} spent, {reserved} reserved for calls without a cost yet"
 
 
 def _changed(details: Mapping[str, Any]) -> list[str]:
