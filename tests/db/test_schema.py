@@ -321,6 +321,8 @@ EXECUTE = {
     f"private.workspace_of_own_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},
     f"private.former_workspace(uuid,{_TIME},{_TIME})": {"outdial_dialer"},
     "private.date_erasure_call()": set[str](),
+    f"private.begin_opt_outs(uuid,{_TIME})": set[str](),
+    "private.note_new_workspace()": set[str](),
     f"private.account_has_key(uuid,{_TIME})": {"outdial_dialer"},
     f"private.workspace_at(uuid,{_TIME})": {"outdial_dialer"},
     f"private.workspace_settles_at(uuid,{_TIME})": {"outdial_dialer"},

@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 from outdial.db.queries import do_not_call
+from outdial.db.queries.auth import provider_keys
 from outdial.db.queries.compliance import opt_outs
 from outdial.dialer.opt_outs import LONGEST_DELAY, READ_EVERY, SEND_BATCH, OptOutReader, OptOutSender
 from outdial.provider import OptOutsListed, OptOutStored, ProviderUnavailable
 from outdial.retell.client import RetellClient
 from outdial.retell.simulator.faults import Fault, FaultKind
+from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.script import ScriptStep
-from tests.support.dialing import Stage
+from outdial.retell.simulator.workspace import SimulatedWorkspace
+from tests.support.dialing import KEY, Stage
 from tests.support.factories import (
     NOW,
     Tenant,
@@ -22,6 +25,8 @@ from tests.support.factories import (
 )
 
 PHONE = "+12125550142"
+WORKSPACE_SETTLES = timedelta(minutes=5)
+"""How long a dialer may use a former key."""
 
 
 async def block(stage: Stage, tenant: Tenant, *phones: str, purpose: str = "any") -> None:
@@ -224,6 +229,73 @@ async def test_what_retell_has_put_on_its_list_itself_stays_there(stage: Stage) 
     await unblock(stage, tenant, PHONE)
     stage.clock.advance(READ_EVERY)
     assert (await send(stage), await read(stage), at_retell(stage)) == (0, 0, True)
+
+
+async def begin_workspace(stage: Stage, tenant: Tenant, name: str) -> None:
+    """Report a key of a workspace, as a dialer that has it in its environment."""
+    await provider_keys.report_environment_keys(
+        stage.look,
+        credentials=[tenant.credential],
+        workspace_ids=[f"org_{name}"],
+        workspace_names=[name],
+        fingerprints=[f"key of {name}"],
+        now=stage.clock.now(),
+    )
+
+
+async def test_a_new_workspace_of_an_account_learns_of_the_opt_outs_and_its_own_list_is_read(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await begin_workspace(stage, tenant, "Sales")
+    taken_off, own = "+12125550143", "+12125550144"
+    await create_contact(stage.look, tenant.organization_id, phone=own)
+    await block(stage, tenant, PHONE, taken_off)
+    assert (await send(stage), await read(stage)) == (2, 0)
+    await unblock(stage, tenant, taken_off)
+    await begin_workspace(stage, tenant, "Sales")
+    assert {sync["confirmed_at"] for sync in await syncs(stage)} == {NOW}, "the workspace is the same"
+
+    stage.clock.advance(timedelta(minutes=1))
+    await begin_workspace(stage, tenant, "Support")
+    former, stage.workspace = stage.workspace, SimulatedWorkspace(stage.workspace.config)
+    stage.workspace.contacts.opt_out(own, 0)
+    # For minutes, a dialer may use the former key.
+    late = "+12125550145"
+    await block(stage, tenant, late)
+    assert (await send(stage), await read(stage)) == (0, 0)
+    stage.clock.advance(WORKSPACE_SETTLES)
+    stage.clients["default"] = RetellClient(SimulatorTransport(stage.workspace, stage.clock.now, KEY))
+    assert (await send(stage), await read(stage)) == (2, 1)
+    assert [at_retell(stage, phone) for phone in (PHONE, late, taken_off)] == [True, True, False]
+    assert await listed(stage) == [PHONE, own, late]
+    assert {(sync["next_try_at"], sync["confirmed_at"]) for sync in await syncs(stage)} >= {(None, stage.clock.now())}
+    # What Outdial has put on the list of the new workspace is taken off it again.
+    await unblock(stage, tenant, PHONE)
+    await send(stage)
+    assert (at_retell(stage), former.contacts.is_opted_out(PHONE)) == (False, True)
+
+
+async def test_an_opt_out_that_the_former_workspace_confirms_after_the_change_is_sent_again(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await begin_workspace(stage, tenant, "Sales")
+    await block(stage, tenant, PHONE)
+    stage.clock.advance(WORKSPACE_SETTLES)
+
+    class Changing:
+        """The key changes while the former workspace is asked."""
+
+        def has_account(self, credential: str) -> bool:
+            return True
+
+        async def set_opt_out(self, credential: str, phone: str, *, do_not_call: bool) -> OptOutStored:
+            await begin_workspace(stage, tenant, "Support")
+            return OptOutStored(is_new=True)
+
+        async def list_opt_outs(self, credential: str, page: str | None) -> OptOutsListed | ProviderUnavailable:
+            raise NotImplementedError
+
+    await OptOutSender(stage.dialing, Changing(), stage.clock).run_once()
+    [sync] = await syncs(stage)
+    assert (sync["confirmed_at"], sync["next_try_at"]) == (None, stage.clock.now() + WORKSPACE_SETTLES)
 
 
 async def test_an_opt_out_that_is_withdrawn_while_it_is_sent_is_not_confirmed(stage: Stage) -> None:

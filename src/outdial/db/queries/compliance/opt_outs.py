@@ -102,7 +102,7 @@ _CONFIRM_OPT_OUT = """\
 update opt_out_syncs
 set next_try_at = null, error = null, confirmed_at = $1, is_ours = do_not_call and (is_ours or $2)
 where provider_account_id = $3 and phone = $4 and do_not_call = $5
-  and next_try_at = $6;
+  and next_try_at = $6 and tries > 0;
 """
 
 
@@ -116,7 +116,9 @@ async def confirm_opt_out(
     do_not_call: bool,
     taken_until: datetime,
 ) -> int:
-    """Store that the provider's list is as requested, unless the opt-out was withdrawn or repeated meanwhile."""
+    """Store that the provider's list is as requested, unless the opt-out was withdrawn or repeated meanwhile, or is
+    for the list of another workspace now: both set `tries` to 0.
+    """
     return rows_touched(
         await connection.execute(_CONFIRM_OPT_OUT, now, is_new, provider_account_id, phone, do_not_call, taken_until)
     )
@@ -124,7 +126,7 @@ async def confirm_opt_out(
 
 _POSTPONE_OPT_OUT = """\
 update opt_out_syncs set next_try_at = $1, error = $2
-where provider_account_id = $3 and phone = $4 and next_try_at = $5;
+where provider_account_id = $3 and phone = $4 and next_try_at = $5 and tries > 0;
 """
 
 

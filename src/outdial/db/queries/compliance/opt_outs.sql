@@ -17,16 +17,17 @@ where s.provider_account_id = :provider_account_id and s.phone = :phone and s.ne
 returning a.credential, s.do_not_call, s.tries;
 
 -- name: confirm_opt_out!
--- Store that the provider's list is as requested, unless the opt-out was withdrawn or repeated meanwhile.
+-- Store that the provider's list is as requested, unless the opt-out was withdrawn or repeated meanwhile, or is for the list
+-- of another workspace now: both set `tries` to 0.
 update opt_out_syncs
 set next_try_at = null, error = null, confirmed_at = :now, is_ours = do_not_call and (is_ours or :is_new)
 where provider_account_id = :provider_account_id and phone = :phone and do_not_call = :do_not_call
-  and next_try_at = :taken_until;
+  and next_try_at = :taken_until and tries > 0;
 
 -- name: postpone_opt_out!
 -- Try an opt-out again later, unless it was withdrawn or repeated meanwhile.
 update opt_out_syncs set next_try_at = :next_try_at, error = :error
-where provider_account_id = :provider_account_id and phone = :phone and next_try_at = :taken_until;
+where provider_account_id = :provider_account_id and phone = :phone and next_try_at = :taken_until and tries > 0;
 
 -- name: due_opt_out_reads
 -- returns: list[DueOptOutRead]
