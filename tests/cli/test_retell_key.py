@@ -36,6 +36,7 @@ def test_a_key_is_stored_shown_encrypted_again_and_removed(acme: Outdial, databa
 
     assert "1a2b" in done
     assert "1a2b" in shown
+    assert shown.count("not reported") == 2, "no process is running"
     assert "Keys encrypted again: 1" in again
     assert first != second
     assert "1 keys cannot be read" in other

@@ -314,7 +314,7 @@ EXECUTE = {
     "private.drop_former_keys()": set[str](),
     "private.reencrypt_provider_key(uuid,bytea,bytea)": {"outdial_dialer"},
     f"private.report_environment_keys(text[],text[],text[],text[],{_TIME})": {"outdial_dialer"},
-    f"private.report_unreadable_keys(uuid[],{_TIME})": {"outdial_dialer"},
+    f"private.report_key_readings(boolean,uuid[],uuid[],{_TIME})": {"outdial_dialer", "outdial_webhook"},
     f"private.report_stored_keys(uuid[],{_TIME})": {"outdial_dialer"},
     f"private.begin_workspace(uuid,text,text,text,{_TIME},{_TIME})": set[str](),
     f"private.workspace_of_call(uuid,{_TIME},{_TIME},{_TIME})": {"outdial_dialer"},

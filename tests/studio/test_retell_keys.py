@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import asyncpg
@@ -41,18 +41,10 @@ async def test_a_key_is_tested_stored_replaced_and_removed_and_never_shown(
     seen = [await admin.get(url), await admin.post_form(path, {"retell_key": f" {GOOD} "}), await admin.get(url)]
     assert "Not connected" in seen[0].text
     assert seen[1].status_code == 303
-    assert "Connected" in seen[2].text
+    assert "Not reported</span>" in seen[2].text, "no dialer is running"
+    assert "Has not reported yet" in seen[2].text
     assert "1a2b" in seen[2].text
     assert "Workspace 1a2b" in seen[2].text
-
-    reported = "update provider_accounts set key_unreadable_at = $1"
-    await connection.execute(reported, studio_app.clock.now())
-    unreadable = await admin.get(url)
-    assert ("Connected</span>" in seen[2].text, "Connected</span>" in unreadable.text) == (True, False)
-    assert "Dialers cannot read the key" in unreadable.text
-    assert "RETELL_ENCRYPTION_KEY" in unreadable.text
-    await connection.execute(reported, studio_app.clock.now() - timedelta(minutes=2))
-    assert "Dialers cannot read the key" not in (await admin.get(url)).text
 
     seen += [await admin.post_form(path, {"retell_key": SECOND}), await admin.get(url), await viewer.get(url)]
     assert "3c4d" in seen[4].text
@@ -80,6 +72,37 @@ async def test_a_key_is_tested_stored_replaced_and_removed_and_never_shown(
     everything = "".join([*(page.text + str(page.headers) for page in seen), *(row["details"] for row in audited)])
     assert GOOD not in everything
     assert SECOND not in everything
+
+
+async def test_the_page_says_who_has_reported_that_they_can_read_the_key(
+    own: FilledOrganization, connection: asyncpg.Connection, browser_for: BrowserFor, studio_app: StudioServer
+) -> None:
+    admin = await browser_for(own.users["admin"])
+    url, path = url_of(own), f"{url_of(own)}/{own.tenant.provider_account_id}"
+    await admin.post_form(path, {"retell_key": GOOD})
+
+    async def shown(**reported: datetime | None) -> str:
+        for column, at in reported.items():
+            await connection.execute(f"update provider_keys set {column} = $1", at)  # noqa: S608
+        return (await admin.get(url)).text
+
+    now = studio_app.clock.now()
+    assert "Connected</span>" in await shown(dialer_read_at=now)
+    unreadable = await shown(dialer_unreadable_at=now)
+    assert "Connected</span>" not in unreadable
+    assert "Dialers cannot read the key" in unreadable
+    assert "RETELL_ENCRYPTION_KEY" in unreadable
+    former = now - timedelta(minutes=2)
+    assert "Connected</span>" in await shown(dialer_unreadable_at=former)
+    assert "Not reported</span>" in await shown(dialer_read_at=former)
+    broken = await shown(dialer_read_at=now, webhook_read_at=former, webhook_unreadable_at=now)
+    assert "Webhook function cannot read the key" in broken
+    assert "it rejects the events that Retell signs with it" in broken
+    assert "Connected</span>" in await shown(webhook_read_at=now + timedelta(seconds=1))
+    await admin.post_form(f"{path}/remove")
+    await connection.execute("update provider_accounts set environment_key_at = $1", now - timedelta(hours=1))
+    stale = (await admin.get(url)).text
+    assert ("Not connected" in stale, "A dialer last reported a key on the server" in stale) == (False, True)
 
 
 async def test_what_is_wrong_with_a_key_is_said_beside_its_field_and_the_key_is_not_sent_back(

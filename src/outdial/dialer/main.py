@@ -41,7 +41,7 @@ from outdial.inbox.held_contacts import HeldContacts
 from outdial.log import log
 from outdial.pre_dial.client import HookClient
 from outdial.process import notify_ready, stop_event
-from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.cache import KeyCache, KeyReader
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.client import RetellClient
 from outdial.retell.clients import RetellClients
@@ -281,7 +281,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
         await check.compare()
         provider, rules = RetellProvider(clients), _rules(settings)
         sealer = KeySealer(settings.encryption_secrets)
-        keys = KeyReloader(database, KeyCache(database, sealer, clock), clients, clock)
+        keys = KeyReloader(database, KeyCache(database, sealer, clock, reader=KeyReader.DIALER), clients, clock)
         key_reporter = EnvironmentKeyReporter(database, provider, settings.api_keys, clock)
         # Before anything asks with a key: a workspace that the database does not know of yet has no calls from before,
         # which would be taken for calls that were never placed, or are deleted.

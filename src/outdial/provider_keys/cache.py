@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +20,18 @@ RELOAD_EVERY: Final = timedelta(seconds=1)
 """How often unknown signatures may cause a reload: anyone can send one."""
 
 
+REPORT_EVERY: Final = timedelta(seconds=30)
+"""How often a process reports which keys it can decrypt, unless that changes."""
+
+
+class KeyReader(StrEnum):
+    """Who reads the keys."""
+
+    DIALER = "dialer"
+    WEBHOOKS = "webhooks"
+    COMMAND = "command"  # reports nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey:
     """A stored key, decrypted. `accepted_until` is None for the one in use; a former one only verifies webhooks."""
@@ -31,10 +44,16 @@ class StoredKey:
 
 
 class KeyCache:
-    """The stored keys, as they were last read; implements `WebhookKeySource`. `repr` shows none."""
+    """The stored keys, as they were last read; implements `WebhookKeySource`. `repr` shows none.
 
-    def __init__(self, database: Database, sealer: KeySealer, clock: Clock) -> None:
+    It reports which keys this process can decrypt, and which not: those are all without RETELL_ENCRYPTION_KEY.
+    """
+
+    def __init__(self, database: Database, sealer: KeySealer, clock: Clock, *, reader: KeyReader) -> None:
         self._database = database
+        self._reader = reader
+        self._reported: tuple[frozenset[UUID], frozenset[UUID]] | None = None
+        self._reported_at: datetime | None = None
         self._sealer = sealer
         self._clock = clock
         # Those in use come first.
@@ -96,6 +115,28 @@ class KeyCache:
         # A key may have moved to another account, which its events belong to from then on.
         keys.sort(key=lambda key: key.accepted_until is not None)
         self._keys, self._unreadable, self._read_at = keys, frozenset(unreadable), now
+        await self._report(frozenset(row.id for row in rows), now)
+
+    async def _report(self, known: frozenset[UUID], now: datetime) -> None:
+        """Report which keys can be read, if that has changed or is due again. A failure is no reason to use no key."""
+        if self._reader == KeyReader.COMMAND or not known:
+            return
+        report = (known - self._unreadable, self._unreadable)
+        if report == self._reported and self._reported_at is not None and now - self._reported_at < REPORT_EVERY:
+            return
+        try:
+            async with self._database.transaction() as connection:
+                await provider_keys.report_key_readings(
+                    connection,
+                    by_webhooks=self._reader == KeyReader.WEBHOOKS,
+                    read=sorted(report[0]),
+                    unreadable=sorted(report[1]),
+                    now=now,
+                )
+        except Exception as error:
+            log("provider_keys.not_reported", level="warning", reason=type(error).__name__)
+            return
+        self._reported, self._reported_at = report, now
 
     async def keep_fresh(self) -> None:
         """Read the keys again if that was more than MAX_AGE ago; concurrent callers share one read. Never raises."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 from uuid import UUID
 
 import asyncpg
@@ -20,9 +20,11 @@ FORMER_ACCEPTED_FOR: Final = timedelta(hours=24)
 be moved there, and repeats a failed webhook for some minutes; a call and its analysis last a few hours at most."""
 ENVIRONMENT_SEEN_WITHIN: Final = timedelta(minutes=15)
 """An account has a key in the environment if a dialer has reported it within this time."""
-UNREADABLE_WITHIN: Final = timedelta(minutes=2)
-"""Dialers cannot read a key if one has reported that within this time. They report it every half a minute."""
+READ_WITHIN: Final = timedelta(minutes=2)
+"""How long a report of a dialer counts. Each one reports every half a minute."""
 LONGEST_KEY: Final = 300
+KeyReading: TypeAlias = Literal["can_read", "cannot_read", "not_reported"]
+"""Whether processes can decrypt a stored key, as far as they have reported."""
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{8,{LONGEST_KEY}}}")
 
 
@@ -134,12 +136,21 @@ async def end_key(
     return bool(ended)
 
 
-def is_unreadable(row: provider_keys.AccountKeyRow, now: datetime) -> bool:
-    """Return whether a dialer has just reported that it cannot decrypt the key of an account."""
-    reported_at = row.key_unreadable_at
-    if reported_at is None or row.entered_at is None:
-        return False
-    return reported_at >= row.entered_at and reported_at > now - UNREADABLE_WITHIN
+def reading_of_dialers(row: provider_keys.AccountKeyRow, now: datetime) -> KeyReading:
+    """Return what dialers have just reported about the stored key of an account. One that cannot read it is enough."""
+    if row.dialer_unreadable_at is not None and row.dialer_unreadable_at > now - READ_WITHIN:
+        return "cannot_read"
+    if row.dialer_read_at is not None and row.dialer_read_at > now - READ_WITHIN:
+        return "can_read"
+    return "not_reported"
+
+
+def reading_of_webhooks(row: provider_keys.AccountKeyRow) -> KeyReading:
+    """Return what the webhook function has last reported about the stored key: it reports while events arrive."""
+    read_at, unreadable_at = row.webhook_read_at, row.webhook_unreadable_at
+    if unreadable_at is not None and (read_at is None or unreadable_at > read_at):
+        return "cannot_read"
+    return "not_reported" if read_at is None else "can_read"
 
 
 async def reencrypt_keys(connection: Connection, sealer: KeySealer, now: datetime) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from shared.error_codes import UNAUTHORIZED
 from outdial.functions import Context, HttpError, Request, Response, Runtime, with_supabase
 from outdial.inbox.errors import EventNotStored
 from outdial.inbox.receive import RejectedEvent, WebhookReceiver
-from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.cache import KeyCache, KeyReader
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.events import RetellEventReader
 from outdial.retell.webhooks import RetellWebhooks
@@ -41,7 +41,10 @@ async def start(runtime: Runtime) -> None:
         raise SettingError(f"RETELL_WEBHOOK_SECRET contains no secret for the credentials {', '.join(empty)}")
     accept_plain = flag(runtime.env, "RETELL_WEBHOOK_ACCEPT_PLAIN_SECRET", default=False)
     database = await runtime.database("webhook")
-    stored = None if sealer is None else KeyCache(database, sealer, runtime.clock)
+    stored = None if sealer is None else KeyCache(database, sealer, runtime.clock, reader=KeyReader.WEBHOOKS)
+    if stored is not None:
+        # Reports a wrong RETELL_ENCRYPTION_KEY before the first event comes.
+        await stored.keep_fresh()
     receiver = WebhookReceiver(
         database,
         RetellWebhooks(keys, accept_plain=accept_plain, stored=stored),

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
@@ -17,7 +18,7 @@ from outdial.db.queries import accounts
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import JOB_TIMEOUTS, Connection, Database
 from outdial.provider_keys import entering
-from outdial.provider_keys.entering import KeyEntry, is_unreadable
+from outdial.provider_keys.entering import KeyEntry, KeyReading, reading_of_dialers, reading_of_webhooks
 from outdial.provider_keys.errors import EncryptionKeyMissing
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.key_tester import RetellKeyTester
@@ -27,6 +28,11 @@ from outdial.stack.local import as_service, environment
 app = typer.Typer(no_args_is_help=True, help="API keys of Retell, encrypted in the database.")
 clock = SystemClock()
 
+READINGS: Final[Mapping[KeyReading, str]] = {
+    "can_read": "can read it",
+    "cannot_read": "cannot read it",
+    "not_reported": "not reported",
+}
 Account = Annotated[str | None, typer.Option(help="Credential of the Retell workspace (default: the only one).")]
 
 
@@ -58,7 +64,12 @@ def set_key(organization: Organization = None, account: Account = None) -> None:
 
 @app.command()
 def show(organization: Organization = None, as_json: AsJson = False) -> None:
-    """Show which accounts have a key, and its last four characters. A key cannot be shown."""
+    """Show which accounts have a key, and its last four characters. A key cannot be shown.
+
+    DIALERS and WEBHOOKS say whether dialers and the webhook function have reported that they can decrypt the key.
+    Dialers report it every half a minute, and the webhook function when it starts and while events arrive. Those of an
+    earlier version do not report it.
+    """
 
     async def work(database: Database) -> list[queries.AccountKeyRow]:
         async with database.as_service() as connection:
@@ -72,9 +83,8 @@ def show(organization: Organization = None, as_json: AsJson = False) -> None:
     columns = {
         "CREDENTIAL": lambda row: row.credential,
         "KEY": lambda row: "none" if row.last_four is None else f"...{row.last_four}",
-        "DIALERS": lambda row: (
-            "" if row.last_four is None else "cannot read it" if is_unreadable(row, now) else "can read it"
-        ),
+        "DIALERS": lambda row: "" if row.last_four is None else READINGS[reading_of_dialers(row, now)],
+        "WEBHOOKS": lambda row: "" if row.last_four is None else READINGS[reading_of_webhooks(row)],
         "WORKSPACE": lambda row: row.workspace_name,
         "ENTERED": lambda row: row.entered_at,
         "ENTERED BY": lambda row: row.entered_by,

@@ -9,7 +9,7 @@ from outdial.cli.finding import find_campaign
 from outdial.clock import SystemClock
 from outdial.db.session import Database, assert_no_transaction
 from outdial.dialer.launching.checks import CheckFinding, FindingLevel, check_launch
-from outdial.provider_keys.cache import KeyCache
+from outdial.provider_keys.cache import KeyCache, KeyReader
 from outdial.provider_keys.sealing import KeySealer
 from outdial.settings import DatabaseUrls, credentials, encryption_secrets, web_url
 from outdial.stack.local import environment_of_calls
@@ -49,7 +49,7 @@ async def _stored_keys(environ: Mapping[str, str]) -> dict[str, str]:
     urls = DatabaseUrls.from_env(environ)
     connecting = Database.connect(urls.dialer, application_name="outdial:cli", max_size=1, role=urls.role("dialer"))
     async with await connecting as database:
-        cache = KeyCache(database, sealer, SystemClock())
+        cache = KeyCache(database, sealer, SystemClock(), reader=KeyReader.COMMAND)
         await cache.reload()
     return {credential: key.api_key for credential, key in cache.in_use.items()}
 

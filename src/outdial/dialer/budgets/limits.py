@@ -201,5 +201,7 @@ async def report_budget(
         organization_id=str(organization_id),
         campaign_id=None if campaign_id is None else str(campaign_id),
         budget=use.scope,
-        **amounts,
+        limit_cents=use.limit_cents,
+        spent_cents=float(use.spent_cents),
+        reserved_cents=float(use.reserved_cents),
     )

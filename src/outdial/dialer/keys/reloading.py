@@ -24,10 +24,7 @@ class KeyedClients(Protocol):
 
 
 class KeyReloader:
-    """A background task: `run_once` reads the stored keys, and returns how many are new.
-
-    It reports the keys that this dialer cannot decrypt, which are all without RETELL_ENCRYPTION_KEY.
-    """
+    """A background task: `run_once` reads the stored keys, and returns how many are new."""
 
     def __init__(self, database: Database, cache: KeyCache, clients: KeyedClients, clock: Clock) -> None:
         self._database = database
@@ -44,10 +41,6 @@ class KeyReloader:
         # A wake-up that fails, because a claim takes too long, is repeated by the next run.
         self._to_wake |= new
         await self._wake(stored, now)
-        # Last, because it may have to wait for a claim: keys that can be read are in use by then.
-        if self._cache.unreadable:
-            async with self._database.transaction() as connection:
-                await provider_keys.report_unreadable_keys(connection, key_ids=sorted(self._cache.unreadable), now=now)
         return len(new)
 
     async def _wake(self, stored: Mapping[str, StoredKey], now: datetime) -> None:

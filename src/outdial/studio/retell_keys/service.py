@@ -11,7 +11,14 @@ from outdial.campaigns.retell_keys import connect_account, disconnect_account
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import Connection
 from outdial.provider_keys import entering
-from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN, LONGEST_KEY, KeyEntry, is_unreadable
+from outdial.provider_keys.entering import (
+    ENVIRONMENT_SEEN_WITHIN,
+    LONGEST_KEY,
+    KeyEntry,
+    KeyReading,
+    reading_of_dialers,
+    reading_of_webhooks,
+)
 from outdial.provider_keys.errors import (
     EncryptionKeyMissing,
     InvalidKey,
@@ -31,14 +38,20 @@ KeySource = Literal["stored", "environment", "none"]
 class AccountKey(BaseModel):
     """The API key of a Retell workspace. A key of the environment wins over a stored one.
 
-    `is_readable` is false while a dialer reports that it cannot decrypt the stored key. Webhooks that a former key
-    signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
+    `dialers` and `webhook_function` say whether they can decrypt the stored key, as they have reported;
+    `is_readable` is false while one of them cannot. `environment_reported_at` is when a dialer last reported a key in
+    its environment: one that stopped reporting it is stopped, has none any more, or is of an earlier version. Webhooks
+    that a former key signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
     """
 
     account_id: UUID
     account_name: str
     source: KeySource
     is_readable: bool
+    dialers: KeyReading | None
+    webhook_function: KeyReading | None
+    webhook_reported_at: datetime | None
+    environment_reported_at: datetime | None
     last_four: str | None
     workspace_name: str | None
     entered_by: str | None
@@ -143,11 +156,22 @@ def _account_key(row: queries.AccountKeyRow, now: datetime) -> AccountKey:
     source: KeySource = "none" if row.key_id is None else "stored"
     if row.environment_key_at is not None and row.environment_key_at >= now - ENVIRONMENT_SEEN_WITHIN:
         source = "environment"
+    dialers, webhooks = None, None
+    if source == "stored":
+        dialers, webhooks = reading_of_dialers(row, now), reading_of_webhooks(row)
     return AccountKey(
         account_id=row.account_id,
         account_name=row.account_name,
         source=source,
-        is_readable=source != "stored" or not is_unreadable(row, now),
+        is_readable="cannot_read" not in (dialers, webhooks),
+        dialers=dialers,
+        webhook_function=webhooks,
+        webhook_reported_at=None
+        if webhooks is None
+        else row.webhook_unreadable_at
+        if webhooks == "cannot_read"
+        else row.webhook_read_at,
+        environment_reported_at=row.environment_key_at,
         last_four=row.last_four,
         workspace_name=row.workspace_name,
         entered_by=row.entered_by,

@@ -20,13 +20,16 @@ class AccountKeyRow:
     account_name: str
     credential: str
     environment_key_at: datetime | None
-    key_unreadable_at: datetime | None
     key_id: UUID | None
     last_four: str | None
     workspace_name: str | None
     entered_by: str | None
     entered_at: datetime | None
     tested_at: datetime | None
+    dialer_read_at: datetime | None
+    dialer_unreadable_at: datetime | None
+    webhook_read_at: datetime | None
+    webhook_unreadable_at: datetime | None
     former_until: datetime | None
     last_event_at: datetime | None
 
@@ -49,8 +52,9 @@ class SealedKeyRow:
 _sealed_key_row = row_builder(SealedKeyRow)
 
 _SHOW_PROVIDER_KEYS = """\
-select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at, a.key_unreadable_at,
+select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at,
   k.id as key_id, k.last_four, k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
+  k.dialer_read_at, k.dialer_unreadable_at, k.webhook_read_at, k.webhook_unreadable_at,
   (select max(f.accepted_until) from provider_keys f
     where f.provider_account_id = a.id and f.organization_id = a.organization_id and f.accepted_until > $1)
     as former_until,
@@ -230,14 +234,16 @@ async def report_stored_keys(connection: Connection, *, provider_account_ids: Se
     await connection.execute(_REPORT_STORED_KEYS, provider_account_ids, now)
 
 
-_REPORT_UNREADABLE_KEYS = """\
-select private.report_unreadable_keys($1, $2);
+_REPORT_KEY_READINGS = """\
+select private.report_key_readings($1, $2, $3, $4);
 """
 
 
-async def report_unreadable_keys(connection: Connection, *, key_ids: Sequence[UUID], now: datetime) -> None:
-    """Store which keys a dialer cannot decrypt."""
-    await connection.execute(_REPORT_UNREADABLE_KEYS, key_ids, now)
+async def report_key_readings(
+    connection: Connection, *, by_webhooks: bool, read: Sequence[UUID], unreadable: Sequence[UUID], now: datetime
+) -> None:
+    """Store which keys a dialer or the webhook function can decrypt, and which not."""
+    await connection.execute(_REPORT_KEY_READINGS, by_webhooks, read, unreadable, now)
 
 
 _REENCRYPT_PROVIDER_KEY = """\

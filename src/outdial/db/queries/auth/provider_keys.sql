@@ -3,12 +3,13 @@
 -- name: show_provider_keys
 -- returns: list[AccountKeyRow]
 -- row: A Retell workspace with what may be shown of its key.
--- null: environment_key_at, key_unreadable_at, key_id, last_four, workspace_name, entered_by, entered_at, tested_at, former_until,
--- null: last_event_at
+-- null: environment_key_at, key_id, last_four, workspace_name, entered_by, entered_at, tested_at, former_until, last_event_at
+-- null: dialer_read_at, dialer_unreadable_at, webhook_read_at, webhook_unreadable_at
 -- Read the accounts of an organization with their keys, oldest first. `last_event_at` is that of the account's last webhook
 -- among the newest events.
-select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at, a.key_unreadable_at,
+select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at,
   k.id as key_id, k.last_four, k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
+  k.dialer_read_at, k.dialer_unreadable_at, k.webhook_read_at, k.webhook_unreadable_at,
   (select max(f.accepted_until) from provider_keys f
     where f.provider_account_id = a.id and f.organization_id = a.organization_id and f.accepted_until > :now)
     as former_until,
@@ -77,10 +78,10 @@ select private.report_environment_keys(:credentials, :workspace_ids, :workspace_
 -- Store that this dialer begins to use the stored keys of accounts.
 select private.report_stored_keys(:provider_account_ids, :now);
 
--- name: report_unreadable_keys
+-- name: report_key_readings
 -- returns: None
--- Store which keys a dialer cannot decrypt.
-select private.report_unreadable_keys(:key_ids, :now);
+-- Store which keys a dialer or the webhook function can decrypt, and which not.
+select private.report_key_readings(:by_webhooks, :read, :unreadable, :now);
 
 -- name: reencrypt_provider_key
 -- returns: bool
