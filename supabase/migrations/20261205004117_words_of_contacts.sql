@@ -188,25 +188,42 @@ begin
     order by a.id;
 end
 $$;
--- A view that finds an erased contact by the words of its name goes with it, also in another order and without accents.
+-- A view that finds an erased contact goes with it: by a number, an address or an id, and by words of the name, in any
+-- order and with or without accents. Spaces at the ends and in a row do not count.
 create or replace function private.forget_views_of_person() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
-  person text := lower(trim(old.name));
-  key text := private.search_key(trim(old.name));
+  person text := private.search_key(trim(pg_catalog.regexp_replace(old.name, '\s+', ' ', 'g')));
+  words text[] := pg_catalog.string_to_array(person, ' ');
+  address text := case when position('@' in old.email) > 1 then private.search_key(trim(old.email)) end;
+  other_id text := nullif(private.search_key(trim(old.external_id)), '');
 begin
   delete from public.saved_views v
-  where v.organization_id = old.organization_id
-    and (case
-        when length(person) > 3
-          then position(key in private.search_key(v.name || ' ' || coalesce(v.filters ->> 'q', ''))) > 0
-        else person ~ '[^[:punct:][:digit:][:space:]]'
-          and private.mentions(v.name || ' ' || coalesce(v.filters ->> 'q', ''), '{}', array[person])
+  using (
+    select w.id, w.name, w.term, w.name || ' ' || w.term as both_texts
+    from (
+      select s.id, private.search_key(trim(pg_catalog.regexp_replace(s.name, '\s+', ' ', 'g'))) as name,
+        private.search_key(trim(pg_catalog.regexp_replace(
+          coalesce(s.filters ->> 'q', s.filters ->> 'name', ''), '\s+', ' ', 'g'))) as term
+      from public.saved_views s where s.organization_id = old.organization_id
+    ) w
+  ) t
+  where v.id = t.id and (
+    private.finds_number(t.name, old.phone)
+    or private.finds_number(t.term, old.phone)
+    or private.finds_address(t.term, address)
+    or position(address in t.both_texts) > 0
+    or length(t.term) > 2 and position(t.term in other_id) > 0
+    or length(other_id) > 3 and private.mentions(t.both_texts, '{}', array[other_id])
+    or case
+        when length(person) > 3 then position(person in t.both_texts) > 0
+        else person ~ '[^[:punct:][:digit:][:space:]]' and private.mentions(t.both_texts, '{}', array[person])
       end
-      or length(v.filters ->> 'q') > 2 and not exists (
-        select from regexp_split_to_table(trim(private.search_key(v.filters ->> 'q')), '\s+') w
-        where position(w in key) = 0));
+    or cardinality(words) > 1 and (select bool_and(private.mentions(t.both_texts, '{}', array[w])) from unnest(words) w)
+    or length(t.term) > 2 and not exists (
+      select from unnest(pg_catalog.string_to_array(t.term, ' ')) w where position(w in coalesce(person, '')) = 0)
+  );
   return null;
 end
 $$;

@@ -312,12 +312,13 @@ async def test_the_database_shows_members_their_own_views_and_those_that_are_sha
         ("李明", {"李明的电话"}),
         ("-", set[str]()),
         (" ", set[str]()),
+        (None, set[str]()),
         ("Ada Hopper", {"Ada Hopper this week", "Not reached", "Turned"}),
         ("Àda Höpper", {"Ada Hopper this week", "Not reached", "Turned"}),
     ],
 )
 async def test_an_erasure_deletes_the_views_that_name_the_person_and_none_that_only_has_the_letters_of_a_short_name(
-    two_organizations: TwoOrganizations, connection: asyncpg.Connection, person: str, forgotten: set[str]
+    two_organizations: TwoOrganizations, connection: asyncpg.Connection, person: str | None, forgotten: set[str]
 ) -> None:
     await connection.execute("delete from saved_views")
     own = two_organizations.own
