@@ -27,44 +27,6 @@ as $$
 $$;
 revoke all on function private.finds_address(text, text) from public;
 
--- Spaces at the ends and in a row do not count, nor the order of the words of a name.
-create or replace function private.forget_views_of_person() returns trigger
-language plpgsql security definer set search_path = ''
-as $$
-declare
-  person text := lower(trim(pg_catalog.regexp_replace(old.name, '\s+', ' ', 'g')));
-  words text[] := pg_catalog.string_to_array(person, ' ');
-  address text := case when position('@' in old.email) > 1 then lower(trim(old.email)) end;
-  other_id text := nullif(lower(trim(old.external_id)), '');
-begin
-  delete from public.saved_views v
-  using (
-    select w.id, w.name, w.term, w.name || ' ' || w.term as both_texts
-    from (
-      select s.id, lower(trim(pg_catalog.regexp_replace(s.name, '\s+', ' ', 'g'))) as name,
-        lower(trim(pg_catalog.regexp_replace(
-          coalesce(s.filters ->> 'q', s.filters ->> 'name', ''), '\s+', ' ', 'g'))) as term
-      from public.saved_views s where s.organization_id = old.organization_id
-    ) w
-  ) t
-  where v.id = t.id and (
-    private.finds_number(t.name, old.phone)
-    or private.finds_number(t.term, old.phone)
-    or private.finds_address(t.term, address)
-    or position(address in t.both_texts) > 0
-    or length(t.term) > 2 and position(t.term in other_id) > 0
-    or length(other_id) > 3 and private.mentions(t.both_texts, '{}', array[other_id])
-    or case
-        when length(person) > 3 then position(person in t.both_texts) > 0
-        else person ~ '[^[:punct:][:digit:][:space:]]' and private.mentions(t.both_texts, '{}', array[person])
-      end
-    or cardinality(words) > 1 and (select bool_and(private.mentions(t.both_texts, '{}', array[w])) from unnest(words) w)
-    or length(t.term) > 2 and position(t.term in person) > 0
-  );
-  return null;
-end
-$$;
-
 drop trigger contacts_forget_views on public.contacts;
 create trigger contacts_forget_views after update of erased_at on public.contacts
   for each row when (old.erased_at is null and new.erased_at is not null)

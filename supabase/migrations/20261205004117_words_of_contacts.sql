@@ -188,8 +188,8 @@ begin
     order by a.id;
 end
 $$;
--- A view that finds an erased contact goes with it: by a number, an address or an id, and by words of the name, in any
--- order and with or without accents. Spaces at the ends and in a row do not count.
+-- An erasure deletes the views that name the person, and those that find them by words of the name in any order and
+-- without accents, or by a part of the number, the email address or the external id.
 create or replace function private.forget_views_of_person() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -198,16 +198,19 @@ declare
   words text[] := pg_catalog.string_to_array(person, ' ');
   address text := case when position('@' in old.email) > 1 then private.search_key(trim(old.email)) end;
   other_id text := nullif(private.search_key(trim(old.external_id)), '');
+  -- Without the domain of the address, which is of many people.
+  known text := pg_catalog.concat_ws(
+    ' ', person, other_id, pg_catalog.split_part(address, '@', 1), old.phone);
 begin
   delete from public.saved_views v
   using (
-    select w.id, w.name, w.term, w.name || ' ' || w.term as both_texts
+    select k.id, k.name, k.term, k.name || ' ' || k.term as both_texts
     from (
       select s.id, private.search_key(trim(pg_catalog.regexp_replace(s.name, '\s+', ' ', 'g'))) as name,
         private.search_key(trim(pg_catalog.regexp_replace(
           coalesce(s.filters ->> 'q', s.filters ->> 'name', ''), '\s+', ' ', 'g'))) as term
       from public.saved_views s where s.organization_id = old.organization_id
-    ) w
+    ) k
   ) t
   where v.id = t.id and (
     private.finds_number(t.name, old.phone)
@@ -221,8 +224,8 @@ begin
         else person ~ '[^[:punct:][:digit:][:space:]]' and private.mentions(t.both_texts, '{}', array[person])
       end
     or cardinality(words) > 1 and (select bool_and(private.mentions(t.both_texts, '{}', array[w])) from unnest(words) w)
-    or length(t.term) > 2 and not exists (
-      select from unnest(pg_catalog.string_to_array(t.term, ' ')) w where position(w in coalesce(person, '')) = 0)
+    or length(t.term) > 2 and t.term ~ '[^[:punct:][:digit:][:space:]]' and not exists (
+      select from pg_catalog.regexp_split_to_table(t.term, ' ') w where position(w in known) = 0)
   );
   return null;
 end
