@@ -187,7 +187,7 @@ async def test_three_campaigns_are_paused_at_once_and_go_on_with_one_press(
         await boxes.nth(2).press("Enter")
         faults = await faults_in_shapes(page, screenshots, "board-selection", full_page=False)
         await task.click(bar.get_by_role("button", name="Pause"))
-        await expect(page.locator(".toast")).to_contain_text("3 paused")
+        await expect(page.locator(".toast")).to_contain_text("3 campaigns paused")
     assert await connection.fetchval("select count(*) from campaigns where status = 'active'") == before - 3
     await press(page.locator(".toast").get_by_role("button", name="Undo"))
     await expect(page.locator(".toast")).to_contain_text("Undone for 3 campaigns.")

@@ -164,11 +164,22 @@ async def test_of_a_long_call_the_last_turns_are_kept(stage: Stage, call_id: UUI
 
     text = (await kept(stage))[call_id]
     assert LONGEST_LIVE_TRANSCRIPT - 100 < len(text) <= LONGEST_LIVE_TRANSCRIPT
-    assert text.startswith("User: This is sentence number ")
+    # It says who speaks in the words that it begins with.
+    assert text.startswith("User: …")
+    assert text.splitlines()[1].startswith("User: This is sentence number ")
     assert text.endswith("\nAgent: Goodbye.")
     # One line of any length is cut, too.
     await stage.send(said("".join([*turns, "Agent: Goodbye.\n", "User: " + "x" * 90_000])))
-    assert (await kept(stage))[call_id] == "x" * LONGEST_LIVE_TRANSCRIPT
+    assert (await kept(stage))[call_id] == "User: …" + "x" * (LONGEST_LIVE_TRANSCRIPT - 7)
+    # The beginning of a turn is not taken for words.
+    await stage.send(
+        said(
+            "".join(
+                [*turns, "Agent: Goodbye.\n", "User: x\n", "Transfer Target: " + "y" * (LONGEST_LIVE_TRANSCRIPT - 10)]
+            )
+        )
+    )
+    assert (await kept(stage))[call_id] == "Transfer Target: …" + "y" * (LONGEST_LIVE_TRANSCRIPT - 18)
 
 
 async def test_a_burst_is_written_together_and_tells_pages_once_a_write(

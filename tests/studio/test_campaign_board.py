@@ -334,7 +334,7 @@ async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus
     paused = await operator.post_form(f"{base}/selected", {"action": "pause", "chosen": chosen, "back": base})
     page = (await operator.get(paused.headers["location"])).text
     undo = undo_of(page)
-    assert "2 paused, and calls in progress continue; Winter is a draft and cannot be paused; " in page
+    assert "2 campaigns paused, and calls in progress continue; Winter is a draft and cannot be paused; " in page
     assert "Old is already paused; 1 was deleted meanwhile." in page
     assert await names_of(connection) == {
         "Autumn": "paused", "Spring": "pausing", "Winter": "draft", "Old": "paused", "Theirs": "active"
@@ -350,7 +350,7 @@ async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus
     assert (await names_of(connection))["Spring"] == "active"
     resumed = {"action": "resume", "chosen": chosen[:4], "back": base}
     assert await send(operator, f"{base}/selected", resumed) == (
-        "1 resumed; Autumn and Spring are already active; Winter is a draft and cannot be resumed."
+        "1 campaign resumed; Autumn and Spring are already active; Winter is a draft and cannot be resumed."
     )
 
     finished = await create_campaign(connection, tenant, name="Done", status="completed", next_batch_at=None)
@@ -358,7 +358,7 @@ async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus
     sent = await operator.post_form(f"{base}/selected", {"action": "archive", "chosen": ended, "back": base})
     page = (await operator.get(sent.headers["location"])).text
     undo = undo_of(page)
-    assert "2 archived; Autumn is active and cannot be archived." in page
+    assert "2 campaigns archived; Autumn is active and cannot be archived." in page
     assert {name for name, status in (await names_of(connection)).items() if status.endswith("*")} == {"Winter", "Done"}
     archived = (await operator.get(f"{base}?archived=true")).text
     assert ">Unarchive<" in archived
@@ -366,7 +366,7 @@ async def test_selected_campaigns_are_paused_resumed_and_archived_as_their_menus
     # The address of an undo does nothing that asks first elsewhere.
     forged = await operator.post_form(undo.replace("action=unarchive", "action=delete"), {"back": base})
     assert (forged.status_code, "This cannot be undone here" in forged.text) == (400, True)
-    assert await send(operator, undo, {"back": base}) == "2 unarchived."
+    assert await send(operator, undo, {"back": base}) == "2 campaigns unarchived."
     assert not any(status.endswith("*") for status in (await names_of(connection)).values())
 
 

@@ -601,6 +601,10 @@ async def test_activity_says_in_words_who_did_what(
 
     text = main_of((await viewer.get(f"{url}/activity")).text)
 
+    # The banner says who has paused it and when; the entry has both anyway.
+    banner = main_of((await viewer.get(url)).text)
+    assert re.search(r"Paused by \S+@\S+, [A-Z][a-z]{2} \d+, 20\d\d at \d+:\d\d [AP]M\.", banner)
+    assert "aused by" not in text
     assert "No activity yet" in empty
     assert saved.status_code == 303
     lines = re.findall(r"(Changed [a-z, ]+|Paused the campaign|Started the campaign) (\S+@\S+|[0-9a-f-]{36})", text)

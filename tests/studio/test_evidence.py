@@ -206,7 +206,18 @@ async def test_the_page_of_a_campaign_shows_the_first_contacts_and_the_file_all(
     base = f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}"
     assert f'href="{base}/evidence"' in (await browser.get(base)).text
 
+    await connection.execute(
+        "insert into audit_log (organization_id, actor, action, subject_type, subject_id, details, at)"
+        " values ($1, 'api', 'pause_campaign', 'campaign', $2, $3, $4)",
+        own.tenant.organization_id,
+        str(campaign.id),
+        json.dumps({"reason": "paused by mina@example.com, 2026-12-01 at 09:00 UTC"}),
+        NOW,
+    )
+
     text = (await browser.get(f"{base}/evidence")).text
+    # Times within texts are those of the evidence, not of the viewer.
+    assert "mina@example.com, 2026-12-01 at 09:00 UTC" in text
     assert f"The first {MOST_CONTACTS} of {MOST_CONTACTS + 2} contacts." in text
     assert text.count("Why this call was allowed") == MOST_CONTACTS
     downloaded = await browser.post_form(f"{base}/evidence", page=f"{base}/evidence")

@@ -141,7 +141,9 @@ async def test_agents_are_offered_by_name_and_an_unknown_one_is_refused_once_a_l
     assert re.search('<option value="agent_sales"( selected)?>Sales &lt;EU&gt;</option>', page)
     assert "agent_old" not in page
     assert "agent_x" not in page
-    assert "Suspended at Retell" in (await browser.get(f"/o/{tenant.organization_id}/numbers")).text
+    numbers = (await browser.get(f"/o/{tenant.organization_id}/numbers")).text
+    assert "Suspended at Retell" in numbers
+    assert ": 0 numbers at Retell, 2 agents, " in numbers
 
     before = await connection.fetchval("select count(*) from campaigns")
     for agent_id, problem in (("agent_x", "import its agents again"), ("agent_old", "is suspended at Retell")):
@@ -153,5 +155,7 @@ async def test_agents_are_offered_by_name_and_an_unknown_one_is_refused_once_a_l
     assert await connection.fetchval("select count(*) from campaigns") == before
     created = await client.post(f"{api}/campaigns", json=new)
     assert created.status_code == 201
+    settings = (await browser.get(f"{form}/{created.json()['id']}/settings")).text
+    assert "<dt>Agent</dt><dd>Sales &lt;EU&gt;</dd>" in settings
     changed = await client.patch(f"{api}/campaigns/{created.json()['id']}", json={"retell_agent_id": "agent_x"})
     assert (changed.status_code, "retell_agent_id" in changed.json()["fields"]) == (400, True)

@@ -116,7 +116,7 @@ async def test_a_report_is_compared_with_the_same_part_of_the_period_before(
         (3, 3, "Same as before, 3"),
         (2, 4, "Down 50% from 4"),
         (4_000, 2, "Up from 2"),
-        (1_001, 1_000, "Up <1% from 1,000"),
+        (1_001, 1_000, "Up less than 1% from 1,000"),
     ],
 )
 def test_a_change_is_said_in_words(value: int, before: int, told: str) -> None:
@@ -128,6 +128,23 @@ def test_a_rate_changes_by_points() -> None:
 
     assert compared_figures(now, before)["answer_rate"] == "Up 10 points from 40%"
     assert compared_figures(now, previous(0))["answer_rate"] == ""
+
+
+@pytest.mark.parametrize(
+    ("answered", "answered_before", "told"),
+    [
+        (3, 6, "Same as before, less than 1%"),
+        (0, 6, "Down from less than 1%"),
+        (6, 0, "Up from 0%"),
+        (20, 6, "Up from less than 1%"),
+        (1_000, 996, "Up from more than 99%"),
+        (404, 396, "Same as before, 40%"),
+        (406, 396, "Up 1 point from 40%"),
+    ],
+)
+def test_rates_near_none_and_all_change_without_points(answered: int, answered_before: int, told: str) -> None:
+    now = totals(1_000, answered=answered, finished=1_000)
+    assert compared_figures(now, previous(1_000, answered=answered_before, finished=1_000))["answer_rate"] == told
 
 
 def test_the_days_compared_with_are_named() -> None:

@@ -69,6 +69,9 @@ async def test_a_view_is_saved_opened_with_one_link_changed_and_deleted(
     assert "View Not reached this week saved." in page
     [(name, address)] = views_of(page).items()
     assert name == "Not reached this week*"
+    # A choice of days keeps the view open, which it changes.
+    opened = (await operator.get(address)).text
+    assert f"?outcome=no_answer&amp;when=today&amp;view={address.partition('view=')[2]}" in opened
     # The days stay relative.
     assert address.startswith(f"{home}/calls?outcome=no_answer&when=last_7_days&view=")
     assert await connection.fetchval("select filters::text from saved_views") == (

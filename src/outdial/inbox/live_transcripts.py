@@ -4,6 +4,7 @@ A transcript comes with each turn of a call and has all that was said before. Th
 or comes too late, so none is stored as an event or tried again.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from outdial.provider import AuthenticatedEvent, ProviderEvent
 
 # One flush at a time, so that transcripts take at most one of the connections that events need.
 _NO_SECOND_FLUSH: Final = 1_000_000
+# The beginning of a turn. A turn may have several lines.
+_SPEAKER: Final = re.compile(r"^(Agent|User|Transfer Target|Transfer_Target): ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,14 @@ def _heard(signed: AuthenticatedEvent) -> HeardTranscript | None:
 
 
 def _end_of(transcript: str) -> str:
-    """Return the last LONGEST_LIVE_TRANSCRIPT characters, from the beginning of a line on if there is one."""
+    """Return at most LONGEST_LIVE_TRANSCRIPT characters from the end, after an ellipsis and who is speaking there."""
     if len(transcript) <= LONGEST_LIVE_TRANSCRIPT:
         return transcript
-    end = transcript[-LONGEST_LIVE_TRANSCRIPT:]
-    return (end.partition("\n")[2] or end).strip() or end
+    begins_at = len(transcript) - LONGEST_LIVE_TRANSCRIPT
+    speaking, speaks_from = "", 0
+    for found in _SPEAKER.finditer(transcript):
+        if found.start() > begins_at:
+            break
+        speaking, speaks_from = found[0], found.end()
+    cut = f"{speaking}…"
+    return cut + transcript[max(begins_at + len(cut), speaks_from) :]

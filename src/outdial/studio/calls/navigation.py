@@ -47,9 +47,12 @@ def filter_query(form: Mapping[str, str]) -> str:
     return f"?{urlencode(given)}" if given else ""
 
 
-def day_links(url: str, form: Mapping[str, str]) -> list[tuple[str, str, bool]]:
-    """Return label, address and whether it is chosen, for each choice of recent days; the first has all days."""
-    others = dict(form) | {"from": "", "to": ""}
+def day_links(url: str, form: Mapping[str, str], view: str) -> list[tuple[str, str, bool]]:
+    """Return label, address and whether it is chosen, for each choice of recent days; the first has all days.
+
+    `view` is the id of the open view, which the links keep; empty without one.
+    """
+    others = dict(form) | {"from": "", "to": "", "view": view}
     has_days = any(form[name] for name in ("when", "from", "to"))
     links = [("Any day", f"{url}{filter_query(others | {'when': ''})}", not has_days)]
     return links + [

@@ -116,7 +116,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         columns=[column for column in LIST_COLUMNS["calls"] if frame is None or column.name != "campaign"],
         shown=shown_columns(request, "calls"),
         filter_query=filter_query(selecting),
-        day_links=day_links(url, form),
+        day_links=day_links(url, form, str(bar.current.id) if bar.current else ""),
         problem=problem,
         **page_links(url, form, page_request, found.next),
     )

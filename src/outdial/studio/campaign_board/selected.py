@@ -67,8 +67,9 @@ class CampaignsChanged:
     def in_one_line(self) -> str:
         """Return how many campaigns were changed, and the names of the others with the reason."""
         goes_on = ", and calls in progress continue" if self.has_calls else ""
-        noun = f"draft{'s' * (len(self.ids) != 1)} " * (self.action is BoardAction.DELETE)
-        parts = [f"{len(self.ids)} {noun}{self.action.done}{goes_on}"] if self.ids else []
+        noun = "draft" if self.action is BoardAction.DELETE else "campaign"
+        changed = f"{len(self.ids)} {noun}{'s' * (len(self.ids) != 1)}"
+        parts = [f"{changed} {self.action.done}{goes_on}"] if self.ids else []
         parts += left_out_lines(self.unchanged)
         if self.gone:
             parts.append(f"{self.gone} {'was' if self.gone == 1 else 'were'} deleted meanwhile")

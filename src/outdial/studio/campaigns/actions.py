@@ -1,5 +1,6 @@
 """Campaign actions: start, pause, resume, cancel, archive and process batch; most are those of `campaign-trigger`."""
 
+from datetime import UTC
 from typing import Annotated, Final, Literal, assert_never
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from outdial.campaigns.operations import archive as archiving
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
+from outdial.studio.campaigns.activity import PAUSED_BY
 from outdial.studio.campaigns.service import Campaign, as_studio_error, find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
@@ -64,7 +66,9 @@ async def run_action(
         case "start":
             result = await lifecycle.start(connection, campaign_id, actor, now)
         case "pause":
-            result = await lifecycle.pause(connection, campaign_id, actor, now)
+            # Pages show the time in the viewer's zone.
+            paused = f"{PAUSED_BY}{context.caller.display_name}, {now.astimezone(UTC):%Y-%m-%d at %H:%M} UTC"
+            result = await lifecycle.pause(connection, campaign_id, actor, now, paused)
         case "resume":
             result = await lifecycle.resume(connection, campaign_id, actor, now)
         case "cancel":

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from outdial.db.queries.dialing import agents
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.explaining.rule_wording import week_text
 from outdial.domain.openings import Windows
@@ -103,11 +104,14 @@ async def settings_page(
     """Show the settings of a campaign."""
     async with context.transaction() as connection:
         frame = await campaign_frame(connection, context, counter, campaign_id)
+        listed = await agents.list_agents(connection, organization_id=context.organization_id)
+    names = {agent.agent_id: agent.name for agent in listed}
     return page(
         request,
         "campaigns/settings.html",
         context,
         frame=frame,
+        agent_name=names.get(frame.campaign.retell_agent_id),
         tab="Settings",
         campaign=frame.campaign,
         form=form_from_campaign(frame.campaign),

@@ -128,16 +128,23 @@ def _change(value: float, before: float, before_text: str) -> str:
         return f"Same as before, {before_text}"
     direction = "Up" if value > before else "Down"
     difference = abs(value - before)
-    share = "" if difference / before * 100 > _MOST_PERCENT else f" {percent(difference, before)}"
+    share = "" if difference / before * 100 > _MOST_PERCENT else f" {_in_words(percent(difference, before))}"
     return f"{direction}{share} from {before_text}"
 
 
 def _rate_change(total: CallTotals, previous: PreviousTotals) -> str:
     if total.answer_rate is None or previous.answer_rate is None:
         return ""
-    before = percent(previous.answered, previous.finished)
-    points = round(100 * total.answer_rate) - round(100 * previous.answer_rate)
-    if not points:
-        return f"Same as before, {before}"
-    unit = "point" if abs(points) == 1 else "points"
-    return f"{'Up' if points > 0 else 'Down'} {abs(points)} {unit} from {before}"
+    now, before = percent(total.answered, total.finished), percent(previous.answered, previous.finished)
+    if now == before:
+        return f"Same as before, {_in_words(before)}"
+    direction = "Up" if total.answer_rate > previous.answer_rate else "Down"
+    points = abs(round(100 * total.answer_rate) - round(100 * previous.answer_rate))
+    if not points or not (now + before).replace("%", "").isdecimal():
+        # Of rates near 0% and 100%, the difference of the rounded ones says nothing.
+        return f"{direction} from {_in_words(before)}"
+    return f"{direction} {points} {'point' if points == 1 else 'points'} from {before}"
+
+
+def _in_words(share: str) -> str:
+    return share.replace("<", "less than ").replace(">", "more than ")

@@ -228,7 +228,7 @@ function showErrors(form, fields) {
     const element = form.querySelector(`#field-${CSS.escape(name)}`);
     const place = element?.closest(".field") ?? element;
     if (!place) continue;
-    const note = Object.assign(document.createElement("p"), { className: "note wrong", textContent: reason });
+    const note = Object.assign(document.createElement("p"), { className: "note wrong", textContent: reason[0].toUpperCase() + reason.slice(1) });
     note.dataset.autosaveError = "";
     place.append(note);
   }

@@ -176,6 +176,8 @@ environment.filters |= {
     "zone_label": formats.zone_label,
     "in_zone": formats.in_zone,
     "phone": phone_text,
+    "phones_as_read": with_phone_texts,
+    "sentence": formats.sentence_case,
     "as_read": lambda text: with_phone_texts(formats.with_viewer_times(text)),
     "humanize": humanize,
 }
