@@ -80,7 +80,7 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
         faults += await faults_in_shapes(page, screenshots, "selection-dialog", full_page=False)
         await task.click(dialog.get_by_role("button", name="Skip 12 contacts"))
     toast = page.locator(".toast")
-    await expect(toast).to_contain_text("12 skipped.")
+    await expect(toast).to_contain_text("12 contacts skipped.")
     assert await toast.get_attribute("role") == "status"
     # The keyboard reaches the button of the message right after the skip link.
     await settled(page)

@@ -70,7 +70,7 @@ async def test_selected_contacts_are_skipped_after_a_question_and_the_message_ta
     assert "only contacts that are pending can be skipped; this one is failed" in question
     await connection.execute("update campaign_contacts set status = 'calling' where id = $1", entries[2].id)
     done = await answer(operator, question)
-    assert "2 skipped; 1 had changed: Hopper." in done
+    assert "2 contacts skipped; 1 had changed: Hopper." in done
     reasons = "select status_reason from campaign_contacts where id = $1"
     assert "wrong list" in await connection.fetchval(reasons, entries[0].id)
 
@@ -105,7 +105,7 @@ async def test_numbers_of_the_list_of_all_contacts_are_blocked_and_given_back(
     assert "Never call 2 contacts again?" in question
     assert "Revoked consents stay revoked." in question
     done = await answer(operator, question)
-    assert "2 put on the do-not-call list." in done
+    assert "2 numbers put on the do-not-call list." in done
     assert await connection.fetchval(blocked, phones) == 2
     assert "2 numbers are off the do-not-call list" in await press_undo(operator, done)
     assert await connection.fetchval(blocked, phones) == 0

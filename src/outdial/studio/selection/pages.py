@@ -82,8 +82,10 @@ async def act(context: CurrentOrganization, form: Form) -> Response:
                 numbers=[row.phone for row in rows], reason=None if not reason else reason[:500]
             )
             blocked = (await do_not_call.block_numbers(connection, context, numbers)).result
-            already = f", {blocked.already_listed:,} were on it already" if blocked.already_listed else ""
-            message = f"{blocked.added:,} put on the do-not-call list{already}."
+            numbers_added = "1 number" if blocked.added == 1 else f"{blocked.added:,} numbers"
+            already = blocked.already_listed
+            before = f", {already:,} {'was' if already == 1 else 'were'} on it already" if already else ""
+            message = f"{numbers_added} put on the do-not-call list{before}."
             return redirect(back, message, "good" if blocked.added else "info", undo=undo_url(context, blocked.act_id))
         action = _action(str(form.get("action", "")))
         request = SelectedRequest(action=action, ids=list(seen), reason=reason, seen=_known(seen))
