@@ -318,7 +318,7 @@ EXECUTE = {
     f"private.report_stored_keys(uuid[],{_TIME})": {"outdial_dialer"},
     f"private.begin_workspace(uuid,text,text,text,{_TIME},{_TIME})": set[str](),
     f"private.workspace_of_call(uuid,{_TIME},{_TIME},{_TIME})": {"outdial_dialer"},
-    f"private.workspace_of_own_call(uuid,uuid,{_TIME})": {"authenticated", "service_role"},
+    f"private.unreachable_calls(uuid,uuid[],{_TIME})": {"authenticated", "service_role"},
     f"private.former_workspace(uuid,{_TIME},{_TIME})": {"outdial_dialer"},
     "private.date_erasure_call()": set[str](),
     f"private.begin_opt_outs(uuid,{_TIME})": set[str](),

@@ -11,7 +11,8 @@ import pytest
 
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.operations.hang_up import HangingUp, OutOfReach, hang_up
-from outdial.dialer.hang_ups.task import HangUps
+from outdial.dialer.finish import Finisher
+from outdial.dialer.hang_ups.task import UNREACHED_DELAY, HangUps
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
 from outdial.dialer.worker import Dialer
@@ -309,7 +310,9 @@ async def test_a_stored_key_that_dialers_use_once_the_environment_has_none_is_of
     assert await workspace_of(stage, tenant, NOW + timedelta(days=1, hours=1)) == "former"
 
 
-async def test_a_live_call_of_a_former_workspace_is_not_taken_for_hung_up(stage: Stage) -> None:
+async def test_a_live_call_of_a_former_workspace_is_not_taken_for_hung_up(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     tenant = await create_tenant(stage.look)
     await enter(stage, tenant, FIRST)
     stage.clock.advance(WORKSPACE_SWITCH)
@@ -336,9 +339,29 @@ async def test_a_live_call_of_a_former_workspace_is_not_taken_for_hung_up(stage:
     stage.workspace.calls.clear()  # what another workspace knows of it
     await enter(stage, replace(tenant, credential="other"), SECOND)
     await keyed.keys.run_once()
+    for _ in range(3):
+        assert await task.run_once() == 1
+        assert (await stage.row("calls", call["id"]))["hang_up_due_at"] == stage.clock.now() + UNREACHED_DELAY
+        stage.clock.advance(UNREACHED_DELAY)
+    assert [record.message for record in caplog.records].count("dialer.hang_up_out_of_reach") == 1
+    assert await ask() == OutOfReach("former_workspace")
+
+    await stage.change("campaigns", call["campaign_id"], status="cancelling", hang_up=True)
+    finisher = Finisher(stage.dialing, RetellProvider(keyed.clients), stage.clock)
+    asked = len(stage.asked())
+    for _ in range(2):
+        await finisher.hang_up(tenant.organization_id, call["campaign_id"])
+    assert len(stage.asked()) == asked, "the key does not reach the call"
+    assert [record.message for record in caplog.records].count("dialer.hang_up_out_of_reach") == 2
+
+    assert await end(stage, tenant)
+    await enter(stage, tenant, FIRST)
+    await end(stage, tenant)
+    await keyed.keys.run_once()
+    stage.clock.advance(timedelta(minutes=16))
+    assert await ask() == OutOfReach("no_key")
     assert await task.run_once() == 1
-    assert (await stage.row("calls", call["id"]))["hang_up_due_at"] is not None
-    assert await ask() == OutOfReach()
+    assert (await stage.row("calls", call["id"]))["hang_up_due_at"] == stage.clock.now() + UNREACHED_DELAY
 
 
 async def test_a_row_that_was_copied_to_another_organization_is_no_key_there(stage: Stage) -> None:

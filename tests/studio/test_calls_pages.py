@@ -131,6 +131,21 @@ async def test_a_live_call_is_hung_up_from_the_list_and_from_its_page_with_a_rea
         assert f'action="{url}"' in text
         assert 'name="reason"' in text
     assert url not in (await (await browser_for(viewer)).get(f"{home(campaign)}/calls")).text
+    await connection.execute(
+        "insert into provider_workspaces (organization_id, provider_account_id, since, workspace_id, key_mark)"
+        " select organization_id, provider_account_id, w.since, w.id, w.id from calls, lateral"
+        " (values ('-infinity'::timestamptz, 'org_1'), (created_at + interval '1 hour', 'org_2')) as w (since, id)"
+    )
+    for page in (f"{home(campaign)}/calls/{call_id}", url):
+        text = (await operator.get(page)).text
+        assert ("It cannot be hung up from here." in text, f'action="{url}"' in text) == (True, False)
+    live_page = (await operator.get(f"{home(campaign)}/live-calls")).text
+    assert ("Cannot be hung up here" in live_page, "data-hang-up" in live_page) == (True, False)
+    assert (await operator.post_form(url, {"reason": "wrong person"})).status_code == 409
+    # The account has no key of the workspace in use either.
+    await connection.execute("delete from provider_workspaces where workspace_id = 'org_2'")
+    assert "Outdial has no API key for" in (await operator.get(url)).text
+    await connection.execute("delete from provider_workspaces")
     assert (await operator.post_form(url, {"reason": " wrong person "})).status_code == 303
 
     audited = await connection.fetchrow("select actor, details->>'reason' from audit_log where action = 'hang_up_call'")

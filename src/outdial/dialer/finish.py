@@ -24,6 +24,7 @@ class Finisher:
         self._database = database
         self._provider = provider
         self._clock = clock
+        self._unreached: set[UUID] = set()
 
     async def finish(self, organization_id: UUID, campaign_id: UUID, status: str) -> bool:
         """Pause or cancel as far as possible now; a campaign with requests in flight is due again after RETRY_DELAY."""
@@ -61,13 +62,19 @@ class Finisher:
                 now=self._clock.now(),
             )
         if calls and self._provider.has_account(account.credential):
+            reached = [call for call in calls if call.workspace != CallWorkspace.FORMER]
             results = await asyncio.gather(
-                *(self._provider.end_call(account.credential, call.retell_call_id) for call in calls)
+                *(self._provider.end_call(account.credential, call.retell_call_id) for call in reached)
             )
-            log("dialer.hung_up", campaign_id=str(campaign_id), results=[type(result).__name__ for result in results])
-            missing = sum(
-                isinstance(result, CallMissing) and call.workspace != CallWorkspace.CURRENT
-                for call, result in zip(calls, results, strict=True)
-            )
-            if missing:
-                log("dialer.hang_up_out_of_reach", level="warning", campaign_id=str(campaign_id), calls=missing)
+            if results:
+                names = [type(result).__name__ for result in results]
+                log("dialer.hung_up", campaign_id=str(campaign_id), results=names)
+            missing = {call.id for call in calls if call.workspace == CallWorkspace.FORMER} | {
+                call.id
+                for call, result in zip(reached, results, strict=True)
+                if isinstance(result, CallMissing) and call.workspace != CallWorkspace.CURRENT
+            }
+            # The campaign is due again each second while they are live.
+            if missing - self._unreached:
+                log("dialer.hang_up_out_of_reach", level="warning", campaign_id=str(campaign_id), calls=len(missing))
+            self._unreached |= missing

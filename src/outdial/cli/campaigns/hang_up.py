@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
-from outdial.campaigns.operations.hang_up import OUT_OF_REACH, HangingUp, NotLive, OutOfReach
+from outdial.campaigns.operations.hang_up import HangingUp, NotLive, OutOfReach
 from outdial.campaigns.operations.hang_up import hang_up as hang_up_call
 from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import ActionReason, Organization, find_organization
@@ -41,8 +41,8 @@ def hang_up(
             console.print(f"Hanging up {call_id}.")
         case NotLive(status):
             raise ActionRefused(f"only live calls can be hung up; {call_id} is {status}")
-        case OutOfReach():
-            raise ActionRefused(OUT_OF_REACH)
+        case OutOfReach() as unreachable:
+            raise ActionRefused(unreachable.sentence)
         case NotFound() | Forbidden():
             raise UnknownName(f"unknown call {call_id}")
         case never:

@@ -352,11 +352,15 @@ async def share_active_campaign(connection: Connection, *, campaign_id: UUID) ->
 
 
 _LIVE_CALLS = """\
-select c.id, c.retell_call_id,
-  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $1) as workspace
-from calls c
-where c.provider_account_id = $2 and c.campaign_id = $3
-  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+select l.id, l.retell_call_id, l.workspace
+from (
+  select c.id, c.retell_call_id,
+    private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $1) as workspace
+  from calls c
+  where c.provider_account_id = $2 and c.campaign_id = $3
+    and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+) l
+order by l.workspace = 'former'
 limit $4;
 """
 
@@ -364,7 +368,7 @@ limit $4;
 async def live_calls(
     connection: Connection, *, now: datetime, provider_account_id: UUID, campaign_id: UUID, limit: int
 ) -> list[LiveCall]:
-    """List calls of a campaign that can be ended."""
+    """List calls of a campaign that can be ended, last those in a former workspace."""
     return [
         _live_call(record)
         for record in await connection.fetch(_LIVE_CALLS, now, provider_account_id, campaign_id, limit)

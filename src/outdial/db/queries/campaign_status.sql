@@ -150,10 +150,14 @@ select id from campaigns where id = :campaign_id and status = 'active' for share
 
 -- name: live_calls
 -- returns: list[LiveCall]
--- List calls of a campaign that can be ended.
-select c.id, c.retell_call_id,
-  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace
-from calls c
-where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
-  and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+-- List calls of a campaign that can be ended, last those in a former workspace.
+select l.id, l.retell_call_id, l.workspace
+from (
+  select c.id, c.retell_call_id,
+    private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace
+  from calls c
+  where c.provider_account_id = :provider_account_id and c.campaign_id = :campaign_id
+    and c.status in ('placed', 'ongoing') and c.retell_call_id is not null
+) l
+order by l.workspace = 'former'
 limit :limit;

@@ -4,7 +4,7 @@ from typing import assert_never
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Forbidden, NotFound
-from outdial.campaigns.operations.hang_up import OUT_OF_REACH, HangingUp, NotLive, OutOfReach, hang_up
+from outdial.campaigns.operations.hang_up import HangingUp, NotLive, OutOfReach, hang_up
 from outdial.db.session import Connection
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import PermissionDenied, ResourceConflict, ResourceNotFound
@@ -26,8 +26,8 @@ async def hang_up_call(connection: Connection, context: OrganizationContext, cal
             return
         case NotLive(status):
             raise ResourceConflict(f"Only live calls can be hung up. This one is {status}", status=status)
-        case OutOfReach():
-            raise ResourceConflict(OUT_OF_REACH)
+        case OutOfReach() as unreachable:
+            raise ResourceConflict(unreachable.sentence)
         case NotFound():
             raise ResourceNotFound("Call not found")
         case Forbidden():

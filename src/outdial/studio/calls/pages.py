@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
+from outdial.campaigns.operations.hang_up import find_unreachable
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -19,6 +20,7 @@ from outdial.studio.calls.live_transcript import spoken_so_far
 from outdial.studio.calls.navigation import day_links, filter_query, read_filters, typed_filters
 from outdial.studio.calls.reviews import mark_reviewed, remove_mark
 from outdial.studio.calls.service import (
+    CallDetail,
     CallEvent,
     CallFilters,
     CallListItem,
@@ -149,6 +151,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         )
         events = await list_call_events(connection, context.organization_id, call_id)
         actions = await read_actions(connection, context, call.campaign_contact_id)
+        unreachable = await _why_out_of_reach(connection, context, call)
         try:
             filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
             place = await find_place(connection, context.organization_id, call, filters)
@@ -165,6 +168,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         context,
         call=call,
         actions=actions,
+        unreachable=unreachable,
         place=place,
         filter_query=filter_query(form),
         turns=turns,
@@ -211,7 +215,16 @@ async def confirm_hang_up_page(request: Request, call_id: UUID, context: Current
         call = await show_call(
             connection, context.organization_id, call_id, recordings=context.studio.settings.recordings
         )
-    return page(request, "calls/hang_up.html", context, call=call)
+        unreachable = await _why_out_of_reach(connection, context, call)
+    return page(request, "calls/hang_up.html", context, call=call, unreachable=unreachable)
+
+
+async def _why_out_of_reach(connection: Connection, context: OrganizationContext, call: CallDetail) -> str | None:
+    if not call.is_live:
+        return None
+    now = context.studio.clock.now()
+    found = await find_unreachable(connection, context.organization_id, [call.id], now)
+    return found[call.id].sentence if call.id in found else None
 
 
 @router.post("/o/{organization_id}/calls/{call_id}/hang-up")

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from outdial.campaigns.operations.hang_up import OutOfReach, UnreachableReason, find_unreachable
 from outdial.db.queries.dialing.live_calls import EndedCallRow, LiveCallRow
 from outdial.db.session import Connection
 from outdial.dialer.live.board import MAX_ENDED, MAX_LIVE, FirstCall, read_board
@@ -39,6 +40,7 @@ class CallOnLine(_CallShown):
     state: LineState
     since: datetime
     is_hanging_up: bool
+    out_of_reach: Annotated[UnreachableReason | None, Field(description="Why Outdial cannot hang it up")]
 
 
 class JustEndedCall(_CallShown):
@@ -86,8 +88,9 @@ async def read_live_calls(
     studio = context.studio
     now = studio.clock.now()
     board = await read_board(connection, context.organization_id, campaign_id, studio.rules, now)
+    unreachable = await find_unreachable(connection, context.organization_id, [row.id for row in board.calls], now)
     return LiveCalls(
-        calls=[_live_call(row, now) for row in board.calls],
+        calls=[_live_call(row, unreachable.get(row.id), now) for row in board.calls],
         total=board.total,
         ended=[_ended_call(row) for row in board.ended],
         lines=LineUse(lines=board.lines.lines, in_use=board.lines.in_use),
@@ -95,7 +98,7 @@ async def read_live_calls(
     )
 
 
-def _live_call(row: LiveCallRow, now: datetime) -> CallOnLine:
+def _live_call(row: LiveCallRow, unreachable: OutOfReach | None, now: datetime) -> CallOnLine:
     return CallOnLine(
         **_common(row),
         campaign_status=row.campaign_status,
@@ -103,6 +106,7 @@ def _live_call(row: LiveCallRow, now: datetime) -> CallOnLine:
         # The start that is reserved for a request may be ahead.
         since=row.started_at or row.placed_at or min(row.requested_at, now),
         is_hanging_up=row.is_hanging_up,
+        out_of_reach=None if unreachable is None else unreachable.reason,
     )
 
 

@@ -3,6 +3,7 @@
 Calls that members hang up.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -35,6 +36,17 @@ class HangUp:
 
 
 _hang_up = row_builder(HangUp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreachableCall:
+    """A call that Outdial cannot hang up: its workspace is a former one, or its account has no key."""
+
+    call_id: UUID
+    reason: str
+
+
+_unreachable_call = row_builder(UnreachableCall)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +107,29 @@ async def end_hang_up(connection: Connection, *, call_id: UUID) -> int:
     return rows_touched(await connection.execute(_END_HANG_UP, call_id))
 
 
-_WORKSPACE_TO_HANG_UP = """\
-select private.workspace_of_own_call($1, $2, $3) as workspace;
+_POSTPONE_HANG_UP = """\
+update calls set hang_up_due_at = $1 where id = $2 and hang_up_due_at is not null;
 """
 
 
-async def workspace_to_hang_up(
-    connection: Connection, *, organization_id: UUID, call_id: UUID, now: datetime
-) -> str | None:
-    """Return whether a call is in the workspace of its account's key; None without such a call."""
-    value: str | None = await connection.fetchval(_WORKSPACE_TO_HANG_UP, organization_id, call_id, now)
-    return value
+async def postpone_hang_up(connection: Connection, *, next_try_at: datetime, call_id: UUID) -> int:
+    """Try a call again later that may be in a workspace whose key Outdial does not have."""
+    return rows_touched(await connection.execute(_POSTPONE_HANG_UP, next_try_at, call_id))
+
+
+_UNREACHABLE_CALLS = """\
+select call_id, reason from private.unreachable_calls($1, $2, $3);
+"""
+
+
+async def unreachable_calls(
+    connection: Connection, *, organization_id: UUID, call_ids: Sequence[UUID], now: datetime
+) -> list[UnreachableCall]:
+    """List those of the given calls that Outdial cannot hang up."""
+    return [
+        _unreachable_call(record)
+        for record in await connection.fetch(_UNREACHABLE_CALLS, organization_id, call_ids, now)
+    ]
 
 
 _FIND_CALL_TO_HANG_UP = """\

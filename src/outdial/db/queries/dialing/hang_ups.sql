@@ -28,10 +28,15 @@ returning c.id, c.organization_id, a.credential, c.retell_call_id,
 -- Note that Retell has ended a call, or has no such call.
 update calls set hang_up_due_at = null where id = :call_id;
 
--- name: workspace_to_hang_up
--- returns: str | None
--- Return whether a call is in the workspace of its account's key; None without such a call.
-select private.workspace_of_own_call(:organization_id, :call_id, :now) as workspace;
+-- name: postpone_hang_up!
+-- Try a call again later that may be in a workspace whose key Outdial does not have.
+update calls set hang_up_due_at = :next_try_at where id = :call_id and hang_up_due_at is not null;
+
+-- name: unreachable_calls
+-- returns: list[UnreachableCall]
+-- row: A call that Outdial cannot hang up: its workspace is a former one, or its account has no key.
+-- List those of the given calls that Outdial cannot hang up.
+select call_id, reason from private.unreachable_calls(:organization_id, :call_ids, :now);
 
 -- name: find_call_to_hang_up
 -- returns: CallStatusRow | None
