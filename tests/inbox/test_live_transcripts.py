@@ -14,7 +14,7 @@ from outdial.inbox.live_transcripts import TranscriptReceived
 from outdial.inbox.receive import RejectedEvent
 from outdial.retell import signature
 from tests.support.dialing import KEY, Stage, epoch_ms, event_body, life_of_call
-from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant
+from tests.support.factories import NOW, Campaign, create_calling, create_campaign, create_tenant, create_test_call
 from tests.support.postgres import Scratch
 
 HELLO = "Agent: Hello, this is Maria. Do you have a minute?\n"
@@ -60,6 +60,33 @@ async def test_the_newest_transcript_of_a_live_call_is_kept_and_none_is_an_event
     assert row["organization_id"] == before["organization_id"]
     assert await stage.rows("webhook_events") == []
     assert await stage.row("calls", call_id) == before, "neither its status nor the time of its next check changes"
+
+
+async def test_a_test_call_shows_what_is_said_until_its_end_brings_the_whole(stage: Stage, campaign: Campaign) -> None:
+    test_call_id = await create_test_call(stage.look, campaign, retell_call_id="call_test")
+    unnamed = await create_test_call(stage.look, campaign, phone="+14155550143")
+    other = await create_tenant(stage.look, credential="other")
+    foreign = await create_test_call(
+        stage.look, await create_campaign(stage.look, other), retell_call_id="call_foreign"
+    )
+
+    def of_test(transcript: str) -> bytes:
+        call = {"call_id": "call_new", "transcript": transcript, "metadata": {"test_call_id": str(unnamed)}}
+        return json.dumps({"event": "transcript_updated", "call": call}).encode()
+
+    await stage.send(said(YES, "call_test"), said(HELLO, "call_test"), of_test(HELLO), said(YES, "call_foreign"))
+    found = {row["id"]: row["transcript"] for row in await stage.rows("test_calls")}
+    assert found == {test_call_id: YES.strip(), unnamed: HELLO.strip(), foreign: None}
+    interrupted = "Agent: Hello.\nUser: Yes.\nAgent: Fine.\n"
+    await stage.send(said(interrupted, "call_test"))
+    assert (await stage.row("test_calls", test_call_id))["transcript"] == interrupted.strip()
+    assert await stage.rows("webhook_events") == []
+
+    await stage.change("test_calls", unnamed, erased_at=NOW, transcript=None)
+    await stage.change("test_calls", test_call_id, status="ended", next_check_at=None)
+    await stage.send(of_test(YES), said(YES + interrupted, "call_test"))
+    found = {row["id"]: row["transcript"] for row in await stage.rows("test_calls")}
+    assert (found[test_call_id], found[unnamed]) == (interrupted.strip(), None)
 
 
 async def test_a_delivery_that_comes_late_or_again_replaces_nothing(stage: Stage, call_id: UUID) -> None:

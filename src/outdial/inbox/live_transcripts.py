@@ -1,4 +1,4 @@
-"""Keeps what has been said so far in live calls: the newest transcript of each, and nothing in the ledger.
+"""Keeps what has been said so far in live calls and test calls: the newest transcript of each, none in the ledger.
 
 A transcript comes with each turn of a call and has all that was said before. The next one makes up for one that is lost
 or comes too late, so none is stored as an event or tried again.
@@ -11,7 +11,7 @@ from typing import Final
 
 from outdial.clock import Clock
 from outdial.db.queries.dialing import live_transcripts
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.limits import LONGEST_LIVE_TRANSCRIPT
 from outdial.inbox.batcher import EventBatcher
 from outdial.log import log
@@ -77,7 +77,7 @@ class LiveTranscripts:
         kept = list(newest.values())
         try:
             async with self._database.transaction() as connection:
-                await live_transcripts.keep_live_transcripts(
+                stored = await live_transcripts.keep_live_transcripts(
                     connection,
                     credentials=[heard.credential for heard in kept],
                     retell_call_ids=[heard.event.provider_call_id for heard in kept],
@@ -87,9 +87,23 @@ class LiveTranscripts:
                     characters=[heard.characters for heard in kept],
                     now=self._clock.now(),
                 )
+                if len(stored) < len(kept):  # Test calls are few: most batches have none.
+                    await _keep_of_test_calls(connection, kept)
         except Exception as error:  # the next turn brings all of it again
             log("inbox.transcripts_lost", level="warning", calls=len(kept), reason=type(error).__name__)
         return [None] * len(together)
+
+
+async def _keep_of_test_calls(connection: Connection, kept: Sequence[HeardTranscript]) -> None:
+    await live_transcripts.keep_test_transcripts(
+        connection,
+        credentials=[heard.credential for heard in kept],
+        retell_call_ids=[heard.event.provider_call_id for heard in kept],
+        test_call_ids=[heard.event.test_call_id for heard in kept],
+        transcripts=[heard.text for heard in kept],
+        lines=[heard.lines for heard in kept],
+        characters=[heard.characters for heard in kept],
+    )
 
 
 def _heard(signed: AuthenticatedEvent) -> HeardTranscript | None:

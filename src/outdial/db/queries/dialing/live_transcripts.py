@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from outdial.db.rows import row_builder
+from outdial.db.rows import row_builder, rows_touched
 from outdial.db.session import Connection
 
 
@@ -80,6 +80,50 @@ async def keep_live_transcripts(
             _KEEP_LIVE_TRANSCRIPTS, call_ids, retell_call_ids, credentials, transcripts, lines, characters, now
         )
     ]
+
+
+_KEEP_TEST_TRANSCRIPTS = """\
+with newest as materialized (
+  select t.id, u.transcript
+  from test_calls t
+  join provider_accounts a on a.id = t.provider_account_id
+  join unnest($1::text[], $2::text[], $3::uuid[], $4::text[],
+      $5::integer[], $6::integer[])
+    as u (credential, retell_call_id, test_call_id, transcript, lines, characters)
+    on u.credential = a.credential
+      and (u.retell_call_id = t.retell_call_id or t.retell_call_id is null and u.test_call_id = t.id)
+  where (t.id = any ($3::uuid[]) or t.retell_call_id = any ($2::text[]))
+    and t.status = 'sent' and t.erased_at is null and t.transcript_removed_at is null
+    and (t.transcript is null or (u.lines, u.characters) > (
+      1 + length(t.transcript) - length(replace(t.transcript, e'\n', '')), length(t.transcript)))
+  order by t.id
+  for update of t skip locked
+)
+update test_calls t set transcript = n.transcript from newest n where t.id = n.id;
+"""
+
+
+async def keep_test_transcripts(
+    connection: Connection,
+    *,
+    credentials: Sequence[str],
+    retell_call_ids: Sequence[str],
+    test_call_ids: Sequence[UUID | None],
+    transcripts: Sequence[str],
+    lines: Sequence[int],
+    characters: Sequence[int],
+) -> int:
+    """Keep what has been said so far in test calls that are live, if it is newer: with more lines, or as many and
+    more characters.
+
+    The event of the end brings the final transcript. A test call has to belong to the account whose key signed the
+    event; one that another transaction has locked is left to the next event.
+    """
+    return rows_touched(
+        await connection.execute(
+            _KEEP_TEST_TRANSCRIPTS, credentials, retell_call_ids, test_call_ids, transcripts, lines, characters
+        )
+    )
 
 
 _LIST_LIVE_TRANSCRIPTS = """\

@@ -36,6 +36,29 @@ with locked as materialized (
 )
 select k.call_id as id from kept k, lateral pg_notify('outdial_transcripts', k.organization_id || ' ' || k.call_id);
 
+-- name: keep_test_transcripts!
+-- null: :test_call_ids[]
+-- Keep what has been said so far in test calls that are live, if it is newer: with more lines, or as many and more
+-- characters. The event of the end brings the final transcript. A test call has to belong to the account whose key signed
+-- the event; one that another transaction has locked is left to the next event.
+with newest as materialized (
+  select t.id, u.transcript
+  from test_calls t
+  join provider_accounts a on a.id = t.provider_account_id
+  join unnest(:credentials::text[], :retell_call_ids::text[], :test_call_ids::uuid[], :transcripts::text[],
+      :lines::integer[], :characters::integer[])
+    as u (credential, retell_call_id, test_call_id, transcript, lines, characters)
+    on u.credential = a.credential
+      and (u.retell_call_id = t.retell_call_id or t.retell_call_id is null and u.test_call_id = t.id)
+  where (t.id = any (:test_call_ids::uuid[]) or t.retell_call_id = any (:retell_call_ids::text[]))
+    and t.status = 'sent' and t.erased_at is null and t.transcript_removed_at is null
+    and (t.transcript is null or (u.lines, u.characters) > (
+      1 + length(t.transcript) - length(replace(t.transcript, e'\n', '')), length(t.transcript)))
+  order by t.id
+  for update of t skip locked
+)
+update test_calls t set transcript = n.transcript from newest n where t.id = n.id;
+
 -- name: list_live_transcripts
 -- returns: list[LiveTranscriptRow]
 -- row: The end of what has been said so far in a live call, and how long the whole is.
