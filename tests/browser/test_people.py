@@ -92,8 +92,17 @@ async def test_a_colleague_is_invited_with_two_clicks_and_joins_with_one(
         await grace.get_by_label("New password").fill(f"{PASSWORD} of June")
         await task.click(grace.get_by_role("button", name="Set password"))
         await expect(grace).to_have_url(re.compile("/sign-in"))
-    await grace.goto(f"{place.url}/sign-in/forgot")
+    # A failed sign-in is a page to come back to: the browser does not ask whether to send the form again.
+    await grace.get_by_label("Email").fill(NEW)
+    await grace.get_by_label("Password").fill("not this one")
+    await press(grace.get_by_role("button", name="Sign in", exact=True))
+    await expect(grace.get_by_role("alert")).to_be_visible()
+    await press(grace.get_by_role("link", name="Forgot your password?"))
     assert await faults_in_shapes(grace, screenshots, "people-forgot") == []
+    await grace.go_back()
+    await expect(grace).to_have_url(re.compile(r"/sign-in(\?|$)"))
+    await expect(grace.get_by_label("Email")).to_have_value(NEW)
+    await expect(grace.get_by_label("Password")).to_have_value("")
 
 
 async def test_two_factor_sign_in_is_set_up_and_asked_for(place: Place, chromium: Browser, screenshots: Path) -> None:

@@ -9,6 +9,15 @@ reportZone();
 showTimes(document);
 document.addEventListener("outdial:replaced", (event) => showTimes(event.target));
 
+// A page that is the response to a form takes the address of the page of the form, so that Back and Reload load that page
+// instead of asking whether to send the form again. The email of a failed sign-in stays. A form that is kept while its
+// user signs in is in this page only.
+const username = document.querySelector("input[type=email][autocomplete=username]");
+const isResponse = !("reloadable" in document.body.dataset) && !document.querySelector("[name=kept]");
+if (isResponse && document.referrer.startsWith(`${location.origin}/`)) {
+  history.replaceState({ ...history.state, username: username?.value }, "", document.referrer);
+} else if (username && history.state?.username) username.value ||= history.state.username;
+
 // A menu closes on a press elsewhere, and on Escape. Live updates replace menus, so that the document listens.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {
