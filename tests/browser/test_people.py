@@ -92,17 +92,25 @@ async def test_a_colleague_is_invited_with_two_clicks_and_joins_with_one(
         await grace.get_by_label("New password").fill(f"{PASSWORD} of June")
         await task.click(grace.get_by_role("button", name="Set password"))
         await expect(grace).to_have_url(re.compile("/sign-in"))
-    # A failed sign-in is a page to come back to: the browser does not ask whether to send the form again.
-    await grace.get_by_label("Email").fill(NEW)
-    await grace.get_by_label("Password").fill("not this one")
-    await press(grace.get_by_role("button", name="Sign in", exact=True))
-    await expect(grace.get_by_role("alert")).to_be_visible()
+    await fail_to_sign_in(grace)
     await press(grace.get_by_role("link", name="Forgot your password?"))
     assert await faults_in_shapes(grace, screenshots, "people-forgot") == []
-    await grace.go_back()
-    await expect(grace).to_have_url(re.compile(r"/sign-in(\?|$)"))
-    await expect(grace.get_by_label("Email")).to_have_value(NEW)
-    await expect(grace.get_by_label("Password")).to_have_value("")
+    await expect_sign_in_after_back(grace)
+
+
+async def fail_to_sign_in(page: Page) -> None:
+    await page.get_by_label("Email").fill(NEW)
+    await page.get_by_label("Password").fill("not this one")
+    await press(page.get_by_role("button", name="Sign in", exact=True))
+    await expect(page.get_by_role("alert")).to_be_visible()
+
+
+async def expect_sign_in_after_back(page: Page) -> None:
+    """A failed sign-in is a page to come back to: the browser does not ask whether to send the form again."""
+    await page.go_back()
+    await expect(page).to_have_url(re.compile(r"/sign-in(\?|$)"))
+    await expect(page.get_by_label("Email")).to_have_value(NEW)
+    await expect(page.get_by_label("Password")).to_have_value("")
 
 
 async def test_two_factor_sign_in_is_set_up_and_asked_for(place: Place, chromium: Browser, screenshots: Path) -> None:

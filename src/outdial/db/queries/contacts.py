@@ -253,8 +253,8 @@ select id, phone, name, email, company, external_id, timezone, zone_key, zone_so
   phone as place
 from contacts
 where organization_id = $1
-  and id = any (array(select private.search_contacts(
-    $1, $2, $3, null, null, null, null, null, $4, $5)))
+  and id = any (array(
+    select private.search_contacts($1, $2, $3, null, null, null, null, null, $4, $5)))
 order by phone;
 """
 
@@ -268,10 +268,7 @@ async def search_contacts(
     after: str | None,
     limit: int,
 ) -> list[ContactRow]:
-    """List contacts of an organization that have each of some words in any of their columns, ordered by phone.
-
-    `words` and `digits` are patterns for `like`.
-    """
+    """List contacts that have each of some words (patterns for `like`) in any of their columns, ordered by phone."""
     await connection.execute(CUSTOM_PLAN)
     return [
         _contact_row(record)
@@ -280,18 +277,14 @@ async def search_contacts(
 
 
 _MATCHING_CONTACTS = """\
-select private.search_contacts(
-  $1, $2, $3, null, null, null, null, null, null, $4) as id;
+select private.search_contacts($1, $2, $3, null, null, null, null, null, null, $4) as id;
 """
 
 
 async def matching_contacts(
     connection: Connection, *, organization_id: UUID, words: Sequence[str], digits: str | None, limit: int
 ) -> list[UUID]:
-    """Return the ids of contacts of an organization that have each of some words in any of their columns.
-
-    See search_contacts.
-    """
+    """Return the ids of contacts that have each of some words. See search_contacts."""
     return [record[0] for record in await connection.fetch(_MATCHING_CONTACTS, organization_id, words, digits, limit)]
 
 

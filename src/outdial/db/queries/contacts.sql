@@ -63,23 +63,20 @@ limit :limit;
 -- returns: list[ContactRow]
 -- null: name, email, company, external_id, timezone, :digits, :after
 -- plan: custom
--- List contacts of an organization that have each of some words in any of their columns, ordered by phone. `words` and
--- `digits` are patterns for `like`.
+-- List contacts that have each of some words (patterns for `like`) in any of their columns, ordered by phone.
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
 where organization_id = :organization_id
-  and id = any (array(select private.search_contacts(
-    :organization_id, :words, :digits, null, null, null, null, null, :after, :limit)))
+  and id = any (array(
+    select private.search_contacts(:organization_id, :words, :digits, null, null, null, null, null, :after, :limit)))
 order by phone;
 
 -- name: matching_contacts
 -- returns: list[UUID]
 -- null: :digits
--- Return the ids of contacts of an organization that have each of some words in any of their columns. See
--- search_contacts.
-select private.search_contacts(
-  :organization_id, :words, :digits, null, null, null, null, null, null, :limit) as id;
+-- Return the ids of contacts that have each of some words. See search_contacts.
+select private.search_contacts(:organization_id, :words, :digits, null, null, null, null, null, null, :limit) as id;
 
 -- name: list_contacts_by_external_id
 -- returns: list[ContactRow]
