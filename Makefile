@@ -24,14 +24,20 @@ export PYTHONDONTWRITEBYTECODE :=
 
 LINTERS := types style imports migrations
 
-# The linters run beside the first tests, which wait for browsers and processes a part of their time.
+# The linters run beside the first tests, which wait for browsers and processes a part of their time. What a failing
+# linter prints comes again at the end, because 20 minutes of tests follow it.
+LINTED := .artifacts/linted
 test: $(READY) ## lint, and run every test except the long chaos test
-	@$(MAKE) --no-print-directory -j 2 pytest $(LINTERS)
+	@rm -rf $(LINTED); mkdir -p $(LINTED)
+	@$(MAKE) --no-print-directory --keep-going -j 2 pytest $(addprefix beside-,$(LINTERS)) || { \
+	  status=$$?; for failed in $(LINTED)/*; do [ ! -e "$$failed" ] || cat "$$failed"; done; exit $$status; }
+
+beside-%:
+	@if $(MAKE) --no-print-directory $* >$(LINTED)/$* 2>&1; then cat $(LINTED)/$*; rm $(LINTED)/$*; \
+	else cat $(LINTED)/$*; exit 1; fi
 
 # A file stays on one worker, which fills the databases of its tests once. tests/conftest.py puts long files first.
-# pytest rewrites the assertions of all tests, 20 s of a processor: here once, not in every worker.
 pytest: $(READY)
-	@$(BIN)/pytest --collect-only -qq >/dev/null || true
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
 
 tasks: $(READY) ## do the tasks of a campaign manager in a browser, and print their clicks
