@@ -102,6 +102,13 @@ async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser
     await context.close()
 
 
+async def see_the_question(page: Page) -> None:
+    """See that the digit for the do-not-call list asks first, and go back."""
+    await page.keyboard.press("4")
+    await expect(page.get_by_role("dialog")).to_contain_text("do-not-call list")
+    await page.keyboard.press("Escape")
+
+
 async def test_a_queue_is_worked_through_with_the_keyboard(
     site: Site, chromium: Browser, connection: asyncpg.Connection
 ) -> None:
@@ -122,16 +129,16 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
         assert await what_axe_says(page) == []
 
     await settled(page)
+    await page.evaluate("window.isSamePage = true")
     await page.keyboard.press("1")
 
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 1)
+    await expect(page.locator("#entry")).to_have_attribute("data-entry", await first.get_attribute("id") or "")
+    assert await page.evaluate("window.isSamePage"), "a decision loads no page"
     await expect(page.get_by_role("status").filter(has_text="Marked as completed.")).to_be_visible()
     await settled(page)
     await page.keyboard.press("j")
-    await page.keyboard.press("4")
-    dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text("do-not-call list")
-    await page.keyboard.press("Escape")
+    await see_the_question(page)
     second = page.locator("[data-queue] > li").nth(1)
     await expect(second).to_have_attribute("aria-current", "true")
 

@@ -2,14 +2,22 @@
 
 import json
 import re
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
 
 from outdial.studio.review import pages
 from outdial.studio.view.phones import phone_text
-from tests.support.factories import create_call, create_campaign, create_campaign_contact, create_contact, create_member
-from tests.support.studio import BrowserFor, ClientFor
+from tests.support.factories import (
+    CampaignContact,
+    create_call,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+    create_member,
+)
+from tests.support.studio import Browser, BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
 
@@ -29,7 +37,8 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
         entry = await create_campaign_contact(
             connection, campaign, contact, status="review", status_reason="the outcome is unknown", call_count=1
         )
-        await create_call(connection, entry, status="ended", analysis=json.dumps({"call_summary": f"Talked to {name}"}))
+        analysis = json.dumps({"call_summary": f"Talked to {name}"})
+        await create_call(connection, entry, status="ended", analysis=analysis, transcript=f"Agent: Hello, {name}")
         entries.append(entry)
     operator = await browser_for(await create_member(connection, tenant.organization_id, "operator"))
 
@@ -39,6 +48,7 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
         page.index(f"Talked to {name}") for name in ("Ada", "Grace", "Alan", "Katherine")
     )
     assert 'Review <span class="count">4</span>' in page
+    await check_beside(operator, home, entries)
     monkeypatch.setattr(pages, "LIMIT", 3)
     # Each form leads to the entry after its own: after the last one, to the next page.
     page = (await operator.get(f"{home}/review")).text
@@ -66,8 +76,21 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
     # Decided meanwhile by another member: the queue says so and stays.
     late = {"decision": "completed", "cursor": places[2][0], "place": str(entries[1].id)}
     again = await operator.post_form(f"{home}/review/{entries[0].id}", late)
-    assert again.headers["location"] == f"{home}/review?cursor={places[2][0]}#{entries[1].id}"
+    assert again.headers["location"] == f"{home}/review?cursor={places[2][0]}&at={entries[1].id}#{entries[1].id}"
     assert "only contacts in review can be decided" in (await operator.get(f"{home}/review")).text.lower()
+
+
+async def check_beside(operator: Browser, home: str, entries: Sequence[CampaignContact]) -> None:
+    """Check what is beside the list: the first contact, or the one of a link of the list; none that is not in it."""
+    page = (await operator.get(f"{home}/review")).text
+    assert f'data-entry="{entries[0].id}"' in page
+    assert f'href="?at={entries[1].id}#entry"' in page
+    second = (await operator.get(f"{home}/review", params={"at": str(entries[1].id)})).text
+    shown = second[second.index('id="entry"') :]
+    assert f'data-entry="{entries[1].id}"' in shown
+    assert ("Hello, Grace" in shown, "Talked to Grace" in shown, "Talked to Ada" in shown) == (True, True, False)
+    gone = (await operator.get(f"{home}/review", params={"at": "end"})).text
+    assert ("data-entry" in gone, "Choose a contact from the list." in gone) == (False, True)
 
 
 async def test_a_viewer_sees_the_queue_without_decisions_and_others_do_not_see_it(

@@ -29,7 +29,7 @@ from outdial.studio.calls.service import (
     list_calls,
     show_call,
 )
-from outdial.studio.calls.transcript import SPEAKERS, TranscriptTurn
+from outdial.studio.calls.transcript import SPEAKERS, first_turns
 from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
@@ -48,9 +48,8 @@ from outdial.studio.web.rendering import page
 router = APIRouter()
 
 LIMIT: Final = 50
-# Limits that keep the page small, in escaped characters; each turn adds about 240 characters of markup.
+# Limits that keep the page small, in escaped characters.
 _MAX_TRANSCRIPT_CHARS: Final = 24_000
-_TURN_MARKUP_CHARS: Final = 240
 _MAX_SPOKEN_CHARS: Final = 8_000
 _MAX_EVENTS: Final = 12
 _MAX_EVENT_CHARS: Final = 16_000
@@ -159,7 +158,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
             # The address was changed by hand, or the search matches too many contacts by now.
             form = typed_filters({})
             place = await find_place(connection, context.organization_id, call, CallFilters())
-    turns = shown_turns(call.turns)
+    turns = first_turns(call.turns, _MAX_TRANSCRIPT_CHARS)
     fields = analysis_fields(call.analysis or {})
     summary = next((value for label, value in fields if label == SUMMARY_LABEL and value != NOTHING), None)
     return page(
@@ -181,19 +180,6 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         events=shown_events(events),
         events_left=len(events[_MAX_EVENTS:]),
     )
-
-
-def shown_turns(turns: Sequence[TranscriptTurn]) -> list[TranscriptTurn]:
-    """Return the turns that fit on the page; the last one may be cut."""
-    shown: list[TranscriptTurn] = []
-    room = _MAX_TRANSCRIPT_CHARS
-    for turn in turns:
-        if room <= 0:
-            break
-        text = turn.text[:room]
-        shown.append(turn.model_copy(update={"text": text}))
-        room -= len(escape(text)) + _TURN_MARKUP_CHARS
-    return shown
 
 
 def shown_events(events: Sequence[CallEvent]) -> list[CallEvent]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
+from markupsafe import escape
 from pydantic import BaseModel
 
 Speaker = Literal["agent", "user", "other"]
@@ -17,6 +18,8 @@ _TURN: Final = re.compile(r"(Agent|User|Transfer Target|Transfer_Target): ?(.*)"
 _SPEAKERS: Final[dict[str, Speaker]] = {"Agent": "agent", "User": "user"}
 SPEAKERS: Final[dict[Speaker, str]] = {"agent": "Agent", "user": "Contact", "other": "Other"}
 """What pages call the speakers."""
+# About what the markup of a turn adds to a page.
+_TURN_MARKUP_CHARS: Final = 240
 # Times above this are no times of a call.
 _LONGEST_S: Final = 100_000
 
@@ -125,3 +128,16 @@ def _utterances(event_body: bytes) -> list[_Utterance]:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def first_turns(turns: Sequence[TranscriptTurn], most_chars: int) -> list[TranscriptTurn]:
+    """Return the turns that fit into `most_chars` of a page; the last one may be cut."""
+    shown: list[TranscriptTurn] = []
+    room = most_chars
+    for turn in turns:
+        if room <= 0:
+            break
+        text = turn.text[:room]
+        shown.append(turn.model_copy(update={"text": text}))
+        room -= len(escape(text)) + _TURN_MARKUP_CHARS
+    return shown

@@ -1,5 +1,7 @@
 """The queue of contacts in review, with the decisions beside each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -9,18 +11,25 @@ from fastapi import APIRouter, Request, Response
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.queries.dialing import callbacks
 from outdial.domain.contact import ReviewDecision
+from outdial.db.session import Connection
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.calls.service import CallDetail, show_call
+from outdial.studio.calls.transcript import SPEAKERS, TranscriptTurn, first_turns
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
+from outdial.studio.review.service import ContactInReview
 from outdial.studio.undo.service import undo_url
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
+from outdial.studio.web.filters import query_values
 from outdial.studio.web.forms import Form, redirect, short_text, text
 from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/review")
 LIMIT: Final = 25
+# A page of long entries has little room for what was said; the page of the call has the rest.
+_MAX_TRANSCRIPT_CHARS: Final = 8_000
 _D: Final = ReviewDecision
 DECIDED: Final = {
     _D.COMPLETED: "Marked as completed.",
@@ -30,12 +39,30 @@ DECIDED: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedEntry:
+    """The contact of the queue that is judged: the entry, its last call, and the beginning of what was said in it."""
+
+    contact: ContactInReview
+    call: CallDetail | None
+    turns: Sequence[TranscriptTurn]
+
+    @property
+    def length_ms(self) -> int:
+        """The length of the recording, as far as it is known."""
+        call = self.call
+        return 0 if call is None else max([call.duration_ms or 0, *(turn.end_ms or 0 for turn in call.turns)])
+
+
 @router.get("")
 async def queue_page(request: Request, context: CurrentOrganization) -> Response:
-    """Show the contacts in review of all campaigns."""
+    """Show the contacts in review of all campaigns, and the last call of the one that `at` names, else of the first."""
     page_request = PageRequest(request.query_params.get("cursor") or None, LIMIT)
+    at = query_values(request.query_params, ("at",), max_length=100)["at"]
     async with context.transaction() as connection:
         found = await review.list_queue(connection, context.organization_id, page_request)
+        chosen = next((each for each in found.items if not at or str(each.campaign_contact_id) == at), None)
+        entry = None if chosen is None else await _entry(connection, context, chosen)
     if page_request.cursor and not found.items:
         return redirect(request.url.path)
     return page(
@@ -44,10 +71,20 @@ async def queue_page(request: Request, context: CurrentOrganization) -> Response
         context,
         url=request.url.path,
         contacts=found.items,
+        entry=entry,
+        speakers=SPEAKERS,
         cursor=page_request.cursor or "",
         next_cursor=found.next,
         **page_links(request.url.path, {}, page_request, found.next),
     )
+
+
+async def _entry(connection: Connection, context: OrganizationContext, contact: ContactInReview) -> ReviewedEntry:
+    if contact.call_id is None:
+        return ReviewedEntry(contact=contact, call=None, turns=())
+    recordings = context.studio.settings.recordings
+    call = await show_call(connection, context.organization_id, contact.call_id, recordings=recordings)
+    return ReviewedEntry(contact=contact, call=call, turns=first_turns(call.turns, _MAX_TRANSCRIPT_CHARS))
 
 
 @router.post("/{campaign_contact_id}")
@@ -83,5 +120,5 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
 def _queue(context: OrganizationContext, form: Form) -> str:
     """Return the address of the queue at the entry after the decided one."""
     cursor, place = text(form, "cursor"), text(form, "place")
-    query = f"?{urlencode({'cursor': cursor})}" if cursor else ""
-    return f"/o/{context.organization_id}/review{query}{'#' + quote(place) if place else ''}"
+    query = urlencode({name: value for name, value in (("cursor", cursor), ("at", place)) if value})
+    return f"/o/{context.organization_id}/review{f'?{query}' if query else ''}{'#' + quote(place) if place else ''}"

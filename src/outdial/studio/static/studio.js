@@ -3,6 +3,7 @@
 import { watchPage } from "./live.js";
 import { offerSearch } from "./search.js";
 import { reportZone, showTimes } from "./time.js";
+import { endToast } from "./toast.js";
 import { holdUnsavedStarts } from "./unsaved_steps.js";
 
 reportZone();
@@ -80,14 +81,7 @@ document.addEventListener("click", (event) => {
   else location.assign(href);
 });
 
-// A toast goes away after ten seconds, or when it is not pointed at any more and does not hold the focus.
-for (const toast of document.querySelectorAll("[data-toast]")) {
-  const end = () => { if (toast.matches(":hover, :focus-within")) setTimeout(end, 2000); else toast.remove(); };
-  setTimeout(end, 10000);
-  // Screen readers announce what changes in a status, not what a page begins with.
-  const text = toast.querySelector("p");
-  setTimeout(() => text.replaceChildren(text.textContent), 200);
-}
+document.querySelectorAll("[data-toast]").forEach(endToast);
 
 // Long selects outside the campaign form, whose own script makes them searchable before it restores what was typed.
 const searched = document.querySelectorAll("select[data-search]:not([data-campaign-form] *)");
