@@ -2,7 +2,7 @@
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from outdial.retell.simulator.controls import partial_response
 from outdial.retell.simulator.recording import recording_of

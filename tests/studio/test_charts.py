@@ -51,6 +51,19 @@ def test_columns_are_stacked_within_the_chart_and_match_the_table() -> None:
     assert chart.line == []
 
 
+def test_the_totals_of_the_period_before_are_a_line_on_the_same_scale_and_a_column_of_the_table() -> None:
+    columns = [("Mon", {"a": 30}), ("Tue", {})]
+    chart = stacked_bars("Calls", columns, SERIES, first_head="Day", before=[10, 90], before_label="Last week")
+
+    assert chart.ticks[0] == "100"
+    assert (chart.before, chart.before_label) == (["25.00,90.00 75.00,10.00"], "Last week")
+    assert [column.title for column in chart.columns] == ["Mon: A 30, Last week 10", "Tue: Last week 90"]
+    assert (chart.head, chart.rows) == (
+        ["Day", "A", "Total", "Last week"],
+        [["Mon", "30", "30", "10"], ["Tue", "0", "0", "90"]],
+    )
+
+
 def test_a_line_breaks_where_there_is_no_rate() -> None:
     columns = [(str(n), {"a": 30}) for n in range(5)]
     chart = stacked_bars("Calls", columns, SERIES, first_head="Day", rates=[0.5, 1, None, 0.25, 0])

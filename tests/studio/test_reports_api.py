@@ -101,11 +101,29 @@ async def test_a_report_is_compared_with_the_same_part_of_the_period_before(
     assert (previous["since"], previous["until"]) == ("2026-03-07", "2026-03-08")
     assert datetime.fromisoformat(previous["ends_at"]) == NOW - timedelta(days=2)
     assert (previous["calls"], previous["answered"], previous["talk_ms"], previous["cost_cents"]) == (2, 1, 60_000, 20)
+    assert (previous["calls_by_day"], of_one["previous"]["calls_by_day"]) == ([1, 1], [0, 1])
     assert (of_one["previous"]["calls"], of_one["previous"]["answered"]) == (1, 1)
     changes = re.findall(r'<span class="note">([^<]+)</span></dd>', page)
     assert changes == ["Same as before, 2", "Same as before, 50%", "Up 50% from 1:00", "Up 50% from $0.20"]
     assert "Changes are from the 2 days before, Mar 7 to Mar 8, up to 5:00 PM." in page
     assert "Changes are from" not in past
+    # The chart shows the period before, and the periods of one press say which one is shown.
+    assert ("Period before 1" in page, 'class="stroke-before"' in page) == (True, True)
+    assert '<th scope="col" class="num">Period before</th>' in page
+    chips = re.findall(
+        r'<a class="chip" href="[^"]*since=([^&]+)&amp;until=([^&]+)&amp;zone=UTC"( aria-current="true")?>', page
+    )
+    assert chips == [
+        ("2026-03-10", "2026-03-10", ""),
+        ("2026-03-09", "2026-03-09", ""),
+        ("2026-03-04", "2026-03-10", ""),
+        ("2026-03-01", "2026-03-10", ""),
+        ("2026-02-09", "2026-03-10", ""),
+    ]
+    usual = (await browser.get(f"/o/{campaign.tenant.organization_id}/reports")).text
+    assert re.findall(r'aria-current="true">([^<]+)</a>', usual[usual.index('aria-label="Period"') :]) == [
+        "Last 30 days"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +191,7 @@ def previous(
     ends_at: datetime = datetime(2026, 3, 10, tzinfo=UTC),
 ) -> PreviousTotals:
     counted = totals(calls, answered, finished).model_dump()
-    return PreviousTotals(since=since, until=since, ends_at=ends_at, **counted)
+    return PreviousTotals(since=since, until=since, ends_at=ends_at, calls_by_day=[calls], **counted)
 
 
 @pytest.mark.parametrize(

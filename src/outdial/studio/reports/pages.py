@@ -1,17 +1,21 @@
 """The reports page."""
 
 from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from outdial.clock import Clock
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.reports.analytics import CallAnalytics, analytics_sections, call_analytics
 from outdial.studio.reports.service import (
+    DEFAULT_DAYS,
     OrganizationReport,
     ReportPeriod,
     organization_report,
@@ -21,7 +25,7 @@ from outdial.studio.reports.service import (
 from outdial.studio.reports.totals import compared_figures, compared_with
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
-from outdial.studio.web.filters import parse_date, query_values, viewer_zone
+from outdial.studio.web.filters import RecentDays, parse_date, query_values, viewer_zone
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
@@ -52,6 +56,7 @@ async def show_report(request: Request, context: CurrentOrganization, counter: C
         context,
         status=400 if problem else 200,
         form=form,
+        period_links=period_links(request, form, clock),
         report=report,
         drawn=None if report is None else report_chart(report),
         changes={} if report is None else compared_figures(report.total, report.previous),
@@ -92,6 +97,7 @@ async def show_analytics(request: Request, context: CurrentOrganization, counter
         context,
         status=400 if problem else 200,
         form=form,
+        period_links=period_links(request, form, clock),
         campaigns=campaigns,
         found=found,
         sections=[] if found is None else analytics_sections(found),
@@ -107,3 +113,21 @@ def _period(request: Request, form: Mapping[str, str]) -> ReportPeriod:
         until=parse_date("until", form["until"]),
         zone=form["zone"] or viewer_zone(request).key,
     )
+
+
+def period_links(request: Request, form: Mapping[str, str], clock: Clock) -> list[tuple[str, str, bool]]:
+    """Return label, address and whether it is chosen, for each choice of recent days; the other filters stay."""
+    zone = viewer_zone(request)
+    today = clock.now().astimezone(zone).date()
+    others = {name: value for name, value in form.items() if value and name not in ("since", "until", "zone")}
+    periods = []
+    for days in RecentDays:
+        first, end = days.bounds(zone, clock.now())
+        periods.append((days.label, first.date(), end.date() - timedelta(days=1)))
+    periods.append((f"Last {DEFAULT_DAYS} days", today - timedelta(days=DEFAULT_DAYS - 1), today))
+    links = []
+    for label, since, until in periods:
+        given = {"since": since.isoformat(), "until": until.isoformat(), "zone": zone.key}
+        is_chosen = all(form.get(name) == value for name, value in given.items())
+        links.append((label, f"{request.url.path}?{urlencode(given | others)}", is_chosen))
+    return links

@@ -297,7 +297,7 @@ def report_chart(report: OrganizationReport) -> Chart:
     """Render a report as a bar per day, or per week for a long period."""
     by_day = {day.day: day for day in report.days}
     step = 1 if (report.until - report.since).days < _MAX_DAILY_BARS else 7
-    columns, rates = [], list[float | None]()
+    columns, rates, before = [], list[float | None](), list[int]()
     first = report.since
     while first <= report.until:
         days = [by_day[day] for n in range(step) if (day := first + timedelta(days=n)) in by_day]
@@ -309,6 +309,8 @@ def report_chart(report: OrganizationReport) -> Chart:
             (day_text(first), {"reached": reached, "finished": finished - reached, "refused": refused, "open": live})
         )
         rates.append(rate(reached, finished))
+        place = (first - report.since).days
+        before.append(sum(report.previous.calls_by_day[place : place + step]))
         first += timedelta(days=step)
     series = {
         "reached": ChartSeries("good", CALL_LABELS["answered"]),
@@ -319,4 +321,13 @@ def report_chart(report: OrganizationReport) -> Chart:
     name = "Calls per day" if step == 1 else "Calls per week"
     first_head = "Day" if step == 1 else "Week starting"
     label = CALL_LABELS["answer_rate"]
-    return stacked_bars(name, columns, series, first_head=first_head, rates=rates, rate_label=label)
+    return stacked_bars(
+        name,
+        columns,
+        series,
+        first_head=first_head,
+        rates=rates,
+        rate_label=label,
+        before=before if any(before) else None,
+        before_label="Period before",
+    )

@@ -38,12 +38,13 @@ class PreviousTotals(CallTotals):
     """The totals of the period of the same length before, from `since` to `until`, both inclusive.
 
     When the period contains today, the one before ends at the same time of day, so that the two can be compared.
-    `ends_at` is its exclusive end.
+    `ends_at` is its exclusive end. `calls_by_day` are the calls of each of its days.
     """
 
     since: date
     until: date
     ends_at: datetime
+    calls_by_day: list[int]
 
 
 def call_totals(rows: Sequence[reports.DayReport | reports.CampaignReport | analytics.CallGroup]) -> CallTotals:
@@ -79,14 +80,16 @@ async def previous_totals(
     end = max(start, min(last, now.astimezone(first.tzinfo)) - length)
     rows = await reports.report_by_day(
         connection,
-        starts=[start],
+        starts=[each - length for each in starts[:-1]],
         organization_id=organization_id,
         campaign_id=campaign_id,
         since=start,
         until=end,
         reached=REACHED,
     )
+    by_day = {row.day: row.calls for row in rows}
     return PreviousTotals(
+        calls_by_day=[by_day.get(number, 0) for number in range(1, len(starts))],
         since=start.date(),
         until=first.date() - timedelta(days=1),
         ends_at=end,

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.queries.dialing import callbacks
-from outdial.domain.contact import ReviewDecision
 from outdial.db.session import Connection
+from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.calls.service import CallDetail, show_call
 from outdial.studio.calls.transcript import SPEAKERS, TranscriptTurn, first_turns

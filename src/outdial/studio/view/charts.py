@@ -66,7 +66,10 @@ class AxisLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChart:
-    """Stacked columns, the values of the scale from its top, and with `line` the rates from 0 to 100% as polylines."""
+    """Stacked columns, the values of the scale from its top, and with `line` the rates from 0 to 100% as polylines.
+
+    `before` is the polyline of the totals with which the columns are compared.
+    """
 
     kind: ClassVar = "columns"
     title: str
@@ -79,6 +82,8 @@ class ColumnChart:
     legend: Sequence[tuple[str, str]] = ()
     line: Sequence[str] = ()
     line_label: str | None = None
+    before: Sequence[str] = ()
+    before_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +175,16 @@ def stacked_bars(
     first_head: str,
     rates: Sequence[float | None] | None = None,
     rate_label: str = "Rate",
+    before: Sequence[int] | None = None,
+    before_label: str = "Before",
 ) -> ColumnChart:
-    """Lay out one stacked column per pair of a name and its value per series; `rates` are shares, one per column."""
+    """Lay out one stacked column per pair of a name and its value per series; `rates` are shares, one per column.
+
+    `before` are the totals with which the columns are compared, one per column.
+    """
     totals = [sum(parts.get(key, 0) for key in series) for _, parts in columns]
-    top = nice_ceiling(max(totals, default=0))
+    compared = list(before or ())
+    top = nice_ceiling(max([*totals, *compared], default=0))
     # The middle of an odd scale is no whole number of calls.
     scale = [top, 0] if top % 2 else [top, top // 2, 0]
     step = 100 / max(1, len(columns))
@@ -184,6 +195,8 @@ def stacked_bars(
         values = [f"{part.label} {parts[key]:,}" for key, part in series.items() if parts.get(key)]
         if share is not None:
             values.append(f"{rate_label} {share:.0%}")
+        if compared:
+            values.append(f"{before_label} {compared[place]:,}")
         placed.append(
             ChartColumn(
                 left=round(place * step, 2),
@@ -199,23 +212,32 @@ def stacked_bars(
     return ColumnChart(
         title=title,
         description=f"{sum(totals):,} in {len(columns)} bars; the highest bar is {max(totals, default=0):,}.",
-        columns=placed if any(totals) else [],
+        columns=placed if any(totals) or any(compared) else [],
         ticks=[f"{value:,}" for value in scale],
         labels=_axis_labels([name for name, _ in columns], step, width),
-        head=[first_head, *(series[key].label for key in used), "Total", *([rate_label] if has_rates else [])],
+        head=[
+            first_head,
+            *(series[key].label for key in used),
+            "Total",
+            *([rate_label] if has_rates else []),
+            *([before_label] if compared else []),
+        ],
         rows=[
             [
                 name,
                 *(f"{parts.get(key, 0):,}" for key in used),
                 f"{total:,}",
                 *(["–" if share is None else f"{share:.0%}"] if has_rates else []),
+                *([f"{compared[place]:,}"] if compared else []),
             ]
-            for (name, parts), total, share in zip(columns, totals, shares, strict=True)
-            if total
+            for place, ((name, parts), total, share) in enumerate(zip(columns, totals, shares, strict=True))
+            if total or (compared and compared[place])
         ],
         legend=[(series[key].tone, series[key].label) for key in used],
         line=_polylines(shares, step),
         line_label=rate_label if has_rates else None,
+        before=_polylines([value / top for value in compared], step),
+        before_label=before_label if compared else None,
     )
 
 

@@ -82,6 +82,8 @@ async def show_design(request: Request, _caller: CurrentCaller) -> Response:
                 first_head="Day",
                 rates=[parts["good"] / sum(parts.values()) for _, parts in days],
                 rate_label="Answer rate",
+                before=[sum(parts.values()) for _, parts in reversed(days)],
+                before_label="Period before",
             ),
         ],
     )
