@@ -49,8 +49,8 @@ async def test_the_time_to_call_again_is_in_the_zone_of_the_contact(
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"decision": ""}, "choose one from the list"),
-        ({"decision": "call_again", "call_at": "soon", "note": "keep me"}, "use a date and a time"),
+        ({"decision": ""}, "Choose one from the list"),
+        ({"decision": "call_again", "call_at": "soon", "note": "keep me"}, "Use a date and a time"),
     ],
 )
 async def test_an_invalid_decision_is_shown_again_as_it_was_typed(

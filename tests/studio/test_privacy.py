@@ -267,7 +267,7 @@ async def test_the_page_keeps_what_was_typed_and_says_what_is_wrong(
 
     wrong = await browser.post_form(url, {"transcript_days": "12", "event_days": "soon"}, page=url)
     assert wrong.status_code == 400
-    assert "must be a number of days" in wrong.text
+    assert "Must be a number of days" in wrong.text
     saved = await browser.post_form(url, {"transcript_days": "12", "event_days": "12", "legal_hold": ""}, page=url)
     assert saved.status_code == 303
     assert 'value="12"' in (await browser.get(url)).text

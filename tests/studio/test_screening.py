@@ -93,7 +93,7 @@ async def test_the_page_uploads_a_list_and_shows_what_it_could_not_read(
     assert "list.txt" in (await browser.get(url)).text
     wrong = await browser.post_form(url, data=form | {"registry_date": ""}, files={"file": ("a", b"1", "text/plain")})
     assert wrong.status_code == 400
-    assert "enter the day of the registry" in wrong.text
+    assert "Enter the day of the registry" in wrong.text
 
 
 async def test_a_campaign_says_before_it_starts_what_it_will_not_call(
