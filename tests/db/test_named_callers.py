@@ -20,6 +20,7 @@ FUNCTIONS = {
     "request_test_call": "private.request_test_call($1, '{new}', '{campaign}', '{phone}', true, null, 1, $2, 9, now())",
     "decide_review": "private.decide_review($1, '{entry}', 'completed', null, $2, 'decided', now(), now())",
     "decide_reviews": "private.decide_reviews($1, '{{{entry}}}', 'completed', null, $2, 'decided', now(), now())",
+    "mark_calls_reviewed": "private.mark_calls_reviewed($1, '{{{call}}}', $2, null, now())",
     "set_callback": "private.set_callback($1, '{entry}', now() + interval '1 day', $2, now())",
     "erase_phone": "private.erase_phone($1, '{new}', '{phone}', sha256('a'), '12345678', $2, now())",
     "confirm_erasure_calls": "private.confirm_erasure_calls($1, '{erasure}', $2, now(), now())",
@@ -30,6 +31,7 @@ STORED = {
     "request_test_call": "select requested_by from test_calls where organization_id = $1 order by requested_at desc",
     "decide_review": "select decided_by from campaign_contacts where organization_id = $1 and decision is not null",
     "decide_reviews": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'completed'",
+    "mark_calls_reviewed": "select reviewed_by from call_reviews where organization_id = $1 order by reviewed_at desc",
     "set_callback": "select decided_by from campaign_contacts where organization_id = $1 and decision = 'call_again'",
     "erase_phone": "select requested_by from erasures where organization_id = $1 order by requested_at desc",
     "confirm_erasure_calls": "select max(confirmed_by) from erasure_calls where organization_id = $1",
@@ -106,6 +108,8 @@ async def test_no_function_that_callers_execute_names_another_member(
     await connection.execute("update erasure_calls set out_of_reach_at = now()")
     ids = {"campaign": entry.campaign.id, "entry": entry.id, "new": uuid4(), "phone": new_phone()}
     ids |= {"erasure": erasure_of(world.own)}
+    await connection.execute("delete from call_reviews")
+    ids |= {"call": await connection.fetchval("select id from calls where campaign_contact_id = $1", entry.id)}
     allowed, found = await own_names(connection, mine), {}
     for name, call in FUNCTIONS.items():
         await connection.execute("update campaign_contacts set status = 'review' where id = $1", entry.id)

@@ -342,6 +342,12 @@ EXECUTE = {
     "private.finds_number(text,text)": set[str](),
     "private.finds_address(text,text)": set[str](),
     "private.audit_shared_view()": set[str](),
+    "private.block_listed_contacts(uuid,uuid,uuid[],text,timestamp with time zone)": {"outdial_jobs"},
+    "private.mark_calls_reviewed(uuid,uuid[],text,text,timestamp with time zone)": {
+        "authenticated",
+        "service_role",
+        "outdial_jobs",
+    },
     "private.keep_removed_of_test_call()": set[str](),
     f"private.take_forecasts_to_make({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},
     f"private.take_forecasts_to_renew({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},

@@ -98,6 +98,16 @@ RULES: Final[Mapping[str, Rule]] = {
     # Its address names nothing to undo.
     f"POST {PAGE}/campaigns/selected/undo": Rule("operator", 400),
     # Without the list.
+    f"POST {API}/calls/reviews": Rule("operator", sends={"call_ids": [NO_ID]}),
+    f"GET {API}/bulk-jobs": Rule("viewer"),
+    f"POST {API}/bulk-jobs": Rule("operator", 201, sends={"action": "do_not_call", "reason": "wrong list"}),
+    f"GET {API}/bulk-jobs/{{bulk_job_id}}": Rule("viewer"),
+    f"GET {API}/bulk-jobs/{{bulk_job_id}}/left-out": Rule("viewer"),
+    f"POST {API}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator"),
+    f"POST {PAGE}/bulk-jobs": Rule("operator", 303, sends={"action": "do_not_call", "reason": "wrong list"}),
+    # It has a campaign, whose page shows it.
+    f"GET {PAGE}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", 303),
+    f"POST {PAGE}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator", 303),
     f"GET {API}/views": Rule("viewer", 400),
     f"POST {API}/views": Rule("viewer", 201, sends=VIEW | {"filters": {"outcome": "answered"}}),
     # Whose a view is decides, not a role (test_saved_views.py): there is none with this id.

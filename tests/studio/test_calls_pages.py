@@ -261,9 +261,9 @@ async def test_full_lists_of_calls_and_contacts_stay_small(
         await create_call(connection, entry, status="ended", outcome="voicemail", started_at=NOW, duration_ms=1234)
     browser = await browser_for(viewer)
 
-    for url in (contacts_of(campaign), f"{home(campaign)}/calls"):
+    for url, rows in ((contacts_of(campaign), 50), (f"{home(campaign)}/calls", 40)):
         response = await browser.get(url)
-        assert len(re.findall("<tr[ >]", response.text)) == 51
+        assert len(re.findall("<tr[ >]", response.text)) == rows + 1
         assert len(response.content) < MOST_BYTES, url
 
 
@@ -280,7 +280,7 @@ async def test_paging_the_call_list_keeps_its_filters(
     assert found is not None
     second = await browser.get(found[1].replace("&amp;", "&"))
 
-    assert len(re.findall("<tr[ >]", second.text)) == 3
+    assert len(re.findall("<tr[ >]", second.text)) == 13
     assert "outcome=busy" in found[1]
     assert 'value="2026-03-10"' in second.text
 

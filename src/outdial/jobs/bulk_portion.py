@@ -25,6 +25,7 @@ from outdial.domain.policies.bulk_action import (
     left_out,
     missed,
 )
+from outdial.jobs.organization_portion import act_on_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +44,47 @@ async def work_on_portion(connection: Connection, run: bulk_work.BulkJobRun, now
     portion = await bulk_work.take_portion(connection, bulk_job_id=run.id)
     if portion is None:
         return None
+    if run.campaign_id is None:
+        missing = await act_on_rows(connection, run, portion.ids, now)
+        await _store_left_out(connection, run, missing)
+        return PortionDone(len(portion.ids) - len(missing), len(missing))
+    return await _work_on_contacts(connection, run, run.campaign_id, portion, now)
+
+
+async def _work_on_contacts(
+    connection: Connection,
+    run: bulk_work.BulkJobRun,
+    campaign_id: UUID,
+    portion: bulk_work.BulkPortion,
+    now: datetime,
+) -> PortionDone:
     action = BulkAction(run.action)
-    target_id = run.copy_id if action is BulkAction.NEW_CAMPAIGN else run.campaign_id
+    target_id = run.copy_id if action is BulkAction.NEW_CAMPAIGN else campaign_id
     target = None if target_id is None else await bulk_work.lock_target_campaign(connection, campaign_id=target_id)
-    rows = await bulk_work.lock_portion_contacts(connection, ids=portion.ids, campaign_id=run.campaign_id)
+    rows = await bulk_work.lock_portion_contacts(connection, ids=portion.ids, campaign_id=campaign_id)
     present = {row.id: row for row in rows}
     reasons = _reasons(run, portion, present, target)
     wanted = {id: present[id].contact_id for id in portion.ids if id not in reasons}
     changed = await _act(connection, run, wanted, now) if wanted else set()
     reasons |= {id: missed(action) for id in wanted if id not in changed}
-    if reasons:
-        await bulk_work.store_left_out(
-            connection,
-            organization_id=run.organization_id,
-            bulk_job_id=run.id,
-            ids=list(reasons),
-            kinds=[each.kind for each in reasons.values()],
-            reasons=[each.reason for each in reasons.values()],
-        )
+    await _store_left_out(connection, run, reasons)
     if target_id is not None and changed:
         await batches.wake_campaigns(connection, ids=[target_id], provider_account_ids=[], now=now)
         await batches.notify_campaigns(connection, ids=[target_id])
     return PortionDone(len(changed), len(reasons))
+
+
+async def _store_left_out(connection: Connection, run: bulk_work.BulkJobRun, reasons: Mapping[UUID, LeftOut]) -> None:
+    if not reasons:
+        return
+    await bulk_work.store_left_out(
+        connection,
+        organization_id=run.organization_id,
+        bulk_job_id=run.id,
+        ids=list(reasons),
+        kinds=[each.kind for each in reasons.values()],
+        reasons=[each.reason for each in reasons.values()],
+    )
 
 
 def _reasons(
@@ -105,7 +125,7 @@ async def _act(
         added = await new_campaign.copy_contacts(
             connection,
             copy_id=required(run.copy_id),
-            campaign_id=run.campaign_id,
+            campaign_id=required(run.campaign_id),
             ids=[new_id(now) for _ in wanted],
             contact_ids=list(wanted.values()),
             now=now,

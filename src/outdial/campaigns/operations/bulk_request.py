@@ -14,7 +14,7 @@ from outdial.campaigns.errors import InvalidBulkAction
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, find_campaign_to_run, record_campaign_action
 from outdial.campaigns.selection import ContactSelection
 from outdial.campaigns.undoing.acts import act_of_job, record_act
-from outdial.db.queries import campaign_status, jobs
+from outdial.db.queries import audit, campaign_status, jobs
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, encode_json
 from outdial.domain.campaign import OPEN_TO_IMPORT
@@ -115,21 +115,58 @@ async def cancel_bulk_job(
     )
     if cancelled is None:
         return False
-    await record_campaign_action(
+    await record_bulk_job(
         connection,
         organization_id=organization_id,
         campaign_id=cancelled.campaign_id,
+        job_id=bulk_job_id,
         actor=actor,
         action="cancel_bulk_job",
-        details={
-            "job": bulk_job_id,
-            "done": cancelled.done,
-            "left_out": cancelled.left_out,
-            "selected": cancelled.selected,
-        },
+        details={"done": cancelled.done, "left_out": cancelled.left_out, "selected": cancelled.selected},
     )
     await jobs.notify_jobs(connection, organization_id=organization_id)
     return True
+
+
+async def record_bulk_job(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID | None,
+    job_id: UUID,
+    actor: Actor,
+    action: str,
+    details: Mapping[str, object],
+) -> None:
+    """Write an entry about a bulk job to the audit log: at its campaign, or at the job if it has none."""
+    if campaign_id is not None:
+        await record_campaign_action(
+            connection,
+            organization_id=organization_id,
+            campaign_id=campaign_id,
+            actor=actor,
+            action=action,
+            details={"job": job_id, **details},
+        )
+        return
+    await audit.record_audit(
+        connection,
+        organization_id=organization_id,
+        actor=actor.name,
+        action=action,
+        subject_type="bulk_job",
+        subject_id=str(job_id),
+        details=encode_json(details),
+    )
+
+
+async def queue_bulk_job(connection: Connection, organization_id: UUID, job_id: UUID) -> None:
+    """Queue a job that is stored in this transaction."""
+    # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
+    from outdial.db.queue import enqueue
+
+    await enqueue(connection, "bulk", job_id)
+    await jobs.notify_jobs(connection, organization_id=organization_id)
 
 
 async def count_by_status(
@@ -219,18 +256,14 @@ async def _store(
         **request.selection.parameters(),
     )
     await _record_act(connection, campaign, request, job_id, stored.selected, now)
-    # Importing PgQueuer takes half a second. Only this step of `outdial campaign` needs it.
-    from outdial.db.queue import enqueue
-
-    await enqueue(connection, "bulk", job_id)
-    await record_campaign_action(
+    await record_bulk_job(
         connection,
         organization_id=campaign.organization_id,
         campaign_id=campaign.id,
+        job_id=job_id,
         actor=actor,
         action=f"bulk_{request.action}",
         details={
-            "job": job_id,
             "decision": request.decision,
             "reason": reason,
             "filters": filters,
@@ -239,7 +272,7 @@ async def _store(
             "new_campaign": copy_id,
         },
     )
-    await jobs.notify_jobs(connection, organization_id=campaign.organization_id)
+    await queue_bulk_job(connection, campaign.organization_id, job_id)
     return BulkRequested(job_id=job_id, selected=stored.selected, other_status=stored.other_status, copy_id=copy_id)
 
 
@@ -268,6 +301,8 @@ def _check(request: BulkRequest, now: datetime) -> str:
     """Return the reason without spaces around it; raises InvalidBulkAction."""
     if request.action is _A.UNDO:
         raise InvalidBulkAction("action", "undo an act by its id instead")
+    if request.action is _A.MARK_REVIEWED:
+        raise InvalidBulkAction("action", "calls are reviewed with a job of the organization")
     if (request.decision is None) is (request.action is _A.DECIDE):
         problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
         raise InvalidBulkAction("decision", problem)
@@ -277,7 +312,12 @@ def _check(request: BulkRequest, now: datetime) -> str:
         raise InvalidBulkAction("call_at", "only `retry` and the decision `call_again` take it")
     if request.call_at is not None and request.call_at > now + LONGEST_WAIT:
         raise InvalidBulkAction("call_at", TOO_LATE)
-    reason = request.reason.strip()
+    return check_reason(request.reason)
+
+
+def check_reason(given: str) -> str:
+    """Return the reason of a job without spaces around it; raises InvalidBulkAction."""
+    reason = given.strip()
     if not reason or len(reason) > LONGEST_DECISION_NOTE:
         raise InvalidBulkAction("reason", f"1 to {LONGEST_DECISION_NOTE:,} characters that say why, for the audit log")
     return reason

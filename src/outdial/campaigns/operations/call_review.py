@@ -1,18 +1,26 @@
 """Marks calls as reviewed: a member has listened to one, and may leave a note."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
 from outdial.db.queries import audit
-from outdial.db.queries.dialing import listening
-from outdial.db.session import Connection
+from outdial.db.queries.dialing import bulk_work, listening
+from outdial.db.session import Connection, encode_json
 
 
 @dataclass(frozen=True, slots=True)
 class CallReviewed:
     """The call is marked as reviewed, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsReviewed:
+    """How many calls are marked as reviewed now that were not before."""
+
+    changed: int
 
 
 async def review_call(
@@ -38,6 +46,35 @@ async def review_call(
         return NotFound()
     await _record(connection, organization_id, call_id, "review_call", actor)
     return CallReviewed()
+
+
+async def review_calls(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    call_ids: Sequence[UUID],
+    by: str,
+    note: str | None,
+    actor: Actor,
+    now: datetime,
+) -> CallsReviewed | Forbidden:
+    """Mark calls as reviewed that no one has marked yet, in one statement. Marks and notes of others stay."""
+    if not await may_run(connection, organization_id, actor):
+        return Forbidden()
+    marked = await bulk_work.mark_calls_reviewed(
+        connection, organization_id=organization_id, ids=list(call_ids), reviewed_by=by, note=note or None, now=now
+    )
+    if marked:
+        await audit.record_audit(
+            connection,
+            organization_id=organization_id,
+            actor=actor.name,
+            action="review_call" if len(marked) == 1 else "review_calls",
+            subject_type="call",
+            subject_id=str(marked[0]) if len(marked) == 1 else f"{len(marked)} calls",
+            details="{}" if len(marked) == 1 else encode_json({"calls": sorted(marked)}),
+        )
+    return CallsReviewed(len(marked))
 
 
 async def unreview_call(

@@ -81,7 +81,7 @@ async def carry_out(connection: Connection, action: ContactAction, ids: Sequence
                 reason=action.reason or f"added by {action.by}",
                 now=now,
             )
-        case BulkAction.NEW_CAMPAIGN | BulkAction.UNDO:
+        case BulkAction.NEW_CAMPAIGN | BulkAction.MARK_REVIEWED | BulkAction.UNDO:
             raise ValueError(f"{action.action} changes other rows than these contacts")
         case never:
             assert_never(never)

@@ -24,7 +24,7 @@ def act_of(action: BulkAction, decision: ReviewDecision | None) -> ActKind | Non
             return ActKind.BLOCK if decision is ReviewDecision.NEVER_CALL else ActKind.DECIDE
         case BulkAction.DO_NOT_CALL:
             return ActKind.BLOCK
-        case BulkAction.NEW_CAMPAIGN | BulkAction.UNDO:
+        case BulkAction.NEW_CAMPAIGN | BulkAction.MARK_REVIEWED | BulkAction.UNDO:
             return None
         case never:
             assert_never(never)
@@ -44,7 +44,7 @@ def status_after(action: BulkAction, decision: ReviewDecision | None) -> Contact
             return ContactStatus.PENDING
         case BulkAction.DECIDE:
             return None if decision is None else AFTER_REVIEW[decision]
-        case BulkAction.DO_NOT_CALL | BulkAction.NEW_CAMPAIGN | BulkAction.UNDO:
+        case BulkAction.DO_NOT_CALL | BulkAction.NEW_CAMPAIGN | BulkAction.MARK_REVIEWED | BulkAction.UNDO:
             return None
         case never:
             assert_never(never)

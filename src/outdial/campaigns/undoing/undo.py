@@ -64,7 +64,7 @@ async def undo_act(
         case ActKind.LIST | ActKind.BLOCK if not act.may_unlist:
             return NotUndone(NOT_YOURS)
         case ActKind.LIST | ActKind.UNLIST:
-            result = await _undo_list(connection, organization_id, act_id, kind)
+            result = await _undo_list(connection, organization_id, act, act_id, actor, now)
         case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK if act.is_bulk:
             campaign_id = required(act.campaign_id)
             result = await _undo_by_job(connection, organization_id, act_id, kind, campaign_id, by, actor, now)
@@ -109,13 +109,21 @@ async def _undo_run(
             assert_never(never)
 
 
-async def _undo_list(connection: Connection, organization_id: UUID, act_id: UUID, kind: ActKind) -> UndoResult:
-    """Remove numbers from the do-not-call list that the act has added, or put back those it has removed."""
+async def _undo_list(
+    connection: Connection, organization_id: UUID, act: acts.LockedAct, act_id: UUID, actor: Actor, now: datetime
+) -> UndoResult:
+    """Remove numbers from the do-not-call list that the act has added, or put back those it has removed.
+
+    A bulk job is cancelled first: it adds numbers under the lock of its act. One that had not begun has added none.
+    """
+    kind = ActKind(act.kind)
+    if act.is_bulk:
+        await cancel_bulk_job(connection, organization_id=organization_id, bulk_job_id=act_id, actor=actor, now=now)
     change = acts.unlist_phones if kind is ActKind.LIST else acts.relist_phones
     phones = await change(connection, organization_id=organization_id, act_id=act_id)
-    if not phones:
-        return NotUndone(_STAYS_LISTED if kind is ActKind.LIST else "the numbers are on the list again")
     total = await acts.count_act_entries(connection, organization_id=organization_id, act_id=act_id)
+    if not phones and (total or not act.is_bulk):
+        return NotUndone(_STAYS_LISTED if kind is ActKind.LIST else "the numbers are on the list again")
     return ActUndone(kind=kind, changed=len(phones), kept=total - len(phones))
 
 

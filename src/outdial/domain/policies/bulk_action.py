@@ -24,6 +24,8 @@ class BulkAction(StrEnum):
     """Add finished contacts to a campaign of their own."""
     DO_NOT_CALL = "do_not_call"
     """Put the numbers of contacts on the do-not-call list."""
+    MARK_REVIEWED = "mark_reviewed"
+    """Mark calls as reviewed."""
     UNDO = "undo"
     """Undo what another job has done, where a contact is as it has left it."""
 
@@ -34,6 +36,8 @@ APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
     BulkAction.DECIDE: (_S.REVIEW,),
     BulkAction.NEW_CAMPAIGN: (*MAY_COME_AGAIN, _S.CANCELLED),
     BulkAction.DO_NOT_CALL: tuple(_S),
+    # It acts on calls.
+    BulkAction.MARK_REVIEWED: (),
     # Its contacts are those of the other job.
     BulkAction.UNDO: (),
 }
@@ -48,6 +52,7 @@ IN_WORDS: Final[Mapping[BulkAction, str]] = {
     BulkAction.DECIDE: "decided",
     BulkAction.NEW_CAMPAIGN: "added to the new campaign",
     BulkAction.DO_NOT_CALL: "put on the do-not-call list",
+    BulkAction.MARK_REVIEWED: "marked as reviewed",
     BulkAction.UNDO: "undone",
 }
 
@@ -103,6 +108,9 @@ class BulkTarget:
 REMOVED: Final = LeftOut(LeftOutKind.REMOVED, "has been removed from the campaign")
 ALREADY_THERE: Final = LeftOut(LeftOutKind.ALREADY_THERE, "is in the new campaign already")
 ALREADY_LISTED: Final = LeftOut(LeftOutKind.DO_NOT_CALL, "the number was on the do-not-call list already")
+ALREADY_REVIEWED: Final = LeftOut(LeftOutKind.CHANGED, "another member has marked the call as reviewed")
+ERASED: Final = LeftOut(LeftOutKind.ERASED, "has been erased")
+DELETED: Final = LeftOut(LeftOutKind.REMOVED, "the call has been deleted")
 TOUCHED: Final = LeftOut(LeftOutKind.CHANGED, "has changed since, so it stays as it is")
 JUST_CHANGED: Final = LeftOut(LeftOutKind.CHANGED, "has just changed: select it again")
 
@@ -116,13 +124,13 @@ def left_out(
 ) -> LeftOut | None:
     """Return why the action leaves a contact out, None to act on it. A `target` of None has been deleted."""
     if contact.is_erased:
-        return LeftOut(LeftOutKind.ERASED, "has been erased")
+        return ERASED
     if action in ANY_STATUS:
         return None
     if (contact.status, contact.calls) != (selected.status, selected.calls):
         return LeftOut(LeftOutKind.CHANGED, _change(selected, contact))
     match action:
-        case BulkAction.SKIP | BulkAction.DO_NOT_CALL | BulkAction.UNDO:
+        case BulkAction.SKIP | BulkAction.DO_NOT_CALL | BulkAction.MARK_REVIEWED | BulkAction.UNDO:
             return None
         case BulkAction.DECIDE if decision is not ReviewDecision.CALL_AGAIN:
             return None
@@ -141,6 +149,8 @@ def missed(action: BulkAction) -> LeftOut:
             return ALREADY_THERE
         case BulkAction.DO_NOT_CALL:
             return ALREADY_LISTED
+        case BulkAction.MARK_REVIEWED:
+            return ALREADY_REVIEWED
         case BulkAction.UNDO:
             return TOUCHED
         case BulkAction.SKIP | BulkAction.RETRY | BulkAction.DECIDE:

@@ -41,7 +41,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     f"decide:{_D.NEVER_CALL}": "Decide: never call, and add the numbers to the do-not-call list",
     "do_not_call": "Never call: add the numbers to the do-not-call list",
 }
-_SEARCHED: Final[Mapping[str, str]] = {
+SEARCHED: Final[Mapping[str, str]] = {
     "search": "search",
     "phone": "number starts with",
     "phone_ends": "number ends with",
@@ -121,6 +121,8 @@ async def cancel(context: CurrentOrganization, campaign_id: UUID, bulk_job_id: U
 
 def action_in_words(action: BulkAction, decision: ReviewDecision | None) -> str:
     """Return what a job does, as its option in the form says it."""
+    if action is BulkAction.MARK_REVIEWED:
+        return "Mark calls as reviewed"
     if action is BulkAction.UNDO:
         return "Undo of an earlier job"
     return ACTIONS[f"{action}:{decision}" if decision else action]
@@ -139,8 +141,8 @@ def filters_in_words(filters: Mapping[str, object]) -> str:
         parts.append("not reached" if reached in (False, "false") else "reached")
     searched = filters.get("searched", [])
     if isinstance(searched, list):
-        parts += [f"{_SEARCHED[name]} …" for name in searched]
-    parts += [f"{label} “{filters[name]}”" for name, label in _SEARCHED.items() if filters.get(name)]
+        parts += [f"{SEARCHED[name]} …" for name in searched]
+    parts += [f"{label} “{filters[name]}”" for name, label in SEARCHED.items() if filters.get(name)]
     return ", ".join(parts) or "all contacts"
 
 

@@ -57,7 +57,7 @@ class BulkJobView(BaseModel):
     """
 
     id: UUID
-    campaign_id: UUID
+    campaign_id: Annotated[UUID | None, Field(description="Null: it acts on contacts, or calls, of all campaigns")]
     action: BulkAction
     decision: ReviewDecision | None
     reason: str
@@ -87,7 +87,10 @@ class BulkJobView(BaseModel):
 
 
 class LeftOutContact(BaseModel):
-    """A contact that a bulk job has not acted on, and why. `status` is the present one, null once it is removed."""
+    """A contact that a bulk job has not acted on, and why. `status` is the present one, null once it is removed.
+
+    In a job without a campaign, the id is that of a contact, or of a call.
+    """
 
     campaign_contact_id: UUID
     phone: str | None
@@ -136,19 +139,21 @@ async def create(
 
 
 async def find(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID
+    connection: Connection, context: OrganizationContext, campaign_id: UUID | None, bulk_job_id: UUID
 ) -> BulkJobView:
-    """Return a bulk job of a campaign; raises ResourceNotFound."""
+    """Return a bulk job of a campaign, or any of the organization; raises ResourceNotFound."""
     row = await bulk_jobs.show_bulk_job(connection, bulk_job_id=bulk_job_id, organization_id=context.organization_id)
-    if row is None or row.campaign_id != campaign_id:
+    if row is None:
+        raise ResourceNotFound("Bulk job not found")
+    if campaign_id not in (None, row.campaign_id):
         raise ResourceNotFound("Bulk job not found in this campaign")
     return _view(row)
 
 
 async def list_jobs(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, page: PageRequest
+    connection: Connection, context: OrganizationContext, campaign_id: UUID | None, page: PageRequest
 ) -> Page[BulkJobView]:
-    """Return a page of a campaign's bulk jobs, newest first."""
+    """Return a page of the bulk jobs of a campaign, or of those without one, newest first."""
     after = page.key(tuple[CursorTime, UUID]) or (None, None)
     rows = await bulk_jobs.list_bulk_jobs(
         connection,
@@ -190,7 +195,7 @@ async def list_left_out(
 
 
 async def cancel(
-    connection: Connection, context: OrganizationContext, campaign_id: UUID, bulk_job_id: UUID
+    connection: Connection, context: OrganizationContext, campaign_id: UUID | None, bulk_job_id: UUID
 ) -> BulkJobView:
     """Cancel an unfinished job; raises ResourceNotFound and ResourceConflict."""
     found = await find(connection, context, campaign_id, bulk_job_id)

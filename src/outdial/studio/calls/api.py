@@ -7,7 +7,16 @@ from fastapi import APIRouter, Response
 from outdial.db.rows import required
 from outdial.studio.calls import service as calls
 from outdial.studio.calls.hanging_up import hang_up_call
-from outdial.studio.calls.reviews import CallReview, ReviewNote, find_review, mark_reviewed, remove_mark
+from outdial.studio.calls.reviews import (
+    CallReview,
+    CallsMarked,
+    CallsToReview,
+    ReviewNote,
+    find_review,
+    mark_calls,
+    mark_reviewed,
+    remove_mark,
+)
 from outdial.studio.calls.service import CallDetail, CallEvent, CallListItem, CallQuery
 from outdial.studio.stop.service import ReasonGiven
 from outdial.studio.web.context import CurrentOrganization
@@ -49,6 +58,17 @@ async def review_call(call_id: UUID, context: CurrentOrganization, given: Review
         await mark_reviewed(connection, context, call_id, given.note)
         review = await find_review(connection, context.organization_id, call_id)
     return required(review)
+
+
+@router.post("/organizations/{organization_id}/calls/reviews")
+async def review_calls(context: CurrentOrganization, given: CallsToReview) -> CallsMarked:
+    """Mark up to 1,000 calls as reviewed that no one has marked yet, with a note.
+
+    For all calls that match a filter, request a bulk job of the organization.
+    """
+    context.require("operator")
+    async with context.transaction() as connection:
+        return await mark_calls(connection, context, given)
 
 
 @router.delete("/organizations/{organization_id}/calls/{call_id}/review", status_code=204)

@@ -14,6 +14,7 @@ from outdial.campaigns.operations.hang_up import find_unreachable
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.studio.bulk_jobs.organization import count_calls
 from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.live_transcript import spoken_so_far
@@ -42,12 +43,13 @@ from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, redirect, short_text, text
-from outdial.studio.web.paging import Page, PageRequest, page_links
+from outdial.studio.web.paging import MOST_COUNTED, Page, PageRequest, at_most, has_more_pages, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter()
 
-LIMIT: Final = 50
+# Fifty rows with their boxes are more than 60 KB.
+LIMIT: Final = 40
 # Limits that keep the page small, in escaped characters.
 _MAX_TRANSCRIPT_CHARS: Final = 24_000
 _MAX_SPOKEN_CHARS: Final = 8_000
@@ -96,6 +98,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
             form = dict.fromkeys(form, "")
             selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
             found, problem = await _find(connection, context, request, page_request, selecting)
+        matching = await _matching(connection, context, request, page_request, selecting, found)
         # A tab of a campaign has no filter by campaign.
         campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
@@ -116,6 +119,8 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         calls=found.items,
         columns=[column for column in LIST_COLUMNS["calls"] if frame is None or column.name != "campaign"],
         shown=shown_columns(request, "calls"),
+        selecting=selecting,
+        matching=matching,
         filter_query=filter_query(selecting),
         day_links=day_links(url, form, str(bar.current.id) if bar.current else ""),
         problem=problem,
@@ -138,6 +143,22 @@ async def _find(
         return Page(items=[]), error.summary
     except ResourceNotFound as error:
         return Page(items=[]), error.message
+
+
+async def _matching(
+    connection: Connection,
+    context: OrganizationContext,
+    request: Request,
+    page_request: PageRequest,
+    form: Mapping[str, str],
+    found: Page[CallListItem],
+) -> str | None:
+    """Return how many calls match, for a member who may act on them all; None when the page has all of them."""
+    if not context.may("operator") or not has_more_pages(found, page_request):
+        return None
+    filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
+    counts = await count_calls(connection, context, filters, limit=MOST_COUNTED + 1)
+    return at_most(counts.calls, MOST_COUNTED)
 
 
 @router.get("/o/{organization_id}/calls/{call_id}")

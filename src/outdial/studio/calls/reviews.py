@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.lifecycle import Forbidden, NotFound
-from outdial.campaigns.operations.call_review import CallReviewed, review_call, unreview_call
+from outdial.campaigns.operations.call_review import CallReviewed, review_call, review_calls, unreview_call
+from outdial.campaigns.selection import MOST_TICKED
 from outdial.db.queries.dialing import listening
 from outdial.db.session import Connection
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -31,6 +32,19 @@ class ReviewNote(BaseModel):
     note: Annotated[str | None, Field(max_length=LONGEST_DECISION_NOTE, pattern=r"^[^\x00]*$")] = None
 
 
+class CallsToReview(ReviewNote):
+    """Calls to mark as reviewed, with one note for all of them."""
+
+    call_ids: Annotated[list[UUID], Field(min_length=1, max_length=MOST_TICKED)]
+
+
+class CallsMarked(BaseModel):
+    """How many calls were marked. The others had a mark already, which stays, or have been deleted."""
+
+    changed: int
+    left_out: int
+
+
 async def find_review(connection: Connection, organization_id: UUID, call_id: UUID) -> CallReview | None:
     """Return the review of a call."""
     row = await listening.find_review(connection, organization_id=organization_id, call_id=call_id)
@@ -50,6 +64,22 @@ async def mark_reviewed(connection: Connection, context: OrganizationContext, ca
             now=context.studio.clock.now(),
         )
     )
+
+
+async def mark_calls(connection: Connection, context: OrganizationContext, new: CallsToReview) -> CallsMarked:
+    """Mark calls that no one has marked yet as reviewed by the caller; raises PermissionDenied."""
+    result = await review_calls(
+        connection,
+        organization_id=context.organization_id,
+        call_ids=new.call_ids,
+        by=context.caller.display_name,
+        note=(new.note or "").strip() or None,
+        actor=context.actor,
+        now=context.studio.clock.now(),
+    )
+    if isinstance(result, Forbidden):
+        raise PermissionDenied("You need the Operator role to do this")
+    return CallsMarked(changed=result.changed, left_out=len(set(new.call_ids)) - result.changed)
 
 
 async def remove_mark(connection: Connection, context: OrganizationContext, call_id: UUID) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from outdial.campaigns.operations.organization_bulk_request import SelectedCalls
 from outdial.campaigns.selection import phone_range, search_patterns
 from outdial.db.queries import calls, contacts, inbox
 from outdial.db.queries.dialing import listening
@@ -167,7 +168,7 @@ async def list_calls(
     rows = await calls.list_calls(
         connection,
         organization_id=organization_id,
-        **await _selection(connection, organization_id, filters),
+        **await selected_calls(connection, organization_id, filters),
         before_at=before[0],
         before_id=before[1],
         limit=page.limit + 1,
@@ -176,21 +177,8 @@ async def list_calls(
     return Page(items=[CallListItem.model_validate(row, from_attributes=True) for row in shown], next=following)
 
 
-class _SelectedCalls(TypedDict):
-    """The parameters of the queries that include selected_calls."""
-
-    campaign_id: UUID | None
-    status: str | None
-    outcome: str | None
-    is_reviewed: bool | None
-    since: datetime | None
-    until: datetime | None
-    first_phone: str | None
-    last_phone: str | None
-    contact_ids: list[UUID] | None
-
-
-async def _selection(connection: Connection, organization_id: UUID, filters: CallFilters) -> _SelectedCalls:
+async def selected_calls(connection: Connection, organization_id: UUID, filters: CallFilters) -> SelectedCalls:
+    """Return filters as the parameters of queries; raises InvalidInput when a search matches too many contacts."""
     digits = phone_digits("phone", filters.phone)
     phones = None if digits is None else phone_range(digits)
     term, contact_ids = search_text("search", filters.search), None
@@ -200,7 +188,7 @@ async def _selection(connection: Connection, organization_id: UUID, filters: Cal
         )
         if len(contact_ids) == MAX_MATCHES:
             raise InvalidInput("Too many contacts match", {"search": "enter more of the name or number"})
-    return _SelectedCalls(
+    return SelectedCalls(
         campaign_id=filters.campaign_id,
         status=filters.status,
         outcome=filters.outcome,
@@ -235,7 +223,7 @@ async def find_place(
         organization_id=organization_id,
         created_at=call.created_at,
         call_id=call.id,
-        **await _selection(connection, organization_id, filters),
+        **await selected_calls(connection, organization_id, filters),
         limit=MOST_COUNTED,
     )
     is_counted = found.is_listed and max(found.newer_count, found.older_count) < MOST_COUNTED

@@ -22,10 +22,10 @@ from outdial.studio.campaign_contacts.service import (
 from outdial.studio.view.badges import badge_for_contact, badge_for_outcome
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import query_values
-from outdial.studio.web.paging import PageRequest, page_links
+from outdial.studio.web.paging import MOST_COUNTED, PageRequest, page_links
 
 LIMIT: Final = 50
-MOST_COUNTED: Final = 1_000
+
 
 Options = list[tuple[str, str]]
 STATUSES: Final[Options] = [("", "Any"), *((status.value, badge_for_contact(status).label) for status in ContactStatus)]

@@ -7,12 +7,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
+from outdial.db.session import Connection
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.domain.permission.consent import LONGEST_REVOCATION, Basis, Scope
+from outdial.studio.bulk_jobs.organization import count_contacts
 from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import NewConsent
-from outdial.studio.contacts.service import ContactChanges, ContactSummary, contact_search
+from outdial.studio.contacts.service import ContactChanges, ContactSearch, ContactSummary, contact_search
 from outdial.studio.saved_views.service import ViewList, read_bar
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
@@ -20,7 +22,7 @@ from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PreconditionFailed, ResourceConflict, StudioError
 from outdial.studio.web.filters import parse_day, viewer_zone
 from outdial.studio.web.forms import Form, redirect, short_text, text
-from outdial.studio.web.paging import Page, PageRequest, page_links
+from outdial.studio.web.paging import MOST_COUNTED, Page, PageRequest, at_most, has_more_pages, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/contacts")
@@ -38,6 +40,7 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
     term = query.get("q", "").strip()[:200]
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     problem: str | None = None
+    matching: str | None = None
     found: Page[ContactSummary] = Page(items=[])
     async with context.transaction() as connection:
         bar = await read_bar(
@@ -45,6 +48,8 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         )
         try:
             found = await contacts.list_contacts(connection, context, page_request, contact_search(search=term))
+            if context.may("operator"):
+                matching = await _matching(connection, context, page_request, term, found)
         except InvalidInput as error:
             problem = "; ".join(error.fields.values()) or error.message
     return page(
@@ -55,12 +60,29 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         url=url,
         contacts=found.items,
         views=bar,
+        matching=matching,
         term=term,
         columns=LIST_COLUMNS["contacts"],
         shown=shown_columns(request, "contacts"),
         problem=problem,
         **page_links(url, {"q": term}, page_request, found.next),
     )
+
+
+async def _matching(
+    connection: Connection,
+    context: OrganizationContext,
+    page_request: PageRequest,
+    term: str,
+    found: Page[ContactSummary],
+) -> str | None:
+    """Return how many contacts match; None when the page has all of them.
+
+    What a search matches is counted only when an action asks about it: that takes seconds with a million contacts.
+    """
+    most = page_request.limit if term else MOST_COUNTED
+    count = most + 1 if term else await count_contacts(connection, context, ContactSearch(), limit=most + 1)
+    return at_most(count, most) if has_more_pages(found, page_request) else None
 
 
 @router.get("/{contact_id}")

@@ -10,6 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.campaigns.erasure import is_erased
+from outdial.campaigns.operations.organization_bulk_request import ChosenContacts
 from outdial.campaigns.selection import LAST_TEXT, phone_range, search_patterns
 from outdial.db.queries import contacts
 from outdial.db.session import Connection
@@ -171,6 +172,22 @@ def contact_search(
 
 
 ContactSearchQuery = Annotated[ContactSearch, Depends(contact_search)]
+
+
+def chosen_contacts(search: ContactSearch) -> ChosenContacts:
+    """Return a search as the parameters of queries."""
+    phones = None if search.phone is None else phone_range(search.phone)
+    patterns = None if search.search is None else search_patterns(search.search)
+    return ChosenContacts(
+        contact_ids=None,
+        first_phone=None if phones is None else phones["first"],
+        last_phone=None if phones is None else phones["last"],
+        name=search.name,
+        last_text=LAST_TEXT,
+        external_id=search.external_id,
+        words=None if patterns is None else patterns["words"],
+        digits=None if patterns is None else patterns["digits"],
+    )
 
 
 class _PageOfOrganization(TypedDict):

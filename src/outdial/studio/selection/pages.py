@@ -19,17 +19,19 @@ from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.bulk_action import BulkAction, SelectedContact
 from outdial.domain.policies.selection import SelectedAction
 from outdial.studio.bulk_jobs.pages import filters_in_words
+from outdial.studio.calls.reviews import CallsToReview, mark_calls
 from outdial.studio.campaign_contacts.new_campaign import SelectedContacts
 from outdial.studio.campaign_contacts.panel import FORMATS
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.do_not_call import service as do_not_call
 from outdial.studio.do_not_call.service import NewBlockedNumbers
 from outdial.studio.selection import service as selection
-from outdial.studio.selection import words
+from outdial.studio.selection import whole_lists, words
 from outdial.studio.selection.question import Question
 from outdial.studio.undo.service import undo_url
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import FlashKind, Form, back_of, own_path, redirect, short_text
 from outdial.studio.web.rendering import page
 
@@ -45,14 +47,16 @@ async def ask(request: Request, context: CurrentOrganization) -> HTMLResponse:
     back = own_path(query.get("back", "")) if query.get("back") else f"/o/{context.organization_id}/campaigns"
     action, ids = query.get("action", ""), _ticked(query)
     async with context.transaction() as connection:
-        if query.get("all") and (campaign_id := _uuid(query.get("campaign", ""))) is not None:
+        if query.get("of") == "contacts":
+            question = await whole_lists.about_contacts(connection, context, query, list(ids))
+        elif query.get("of") == "calls":
+            question = await whole_lists.about_calls(connection, context, query, list(ids), viewer_zone(request))
+        elif query.get("all") and (campaign_id := _uuid(query.get("campaign", ""))) is not None:
             question = await _about_all(connection, context, campaign_id, action, query)
         elif not ids:
             question = Question(title="No contacts selected", lines=["Go back and select the contacts first."])
         elif action == EXPORT:
             question = _export(context, query, [("ids", str(id)) for id in ids], len(ids))
-        elif query.get("of") == "contacts":
-            question = await _about_numbers(connection, context, list(ids))
         else:
             question = await _about_selected(connection, context, _action(action), ids)
     return page(
@@ -87,6 +91,11 @@ async def act(context: CurrentOrganization, form: Form) -> Response:
             before = f", {already:,} {'was' if already == 1 else 'were'} on it already" if already else ""
             message = f"{numbers_added} put on the do-not-call list{before}."
             return redirect(back, message, "good" if blocked.added else "info", undo=undo_url(context, blocked.act_id))
+        if form.get("of") == "calls":
+            if not seen:
+                return redirect(back, "No calls selected.", "warn")
+            marked = await mark_calls(connection, context, CallsToReview(call_ids=list(seen), note=reason))
+            return redirect(back, whole_lists.marked_in_words(marked), "good" if marked.changed else "info")
         action = _action(str(form.get("action", "")))
         request = SelectedRequest(action=action, ids=list(seen), reason=reason, seen=_known(seen))
         done = await selection.act(connection, context, request)
@@ -119,21 +128,6 @@ async def _about_selected(
         button=words.button(action, count),
         is_danger=action in (SelectedAction.SKIP, SelectedAction.DO_NOT_CALL),
         fields=[("action", action), *(("chosen", f"{id}.{was.status}.{was.calls}") for id, was in chosen)],
-    )
-
-
-async def _about_numbers(connection: Connection, context: OrganizationContext, ids: list[UUID]) -> Question:
-    rows = await acts.phones_of_contacts(connection, organization_id=context.organization_id, ids=ids)
-    if not rows:
-        return Question(title="Nothing to change", lines=["These contacts have been removed."])
-    return Question(
-        title=words.title(SelectedAction.DO_NOT_CALL, len(rows)),
-        lines=[words.effect(SelectedAction.DO_NOT_CALL)],
-        undo=words.undo(SelectedAction.DO_NOT_CALL, len(rows)),
-        url=f"/o/{context.organization_id}/selection",
-        button=words.button(SelectedAction.DO_NOT_CALL, len(rows)),
-        is_danger=True,
-        fields=[("of", "contacts"), *(("chosen", str(row.id)) for row in rows)],
     )
 
 

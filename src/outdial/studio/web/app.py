@@ -17,7 +17,8 @@ from outdial.studio.web.middleware.session import SessionMiddleware
 from outdial.studio.web.openapi import complete_openapi
 
 API: Final = (
-    "campaigns.api", "bulk_jobs.api", "campaign_contacts.api", "calls.api", "reports.api", "contacts.api",
+    "campaigns.api", "bulk_jobs.api", "bulk_jobs.organization_api", "campaign_contacts.api", "calls.api",
+    "reports.api", "contacts.api",
     "imports.api", "exports.api", "do_not_call.api", "rules.api", "screening.api", "members.api", "invitations.api",
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
     "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
@@ -30,7 +31,7 @@ PAGES: Final = (
     "sign_in.pages", "campaign_setup.pages",
     "campaign_board.pages", "campaign_board.selected_pages", "campaigns.pages", "campaigns.tab_pages",
     "campaign_contacts.pages", "campaign_contacts.change_pages", "calls.pages",
-    "bulk_jobs.pages", "callbacks.pages", "review.pages", "reports.pages",
+    "bulk_jobs.pages", "bulk_jobs.organization_pages", "callbacks.pages", "review.pages", "reports.pages",
     "contacts.pages", "imports.pages", "exports.pages", "do_not_call.pages", "rules.pages", "screening.pages",
     "members.pages", "invitations.pages", "inbox.pages", "functions.pages", "audit.pages", "organizations.pages",
     "pre_dial_hook.pages", "privacy.pages", "evidence.pages", "forecasts.pages", "launch_checks.pages", "stop.pages",

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypedDict, TypeVar
+from typing import Annotated, Any, Final, Generic, TypedDict, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,6 +12,9 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from outdial.studio.web.errors import InvalidInput
+
+MOST_COUNTED: Final = 1_000
+"""Rows that a list counts to say how many match."""
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -92,3 +95,13 @@ def page_links(url: str, form: Mapping[str, str], page_request: PageRequest, nex
         "next_url": f"{url}?{urlencode({**filters, 'cursor': next_cursor})}" if next_cursor else None,
         "first_url": f"{url}?{urlencode(filters)}" if page_request.cursor else None,
     }
+
+
+def has_more_pages(found: Page[Any], request: PageRequest) -> bool:
+    """Return whether a list has rows that are not on this page."""
+    return found.next is not None or request.cursor is not None
+
+
+def at_most(count: int, most: int) -> str:
+    """Return how many rows match, which were counted up to one more than `most`."""
+    return f"{count:,}" if count <= most else f"more than {most:,}"

@@ -1,4 +1,4 @@
--- Bulk jobs: actions on all contacts of a campaign that match the filters of the list.
+-- Bulk jobs: actions on all contacts of a campaign, or all contacts or calls of an organization, that match a filter.
 
 -- name: count_selected_by_status
 -- returns: list[SelectedStatus]
@@ -82,10 +82,94 @@ with matching as materialized (
 )
 select selected, other_status from counted;
 
+-- name: count_chosen_contacts
+-- returns: int
+-- null: :contact_ids, :first_phone, :last_phone, :name, :external_id, :words, :digits
+-- plan: custom
+-- Count the contacts of an organization that the filters of their list choose, and no more than `limit` of them.
+select count(*) as contacts
+from (
+  select from contacts k
+  where k.organization_id = :organization_id
+    -- include: chosen_contacts
+    and (:words::text[] is null or k.id = any (array(select private.search_contacts(
+      :organization_id, :words, :digits, null, null, null, null, null, null, :limit))))
+  limit :limit
+) m;
+
+-- name: create_contacts_job
+-- returns: int
+-- null: :created_by, :contact_ids, :first_phone, :last_phone, :name, :external_id, :words, :digits
+-- plan: custom
+-- Insert a queued job that puts contacts of an organization on the do-not-call list, with its portions: those that the
+-- filters choose now. Returns how many. The caller enqueues the job in the same transaction.
+with chosen as materialized (
+  select k.id, (row_number() over (order by k.id) - 1) / :portion_size::integer as number
+  from contacts k
+  where k.organization_id = :organization_id
+    -- include: chosen_contacts
+    and (:words::text[] is null or k.id = any (array(select private.search_contacts(
+      :organization_id, :words, :digits, null, null, null, null, null, null, :most))))
+), job as (
+  insert into bulk_jobs (id, organization_id, action, reason, filters, selected, other_status, created_by, requested_by,
+    created_at, updated_at)
+  select :id, :organization_id, 'do_not_call', :reason, :filters::text::jsonb, (select count(*) from chosen), 0,
+    :created_by, :requested_by, :now, :now
+), portions as (
+  insert into bulk_job_portions (organization_id, bulk_job_id, number, ids, statuses, calls)
+  select :organization_id, :id, c.number, array_agg(c.id order by c.id), '{}', '{}' from chosen c group by c.number
+)
+select count(*) as contacts from chosen;
+
+-- name: count_selected_calls
+-- returns: SelectedCallCounts
+-- row: How many calls the filters select, and how many of them are reviewed.
+-- null: :campaign_id, :status, :outcome, :is_reviewed, :since, :until, :first_phone, :last_phone, :contact_ids
+-- plan: custom
+-- Count the calls that the filters of their list select, and no more than `limit` of them.
+select count(*) as calls, count(v.call_id) as reviewed
+from (
+  select c.id, c.organization_id from calls c
+  where c.organization_id = :organization_id
+    -- include: selected_calls
+  limit :limit
+) m
+left join call_reviews v on v.organization_id = m.organization_id and v.call_id = m.id;
+
+-- name: create_calls_job
+-- returns: BulkSelection
+-- null: :created_by, :campaign_id, :status, :outcome, :is_reviewed, :since, :until, :first_phone, :last_phone, :contact_ids
+-- plan: custom
+-- Insert a queued job that marks calls as reviewed, with its portions: those that the filters select now and that no member
+-- has marked. The caller enqueues the job in the same transaction.
+with matching as materialized (
+  select c.id, exists (
+    select from call_reviews v where v.organization_id = c.organization_id and v.call_id = c.id) as is_marked
+  from calls c
+  where c.organization_id = :organization_id
+    -- include: selected_calls
+), chosen as materialized (
+  select m.id, (row_number() over (order by m.id) - 1) / :portion_size::integer as number
+  from matching m where not m.is_marked
+), counted as materialized (
+  select (select count(*) from chosen)::integer as selected,
+    (select count(*) from matching where is_marked)::integer as other_status
+), job as (
+  insert into bulk_jobs (id, organization_id, action, reason, filters, selected, other_status, created_by, requested_by,
+    created_at, updated_at)
+  select :id, :organization_id, 'mark_reviewed', :reason, :filters::text::jsonb, c.selected, c.other_status,
+    :created_by, :requested_by, :now, :now
+  from counted c
+), portions as (
+  insert into bulk_job_portions (organization_id, bulk_job_id, number, ids, statuses, calls)
+  select :organization_id, :id, c.number, array_agg(c.id order by c.id), '{}', '{}' from chosen c group by c.number
+)
+select selected, other_status from counted;
+
 -- name: show_bulk_job
 -- returns: BulkJobRow | None
 -- row: A bulk job. The filters are JSON text.
--- null: decision, call_at, copy_id, undoes, error, created_by, finished_at
+-- null: campaign_id, decision, call_at, copy_id, undoes, error, created_by, finished_at
 -- Read a bulk job of an organization.
 select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
   status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
@@ -93,27 +177,30 @@ from bulk_jobs where id = :bulk_job_id and organization_id = :organization_id;
 
 -- name: list_bulk_jobs
 -- returns: list[BulkJobRow]
--- null: decision, call_at, copy_id, undoes, error, created_by, finished_at, :after_at, :after_id
+-- null: campaign_id, decision, call_at, copy_id, undoes, error, created_by, finished_at, :campaign_id, :after_at, :after_id
 -- plan: custom
--- List bulk jobs of a campaign, newest first. `after_at` and `after_id` are those of the last one on the previous page.
+-- List bulk jobs of a campaign, or those without one, newest first. `after_at` and `after_id` are those of the last one on the previous page.
 select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
   status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
 from bulk_jobs
-where campaign_id = :campaign_id and organization_id = :organization_id
+where organization_id = :organization_id
+  and (campaign_id = :campaign_id or :campaign_id::uuid is null and campaign_id is null)
   and (:after_at::timestamptz is null or (created_at, id) < (:after_at, :after_id::uuid))
 order by created_at desc, id desc
 limit :limit;
 
 -- name: list_left_out
 -- returns: list[LeftOutRow]
--- row: A contact that a bulk job has not acted on, with the reason. One that has left the campaign has no phone.
+-- row: A contact that a bulk job has not acted on, or the contact of a call, with the reason. One that is gone has no phone.
 -- null: phone, name, status, :after_id
 -- plan: custom
 -- List the contacts that a bulk job has left out, by their ids.
 select l.campaign_contact_id as id, k.phone, k.name, cc.status, l.kind, l.reason
 from bulk_job_left_out l
 left join campaign_contacts cc on cc.id = l.campaign_contact_id and cc.organization_id = l.organization_id
-left join contacts k on k.id = cc.contact_id
+left join calls c on c.id = l.campaign_contact_id and c.organization_id = l.organization_id
+left join contacts k on k.id = coalesce(cc.contact_id, c.contact_id, l.campaign_contact_id)
+  and k.organization_id = l.organization_id
 where l.bulk_job_id = :bulk_job_id and l.organization_id = :organization_id
   and (:after_id::uuid is null or l.campaign_contact_id > :after_id)
 order by l.campaign_contact_id
@@ -122,6 +209,7 @@ limit :limit;
 -- name: cancel_bulk_job
 -- returns: CancelledBulkJob | None
 -- row: How far a bulk job was when it was cancelled.
+-- null: campaign_id
 -- Cancel a bulk job. Its run notices at the next portion.
 update bulk_jobs set status = 'cancelled', finished_at = :now, updated_at = :now
 where id = :bulk_job_id and organization_id = :organization_id and status in ('queued', 'running')

@@ -18,7 +18,7 @@ class BulkJobRun:
 
     id: UUID
     organization_id: UUID
-    campaign_id: UUID
+    campaign_id: UUID | None
     action: str
     decision: str | None
     reason: str
@@ -164,6 +164,65 @@ async def decide_reviews(
             _DECIDE_REVIEWS, organization_id, ids, decision, note, decided_by, reason, call_at, now
         )
     ]
+
+
+_BLOCK_LISTED_CONTACTS = """\
+select private.block_listed_contacts($1, $2, $3::uuid[], $4, $5) as id;
+"""
+
+
+async def block_listed_contacts(
+    connection: Connection, *, organization_id: UUID, act_id: UUID, ids: Sequence[UUID], reason: str, now: datetime
+) -> list[UUID]:
+    """Put the numbers of contacts of an organization on the do-not-call list; their act remembers which.
+
+    Returns the contacts whose number was not on it for all calls.
+    """
+    return [
+        record[0]
+        for record in await connection.fetch(_BLOCK_LISTED_CONTACTS, organization_id, act_id, ids, reason, now)
+    ]
+
+
+_MARK_CALLS_REVIEWED = """\
+select private.mark_calls_reviewed($1, $2::uuid[], $3, $4, $5) as id;
+"""
+
+
+async def mark_calls_reviewed(
+    connection: Connection,
+    *,
+    organization_id: UUID,
+    ids: Sequence[UUID],
+    reviewed_by: str,
+    note: str | None,
+    now: datetime,
+) -> list[UUID]:
+    """Mark calls as reviewed that no member has marked yet. Returns them."""
+    return [
+        record[0]
+        for record in await connection.fetch(_MARK_CALLS_REVIEWED, organization_id, ids, reviewed_by, note, now)
+    ]
+
+
+_KEPT_CONTACTS = """\
+select id from contacts where id = any ($1::uuid[]) and organization_id = $2 and erased_at is null;
+"""
+
+
+async def kept_contacts(connection: Connection, *, ids: Sequence[UUID], organization_id: UUID) -> list[UUID]:
+    """Return those of the contacts that have not been erased."""
+    return [record[0] for record in await connection.fetch(_KEPT_CONTACTS, ids, organization_id)]
+
+
+_KEPT_CALLS = """\
+select id from calls where id = any ($1::uuid[]) and organization_id = $2;
+"""
+
+
+async def kept_calls(connection: Connection, *, ids: Sequence[UUID], organization_id: UUID) -> list[UUID]:
+    """Return those of the calls that have not been deleted."""
+    return [record[0] for record in await connection.fetch(_KEPT_CALLS, ids, organization_id)]
 
 
 _STORE_LEFT_OUT = """\

@@ -3,7 +3,7 @@
 -- name: begin_bulk_job
 -- returns: BulkJobRun | None
 -- row: A bulk job that a run has taken.
--- null: decision, call_at, copy_id, undoes, created_by
+-- null: campaign_id, decision, call_at, copy_id, undoes, created_by
 -- Begin a run of a job that is queued, was released, or whose run has been silent since `silent_since`.
 update bulk_jobs set status = 'running', runs = runs + 1, heartbeat_at = :now, updated_at = :now
 where id = :bulk_job_id
@@ -49,6 +49,28 @@ for update of cc;
 select private.decide_reviews(
   :organization_id, :ids::uuid[], :decision, :note, :decided_by, :reason, :call_at, :now
 ) as id;
+
+-- name: block_listed_contacts
+-- returns: list[UUID]
+-- Put the numbers of contacts of an organization on the do-not-call list; their act remembers which. Returns the contacts
+-- whose number was not on it for all calls.
+select private.block_listed_contacts(:organization_id, :act_id, :ids::uuid[], :reason, :now) as id;
+
+-- name: mark_calls_reviewed
+-- returns: list[UUID]
+-- null: :note
+-- Mark calls as reviewed that no member has marked yet. Returns them.
+select private.mark_calls_reviewed(:organization_id, :ids::uuid[], :reviewed_by, :note, :now) as id;
+
+-- name: kept_contacts
+-- returns: list[UUID]
+-- Return those of the contacts that have not been erased.
+select id from contacts where id = any (:ids::uuid[]) and organization_id = :organization_id and erased_at is null;
+
+-- name: kept_calls
+-- returns: list[UUID]
+-- Return those of the calls that have not been deleted.
+select id from calls where id = any (:ids::uuid[]) and organization_id = :organization_id;
 
 -- name: store_left_out!
 -- Store the contacts that a portion has left out.
