@@ -2,6 +2,13 @@
 #   docker build -t outdial:0.1.0 .
 # For production, pin the base image by its digest: --build-arg PYTHON=python:3.12.12-slim-trixie@sha256:...
 ARG PYTHON=python:3.12.12-slim-trixie
+# Node only fetches the player of live calls; the image has none.
+ARG NODE=node:22.22.0-trixie-slim
+
+FROM ${NODE} AS player
+WORKDIR /player
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -15,6 +22,7 @@ RUN pip install --require-hashes -r requirements.build.lock \
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 COPY supabase supabase
+COPY --from=player /player/node_modules node_modules
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
  && pip --python /opt/outdial/bin/python install --no-deps --no-index dist/*.whl
 

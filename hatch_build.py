@@ -1,10 +1,12 @@
-"""Makes the studio's font and icons when Outdial is installed or built, from the packages that have them.
+"""Makes the studio's font, icons and player of calls when Outdial is installed or built, from their packages.
 
 The repository contains no third-party file: Inter comes from `fontpkg-inter` (SIL Open Font License 1.1) and the icons
 from `lucide` (ISC license); the licenses of both are written beside them. Run `python hatch_build.py` after adding an
-icon to static/icons.txt.
+icon to static/icons.txt. After `npm ci`, LiveKit's client (Apache License 2.0) is there, too: it plays live calls.
+Without it, the studio says how to install it.
 """
 
+import json
 import re
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -16,6 +18,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 STATIC: Final = Path(__file__).parent / "src" / "outdial" / "studio" / "static"
 FOLDER: Final = STATIC / "built"
+PLAYER: Final = "livekit-client"
+NODE_MODULES: Final = Path(__file__).parent / "node_modules"
 # Latin with its extensions, Greek and Cyrillic, punctuation, currency signs and arrows.
 _RANGES: Final = (
     "0000-024F,0259,02BB-02DD,0300-036F,0370-03FF,0400-045F,1E00-1EFF,2000-206F,20A0-20BF,2122,2190-2193,2212,2215,"
@@ -42,6 +46,28 @@ def make_assets() -> None:
         _make_font()  # 7 s
     if _is_older(FOLDER / "icons.svg"):
         _make_icons()
+    if (NODE_MODULES / PLAYER).exists():
+        _copy_player()
+
+
+def _copy_player() -> None:
+    package = NODE_MODULES / PLAYER
+    script = (package / "dist" / f"{PLAYER}.umd.js").read_text()
+    # The map is not served.
+    (FOLDER / f"{PLAYER}.js").write_text(re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", script))
+    (FOLDER / f"{PLAYER}.LICENSE.txt").write_text("\n\n".join(_licenses_of(PLAYER, set())))
+
+
+def _licenses_of(name: str, seen: set[str]) -> list[str]:
+    """Return the licenses of a package of npm and of those that its bundle contains."""
+    package = NODE_MODULES / name
+    if name in seen or not package.exists():
+        return []
+    seen.add(name)
+    about = json.loads((package / "package.json").read_text())
+    texts = [file.read_text() for file in sorted(package.iterdir()) if re.match("(licen[cs]e|notice)", file.name, re.I)]
+    own = "\n".join([f"{name} {about['version']} ({about.get('license')})", *texts])
+    return [own, *(text for other in about.get("dependencies", {}) for text in _licenses_of(other, seen))]
 
 
 def _is_older(file: Path) -> bool:

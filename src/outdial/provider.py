@@ -4,7 +4,7 @@ Dialer and inbox depend on these protocols only; each process passes in the prov
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -172,6 +172,33 @@ class WorkspaceNumber:
 @dataclass(frozen=True, slots=True)
 class AssetMissing:
     """The workspace has no such agent or number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundOffered:
+    """Where a browser hears a live call (a LiveKit server), with the token that lets it, as this participant.
+
+    The token cannot speak until the participant takes the call over.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    participant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInDashboardOnly:
+    """The sound of this call comes by a transport that only the provider's own software plays."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The agent has stopped, and the participant may speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardDataSpoken:
+    """The caller gives card data in a protected session, in which no one may take the call over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +398,29 @@ class WorkspaceDirectory(Protocol):
 
     async def find_number(self, credential: str, phone: str) -> WorkspaceNumber | AssetMissing | ProviderUnavailable:
         """Return a caller number of the workspace."""
+        ...
+
+
+class CallSound(Protocol):
+    """The sound of live calls: a member hears one, and takes it over.
+
+    No method retries, and none raises for a failed request. `credential` names the provider account.
+    """
+
+    def has_account(self, credential: str) -> bool:
+        """Whether an API key is configured for this account."""
+        ...
+
+    async def listen(
+        self, credential: str, provider_call_id: str
+    ) -> SoundOffered | SoundInDashboardOnly | CallMissing | ProviderUnavailable:
+        """Let someone hear a call. CallMissing if no one is on the line."""
+        ...
+
+    async def take_over(
+        self, credential: str, provider_call_id: str, participant_id: str
+    ) -> TakenOver | CardDataSpoken | CallMissing | ProviderUnavailable:
+        """Stop the agent for good, and let a participant of `listen` speak."""
         ...
 
 

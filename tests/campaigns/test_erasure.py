@@ -88,6 +88,7 @@ IMPERSONAL = {
     "counts and links": "public.campaign_reports.* public.report_links.*",
     "agents of the workspace": "public.agents.* public.calls.retell_agent_id",
     "who has listened to a call": "public.call_reviews.reviewed_by",
+    "who listens to a live call": "public.listen_requests.*",
     "which list a view is of": "public.saved_views.list",
     "states and codes of test calls": "public.test_calls.status public.test_calls.requested_by"
     " public.test_calls.from_number public.test_calls.retell_call_id public.test_calls.outcome"

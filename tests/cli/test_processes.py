@@ -42,6 +42,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "budgets_checked": 0,
         "launch_checks": 0,
         "test_calls": 0,
+        "listen_requests": 0,
     }
 
 

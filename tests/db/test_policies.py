@@ -85,6 +85,8 @@ MATRIX = {
     # What ends a call removes the row.
     "live_transcripts": Rights("viewer", None, None, None, "", "riu"),
     "test_calls": Rights("viewer", None, None, None, "ru", "ru"),
+    # Members go through functions that show each only their own.
+    "listen_requests": Rights(None, None, None, None, "rud", ""),
     "campaign_forecasts": Rights("viewer", "operator", None, None, "", "", jobs="riud"),
     "campaign_reports": Rights("viewer", None, None, None, "", "", jobs="riu"),
     "report_links": Rights("viewer", "operator", None, "operator", "", ""),
@@ -152,6 +154,7 @@ COLUMNS_TO_UPDATE = {
     "report_links": "expires_at",
     "launch_checks": "taken_at",
     "test_calls": "checks",
+    "listen_requests": "reason",
     "call_reviews": "note",
     "agents": "is_suspended",
     "import_chunks": "number",

@@ -13,6 +13,7 @@ from outdial.host.manifests.components import PORT
 from outdial.host.manifests.pod import USER, WRITABLE
 
 ROOT = Path(__file__).parents[2]
+PLAYER = "livekit-client"
 TEXT = (ROOT / "Dockerfile").read_text()
 # A backslash at the end of a line continues the instruction. Comments are skipped.
 INSTRUCTIONS = [
@@ -40,9 +41,24 @@ def locked(name: str) -> dict[str, str]:
 
 
 def test_every_stage_has_the_same_base_pinned_to_one_release() -> None:
-    [base] = arguments_of("ARG")
+    base, node = arguments_of("ARG")
     assert re.fullmatch(r"PYTHON=python:3\.\d+\.\d+-slim-[a-z]+", base)
-    assert [stage.split()[0] for stage in arguments_of("FROM")] == ["${PYTHON}", "${PYTHON}"]
+    assert re.fullmatch(r"NODE=node:\d+\.\d+\.\d+-[a-z]+-slim", node)
+    assert [stage.split()[0] for stage in arguments_of("FROM")] == ["${NODE}", "${PYTHON}", "${PYTHON}"]
+
+
+def test_the_wheel_of_the_image_has_the_player_of_live_calls_as_the_lock_file_pins_it() -> None:
+    installed = [run for run in arguments_of("RUN") if run.startswith("npm ")]
+    assert installed == ["npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund"]
+    steps = [(word, rest) for word, rest in INSTRUCTIONS if "node_modules" in rest or "pip wheel" in rest]
+    assert [word for word, _ in steps] == ["COPY", "RUN"]
+
+    wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    pinned = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert list(wanted) == [PLAYER]
+    player = pinned[f"node_modules/{PLAYER}"]
+    assert player["version"] == wanted[PLAYER]
+    assert player["integrity"].startswith("sha512-")
 
 
 def test_every_installed_package_is_pinned_with_a_hash() -> None:

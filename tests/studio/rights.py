@@ -87,6 +87,9 @@ RULES: Final[Mapping[str, Rule]] = {
     f"DELETE {API}/pre-dial-hook": Rule("admin", 204),
     f"GET {API}/calls/{{call_id}}": Rule("viewer"),
     f"POST {API}/calls/{{call_id}}/hang-up": Rule("operator", 409, sends={"reason": "wrong person"}),
+    # The call has ended.
+    f"POST {API}/calls/{{call_id}}/listen": Rule("operator", 409),
+    f"POST {API}/calls/{{call_id}}/take-over": Rule("operator", 409, sends={"listening_id": NO_ID}),
     # Its contact is not skipped.
     f"POST {API}/acts/{{act_id}}/undo": Rule("operator", 409),
     f"POST {PAGE}/acts/{{act_id}}/undo": Rule("operator", 303),

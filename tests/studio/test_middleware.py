@@ -16,7 +16,7 @@ from outdial.studio.web.assets import static_url
 from outdial.studio.web.error_responses import to_studio_error
 from outdial.studio.web.errors import StudioError
 from outdial.studio.web.forms import redirect
-from outdial.studio.web.middleware.security import POLICY
+from outdial.studio.web.middleware.security import content_policy
 from tests.support.logged import LogLines
 from tests.support.studio import BrowserFor, ClientFor, StudioServer, new_app
 from tests.support.two_organizations import TwoOrganizations
@@ -53,7 +53,8 @@ def application() -> FastAPI:
 async def test_every_response_has_security_headers(browser_for: BrowserFor, path: str, status: int) -> None:
     response = await (await browser_for(None)).get(path)
     assert response.status_code == status
-    assert response.headers["content-security-policy"] == POLICY
+    assert response.headers["content-security-policy"] == content_policy("")
+    assert response.headers["permissions-policy"] == "microphone=()"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["referrer-policy"] == "same-origin"
     assert response.headers["x-request-id"]

@@ -88,6 +88,7 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "launch_checks",
         "test_calls",
         "call_reviews",
+        "listen_requests",
         "agents",
         "number_health",
         "number_imports",
@@ -175,6 +176,8 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "agents": account | {"agent_id": uuid4().hex, "name": "Sales", "seen_at": NOW},
         "call_reviews": {"call_id": filled.call_ids[0 if actor == "webhook" else 1]}
         | {"reviewed_by": "ada@example.com", "reviewed_at": NOW},
+        "listen_requests": {"id": uuid4(), "call_id": filled.call_ids[0], "requested_at": NOW, "action": "listen"}
+        | {"reply_key": b"1" * 32},
         "live_transcripts": {"call_id": filled.call_ids[1 if actor == "webhook" else 0], "transcript": "User: Yes"}
         | {"lines": 1, "characters": 9, "updated_at": NOW},
         "test_calls": account

@@ -22,6 +22,8 @@ from outdial.dialer.keys.reporting import EVERY as REPORTED_KEYS_EVERY
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
 from outdial.dialer.launching.requests import EVERY as CHECKS_EVERY
 from outdial.dialer.launching.requests import LaunchChecker
+from outdial.dialer.listening.task import EVERY as LISTENING_EVERY
+from outdial.dialer.listening.task import CallListening
 from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
 from outdial.dialer.numbers.health import NumberHealth
 from outdial.dialer.numbers.importing import EVERY as NUMBERS_EVERY
@@ -80,6 +82,7 @@ class DialerParts:
     rules_check: StaleRulesCheck
     launch_checker: LaunchChecker
     call_tester: CallTester
+    listening: CallListening
     clock_check: ClockCheck
     keys: KeyReloader
     key_reporter: EnvironmentKeyReporter
@@ -115,16 +118,16 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         rescuer = RepeatingTask("rescuer", TimedTask(RescueTask(dialer.rescuer, applier), check), interval)
         scheduler = RepeatingTask("scheduler", TimedTask(dialer.scheduler, check), interval)
         deletions = RepeatingTask("deletions", TimedTask(parts.deletions, check), DELETIONS_EVERY)
-        hang_ups = RepeatingTask("hang_ups", TimedTask(parts.hang_ups, check), HANG_UPS_EVERY)
+        hang_ups, listening = _live_call_tasks(parts)
         sender = RepeatingTask("opt_out_sender", TimedTask(parts.opt_out_sender, check), SEND_EVERY)
         reader = RepeatingTask("opt_out_reader", TimedTask(parts.opt_out_reader, check), LISTS_CHECKED_EVERY)
         place_keys = RepeatingTask("place keys", parts.place_keys, KEYS_EVERY)
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
         tester = RepeatingTask("test calls", TimedTask(parts.call_tester, check), TEST_CALLS_EVERY)
-        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, *_measurements(parts))
-        keys = _key_tasks(parts)
-        tasks = (claims, rescuer, scheduler, applier, *_callback_tasks(parts, interval), *others, *keys)
+        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, listening)
+        keys, further = _key_tasks(parts), (*_callback_tasks(parts, interval), *_measurements(parts))
+        tasks = (claims, rescuer, scheduler, applier, *others, *further, *keys)
 
         def on_campaign(campaign_id: str) -> None:
             dialer.wake_for(campaign_id)
@@ -141,6 +144,7 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
             "outdial_inbox": lambda _: applier.wake(),
             "outdial_hang_ups": lambda _: hang_ups.wake(),
             "outdial_test_calls": lambda _: tester.wake(),
+            "outdial_listen_requests": lambda _: listening.wake(),
             "outdial_provider_keys": lambda _: keys[0].wake(),
         }
         listener = Listener(settings.database.dialer, handlers, on_reconnect=on_reconnect)
@@ -162,6 +166,11 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
 def _callback_tasks(parts: DialerParts, interval: timedelta) -> tuple[RepeatingTask, RepeatingTask]:
     held = RepeatingTask("held contacts", TimedTask(parts.held_contacts, parts.clock_check), interval)
     return held, RepeatingTask("late callbacks", TimedTask(parts.late_callbacks, parts.clock_check), REPORTED_EVERY)
+
+
+def _live_call_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
+    hang_ups = RepeatingTask("hang_ups", TimedTask(parts.hang_ups, parts.clock_check), HANG_UPS_EVERY)
+    return hang_ups, RepeatingTask("listening", TimedTask(parts.listening, parts.clock_check), LISTENING_EVERY)
 
 
 def _key_tasks(parts: DialerParts) -> tuple[RepeatingTask, RepeatingTask]:
@@ -194,6 +203,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["launch_checks"] = await parts.launch_checker.run_once()
         done["test_calls"] = await parts.call_tester.run_once()
+        done["listen_requests"] = await parts.listening.run_once()
         done["located"] = located
         done["budgets_checked"] = await parts.budget_alerts.run_once()
         done["number_imports"] = await parts.number_importer.run_once()
@@ -304,6 +314,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             rules_check=StaleRulesCheck(rules, clock),
             launch_checker=LaunchChecker(database, provider, clock),
             call_tester=CallTester(database, provider, clock, timing, rules),
+            listening=CallListening(database, provider, clock),
             clock_check=check,
             keys=keys,
             key_reporter=key_reporter,

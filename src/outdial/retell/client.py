@@ -324,6 +324,10 @@ class RetellClient:
         response = await self._request("GET", path)
         return response if isinstance(response, ProviderUnavailable) else response.body
 
+    async def post(self, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
+        """POST once; a response that is no success is ProviderUnavailable with its status."""
+        return await self._request("POST", path, body)
+
     async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
         try:
             response = await self._transport.send(method, path, body, self._timeout_s)

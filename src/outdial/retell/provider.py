@@ -19,6 +19,7 @@ from outdial.provider import (
     CallRequest,
     CallsFound,
     CallUncertain,
+    CardDataSpoken,
     KeyAccepted,
     KeyRefused,
     ListedAgent,
@@ -29,9 +30,12 @@ from outdial.provider import (
     ProviderUnavailable,
     RefusalKind,
     RequestKeys,
+    SoundInDashboardOnly,
+    SoundOffered,
+    TakenOver,
     WorkspaceNumber,
 )
-from outdial.retell import workspace_assets
+from outdial.retell import call_sound, workspace_assets
 from outdial.retell.client import (
     ContactMissing,
     ContactRetrieved,
@@ -45,7 +49,7 @@ _FINISHED: Final = frozenset({"ended", "not_connected", "error"})
 
 
 class RetellProvider:
-    """Implements the interfaces of `provider.py` for calls, workspaces, opt-outs and numbers."""
+    """Implements the interfaces of `provider.py` for calls, their sound, workspaces, opt-outs and numbers."""
 
     def __init__(self, clients: Mapping[str, RetellClient]) -> None:
         self._clients = clients
@@ -126,6 +130,24 @@ class RetellProvider:
         if client is None:
             return ProviderUnavailable(_no_key(credential))
         return await client.stop_call(provider_call_id)
+
+    async def listen(
+        self, credential: str, provider_call_id: str
+    ) -> SoundOffered | SoundInDashboardOnly | CallMissing | ProviderUnavailable:
+        """POST /v2/listen-live-call."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        return await call_sound.listen(client, provider_call_id)
+
+    async def take_over(
+        self, credential: str, provider_call_id: str, participant_id: str
+    ) -> TakenOver | CardDataSpoken | CallMissing | ProviderUnavailable:
+        """POST /v2/take-over-live-call."""
+        client = self._clients.get(credential)
+        if client is None:
+            return ProviderUnavailable(_no_key(credential))
+        return await call_sound.take_over(client, provider_call_id, participant_id)
 
     async def delete_call(
         self, credential: str, provider_call_id: str

@@ -52,6 +52,9 @@ class SimulatedCall:
     override_variables: dict[str, str] | None = None
     files_url: str = FILES_URL
     ahead_ms: int = 0
+    # The participants of listen-live-call, and which of them has taken the call over.
+    listeners: list[str] = field(default_factory=list)
+    taken_over_by: str | None = None
     held_back: list["tuple[str, bytes, bool]"] = field(default_factory=list)
 
     @property

@@ -35,6 +35,7 @@ from outdial.studio.campaign_contacts.panel import OUTCOMES, Options
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
+from outdial.studio.listening.service import DASHBOARD_URL, has_player
 from outdial.studio.saved_views.service import UNFIT, ViewList, read_bar
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import NOTHING
@@ -43,6 +44,7 @@ from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import viewer_zone
 from outdial.studio.web.forms import Form, redirect, short_text, text
+from outdial.studio.web.middleware.security import let_hear_calls
 from outdial.studio.web.paging import MOST_COUNTED, Page, PageRequest, at_most, has_more_pages, page_links
 from outdial.studio.web.rendering import page
 
@@ -182,7 +184,7 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
     turns = first_turns(call.turns, _MAX_TRANSCRIPT_CHARS)
     fields = analysis_fields(call.analysis or {})
     summary = next((value for label, value in fields if label == SUMMARY_LABEL and value != NOTHING), None)
-    return page(
+    response = page(
         request,
         "calls/show.html",
         context,
@@ -200,7 +202,12 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         analysis=[field for field in fields if field[0] != SUMMARY_LABEL],
         events=shown_events(events),
         events_left=len(events[_MAX_EVENTS:]),
+        dashboard_url=None if context.studio.settings.recordings else DASHBOARD_URL,
+        has_player=has_player(),
     )
+    if call.is_live and has_player() and context.may("operator"):
+        let_hear_calls(response, context.studio.settings.recordings)
+    return response
 
 
 def shown_events(events: Sequence[CallEvent]) -> list[CallEvent]:

@@ -16,10 +16,12 @@ from outdial.studio.calls.live_transcript import SpokenSoFar, read_live_transcri
 from outdial.studio.calls.transcript import SPEAKERS
 from outdial.studio.campaigns.counts import Counter as CampaignCounts
 from outdial.studio.campaigns.tabs import campaign_frame
+from outdial.studio.listening.service import DASHBOARD_URL, has_player
 from outdial.studio.live_calls.service import LiveCalls, read_live_calls
 from outdial.studio.live_calls.shared_updates import SharedUpdates, Updates
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.filters import viewer_zone
+from outdial.studio.web.middleware.security import let_hear_calls
 from outdial.studio.web.rendering import CSRF_OF_READER, page, render_shared
 
 router = APIRouter(prefix="/o/{organization_id}")
@@ -30,7 +32,6 @@ ENDED_SHOWN: Final = 10
 MOST_FOLLOWED: Final = 2
 _SPOKEN_CHARS: Final = 1_200
 TEMPLATE: Final = "live_calls/show.html"
-MONITORING_URL: Final = "https://dashboard.retellai.com"
 
 
 @router.get("/live-calls")
@@ -70,7 +71,10 @@ async def _page(
 ) -> HTMLResponse:
     """Return the page; live updates of members who see the same share one rendering."""
     if "x-live" not in request.headers:
-        return page(request, TEMPLATE, context, **await _values(context, read))
+        response = page(request, TEMPLATE, context, **await _values(context, read))
+        if has_player() and context.may("operator"):
+            let_hear_calls(response, context.studio.settings.recordings)
+        return response
 
     async def render() -> str:
         return render_shared(request, TEMPLATE, context, **await _values(context, read))
@@ -91,7 +95,8 @@ async def _values(context: OrganizationContext, read: Callable[[], Awaitable[Map
         "ended": live.ended[:ENDED_SHOWN],
         "speakers": SPEAKERS,
         # Calls of the simulator are not at Retell.
-        "monitoring_url": None if context.studio.settings.recordings else MONITORING_URL,
+        "dashboard_url": None if context.studio.settings.recordings else DASHBOARD_URL,
+        "has_player": has_player(),
         "now": context.studio.clock.now(),
     }
 

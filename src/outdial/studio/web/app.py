@@ -23,7 +23,7 @@ API: Final = (
     "inbox.api", "functions.api", "audit.api", "organizations.api", "pre_dial_hook.api", "privacy.api", "evidence.api",
     "forecasts.api", "stop.api", "launch_checks.api", "test_calls.api", "numbers.api", "budgets.api", "callbacks.api",
     "profile.api", "review.api", "live_calls.api", "end_reports.api", "retell_keys.api", "selection.api", "undo.api",
-    "saved_views.api", "web.api_docs",
+    "saved_views.api", "listening.api", "web.api_docs",
 )  # fmt: skip
 PAGES: Final = (
     # What open pages fetch most.

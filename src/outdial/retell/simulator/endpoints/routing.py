@@ -3,7 +3,7 @@
 from typing import Final
 
 from outdial.retell.simulator.clock import epoch_ms
-from outdial.retell.simulator.endpoints import agents, calls, contacts
+from outdial.retell.simulator.endpoints import agents, call_sound, calls, contacts
 from outdial.retell.simulator.endpoints import phone_numbers as numbers
 from outdial.retell.simulator.endpoints.exchange import (
     BadBody,
@@ -45,6 +45,8 @@ _WITH_ID: Final[dict[str, _Route]] = {
     "/v2/stop-call": ("POST", "stop-call", calls.stop_call),
     "/v2/update-call": ("PATCH", "update-call", calls.update_call),
     "/v2/update-live-call": ("PATCH", "update-live-call", calls.update_live_call),
+    "/v2/listen-live-call": ("POST", "listen-live-call", call_sound.listen_live),
+    "/v2/take-over-live-call": ("POST", "take-over-live-call", call_sound.take_over_live),
     "/v2/delete-call": ("DELETE", "delete-call", calls.delete_call),
     "/rerun-call-analysis": ("PUT", "rerun-call-analysis", calls.rerun_analysis),
     "/get-agent": ("GET", "get-agent", agents.get_agent),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,23 +13,23 @@ from outdial.log import log
 from outdial.studio.web.error_responses import error_response, internal_error_response
 from outdial.studio.web.errors import InvalidInput, RequestTooLarge
 
-POLICY: Final = "; ".join(
-    [
-        "default-src 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-        "form-action 'self'",
-        "object-src 'none'",
-        "img-src 'self' data:",
-        "media-src 'self' https:",
-    ]
+_POLICY: Final = (
+    "default-src 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+    "form-action 'self'",
+    "object-src 'none'",
+    "img-src 'self' data:",
+    "media-src 'self' https:",
 )
+SOUND_DOMAIN: Final = "livekit.cloud"
+"""Where the sound of live calls comes from."""
 _ALWAYS: Final[Mapping[str, str]] = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "microphone=()",
 }
 _HSTS: Final = "max-age=31536000"
 _MAX_BODY_BYTES: Final = 1 << 20
@@ -41,17 +41,27 @@ _UPLOAD_PATHS: Final = re.compile(
 _ANY_HOST_PATHS: Final = ("/auth/v1/", "/health")
 
 
+def content_policy(media: str, *, hears_calls: bool = False) -> str:
+    """Return the Content-Security-Policy of a page; `media` is an origin of recordings besides https."""
+    policy = "; ".join(_POLICY) + (f" {media}" if media else "")
+    return f"{policy}; connect-src 'self' https://*.{SOUND_DOMAIN} wss://*.{SOUND_DOMAIN}" if hears_calls else policy
+
+
+def let_hear_calls(response: Response, media: str) -> None:
+    """Let a page connect to the sound of live calls, and ask for the microphone. No other page may."""
+    response.headers["content-security-policy"] = content_policy(media, hears_calls=True)
+    response.headers["permissions-policy"] = "microphone=(self)"
+
+
 class SecurityMiddleware:
     """Outermost middleware: adds security headers to every response and hides the cause of unexpected errors."""
 
     def __init__(self, app: ASGIApp, *, hosts: Sequence[str], secure: bool, media: str = "") -> None:
         self._app = app
         self._hosts = frozenset(hosts)
-        self._headers = dict(_ALWAYS)
+        self._headers = {**_ALWAYS, "content-security-policy": content_policy(media)}
         if secure:
             self._headers["strict-transport-security"] = _HSTS
-        if media:
-            self._headers["content-security-policy"] = f"{POLICY} {media}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,0 +1,1 @@
+"""Listening to live calls: the dialer asks the provider for their sound."""

@@ -1,0 +1,1 @@
+"""Hearing live calls, and taking them over."""

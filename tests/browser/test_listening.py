@@ -1,0 +1,153 @@
+"""A member hears a live call in the browser and takes it over. LiveKit's client is a double: no server is here."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from playwright.async_api import BrowserContext, Locator, Page, Route, expect
+
+from outdial.studio.listening.service import PLAYER
+from outdial.studio.web.assets import StaticAsset, assets
+from tests.browser.test_live_pages import new_york, open_page, site, world
+from tests.browser.test_pages import Site, faults_in_shapes
+from tests.studio.test_live_calls import create_busy_line
+from tests.support.factories import NOW, create_campaign
+from tests.support.two_organizations import TwoOrganizations
+
+pytestmark = pytest.mark.timeout(300)
+__all__ = ["new_york", "site", "world"]
+DOUBLE = Path(__file__).parent / "livekit_double.js"
+DASHBOARD = "https://dashboard.invalid/"
+SOUND = {"listening_id": "l1", "url": "wss://a.livekit.cloud", "token": "t", "is_simulated": False}
+
+
+@dataclass
+class FakeStudioSound:
+    """The studio's responses to listening and taking over; the first request to listen is refused."""
+
+    posted: list[tuple[str, Any]] = field(default_factory=list)
+
+    async def respond(self, route: Route) -> None:
+        """Record a request, and respond to it."""
+        action = route.request.url.rpartition("/")[2]
+        self.posted.append((action, route.request.post_data_json))
+        if action == "take-over":
+            await route.fulfill(status=204)
+        elif len(self.posted) == 1:
+            refused = {"message": "This call can be heard only in Retell's dashboard", "dashboard_url": DASHBOARD}
+            await route.fulfill(status=409, json=refused)
+        else:
+            await route.fulfill(status=200, json=SOUND)
+
+
+@dataclass
+class ListeningPage:
+    """The live page with one call that can be heard."""
+
+    page: Page
+    call_id: UUID
+
+    @property
+    def bar(self) -> Locator:
+        return self.page.get_by_role("region", name="Sound of a call")
+
+    @property
+    def said(self) -> Locator:
+        return self.bar.get_by_role("status")
+
+    @property
+    def row(self) -> Locator:
+        return self.page.locator(f"#call-{self.call_id}")
+
+    @property
+    def listen(self) -> Locator:
+        return self.row.get_by_role("button", name="Listen to Ada Hopper")
+
+    def button(self, name: str) -> Locator:
+        return self.bar.get_by_role("button", name=name)
+
+
+async def test_a_member_hears_a_call_takes_it_over_and_speaks_until_it_ends(
+    new_york: BrowserContext,
+    site: Site,
+    connection: asyncpg.Connection,
+    world: TwoOrganizations,
+    screenshots: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = StaticAsset(DOUBLE.read_bytes(), "text/javascript; charset=utf-8", '"double"')
+    monkeypatch.setitem(assets(), PLAYER, script)
+    await connection.execute("delete from calls where organization_id = $1", world.own.tenant.organization_id)
+    line = await create_busy_line(connection, await create_campaign(connection, world.own.tenant, name="Spring"))
+    sound = FakeStudioSound()
+    await new_york.route(re.compile(r"/api/v1/.*/calls/.*/(listen|take-over)$"), sound.respond)
+    page = await open_page(new_york, site, "live-calls")
+    shown = ListeningPage(page, line["talking"])
+
+    await hear_after_a_refusal(shown)
+    assert await faults_in_shapes(page, screenshots, "live-calls-listening") == []
+    # The row is rendered again, and the bar goes on.
+    await connection.execute("update calls set attempt_number = 2 where id = $1", line["talking"])
+    await expect(shown.row).to_contain_text("attempt 2")
+    await expect(shown.listen).to_have_attribute("data-heard", "")
+    await ask_for_the_microphone(shown)
+    await speak(shown)
+    assert sound.posted[1:] == [("listen", {}), ("take-over", {"listening_id": "l1"})]
+
+    await connection.execute(
+        "update calls set status = 'ended', outcome = 'stopped', ended_at = $2, duration_ms = 42000 where id = $1",
+        line["talking"],
+        NOW - timedelta(seconds=1),
+    )
+    await expect(shown.said).to_have_text("The call has ended.")
+    assert await page.evaluate("[rooms.length, rooms[0].isLeft, microphone.isStopped]") == [1, True, True]
+    await expect(shown.bar.locator("audio")).to_have_count(0)
+    await shown.button("Close").click()
+    await expect(shown.bar).to_be_hidden()
+
+
+async def hear_after_a_refusal(shown: ListeningPage) -> None:
+    await expect(shown.page.get_by_role("button", name=re.compile("^Listen"))).to_have_count(1)
+    await expect(shown.bar).to_be_hidden()
+    assert await shown.page.evaluate("window.LivekitClient === undefined")
+    await shown.listen.click()
+    await expect(shown.said).to_have_text("This call can be heard only in Retell's dashboard.")
+    await expect(shown.bar.get_by_role("link", name="Open Retell's dashboard")).to_have_attribute("href", DASHBOARD)
+    await shown.listen.click()
+    await expect(shown.said).to_have_text("Your browser holds back the sound until you press.")
+    await shown.button("Press to hear").click()
+    await expect(shown.said).to_have_text("You hear the call with Ada Hopper. No one hears you.")
+    await expect(shown.bar.locator("audio")).to_have_count(1)
+    assert await shown.page.evaluate("[rooms[0].url, rooms[0].token]") == ["wss://a.livekit.cloud", "t"]
+
+
+async def ask_for_the_microphone(shown: ListeningPage) -> None:
+    await shown.page.evaluate("window.refusesMicrophone = true")
+    await shown.button("Take over…").click()
+    await expect(shown.said).to_contain_text("Your browser does not let this page use a microphone.")
+    await shown.page.evaluate("window.refusesMicrophone = false")
+    await shown.button("Take over…").click()
+    dialog = shown.page.get_by_role("dialog", name="Take this call over?")
+    await expect(dialog).to_contain_text("The agent stops at once and does not come back.")
+    await dialog.get_by_role("button", name="Go back").click()
+    await expect(shown.said).to_contain_text("No one hears you.")
+    assert await shown.page.evaluate("microphone.isStopped")
+
+
+async def speak(shown: ListeningPage) -> None:
+    page = shown.page
+    await shown.button("Take over…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Take over").click()
+    await expect(shown.said).to_have_text("Connecting your microphone…")
+    await page.evaluate("rooms[0].localParticipant.permissions.canPublish = true")
+    await page.evaluate("rooms[0].emit('ParticipantPermissionsChanged')")
+    await expect(shown.said).to_have_text("You speak with Ada Hopper. The agent has left: hang up when you are done.")
+    assert await page.evaluate("rooms[0].published[0] === microphone")
+    await shown.button("Mute").click()
+    await expect(shown.said).to_have_text("Your microphone is muted: the contact hears no one.")
+    await expect(shown.button("Mute")).to_have_attribute("aria-pressed", "true")
