@@ -158,7 +158,7 @@ async def test_contacts_in_review_are_decided_together_and_a_page_without_script
     await page.get_by_label("With the selected contacts").select_option("failed")
     await page.get_by_role("button", name="Continue").click()
     await page.get_by_role("button", name="Mark 1 contact as not reached").click()
-    await expect(page.locator(".toast")).to_contain_text("1 marked as not reached.")
+    await expect(page.locator(".toast")).to_contain_text("1 contact marked as not reached.")
     await page.screenshot(path=screenshots / "selection-plain.png", full_page=True)
     await page.get_by_role("button", name="Undo").click()
     await expect(page.locator(".toast")).to_contain_text("1 contact is as before.")

@@ -271,7 +271,7 @@ async def test_selected_contacts_change_at_once_and_the_others_are_named(
         "select 'Ada ' || right(phone, 2) from campaign_contacts where id = $1", pending[2].id
     )
     line = in_one_line(SelectedAction.SKIP, skipped)
-    assert line.startswith("2 skipped; 2 had changed: ")
+    assert line.startswith("2 contacts skipped; 2 had changed: ")
     assert ada in line
     assert "1 left as it is: Ada" in line
     assert "only contacts that are pending can be skipped; this one is failed" in line

@@ -68,6 +68,8 @@ async def test_selected_contacts_are_skipped_after_a_question_and_the_message_ta
     assert "They will not be called in this campaign." in question
     assert "You can undo this for an hour" in question
     assert "only contacts that are pending can be skipped; this one is failed" in question
+    again = (await operator.get(url.replace("action=skip", "action=call_again"))).text
+    assert "only contacts that are finished or in review can be called again; this one is pending" in again
     await connection.execute("update campaign_contacts set status = 'calling' where id = $1", entries[2].id)
     done = await answer(operator, question)
     assert "2 contacts skipped; 1 had changed: Hopper." in done

@@ -162,7 +162,8 @@ async def act_on_selected(
 def in_one_line(action: SelectedAction, done: SelectedDone, *, most: int = 3) -> str:
     """Return what an action has done, with the names of the first contacts that it has not changed."""
     contacts = "1 contact" if done.changed == 1 else f"{done.changed:,} contacts"
-    parts = [f"{contacts} {DONE[action]}"]
+    # The calls come later.
+    parts = [f"{contacts} {'will be ' if action is SelectedAction.CALL_AGAIN else ''}{DONE[action]}"]
     moved = (LeftOutKind.CHANGED, LeftOutKind.REMOVED, LeftOutKind.ERASED)
     changed = [each for each in done.left_out if each.why.kind in moved]
     others = [each for each in done.left_out if each.why.kind not in moved]

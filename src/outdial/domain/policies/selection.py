@@ -22,13 +22,13 @@ class SelectedAction(StrEnum):
 
 
 DONE: Final = {
-    SelectedAction.CALL_AGAIN: "to be called again",
+    SelectedAction.CALL_AGAIN: "called again",
     SelectedAction.SKIP: "skipped",
     SelectedAction.DO_NOT_CALL: "put on the do-not-call list",
     SelectedAction.COMPLETED: "marked as completed",
     SelectedAction.FAILED: "marked as not reached",
 }
-"""What the contacts are afterwards, after their number."""
+"""What is done with the contacts, as a participle."""
 APPLIES_TO_WORDS: Final = {
     SelectedAction.CALL_AGAIN: "that are finished or in review",
     SelectedAction.SKIP: "that are pending",
