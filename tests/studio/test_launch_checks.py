@@ -62,8 +62,8 @@ async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said
     for fields, problem in (
         ({"to": "+1415"}, "The number has too few digits"),
         ({"to": "415 555 0100"}, ">Include the country code, such as +1 (415) 555-0100</a>"),
-        ({"to": "+14155550142", "row": "3"}, "he campaign has no row 3"),
-        ({"to": "+14155550142", "row": "x"}, "ust be a row of the contacts"),
+        ({"to": "+14155550142", "row": "3"}, "The campaign has no row 3"),
+        ({"to": "+14155550142", "row": "x"}, "Must be a row of the contacts"),
     ):
         refused = await browser.post_form(form, fields)
         assert (refused.status_code, problem in refused.text) == (400, True)
