@@ -666,6 +666,8 @@ async def moved(stage: Stage, person: SeededPerson) -> ErasureRequested:
     await enter_workspace(
         stage, person, "Support", SimulatedWorkspace(stage.workspace.config), NOW + timedelta(minutes=30)
     )
+    # The new workspace learns of the opt-outs first: an erasure waits for that.
+    assert await OptOutSender(stage.dialing, stage.provider, stage.clock).run_once() == 1
     done = await erase(stage, person)
     stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))
     await finish(stage)
