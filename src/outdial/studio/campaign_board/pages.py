@@ -19,7 +19,7 @@ from outdial.studio.campaign_board.service import (
 from outdial.studio.campaign_board.view import next_event, review_text
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.organizations.first_run import first_steps
-from outdial.studio.saved_views.service import VIEW_PARAMETER, ViewList, read_bar
+from outdial.studio.saved_views.service import VIEW_PARAMETER, ViewList, opened_query, read_bar
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import changed_rows, text_values, viewer_zone
 from outdial.studio.web.rendering import environment, page
@@ -33,17 +33,12 @@ environment.filters |= {"next_event": next_event, "review_text": review_text}
 @router.get("")
 async def list_page(request: Request, context: CurrentOrganization, counter: Counter) -> HTMLResponse:
     """Show the campaigns by what they need; a live update asks for the changed ones only."""
-    query = _query(request.query_params)
     now = context.studio.clock.now()
     zone = viewer_zone(request)
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
-    asked = {
-        "name": query.name,
-        "sort": query.sort if query.sort is not BoardSort.NEWEST else "",
-        "section": query.section or "",
-        "archived": "true" if query.is_archived else "",
-    }
     async with context.transaction() as connection:
+        query = _query(await opened_query(connection, context, ViewList.CAMPAIGNS, request.query_params))
+        asked = _values(query)
         board = await read_board(connection, context, counter, query, changed=changed_rows(request))
         figures = await read_figures(connection, context, counter, midnight)
         steps = await first_steps(connection, context)
@@ -73,6 +68,16 @@ async def list_page(request: Request, context: CurrentOrganization, counter: Cou
         now=now,
         most=MOST,
     )
+
+
+def _values(query: BoardQuery) -> dict[str, str]:
+    """Return the values of the address of the list, empty where they are the usual ones."""
+    return {
+        "name": query.name,
+        "sort": query.sort if query.sort is not BoardSort.NEWEST else "",
+        "section": query.section or "",
+        "archived": "true" if query.is_archived else "",
+    }
 
 
 def _query(values: Mapping[str, str]) -> BoardQuery:

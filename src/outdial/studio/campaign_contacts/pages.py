@@ -28,7 +28,7 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.tabs import campaign_frame
-from outdial.studio.saved_views.service import UNFIT, ViewList, read_bar
+from outdial.studio.saved_views.service import UNFIT, ViewList, opened_query, read_bar
 from outdial.studio.undo.service import undo_url
 from outdial.studio.view.format import clock, place_name
 from outdial.studio.web.context import CurrentOrganization
@@ -76,7 +76,8 @@ async def list_campaign_contacts(
             rules=context.studio.rules,
             now=context.studio.clock.now(),
         )
-        panel, opened = await read(query=request.query_params), request.query_params.get("view")
+        query = await opened_query(connection, context, ViewList.CAMPAIGN_CONTACTS, request.query_params)
+        panel, opened = await read(query=query), query.get("view")
         bar = await read_bar(
             connection,
             context,

@@ -24,7 +24,8 @@ from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import query_values
 from outdial.studio.web.paging import MOST_COUNTED, PageRequest, page_links
 
-LIMIT: Final = 50
+LIMIT: Final = 40
+"""Rows of a page, which has a limit: a row has much to say, and above the rows there are filters, actions and views."""
 
 
 Options = list[tuple[str, str]]

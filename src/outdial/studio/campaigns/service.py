@@ -37,7 +37,7 @@ from outdial.studio.web.preconditions import check_if_match, etag_of
 
 RATE_WINDOW: Final = timedelta(minutes=5)
 """Calls per minute are averaged over this time, or over the time since the start of a younger campaign."""
-_CAMPAIGNS_OFFERED: Final = 100
+_CAMPAIGNS_OFFERED: Final = 50
 
 _EXAMPLE_HOURS: Final = {"weekdays": [["09:00", "20:00"]], "excluded_dates": ["2026-12-25"]}
 _EXAMPLE_POLICY: Final = {"no_answer": {"delays": ["30m", "2h"], "max_attempts": 3}}

@@ -15,7 +15,7 @@ from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import NewConsent
 from outdial.studio.contacts.service import ContactChanges, ContactSearch, ContactSummary, contact_search
-from outdial.studio.saved_views.service import ViewList, read_bar
+from outdial.studio.saved_views.service import ViewList, opened_query, read_bar
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.appearance import LIST_COLUMNS, shown_columns
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
@@ -37,12 +37,13 @@ _SCOPES: Final = [(scope.value, "All calls" if scope is Scope.ANY else f"{humani
 async def list_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
     """Show the contacts with their search."""
     query, url = request.query_params, request.url.path
-    term = query.get("q", "").strip()[:200]
     page_request = PageRequest(query.get("cursor") or None, LIMIT)
     problem: str | None = None
     matching: str | None = None
     found: Page[ContactSummary] = Page(items=[])
     async with context.transaction() as connection:
+        opened = await opened_query(connection, context, ViewList.CONTACTS, query)
+        term = opened.get("q", "").strip()[:200]
         bar = await read_bar(
             connection, context, ViewList.CONTACTS, url=url, form={"q": term}, opened=query.get("view", "")
         )

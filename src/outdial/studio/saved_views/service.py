@@ -18,8 +18,8 @@ from outdial.studio.view.payloads import decode_object
 from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
 
-MOST_LISTED: Final = 60
-"""Views above a list: those of the member, and those that others share."""
+MOST_LISTED: Final = 40
+"""Views above a list: all of the member, then those that others share."""
 VIEW_PARAMETER: Final = "view"
 """The parameter of an address that names the view it was opened with."""
 UNFIT: Final = "This view has a filter that this list does not know, such as a deleted campaign. All rows are shown."
@@ -103,6 +103,23 @@ def kept_filters(listed: ViewList, form: Mapping[str, str]) -> dict[str, str]:
 def filters_of_address(listed: ViewList, text: str) -> dict[str, str]:
     """Return the filters in the query of an address; what the list does not know is left out."""
     return kept_filters(listed, dict(parse_qsl(text)))
+
+
+async def opened_query(
+    connection: Connection, context: OrganizationContext, listed: ViewList, query: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the query of an address. One that only names a view has those of the view: links stay short."""
+    try:
+        view_id = UUID(query.get(VIEW_PARAMETER, ""))
+    except ValueError:
+        return query
+    if any(name in query for name in listed.filters):
+        return query
+    found = await queries.find_view(connection, view_id=view_id, organization_id=context.organization_id)
+    may_open = found is not None and (found.is_shared or found.user_id == context.actor.user_id)
+    if found is None or not may_open or found.listed != listed:
+        return query
+    return {**query, **stored_filters(listed, found.filters)}
 
 
 async def read_bar(

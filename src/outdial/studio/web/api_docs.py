@@ -70,11 +70,13 @@ async def show_docs(request: Request) -> Response:
                     ],
                 )
             )
+    listed = [each for operations in groups.values() for it in operations for each in it.parameters]
     errors = [(code, response["description"]) for code, response in ERROR_RESPONSES.items()]
     return page(
         request,
         "web/api_docs.html",
         groups=groups,
+        headers={each.name: each.text for each in listed if each.location == "header"},
         schemas=document["components"]["schemas"].keys(),
         errors=errors,
         url=request.app.openapi_url,

@@ -1,11 +1,12 @@
 """Query filters shared by lists and exports: dates in the viewer's zone, phone numbers and search terms."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, assert_never
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -71,6 +72,30 @@ def query_values(query: Mapping[str, str], names: Iterable[str], max_length: int
 def text_values(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Return the named query parameters like `query_values`, without NUL characters, which Postgres rejects."""
     return {name: value.replace("\0", "") for name, value in query_values(query, names).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFilter:
+    """A filter of a list that is set, with the address of the list without it."""
+
+    text: str
+    address: str
+
+
+def active_filters(
+    form: Mapping[str, str], labels: Mapping[str, tuple[str, Sequence[tuple[str, str]]]], kept: Mapping[str, str]
+) -> list[ActiveFilter]:
+    """Return the filters of `form` that are set. `labels` has the label and the options of each; `kept` stays set."""
+    given = {name: value for name, value in form.items() if value}
+    active = []
+    for name, (label, options) in labels.items():
+        if name in given:
+            chosen = {str(value): text for value, text in options}.get(given[name], given[name])
+            others = {other: value for other, value in given.items() if other != name}
+            # An address without filters that names a view would have those of the view.
+            address = urlencode({**others, **kept} if others else {})
+            active.append(ActiveFilter(f"{label}: {chosen}", f"?{address}"))
+    return active
 
 
 def viewer_zone(request: Request) -> ZoneInfo:

@@ -1,6 +1,7 @@
 """Renders Jinja templates into pages with the menu, autoescaped and strict about undefined names."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
 
 from outdial.domain import limits
 from outdial.domain.contact_fields import CONTACT_FIELDS
@@ -24,7 +26,7 @@ from outdial.studio.view.phones import phone_text, with_phone_texts
 from outdial.studio.view.zones import zone_groups
 from outdial.studio.web.assets import static_url
 from outdial.studio.web.context import MOST_WAITING, OrganizationContext, is_platform_operator, studio_state
-from outdial.studio.web.filters import chosen_zone, viewer_zone
+from outdial.studio.web.filters import active_filters, chosen_zone, viewer_zone
 from outdial.studio.web.forms import clear_flash, pending_flash
 
 TEMPLATES = Path(__file__).parents[1]
@@ -140,14 +142,33 @@ def element_id(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
+# The line break after a tag of Jinja is left out too, so that the indentation of the next line separates words.
+_INDENTATION: Final = re.compile(r"(?<=[%#]}\n)[ \t]+")
+_OTHER_INDENTATION: Final = re.compile(r"^(?<![%#]}\n)[ \t]+", re.MULTILINE)
+
+
+class UnindentedTemplates(Extension):
+    """Leaves the indentation of templates out of pages, which have a limit: it is up to a tenth of them."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Return the template without indentation; text in `pre` and `textarea` comes from values."""
+        return _OTHER_INDENTATION.sub("", _INDENTATION.sub(" ", source))
+
+
 environment = Environment(
-    loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    extensions=[UnindentedTemplates],
 )
 environment.globals |= {
     "static_url": static_url,
     "navigation": navigation,
     "theme_of": theme_of,
     "chosen_zone": chosen_zone,
+    "active_filters": active_filters,
     "badge_for_status": badge_for_status,
     "badge_for_contact": badge_for_contact,
     "badge_for_outcome": badge_for_outcome,
