@@ -145,7 +145,7 @@ async def test_contacts_in_review_are_decided_together_and_a_page_without_script
     await bar.get_by_role("button", name="Select page").click()
     await bar.get_by_role("button", name="Completed").click()
     await press(page.get_by_role("button", name=f"Mark {count} contacts as completed"))
-    await expect(page.locator(".toast")).to_contain_text(f"{count} marked as completed.")
+    await expect(page.locator(".toast")).to_contain_text(f"{count} contacts marked as completed.")
     await press(page.locator(".toast").get_by_role("button", name="Undo"))
     await expect(page.locator('[name="chosen"]')).to_have_count(count)
     assert faults == []
