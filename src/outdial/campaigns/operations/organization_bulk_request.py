@@ -17,7 +17,7 @@ from outdial.campaigns.operations.bulk_request import (
     record_bulk_job,
 )
 from outdial.campaigns.undoing.acts import record_act
-from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queries.dialing import organization_bulk_jobs
 from outdial.db.session import Connection, encode_json
 from outdial.domain.ids import new_id
 from outdial.domain.policies.bulk_action import BulkAction
@@ -74,13 +74,13 @@ async def block_all_contacts(
     reason = check_reason(request.reason)
     if not await may_run(connection, organization_id, request.actor):
         return Forbidden()
-    matching = await bulk_jobs.count_chosen_contacts(
+    matching = await organization_bulk_jobs.count_chosen_contacts(
         connection, organization_id=organization_id, limit=BULK_CONTACTS.most + 1, **chosen
     )
     if (refused := _refusal(matching, "contact")) is not None:
         return refused
     job_id = new_id(request.now)
-    selected = await bulk_jobs.create_contacts_job(
+    selected = await organization_bulk_jobs.create_contacts_job(
         connection,
         id=job_id,
         organization_id=organization_id,
@@ -116,7 +116,7 @@ async def review_all_calls(
     reason = check_reason(request.reason)
     if not await may_run(connection, organization_id, request.actor):
         return Forbidden()
-    counts = await bulk_jobs.count_selected_calls(
+    counts = await organization_bulk_jobs.count_selected_calls(
         connection, organization_id=organization_id, limit=BULK_CONTACTS.most + 1, **selection
     )
     if (refused := _refusal(counts.calls, "call")) is not None:
@@ -124,7 +124,7 @@ async def review_all_calls(
     if counts.calls == counts.reviewed:
         return BulkRefused("all calls that match are marked as reviewed: change the filter")
     job_id = new_id(request.now)
-    stored = await bulk_jobs.create_calls_job(
+    stored = await organization_bulk_jobs.create_calls_job(
         connection,
         id=job_id,
         organization_id=organization_id,

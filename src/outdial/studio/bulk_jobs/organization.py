@@ -13,7 +13,7 @@ from outdial.campaigns.operations.organization_bulk_request import (
     block_all_contacts,
     review_all_calls,
 )
-from outdial.db.queries.dialing import bulk_jobs
+from outdial.db.queries.dialing import organization_bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
@@ -126,16 +126,16 @@ async def count_contacts(
     connection: Connection, context: OrganizationContext, search: ContactSearch, *, limit: int = MOST
 ) -> int:
     """Return how many contacts the list has with a search, counted up to `limit`."""
-    return await bulk_jobs.count_chosen_contacts(
+    return await organization_bulk_jobs.count_chosen_contacts(
         connection, organization_id=context.organization_id, limit=limit, **chosen_contacts(search)
     )
 
 
 async def count_calls(
     connection: Connection, context: OrganizationContext, filters: CallFilters, *, limit: int = MOST
-) -> bulk_jobs.SelectedCallCounts:
+) -> organization_bulk_jobs.SelectedCallCounts:
     """Return how many calls the list has with filters, counted up to `limit`; raises InvalidInput."""
     selection = await selected_calls(connection, context.organization_id, filters)
-    return await bulk_jobs.count_selected_calls(
+    return await organization_bulk_jobs.count_selected_calls(
         connection, organization_id=context.organization_id, limit=limit, **selection
     )

@@ -222,23 +222,34 @@ def stacked_bars(
             *([rate_label] if has_rates else []),
             *([before_label] if compared else []),
         ],
-        rows=[
-            [
-                name,
-                *(f"{parts.get(key, 0):,}" for key in used),
-                f"{total:,}",
-                *(["–" if share is None else f"{share:.0%}"] if has_rates else []),
-                *([f"{compared[place]:,}"] if compared else []),
-            ]
-            for place, ((name, parts), total, share) in enumerate(zip(columns, totals, shares, strict=True))
-            if total or (compared and compared[place])
-        ],
+        rows=_number_rows(columns, used, shares if has_rates else None, compared),
         legend=[(series[key].tone, series[key].label) for key in used],
         line=_polylines(shares, step),
         line_label=rate_label if has_rates else None,
         before=_polylines([value / top for value in compared], step),
         before_label=before_label if compared else None,
     )
+
+
+def _number_rows(
+    columns: Sequence[tuple[str, Mapping[str, int]]],
+    used: Sequence[str],
+    shares: Sequence[float | None] | None,
+    compared: Sequence[int],
+) -> list[list[str]]:
+    """Return the numbers behind the columns, without those that have none now and had none before."""
+    rows = []
+    for place, (name, parts) in enumerate(columns):
+        total = sum(parts.get(key, 0) for key in used)
+        row = [name, *(f"{parts.get(key, 0):,}" for key in used), f"{total:,}"]
+        if shares is not None:
+            share = shares[place]
+            row.append("–" if share is None else f"{share:.0%}")
+        if compared:
+            row.append(f"{compared[place]:,}")
+        if total or (compared and compared[place]):
+            rows.append(row)
+    return rows
 
 
 def row_bars(title: str, rows: Sequence[tuple[str, str, int]], *, first_head: str) -> BarChart:
