@@ -216,9 +216,7 @@ def stacked_bars(
         ticks=[f"{value:,}" for value in scale],
         labels=_axis_labels([name for name, _ in columns], step, width),
         head=[
-            first_head,
-            *(series[key].label for key in used),
-            "Total",
+            *(first_head, *(series[key].label for key in used), "Total"),
             *([rate_label] if has_rates else []),
             *([before_label] if compared else []),
         ],

@@ -24,14 +24,14 @@ _selected_call_counts = row_builder(SelectedCallCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BulkSelection:
-    """A row of `create_calls_job`."""
+class CallsJobSelection:
+    """How many calls a bulk job has in its portions, and how many matching ones were marked as reviewed before."""
 
     selected: int
     other_status: int
 
 
-_bulk_selection = row_builder(BulkSelection)
+_calls_job_selection = row_builder(CallsJobSelection)
 
 _COUNT_CHOSEN_CONTACTS = """\
 select count(*) as contacts
@@ -276,14 +276,14 @@ async def create_calls_job(
     created_by: UUID | None,
     requested_by: str,
     now: datetime,
-) -> BulkSelection:
+) -> CallsJobSelection:
     """Insert a queued job that marks calls as reviewed, with its portions: those that the filters select now and
     that no member has marked.
 
     The caller enqueues the job in the same transaction.
     """
     await connection.execute(CUSTOM_PLAN)
-    return _bulk_selection(
+    return _calls_job_selection(
         required(
             await connection.fetchrow(
                 _CREATE_CALLS_JOB,

@@ -55,7 +55,8 @@ from (
 left join call_reviews v on v.organization_id = m.organization_id and v.call_id = m.id;
 
 -- name: create_calls_job
--- returns: BulkSelection
+-- returns: CallsJobSelection
+-- row: How many calls a bulk job has in its portions, and how many matching ones were marked as reviewed before.
 -- null: :created_by, :campaign_id, :status, :outcome, :is_reviewed, :since, :until, :first_phone, :last_phone, :contact_ids
 -- plan: custom
 -- Insert a queued job that marks calls as reviewed, with its portions: those that the filters select now and that no member
