@@ -87,6 +87,20 @@ async def test_any_part_of_a_contact_is_found(
         assert sorted(name for name in names if name in NAMES) == found, path
 
 
+async def test_an_erased_contact_is_not_found_by_what_stands_for_its_number(
+    client_for: ClientFor, campaign: Campaign, two_organizations: TwoOrganizations, connection: asyncpg.Connection
+) -> None:
+    client = await client_for(two_organizations.own.users["viewer"])
+    erased = await create_contact(connection, campaign.tenant.organization_id, name="Ada")
+    await connection.execute(
+        "update contacts set erased_at = now(), name = null, phone = 'erased:' || id::text where id = $1", erased.id
+    )
+    response = await client.get(
+        f"/api/v1/organizations/{campaign.tenant.organization_id}/contacts", params={"search": "erased"}
+    )
+    assert response.json()["items"] == []
+
+
 async def test_pages_search_in_every_field(
     browser_for: BrowserFor, campaign: Campaign, two_organizations: TwoOrganizations
 ) -> None:

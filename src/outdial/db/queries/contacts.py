@@ -252,7 +252,7 @@ _SEARCH_CONTACTS = """\
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
-where organization_id = $1
+where organization_id = $1 and erased_at is null
   and id = any (array(
     select private.search_contacts($1, $2, $3, null, null, null, null, null, $4, $5)))
 order by phone;

@@ -67,7 +67,7 @@ limit :limit;
 select id, phone, name, email, company, external_id, timezone, zone_key, zone_source, created_at, updated_at,
   phone as place
 from contacts
-where organization_id = :organization_id
+where organization_id = :organization_id and erased_at is null
   and id = any (array(
     select private.search_contacts(:organization_id, :words, :digits, null, null, null, null, null, :after, :limit)))
 order by phone;
