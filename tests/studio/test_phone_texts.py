@@ -77,7 +77,7 @@ async def test_a_contact_is_found_by_its_number_as_pages_show_it(
     for path, name in ((f"{base}/search", "q"), (f"{base}/contacts", "q")):
         for typed in ("+1 (206) 222-7481", "(206) 222-7481", "222-7481", "+12062227481"):
             html = (await browser.get(path, params={name: typed})).text
-            assert f"{base}/contacts/{contact.id}" in html, (path, typed)
+            assert f'contacts/{contact.id}"' in html, (path, typed)
             assert "+1 (206) 222-7481" in html
 
 
