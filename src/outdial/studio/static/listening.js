@@ -85,7 +85,10 @@ function offer() {
     const name = row.querySelector("th a").textContent;
     Object.assign(button, { type: "button", className: "button button-small", textContent: "Listen", ariaLabel: `Listen to ${name}` });
     Object.assign(button.dataset, { listen: row.id.replace("call-", ""), name });
-    row.querySelector(".row-actions").append(" ", button);
+    const actions = row.querySelector(".row-actions");
+    actions.insertBefore(button, actions.querySelector("[data-hang-up]"));
+    button.before(" ");
+    button.after(" ");
     if (focused === button.dataset.listen && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
   for (const button of document.querySelectorAll("[data-listen]")) {
