@@ -235,6 +235,8 @@ class Watch {
 // The server's last rendering by id: scripts modify the elements after that.
 const rendered = new Map();
 const renderedRows = new Map();
+// The first refresh follows the page at once, and mostly brings what is there: to replace it all took up to 0.8 s.
+for (const element of document.querySelectorAll("[data-live][id]")) rendered.set(element.id, element.outerHTML);
 
 export function replaceLive(fresh) {
   renderedRows.clear();
