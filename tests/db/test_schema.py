@@ -164,7 +164,7 @@ EXECUTE = {
         "authenticated",
         "service_role",
     },
-    "private.search_key(text)": {"authenticated", "service_role", "outdial_jobs"},
+    "private.search_key(text)": {"authenticated", "service_role", "outdial_jobs", "outdial_dialer"},
     "private.search_contacts(uuid,text[],text,uuid,text,text,boolean,text[],text,integer)": {
         "authenticated",
         "service_role",
