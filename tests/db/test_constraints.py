@@ -241,11 +241,19 @@ async def test_an_organization_is_deleted_with_everything_it_owns(connection: as
     await connection.execute(
         "update webhook_events set call_id = $1, organization_id = $2", call_id, tenant.organization_id
     )
+    # A job without a campaign.
+    await connection.execute(
+        "insert into bulk_jobs (id, organization_id, action, reason, selected, other_status, requested_by, created_at,"
+        " updated_at) values (gen_random_uuid(), $1, 'mark_reviewed', 'listened', 1, 0, 'ada@acme.test', $2, $2)",
+        tenant.organization_id,
+        NOW,
+    )
 
     await connection.execute("delete from organizations where id = $1", tenant.organization_id)
 
-    left = {table: await connection.fetchval(f"select count(*) from {table}") for table in ("calls", "webhook_events")}  # noqa: S608
-    assert left == {"calls": 0, "webhook_events": 0}
+    tables = ("calls", "webhook_events", "bulk_jobs")
+    left = {table: await connection.fetchval(f"select count(*) from {table}") for table in tables}  # noqa: S608
+    assert left == dict.fromkeys(tables, 0)
     assert [row["id"] for row in await connection.fetch("select id from organizations")] == [organization_id]
 
 
