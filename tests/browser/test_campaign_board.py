@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -101,11 +102,11 @@ def board_of(site: Site) -> str:
     return f"{site.url}/o/{site.rows['organization_id']}/campaigns"
 
 
-async def open_board(context: BrowserContext, site: Site) -> Page:
+async def open_board(context: BrowserContext, site: Site, query: str = "") -> Page:
     """Open the list and wait until it follows changes."""
     page = await context.new_page()
     async with page.expect_response(lambda response: response.request.headers.get("x-live") == "1"):
-        await page.goto(board_of(site))
+        await page.goto(f"{board_of(site)}{query}")
     return page
 
 
@@ -129,7 +130,9 @@ async def test_the_list_looks_right_in_every_shape(signed_in: BrowserContext, si
     await page.screenshot(path=screenshots / "board-920.png")
 
 
-async def test_the_search_follows_what_is_typed_and_keeps_the_address(signed_in: BrowserContext, site: Site) -> None:
+async def test_the_search_follows_what_is_typed_and_keeps_the_address(
+    signed_in: BrowserContext, site: Site, connection: asyncpg.Connection
+) -> None:
     page = await open_board(signed_in, site)
     rows = page.locator("tbody tr[id^=campaign-]")
 
@@ -143,6 +146,20 @@ async def test_the_search_follows_what_is_typed_and_keeps_the_address(signed_in:
     # The whole row leads to the campaign, once it was clicked.
     await rows.first.locator("td").nth(2).click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Holiday survey 2")
+
+    # A view that only searches is left when its search is cleared.
+    view_id = await connection.fetchval(
+        "insert into saved_views (id, organization_id, user_id, list, name, filters, created_at, updated_at)"
+        " values (gen_random_uuid(), $1, $2, 'campaigns', 'Second', '{\"name\": \"survey 2\"}', $3, $3) returning id",
+        UUID(site.rows["organization_id"]),
+        site.user_id,
+        NOW,
+    )
+    viewed = await open_board(signed_in, site, f"?view={view_id}")
+    await expect(viewed.locator("tbody tr[id^=campaign-]")).to_have_count(1)
+    await viewed.get_by_role("searchbox", name="Search campaigns").fill("")
+    await expect(viewed).to_have_url(re.compile(r"/campaigns$"))
+    await expect(viewed.locator("tbody tr[id^=campaign-]")).not_to_have_count(1)
 
 
 @pytest.mark.tasks

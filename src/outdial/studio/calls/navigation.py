@@ -52,9 +52,12 @@ def day_links(url: str, form: Mapping[str, str], view: str) -> list[tuple[str, s
 
     `view` is the id of the open view, which the links keep; empty without one.
     """
-    others = dict(form) | {"from": "", "to": "", "view": view}
+    others = dict(form) | {"from": "", "to": "", "when": ""}
     has_days = any(form[name] for name in ("when", "from", "to"))
-    links = [("Any day", f"{url}{filter_query(others | {'when': ''})}", not has_days)]
+    # An address without filters that names a view would have those of the view.
+    all_days = others | {"view": view if any(others.values()) else ""}
+    links = [("Any day", f"{url}{filter_query(all_days)}", not has_days)]
     return links + [
-        (days.label, f"{url}{filter_query(others | {'when': days.value})}", form["when"] == days) for days in RecentDays
+        (days.label, f"{url}{filter_query(others | {'when': days.value, 'view': view})}", form["when"] == days)
+        for days in RecentDays
     ]

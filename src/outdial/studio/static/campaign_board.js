@@ -12,7 +12,9 @@ for (const form of document.querySelectorAll("form[data-search-list]")) {
 
   const show = async () => {
     const turn = ++asked;
-    const values = [...new FormData(form)].filter(([, value]) => value);
+    const filled = [...new FormData(form)].filter(([, value]) => value);
+    // An address without filters that names a view would have those of the view.
+    const values = filled.some(([name]) => name !== "view") ? filled : [];
     const address = `${form.action}${values.length ? `?${new URLSearchParams(values)}` : ""}`;
     try {
       const response = await fetch(address, { headers: { "x-live": "1" }, cache: "no-store", redirect: "manual" });
