@@ -277,6 +277,7 @@ async def test_the_bars_of_the_lists_ask_about_all_that_match(
     query = "of=calls&all=1&action=mark_reviewed&outcome=voicemail"
     asked = (await browser.get(f"{home}/selection?{query}&back={home}/calls")).text
     assert "Mark 51 calls as reviewed?" in asked
+    assert "It becomes the note on each call." in asked
     sent = await browser.post_form(f"{home}/bulk-jobs", hidden(asked, f"{home}/bulk-jobs") | {"reason": "listened"})
     assert sent.status_code == 303
     async with working(database) as worker:

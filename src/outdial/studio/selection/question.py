@@ -17,5 +17,6 @@ class Question:
     is_danger: bool = False
     fields: Sequence[tuple[str, str]] = field(default_factory=list)
     asks_reason: bool = True
+    reason_goes_to: str = "For the audit log and the contacts."
     needs_reason: bool = False
     is_export: bool = False

@@ -127,6 +127,7 @@ def _mark(
         url=f"/o/{context.organization_id}/{url}",
         button=f"Mark {_counted(count)} as reviewed",
         fields=fields,
+        reason_goes_to="It becomes the note on each call.",
         needs_reason=needs_reason,
     )
 
