@@ -533,7 +533,7 @@ def test_no_text_is_lost_or_invented(text: str) -> None:
     assert without(joined) == without(text)
 
 
-VERBS = {"create", "alter", "grant", "revoke", "comment", "do", "insert", "update", "drop", "select"}
+VERBS = {"create", "alter", "grant", "revoke", "comment", "do", "insert", "update", "delete", "drop", "select", "with"}
 
 
 @pytest.mark.parametrize("path", sorted(MIGRATIONS.glob("*.sql")), ids=lambda path: path.stem)
