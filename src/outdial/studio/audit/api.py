@@ -1,13 +1,12 @@
 """API routes for the audit log."""
 
-from fastapi import APIRouter
-
 from outdial.studio.audit import service as audit
 from outdial.studio.audit.service import AuditEntry, AuditQuery
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(tags=["audit log"])
+router = ApiRouter(tags=["audit log"])
 
 
 @router.get("/organizations/{organization_id}/audit")

@@ -3,14 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from outdial.studio.budgets import service as budgets
 from outdial.studio.budgets.service import CostlessCall, NewBudgets, OrganizationBudgets
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(prefix="/organizations/{organization_id}/budgets", tags=["organizations"])
+router = ApiRouter(prefix="/organizations/{organization_id}/budgets", tags=["organizations"])
 
 
 @router.get("")

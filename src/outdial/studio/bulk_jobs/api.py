@@ -2,16 +2,17 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.service import BulkJobView, LeftOutContact, NewBulkJob
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
-router = APIRouter(
+router = ApiRouter(
     prefix="/organizations/{organization_id}/campaigns/{campaign_id}/bulk-jobs", tags=["campaign contacts"]
 )
 

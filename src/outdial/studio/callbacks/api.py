@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from outdial.campaigns.callbacks import CallbackEnd
 from outdial.studio.callbacks import service as callbacks
@@ -19,9 +19,10 @@ from outdial.studio.callbacks.service import (
 from outdial.studio.stop.service import ActionReason
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.filters import check_zone
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(prefix="/organizations/{organization_id}/callbacks", tags=["callbacks"])
+router = ApiRouter(prefix="/organizations/{organization_id}/callbacks", tags=["callbacks"])
 OfCampaign = Annotated[UUID | None, Query(description="Only callbacks of this campaign")]
 InZone = Annotated[str, Query(max_length=100, description="Time zone whose days count as today and tomorrow")]
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.db.rows import required
 from outdial.studio.calls import service as calls
@@ -20,9 +20,10 @@ from outdial.studio.calls.reviews import (
 from outdial.studio.calls.service import CallDetail, CallEvent, CallListItem, CallQuery
 from outdial.studio.stop.service import ReasonGiven
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(tags=["calls"])
+router = ApiRouter(tags=["calls"])
 
 
 @router.get("/organizations/{organization_id}/calls")

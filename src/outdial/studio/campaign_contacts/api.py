@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from outdial.studio.campaign_contacts import changes, new_campaign
 from outdial.studio.campaign_contacts.changes import (
@@ -26,10 +26,11 @@ from outdial.studio.campaign_contacts.service import (
 )
 from outdial.studio.campaign_contacts.shared_transactions import SharedTransactions
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
-router = APIRouter(tags=["campaign contacts"])
+router = ApiRouter(tags=["campaign contacts"])
 FEW_CONTACTS: Final = 20
 """Requests with no more contacts share commits: a request with many would keep the others waiting."""
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from outdial.dialer.budgets.limits import read_budgets
@@ -27,10 +27,11 @@ from outdial.studio.campaigns.service import (
 )
 from outdial.studio.stop.service import ActionReason
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
 
-router = APIRouter(prefix="/organizations/{organization_id}/campaigns", tags=["campaigns"])
+router = ApiRouter(prefix="/organizations/{organization_id}/campaigns", tags=["campaigns"])
 
 
 class CancelRequest(BaseModel):

@@ -2,17 +2,18 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import ConsentRevocation, ContactConsents, NewConsent
 from outdial.studio.contacts.service import Contact, ContactChanges, ContactSearchQuery, ContactSummary
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IfMatch
 
-router = APIRouter(prefix="/organizations/{organization_id}/contacts", tags=["contacts"])
+router = ApiRouter(prefix="/organizations/{organization_id}/contacts", tags=["contacts"])
 
 
 @router.get("")

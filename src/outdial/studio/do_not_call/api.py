@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from outdial.domain.permission.consent import Scope
 from outdial.studio.do_not_call import service as do_not_call
@@ -16,10 +16,11 @@ from outdial.studio.do_not_call.service import (
     UnblockResult,
 )
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.uploads import FILE_BODY, read_upload
 
-router = APIRouter(prefix="/organizations/{organization_id}/do-not-call", tags=["do not call"])
+router = ApiRouter(prefix="/organizations/{organization_id}/do-not-call", tags=["do not call"])
 
 
 @router.get("")

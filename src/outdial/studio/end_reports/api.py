@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.campaigns.results.report import EndReport, find_report
 from outdial.studio.campaign_contacts.service import find_campaign
@@ -10,8 +10,9 @@ from outdial.studio.end_reports import links
 from outdial.studio.end_reports.links import NewReportLink, ReportLink
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import ResourceConflict
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/report", tags=["reports"])
+router = ApiRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/report", tags=["reports"])
 
 
 @router.get("")

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.evidence.pack import EvidenceKind
 from outdial.studio.evidence.service import TakenEvidence, take_evidence
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(tags=["evidence"])
+router = ApiRouter(tags=["evidence"])
 
 _PACK_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/json": {"schema": {"type": "object"}}}, "description": "An evidence pack"}

@@ -3,13 +3,14 @@
 from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from outdial.jobs.tables import MEDIA_TYPES
 from outdial.studio.exports import service as exports
 from outdial.studio.exports.service import Export, NewExport
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
@@ -24,7 +25,7 @@ _FILE_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-router = APIRouter(prefix="/organizations/{organization_id}/exports", tags=["exports"])
+router = ApiRouter(prefix="/organizations/{organization_id}/exports", tags=["exports"])
 
 
 @router.get("")

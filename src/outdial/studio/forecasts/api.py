@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.forecasts import service as forecasts
 from outdial.studio.forecasts.service import CampaignForecastRecord, PastForecasts
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}", tags=["campaigns"])
+router = ApiRouter(prefix="/organizations/{organization_id}", tags=["campaigns"])
 
 
 @router.get("/forecasts")

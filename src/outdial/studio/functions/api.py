@@ -1,7 +1,5 @@
 """API routes for functions, for platform operators."""
 
-from fastapi import APIRouter
-
 from outdial.studio.functions import service as functions
 from outdial.studio.functions.service import (
     FunctionLogEntry,
@@ -15,9 +13,10 @@ from outdial.studio.functions.service import (
     StatsPeriod,
 )
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(prefix="/organizations/{organization_id}/functions", tags=["functions"])
+router = ApiRouter(prefix="/organizations/{organization_id}/functions", tags=["functions"])
 
 
 @router.get("")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from outdial.campaigns.importing.refusals import REFUSED_COLUMNS, unescape_cell
@@ -18,11 +18,12 @@ from outdial.studio.imports.reading import ImportOptions
 from outdial.studio.imports.service import Import, ImportRefusal, NewImport
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 from outdial.studio.web.uploads import FILE_BODY, uploaded_file
 
-router = APIRouter(prefix="/organizations/{organization_id}/imports", tags=["imports"])
+router = ApiRouter(prefix="/organizations/{organization_id}/imports", tags=["imports"])
 _RANGE: Final = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
 CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A CSV file"}

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from outdial.studio.inbox import service as inbox
 from outdial.studio.inbox.service import (
@@ -14,9 +14,10 @@ from outdial.studio.inbox.service import (
     ReplayResult,
 )
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(prefix="/organizations/{organization_id}/inbox", tags=["inbox"])
+router = ApiRouter(prefix="/organizations/{organization_id}/inbox", tags=["inbox"])
 EventId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 

@@ -2,14 +2,15 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from outdial.studio.invitations import service as invitations
 from outdial.studio.invitations.service import InvitationSummary, NewInvitation, ReceivedInvitation
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.visitors import own_url
 
-router = APIRouter(tags=["members"])
+router = ApiRouter(tags=["members"])
 
 
 @router.get("/organizations/{organization_id}/invitations")

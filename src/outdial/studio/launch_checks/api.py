@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from outdial.studio.launch_checks import service as checks
 from outdial.studio.launch_checks.service import LaunchCheck
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/launch-check", tags=["campaigns"])
+router = ApiRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/launch-check", tags=["campaigns"])
 
 
 @router.get("")

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.listening.service import LiveSound, TakeOver, hear_call, take_call_over
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/calls/{call_id}", tags=["calls"])
+router = ApiRouter(prefix="/organizations/{organization_id}/calls/{call_id}", tags=["calls"])
 
 
 @router.post("/listen")

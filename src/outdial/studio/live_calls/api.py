@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.live_calls.service import LiveCalls, read_live_calls
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}", tags=["calls"])
+router = ApiRouter(prefix="/organizations/{organization_id}", tags=["calls"])
 
 
 @router.get("/live-calls")

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.members import service as members
 from outdial.studio.members.service import MemberSummary, PasswordReset, RoleChange
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/members", tags=["members"])
+router = ApiRouter(prefix="/organizations/{organization_id}/members", tags=["members"])
 
 
 @router.get("")

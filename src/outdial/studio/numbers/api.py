@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.numbers import service as numbers
@@ -16,8 +16,9 @@ from outdial.studio.numbers.service import (
     WorkspaceAgent,
 )
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}", tags=["organizations"])
+router = ApiRouter(prefix="/organizations/{organization_id}", tags=["organizations"])
 
 OfCampaign = Annotated[UUID | None, Query(description="List the numbers of this campaign, in its order")]
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from outdial.studio.organizations import service as organizations
 from outdial.studio.organizations.service import (
@@ -16,9 +16,10 @@ from outdial.studio.organizations.service import (
     RetellWorkspace,
 )
 from outdial.studio.web.context import CurrentCaller, CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.preconditions import IdempotencyKey, IfMatch, idempotent_response
 
-router = APIRouter(prefix="/organizations", tags=["organizations"])
+router = ApiRouter(prefix="/organizations", tags=["organizations"])
 
 
 @router.get("")

@@ -1,12 +1,13 @@
 """API routes for the pre-dial hook."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.pre_dial_hook import service as hooks
 from outdial.studio.pre_dial_hook.service import NewPreDialHook, PreDialHook
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/pre-dial-hook", tags=["organizations"])
+router = ApiRouter(prefix="/organizations/{organization_id}/pre-dial-hook", tags=["organizations"])
 
 
 @router.get("")

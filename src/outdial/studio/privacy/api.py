@@ -3,15 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.privacy import service as privacy
 from outdial.studio.privacy.service import ConfirmedDeletions, Erasure, Retention, RetentionChanges, SubjectPhone
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.preconditions import IfMatch
 
-router = APIRouter(prefix="/organizations/{organization_id}", tags=["privacy"])
+router = ApiRouter(prefix="/organizations/{organization_id}", tags=["privacy"])
 
 
 @router.get("/retention")

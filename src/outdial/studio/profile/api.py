@@ -3,15 +3,16 @@
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from outdial.studio.organizations.service import MemberOrganization, list_memberships
 from outdial.studio.profile.service import AccountSession, end_session, list_sessions
 from outdial.studio.web.context import CurrentCaller, is_platform_operator
 from outdial.studio.web.errors import ResourceNotFound
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(tags=["me"])
+router = ApiRouter(tags=["me"])
 
 
 class CallerProfile(BaseModel):

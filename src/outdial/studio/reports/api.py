@@ -2,15 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.reports import service as reports
 from outdial.studio.reports.analytics import CallAnalytics, CampaignQuery, call_analytics
 from outdial.studio.reports.service import CampaignCharts, OrganizationReport, ReportQuery, ZoneQuery
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(tags=["reports"])
+router = ApiRouter(tags=["reports"])
 
 
 @router.get("/organizations/{organization_id}/reports")

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from outdial.studio.retell_keys import service as keys
 from outdial.studio.retell_keys.service import AccountKey, NewAccountKey
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/accounts/{account_id}/key", tags=["organizations"])
+router = ApiRouter(prefix="/organizations/{organization_id}/accounts/{account_id}/key", tags=["organizations"])
 
 
 @router.get("")

@@ -3,14 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from outdial.studio.review import service as review
 from outdial.studio.review.service import ContactInReview
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(tags=["campaign contacts"])
+router = ApiRouter(tags=["campaign contacts"])
 
 
 @router.get("/organizations/{organization_id}/review")

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Path
+from fastapi import Body, Path
 
 from outdial.studio.rules import service as rules
 from outdial.studio.rules.service import RuleDetails, RuleQuery, RulesOverview, RuleSwitchRequest
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 
-router = APIRouter(prefix="/organizations/{organization_id}/rules", tags=["calling rules"])
+router = ApiRouter(prefix="/organizations/{organization_id}/rules", tags=["calling rules"])
 
 _EXAMPLE: Final = {
     "jurisdiction": "ES",

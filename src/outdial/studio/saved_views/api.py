@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from outdial.db.session import Connection
@@ -13,8 +13,9 @@ from outdial.studio.saved_views import service as saved_views
 from outdial.studio.saved_views.service import ViewInput, ViewList, kept_filters, stored_filters
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}/views", tags=["views"])
+router = ApiRouter(prefix="/organizations/{organization_id}/views", tags=["views"])
 
 _MOST_FILTERS: Final = 20
 _Name = Annotated[str, Field(max_length=LONGEST_VIEW_NAME, pattern=r"^[^\x00]*$")]

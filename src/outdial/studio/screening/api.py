@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.requests import ClientDisconnect
 
 from outdial.campaigns.permission.screening_lists import NewScreeningList
@@ -13,10 +13,11 @@ from outdial.studio.screening import service as screening
 from outdial.studio.screening.service import MAX_FILE_BYTES, ScreeningListSummary, ScreeningUpload
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.paging import Page, PageQuery
 from outdial.studio.web.uploads import FILE_BODY, uploaded_file
 
-router = APIRouter(prefix="/organizations/{organization_id}/screening-lists", tags=["screening lists"])
+router = ApiRouter(prefix="/organizations/{organization_id}/screening-lists", tags=["screening lists"])
 
 
 @router.get("")

@@ -1,13 +1,12 @@
 """API route that acts on selected contacts."""
 
-from fastapi import APIRouter
-
 from outdial.campaigns.operations.selected import SelectedRequest
 from outdial.studio.selection import service as selection
 from outdial.studio.selection.service import SelectedContactsAction, SelectedContactsChanged, UnchangedContact
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(tags=["campaign contacts"])
+router = ApiRouter(tags=["campaign contacts"])
 
 
 @router.post("/organizations/{organization_id}/selected-contacts")

@@ -1,12 +1,11 @@
 """API routes that stop all calls of an organization and resume them."""
 
-from fastapi import APIRouter
-
 from outdial.studio.stop import service as stops
 from outdial.studio.stop.service import CallStop, ReasonGiven
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(prefix="/organizations/{organization_id}", tags=["organizations"])
+router = ApiRouter(prefix="/organizations/{organization_id}", tags=["organizations"])
 
 
 @router.get("/stop")

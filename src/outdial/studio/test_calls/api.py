@@ -2,15 +2,16 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from outdial.studio.campaigns.service import find_campaign
 from outdial.studio.test_calls import service as test_calls
 from outdial.studio.test_calls.service import CampaignTestCall, NewTestCall
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.preconditions import IdempotencyKey, idempotent_response
 
-router = APIRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/test-calls", tags=["campaigns"])
+router = ApiRouter(prefix="/organizations/{organization_id}/campaigns/{campaign_id}/test-calls", tags=["campaigns"])
 
 
 @router.get("")

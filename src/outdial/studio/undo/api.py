@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from outdial.studio.undo import service as undoing
 from outdial.studio.undo.service import UndoneAct
 from outdial.studio.web.context import CurrentOrganization
+from outdial.studio.web.openapi import ApiRouter
 
-router = APIRouter(tags=["campaign contacts"])
+router = ApiRouter(tags=["campaign contacts"])
 
 
 @router.post("/organizations/{organization_id}/acts/{act_id}/undo")

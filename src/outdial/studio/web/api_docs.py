@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from outdial.studio.web.errors import ERROR_RESPONSES
+from outdial.studio.web.openapi import ApiRouter
 from outdial.studio.web.rendering import page
 
-router = APIRouter(include_in_schema=False)
+router = ApiRouter(include_in_schema=False)
 _COMMON = ("organization_id", "cursor", "limit")
 _METHODS = ("get", "post", "put", "patch", "delete")
 

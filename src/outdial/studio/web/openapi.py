@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.encoders import jsonable_encoder
 from pydantic import GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from outdial.studio.web.errors import ERROR_RESPONSES, ErrorBody
 
 _SECURITY: Final = {
     "userToken": {
@@ -51,6 +55,21 @@ class DescribedBy:
         return {"type": "object", _SHAPE: self.shape.__name__}
 
 
+class ApiRouter(APIRouter):
+    """Routes of the JSON API: below /api/v1, with its error responses. Their operations have the names of functions."""
+
+    def __init__(
+        self, prefix: str = "", *, tags: list[str | Enum] | None = None, include_in_schema: bool = True
+    ) -> None:
+        super().__init__(
+            prefix=f"/api/v1{prefix}",
+            tags=tags,
+            responses=ERROR_RESPONSES,
+            include_in_schema=include_in_schema,
+            generate_unique_id_function=lambda route: route.name,
+        )
+
+
 def complete_openapi(app: FastAPI) -> None:
     """Complete the document for generators of clients, which name types after components and titles.
 
@@ -73,6 +92,8 @@ def complete_openapi(app: FastAPI) -> None:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         schemas["FileUpload"] = _FILE_UPLOAD
+        # As FastAPI describes models: without defaults that are null.
+        schemas[ErrorBody.__name__] = jsonable_encoder(ErrorBody.model_json_schema(), exclude_none=True)
         for shape in _shapes.values():
             described = TypeAdapter(shape).json_schema(ref_template=f"{_REF}{{model}}")
             schemas |= described.pop("$defs", {}) | {shape.__name__: described}
