@@ -273,19 +273,7 @@ def test_a_second_stack_in_the_same_directory_is_refused_in_one_line(stack: Stac
     assert second.stderr.count("\n") == 1
 
 
-async def test_an_interrupt_stops_everything_in_order(start_stack: Callable[[Path], Stack], new_home: Path) -> None:
-    stack = await asyncio.to_thread(start_stack, new_home)
-    os.kill(stack.process.pid, signal.SIGINT)
-
-    assert await stack.process.ended() == 0
-    said = stack.process.output()
-    assert said.rstrip().endswith("Stopped.")
-    assert "killed" not in said
-    await nothing_left(new_home)
-    assert not (new_home / "stack.json").exists()
-
-
-async def test_a_killed_stack_leaves_nothing_behind_and_can_be_restarted(
+async def test_a_killed_stack_leaves_nothing_behind_and_another_stops_everything_in_order_on_an_interrupt(
     start_stack: Callable[[Path], Stack], new_home: Path
 ) -> None:
     killed = await asyncio.to_thread(start_stack, new_home)
@@ -293,5 +281,11 @@ async def test_a_killed_stack_leaves_nothing_behind_and_can_be_restarted(
     await nothing_left(new_home)
 
     again = await asyncio.to_thread(start_stack, new_home)
-    assert await again.process.terminate() == 0
+    os.kill(again.process.pid, signal.SIGINT)
+
+    assert await again.process.ended() == 0
+    said = again.process.output()
+    assert said.rstrip().endswith("Stopped.")
+    assert "killed" not in said
     await nothing_left(new_home)
+    assert not (new_home / "stack.json").exists()

@@ -15,7 +15,7 @@ from tests.support.jobs import import_row, store_export, store_import
 from tests.support.postgres import Scratch
 from tests.support.processes import launcher, until
 
-ROWS = 60_000
+ROWS = 20_000
 CONTACTS = 8_000
 
 pytestmark = pytest.mark.timeout(300)
