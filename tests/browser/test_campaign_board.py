@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.test_pages import Site, faults_in_shapes, look_at
+from tests.browser.test_pages import COUNT_SHIFTS, SERVER_TIME, Site, faults_in_shapes, look_at
 from tests.support.clicks import CountedTask, press
 from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.postgres import Scratch
@@ -113,6 +113,8 @@ async def open_board(context: BrowserContext, site: Site, query: str = "") -> Pa
 async def test_the_list_looks_right_in_every_shape(signed_in: BrowserContext, site: Site, screenshots: Path) -> None:
     page = await open_board(signed_in, site)
     other = await signed_in.new_page()
+    await other.add_init_script(COUNT_SHIFTS)
+    await other.add_init_script(SERVER_TIME)
     assert await look_at(other, board_of(site)) == []
     rows = await page.locator("tbody tr[id^=campaign-]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert set(rows) <= {44, 45}
