@@ -1,11 +1,16 @@
 """The page of a call: its recording is played in step with the transcript, and keys lead through the list."""
 
+import asyncio
+from contextlib import suppress
+from uuid import UUID
+
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Error, Page, Route, expect
 
 from outdial.retell.simulator.controls import partial_response
 from outdial.retell.simulator.recording import recording_of
+from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
 from tests.support.clicks import press, settled
 
@@ -102,6 +107,67 @@ async def test_keys_lead_through_the_filtered_list(site: Site, chromium: Browser
     await context.close()
 
 
+async def open_review(site: Site, chromium: Browser) -> Page:
+    context = await chromium.new_context()
+    await site.sign_in(context)
+    page = await context.new_page()
+    await page.goto(site.address("/o/{organization_id}/review"), wait_until="load")
+    await expect(page.locator("[data-queue] > li").first).to_be_visible()
+    if AXE.exists():
+        await page.evaluate(AXE.read_text())
+        assert await what_axe_says(page) == []
+    await settled(page)
+    return page
+
+
+async def choose_back_while_the_next_is_read(page: Page) -> None:
+    """Choose the second entry of a queue, and the first one again before the server has responded."""
+    second = page.locator("[data-queue] > li").nth(1)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        # The page no longer waits for it.
+        with suppress(Error):
+            await route.continue_()
+
+    await page.route("**/review?at=*", hold)
+    async with page.expect_request("**/review?at=*"):
+        await page.keyboard.press("j")
+    await expect(second).to_have_attribute("aria-current", "true")
+    # It is not shown yet: this decides about nothing.
+    await page.keyboard.press("1")
+    await page.keyboard.press("k")
+    await expect(second).not_to_have_attribute("aria-current", "true")
+    held.set()
+    await page.unroute("**/review?at=*")
+
+
+async def decide_too_late_while_all_calls_are_stopped(page: Page, connection: asyncpg.Connection, id: str) -> None:
+    """Decide about an entry of a queue that another member has just decided about."""
+    await connection.execute("update campaign_contacts set status = 'completed' where id = $1", UUID(id))
+    await connection.execute(
+        "update organizations set stopped_at = now(), stopped_by = 'a member', stop_reason = 'wrong prompt'"
+        " where id = (select organization_id from campaign_contacts where id = $1)",
+        UUID(id),
+    )
+    await page.keyboard.press("1")
+    notices = page.locator("main > .notice")
+    await expect(notices.filter(has_text="are stopped")).to_be_visible()
+    await expect(notices.filter(has_text="Only contacts in review can be decided")).to_be_visible()
+
+
+async def decide_after_the_session(page: Page, connection: asyncpg.Connection, id: str) -> None:
+    """Decide about an entry of a queue when the session has ended: the decision is kept during the sign-in."""
+    await page.keyboard.press("j")
+    await expect(page.locator("#entry")).to_have_attribute("data-entry", id)
+    await page.context.clear_cookies(name=COOKIE)
+    await page.keyboard.press("1")
+    await expect(page.get_by_text("Your entries have been kept.")).to_be_visible()
+    status = await connection.fetchval("select status from campaign_contacts where id = $1", UUID(id))
+    assert status == "review"
+
+
 async def see_the_question(page: Page) -> None:
     """See that the digit for the do-not-call list asks first, and go back."""
     await page.keyboard.press("4")
@@ -114,22 +180,18 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
 ) -> None:
     await connection.execute(
         "update campaign_contacts set status = 'review', status_reason = 'odd'"
-        " where id in (select id from campaign_contacts where campaign_id = $1 and status = 'pending' limit 3)",
+        " where id in (select id from campaign_contacts where campaign_id = $1 and status = 'pending' limit 4)",
         site.rows["campaign_id"],
     )
-    context = await chromium.new_context()
-    await site.sign_in(context)
-    page = await context.new_page()
-    await page.goto(site.address("/o/{organization_id}/review"), wait_until="load")
+    page = await open_review(site, chromium)
     waiting = await page.locator("[data-queue] > li").count()
     first = page.locator("[data-queue] > li").first
     await expect(first).to_have_attribute("aria-current", "true")
-    if AXE.exists():
-        await page.evaluate(AXE.read_text())
-        assert await what_axe_says(page) == []
-
-    await settled(page)
     await page.evaluate("window.isSamePage = true")
+    await decide_too_late_while_all_calls_are_stopped(page, connection, await first.get_attribute("id") or "")
+    waiting -= 1
+    await expect(page.locator("[data-queue] > li")).to_have_count(waiting)
+    await choose_back_while_the_next_is_read(page)
     await page.keyboard.press("1")
 
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 1)
@@ -157,4 +219,5 @@ async def test_a_queue_is_worked_through_with_the_keyboard(
     await page.keyboard.press("3")
     await settled(page)
     await expect(page.locator("[data-queue] > li")).to_have_count(waiting - 3)
-    await context.close()
+    await decide_after_the_session(page, connection, skipped or "")
+    await page.context.close()

@@ -55,6 +55,8 @@ async def test_contacts_in_review_of_all_campaigns_are_decided_from_one_queue(
     places = list(dict.fromkeys(re.findall(r'name="cursor" value="(.*?)">.*?name="place" value="(.*?)">', page, re.S)))
     assert places[:2] == [("", str(entries[1].id)), ("", str(entries[2].id))]
     assert (bool(places[2][0]), places[2][1]) == (True, "")
+    # A decision that leads to the next page takes its links along.
+    assert re.search(r'rel="next">Next page</a>\s*</nav>\s*</div>\s*<form class="selection-bar"', page)
     sent = {"decision": "sideways", "cursor": places[2][0], "place": "x"}
     assert (await operator.post_form(f"{home}/review/{entries[2].id}", sent)).status_code == 400
     for entry, decision in zip(entries, ("completed", "call_again", "failed", "never_call"), strict=True):

@@ -11,6 +11,7 @@ let chosen = -1;
 let loading = Promise.resolve();
 let reading = new AbortController();
 let isSending = false;
+let isSessionOver = false;
 
 function findEntries() {
   entries = [...document.querySelectorAll("[data-queue] > li")];
@@ -31,7 +32,10 @@ function choose(number) {
   entry.setAttribute("aria-current", "true");
   entry.scrollIntoView({ block: "nearest" });
   const shown = beside();
-  if (shown && shown.dataset.entry !== entry.id) loading = showBeside(entry);
+  if (!shown) return;
+  // The one that is still being read was chosen before.
+  if (shown.dataset.entry === entry.id) reading.abort();
+  else loading = showBeside(entry);
 }
 
 async function read(url, options) {
@@ -49,7 +53,10 @@ async function showBeside(entry) {
     // Decided by someone else, or the session has ended: the page explains it.
     if (!response.ok || response.redirected || next?.dataset.entry !== entry.id) location.assign(link);
     else {
-      replace(document.getElementById("entry"), next);
+      const old = document.getElementById("entry");
+      const hadFocus = old.contains(document.activeElement);
+      replace(old, next);
+      if (hadFocus) focusBeside();
       history.replaceState(null, "", link);
     }
   } catch (error) {
@@ -63,6 +70,10 @@ function replace(old, next) {
   shown.dispatchEvent(new CustomEvent("outdial:replaced", { bubbles: true }));
 }
 
+function focusBeside() {
+  document.getElementById("entry")?.focus({ preventScroll: true });
+}
+
 function press(key) {
   const place = beside() ?? entries[chosen];
   if (place === beside() && place.dataset.entry !== entries[chosen]?.id) return;
@@ -70,12 +81,17 @@ function press(key) {
   (found?.querySelector("button") ?? found)?.click();
 }
 
+// What the digit decides about is shown first. Whoever chooses another entry meanwhile decides about none.
+function pressOnceShown(key) {
+  const entry = entries[chosen];
+  loading.then(() => { if (entries[chosen] === entry) press(key); });
+}
+
 document.addEventListener("keydown", (event) => {
   if (!isForPage(event) || isSending) return;
   const key = event.key.toLowerCase();
   if (key === "j" || key === "k") choose(Math.max(0, chosen + (key === "j" ? 1 : -1)));
-  // What the digit decides about is shown first.
-  else if (/^[1-9]$/.test(key)) loading.then(() => press(key));
+  else if (/^[1-9]$/.test(key)) pressOnceShown(key);
   else return;
   event.preventDefault();
 });
@@ -88,12 +104,14 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("button, input, label, dialog, form") || getSelection().toString()) return;
   event.preventDefault();
   choose(entries.indexOf(entry));
+  // Enter on the name leads to what is shown, as the link does.
+  if (event.detail === 0) loading.then(focusBeside);
 });
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   const button = event.submitter;
-  if (!page || event.defaultPrevented || !form.closest("[data-queue-page]") || form.closest("dialog:not([popover])")) return;
+  if (!page || isSessionOver || event.defaultPrevented || !form.closest("[data-queue-page]") || form.closest("dialog:not([popover])")) return;
   event.preventDefault();
   if (isSending) return;
   isSending = true;
@@ -107,7 +125,12 @@ async function send(form, button) {
   form.closest(":popover-open")?.hidePopover();
   try {
     const [response, fresh] = await read(url, { method: "POST", body: values });
-    if (response.ok && new URL(response.url).pathname !== location.pathname) location.assign(response.url);
+    const { pathname } = new URL(response.url);
+    if (response.redirected && pathname.startsWith("/sign-in")) {
+      // Nothing was done. Sent by the browser, the form is kept while its user signs in.
+      isSessionOver = true;
+      form.requestSubmit(button);
+    } else if (response.ok && pathname !== location.pathname) location.assign(response.url);
     else show(response, fresh, next);
   } catch {
     showToast("The server cannot be reached. Reload the page to see whether this was done.");
@@ -124,8 +147,8 @@ function show(response, fresh, next) {
   if (response.ok && part) {
     replace(old, part);
     history.replaceState(null, "", response.url);
-    const notice = fresh.querySelector("main > .notice[role=status]");
-    if (notice) document.querySelector("[data-queue-page]").before(document.importNode(notice, true));
+    const notices = [...fresh.querySelectorAll("main > .notice[role=status]")];
+    document.querySelector("[data-queue-page]").before(...notices.map((notice) => document.importNode(notice, true)));
     begin(next);
     (entries[chosen] ?? document.getElementById("main")).focus({ preventScroll: true });
   } else {
