@@ -69,6 +69,8 @@ async def test_a_form_survives_the_sign_in(
     kept = await sign_in(browser, shown)
 
     assert (kept.status_code, COOKIE in browser.client.cookies) == (200, True)
+    # Its page alone has it: the script leaves the address, which cannot be loaded again.
+    assert "data-kept" in kept.text
     assert "Autumn &amp; &lt;b&gt;renewals" in kept.text
     assert "Discard" in kept.text
     assert re.findall(r"<dd>([0-9a-f-]{36}|/o/.*)</dd>", kept.text) == []

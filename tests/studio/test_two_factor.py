@@ -146,6 +146,7 @@ async def test_a_session_from_before_the_factor_is_asked_for_the_code_and_goes_o
     sent = await old.get(f"{contacts}?name=Ada")
     assert (sent.status_code, sent.headers["location"]) == (303, f"/sign-in/code?next={contacts}%3Fname%3DAda")
     asked = await old.get(sent.headers["location"])
+    assert "data-kept" not in asked.text
     form = {name: hidden(content_of(asked.text), name) for name in ("csrf_token", "pending")}
     code = code_at(secret, step_of(world.served.clock.now()))
     opened = await old.client.post("/sign-in/code", data={**form, "code": code})
@@ -160,6 +161,7 @@ async def test_a_session_from_before_the_factor_is_asked_for_the_code_and_goes_o
     moved = await old.client.post(stop, data=typed, headers=headers)
     assert moved.status_code == 307
     asked = await old.client.post(moved.headers["location"], data=typed, headers=headers)
+    assert "data-kept" in asked.text, "the script leaves the address of what only this page has"
     form = {name: hidden(content_of(asked.text), name) for name in ("csrf_token", "pending")}
     code = code_at(secret, step_of(world.served.clock.now()))
     kept = await old.client.post("/sign-in/code", data={**form, "code": code})

@@ -84,7 +84,7 @@ def _begin_code(request: Request, access_token: str, factors: tuple[UUID, ...], 
     pending = PendingSignIn(
         access_token=access_token, factors=factors, target=target, kept=kept, made_at=studio.clock.now()
     )
-    return _code_form(request, studio.sealer.seal(_PENDING, pending))
+    return _code_form(request, studio.sealer.seal(_PENDING, pending), pending)
 
 
 async def check_code(request: Request, form: FormData) -> Response:
@@ -95,13 +95,13 @@ async def check_code(request: Request, form: FormData) -> Response:
         return forms.redirect("/sign-in", "Your sign-in has timed out. Sign in again", "warn")
     code = forms.short_text(form, "code", _LONGEST_CODE)
     if not code:
-        return _code_form(request, sealed, problem="Enter the code from your app", status=400)
+        return _code_form(request, sealed, pending, problem="Enter the code from your app", status=400)
     result = await _verify(request, pending, code)
     if isinstance(result, FactorVerified):
         return _start_session(request, result.signed_in, pending.target, pending.kept)
     refused = problem_of(result)
     text = "Wrong code. Each code works only once" if refused.status == 401 else refused.text
-    return _code_form(request, sealed, problem=text, status=refused.status)
+    return _code_form(request, sealed, pending, problem=text, status=refused.status)
 
 
 async def _verify(
@@ -117,9 +117,16 @@ async def _verify(
     return result
 
 
-def _code_form(request: Request, pending: str, *, problem: str | None = None, status: int = 200) -> Response:
+def _code_form(
+    request: Request, sealed: str, pending: PendingSignIn, *, problem: str | None = None, status: int = 200
+) -> Response:
     has_recovery_codes = studio_state(request).local_auth is not None
-    values = {"pending": pending, "problem": problem, "has_recovery_codes": has_recovery_codes}
+    values = {
+        "pending": sealed,
+        "problem": problem,
+        "has_recovery_codes": has_recovery_codes,
+        "keeps_form": bool(pending.kept),
+    }
     return visitor_page(request, "sign_in/code.html", status=status, **values)
 
 

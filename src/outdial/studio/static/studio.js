@@ -14,7 +14,7 @@ document.addEventListener("outdial:replaced", (event) => showTimes(event.target)
 // instead of asking whether to send the form again. The email of a failed sign-in stays. A form that is kept while its
 // user signs in is in this page only.
 const username = document.querySelector("input[type=email][autocomplete=username]");
-const isResponse = !("reloadable" in document.body.dataset) && !document.querySelector("[name=kept]");
+const isResponse = !("reloadable" in document.body.dataset) && !document.querySelector("[name=kept], [data-kept]");
 if (isResponse && document.referrer.startsWith(`${location.origin}/`)) {
   history.replaceState({ ...history.state, username: username?.value }, "", document.referrer);
 } else if (username && history.state?.username) username.value ||= history.state.username;
