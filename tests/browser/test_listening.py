@@ -24,6 +24,17 @@ __all__ = ["new_york", "site", "world"]
 DOUBLE = Path(__file__).parent / "livekit_double.js"
 DASHBOARD = "https://dashboard.invalid/"
 SOUND = {"listening_id": "l1", "url": "wss://a.livekit.cloud", "token": "t", "is_simulated": False}
+# Sends a form to `action`, and whether the browser asks before the page is left.
+ASKS_AFTER = """
+(action) => {
+  const form = document.body.appendChild(document.createElement("form"));
+  form.setAttribute("action", action);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.requestSubmit();
+  form.remove();
+  return !window.dispatchEvent(new Event("beforeunload", { cancelable: true }));
+}
+"""
 
 
 @dataclass
@@ -119,9 +130,9 @@ async def hear_after_a_refusal(shown: ListeningPage) -> None:
     await expect(shown.said).to_have_text("This call can be heard only in Retell's dashboard.")
     await expect(shown.bar.get_by_role("link", name="Open Retell's dashboard")).to_have_attribute("href", DASHBOARD)
     await shown.listen.click()
-    await expect(shown.said).to_have_text("Your browser holds back the sound until you press.")
+    await expect(shown.said).to_have_text("Your browser blocks the sound until you press the button.")
     await shown.button("Press to hear").click()
-    await expect(shown.said).to_have_text("You hear the call with Ada Hopper. No one hears you.")
+    await expect(shown.said).to_have_text("You are listening to the call with Ada Hopper. No one hears you.")
     await expect(shown.bar.locator("audio")).to_have_count(1)
     assert await shown.page.evaluate("[rooms[0].url, rooms[0].token]") == ["wss://a.livekit.cloud", "t"]
 
@@ -146,8 +157,10 @@ async def speak(shown: ListeningPage) -> None:
     await expect(shown.said).to_have_text("Connecting your microphone…")
     await page.evaluate("rooms[0].localParticipant.permissions.canPublish = true")
     await page.evaluate("rooms[0].emit('ParticipantPermissionsChanged')")
-    await expect(shown.said).to_have_text("You speak with Ada Hopper. The agent has left: hang up when you are done.")
+    await expect(shown.said).to_contain_text("You are speaking with Ada Hopper. The agent has left")
     assert await page.evaluate("rooms[0].published[0] === microphone")
+    assert await page.evaluate(ASKS_AFTER, "/theme")
+    assert not await page.evaluate(ASKS_AFTER, f"/o/1/calls/{shown.call_id}/hang-up")
     await shown.button("Mute").click()
     await expect(shown.said).to_have_text("Your microphone is muted: the contact hears no one.")
     await expect(shown.button("Mute")).to_have_attribute("aria-pressed", "true")

@@ -149,8 +149,8 @@ class Listening {
     if (this.#isOver) return;
     const isMuted = this.#room && !this.#room.canPlaybackAudio;
     const text = isMuted
-      ? "Your browser holds back the sound until you press."
-      : `You hear the call with ${this.#name}. No one hears you.`;
+      ? "Your browser blocks the sound until you press the button."
+      : `You are listening to the call with ${this.#name}. No one hears you.`;
     const simulated = "This call is simulated: it has no sound.";
     show(this.#isSimulated ? simulated : text, { hear: isMuted, takeOver: true, leave: "Stop listening" });
   }
@@ -230,7 +230,7 @@ class Listening {
     const isMuted = this.#microphone.isMuted;
     const mute = bar.querySelector("[data-mute]");
     mute.setAttribute("aria-pressed", String(isMuted));
-    const text = isMuted ? "Your microphone is muted: the contact hears no one." : `You speak with ${this.#name}. The agent has left: hang up when you are done.`;
+    const text = isMuted ? "Your microphone is muted: the contact hears no one." : `You are speaking with ${this.#name}. The agent has left: hang up when you are done.`;
     show(text, { mute: true, leave: "Leave the call" });
   }
 
@@ -286,7 +286,9 @@ document.addEventListener("outdial:replaced", () => {
 });
 offer();
 window.addEventListener("pagehide", () => current?.end(""));
-// Who leaves after a takeover leaves the contact alone; a form, such as that to hang up, is meant.
-let isSubmitting = false;
-document.addEventListener("submit", (event) => { if (event.target !== dialog.querySelector("form")) isSubmitting = true; });
-window.addEventListener("beforeunload", (event) => { if (current?.isSpeaking && !isSubmitting) event.preventDefault(); });
+// Who leaves after a takeover leaves the contact alone: the browser asks first, except for the form that hangs up.
+let isHangingUp = false;
+document.addEventListener("submit", (event) => {
+  isHangingUp = event.target.getAttribute("action")?.endsWith(`/calls/${current?.call}/hang-up`) ?? false;
+});
+window.addEventListener("beforeunload", (event) => { if (current?.isSpeaking && !isHangingUp) event.preventDefault(); });
