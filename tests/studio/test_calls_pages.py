@@ -140,7 +140,7 @@ async def test_a_live_call_is_hung_up_from_the_list_and_from_its_page_with_a_rea
     )
     for page in (f"{home(campaign)}/calls/{call_id}", url):
         text = (await operator.get(page)).text
-        assert ("It cannot be hung up from here." in text, f'action="{url}"' in text) == (True, False)
+        assert ("This call cannot be hung up from here." in text, f'action="{url}"' in text) == (True, False)
     live_page = (await operator.get(f"{home(campaign)}/live-calls")).text
     assert ("Cannot be hung up here" in live_page, "data-hang-up" in live_page) == (True, False)
     assert (await operator.post_form(url, {"reason": "wrong person"})).status_code == 409

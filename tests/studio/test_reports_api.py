@@ -124,6 +124,9 @@ async def test_a_report_is_compared_with_the_same_part_of_the_period_before(
     assert re.findall(r'aria-current="true">([^<]+)</a>', usual[usual.index('aria-label="Period"') :]) == [
         "Last 30 days"
     ]
+    # A zone that the reader has chosen stays.
+    chosen = (await browser.get(f"/o/{campaign.tenant.organization_id}/reports", params={"zone": "Asia/Tokyo"})).text
+    assert len(re.findall(r'<a class="chip" href="[^"]*&amp;zone=Asia%2FTokyo"', chosen)) == 5
 
 
 @pytest.mark.parametrize(

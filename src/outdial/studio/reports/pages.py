@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from outdial.clock import Clock
 from outdial.db.session import Connection
+from outdial.domain.calling_hours import is_zone_name
 from outdial.domain.campaign import CampaignStatus
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
@@ -117,7 +119,7 @@ def _period(request: Request, form: Mapping[str, str]) -> ReportPeriod:
 
 def period_links(request: Request, form: Mapping[str, str], clock: Clock) -> list[tuple[str, str, bool]]:
     """Return label, address and whether it is chosen, for each choice of recent days; the other filters stay."""
-    zone = viewer_zone(request)
+    zone = ZoneInfo(form["zone"]) if is_zone_name(form["zone"]) else viewer_zone(request)
     today = clock.now().astimezone(zone).date()
     others = {name: value for name, value in form.items() if value and name not in ("since", "until", "zone")}
     periods = []

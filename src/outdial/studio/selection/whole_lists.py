@@ -98,7 +98,7 @@ async def about_calls(
         url="bulk-jobs",
         fields=[("action", "mark_reviewed"), *given],
         lines=["These match the filters." if given else "These are all calls of the organization.", _IN_BACKGROUND],
-        stays=[f"{_counted(counts.reviewed)} with a mark already"] if counts.reviewed else [],
+        stays=[f"{_counted(counts.reviewed)} already marked as reviewed"] if counts.reviewed else [],
         needs_reason=True,
     )
 
@@ -123,7 +123,7 @@ def _mark(
         title=f"Mark {_counted(count)} as reviewed?",
         lines=[*lines, _MARKED],
         stays=stays,
-        undo="This cannot be undone at once: each mark is removed on the page of its call.",
+        undo="This cannot be undone in one step: remove each mark on the page of its call.",
         url=f"/o/{context.organization_id}/{url}",
         button=f"Mark {_counted(count)} as reviewed",
         fields=fields,
