@@ -48,10 +48,12 @@ Date = class extends Date {{
   constructor(...given) {{ super(...(given.length ? given : [{NOW.timestamp() * 1000:.0f}])); }}
 }};
 """
-# Shifts are reported with the frame after theirs.
-SHIFTS = (
-    "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(shifts)))))"
-)
+# Shifts are reported with the frame after theirs. Where nothing counts them, this is null at once and not never.
+SHIFTS = """
+new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(window.shifts ?? null))));
+})
+"""
 # No pages: a stream, files, and what only leads elsewhere.
 NOT_SHOWN = {
     "/o/{organization_id}",
