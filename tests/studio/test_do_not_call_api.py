@@ -161,7 +161,7 @@ async def test_pages_add_import_search_and_remove(
     assert imported.status_code == 303
     assert (await browser.post_form(f"{url}/import", page=url, files={"other": ("a", b"b")})).status_code == 400
     for given, note in (
-        (b"", "select a CSV, XLSX or text file"),
+        (b"", "Select a CSV, XLSX or text file"),
         (b"phone\n2122000005\n", "Use two letters"),
     ):
         typed = {"region": "Q" if given.endswith(b"5\n") else "FR", "reason": "in_writing"}
