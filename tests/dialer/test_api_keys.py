@@ -12,7 +12,7 @@ import pytest
 from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.operations.hang_up import HangingUp, OutOfReach, hang_up
 from outdial.dialer.finish import Finisher
-from outdial.dialer.hang_ups.task import UNREACHED_DELAY, HangUps
+from outdial.dialer.hang_ups.task import RETRY_DELAY, UNREACHED_DELAY, HangUps
 from outdial.dialer.keys.reloading import KeyReloader
 from outdial.dialer.keys.reporting import EnvironmentKeyReporter
 from outdial.dialer.worker import Dialer
@@ -354,8 +354,13 @@ async def test_a_live_call_of_a_former_workspace_is_not_taken_for_hung_up(
     assert len(stage.asked()) == asked, "the key does not reach the call"
     assert [record.message for record in caplog.records].count("dialer.hang_up_out_of_reach") == 2
 
+    # A dialer that has not read the key yet leaves the call to those that have.
     assert await end(stage, tenant)
+    await keyed.keys.run_once()
     await enter(stage, tenant, FIRST)
+    await stage.change("calls", call["id"], hang_up_due_at=stage.clock.now())
+    assert await task.run_once() == 1
+    assert (await stage.row("calls", call["id"]))["hang_up_due_at"] == stage.clock.now() + RETRY_DELAY
     await end(stage, tenant)
     await keyed.keys.run_once()
     stage.clock.advance(timedelta(minutes=16))

@@ -11,6 +11,7 @@ from outdial.db.session import Database
 from outdial.domain.call import CallWorkspace
 from outdial.log import log
 from outdial.provider import CallEnded, CallMissing, ProviderUnavailable, VoiceProvider
+from outdial.provider_keys.entering import ENVIRONMENT_SEEN_WITHIN
 
 EVERY: Final = timedelta(seconds=2)
 RETRY_DELAY: Final = timedelta(seconds=5)
@@ -50,14 +51,22 @@ class HangUps:
     async def _hang_up(self, due: hang_ups.DueHangUp) -> None:
         now = self._clock.now()
         async with self._database.for_organization(due.organization_id) as connection:
-            call = await hang_ups.take_hang_up(connection, call_id=due.call_id, now=now, next_try_at=now + RETRY_DELAY)
+            call = await hang_ups.take_hang_up(
+                connection,
+                call_id=due.call_id,
+                now=now,
+                next_try_at=now + RETRY_DELAY,
+                key_since=now - ENVIRONMENT_SEEN_WITHIN,
+            )
         if call is None or not call.is_live:
             self._unreached.discard(due.call_id)
             return
         if call.retell_call_id is None:
             return
         if not self._provider.has_account(call.credential):
-            await self._rest(call, "this dialer has no API key for the account")
+            # Another dialer may have the key, or this one reads it within seconds.
+            if not call.has_key:
+                await self._rest(call, "its account has no API key")
             return
         match await self._provider.end_call(call.credential, call.retell_call_id):
             case CallMissing() if call.workspace != CallWorkspace.CURRENT:

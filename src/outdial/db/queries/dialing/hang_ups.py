@@ -25,7 +25,7 @@ _due_hang_up = row_builder(DueHangUp)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangUp:
-    """A call to hang up, with the account that can."""
+    """A call to hang up, with the account that can. `has_key` says that the account has a key at all."""
 
     id: UUID
     organization_id: UUID
@@ -33,6 +33,7 @@ class HangUp:
     retell_call_id: str | None
     is_live: bool
     workspace: str
+    has_key: bool
 
 
 _hang_up = row_builder(HangUp)
@@ -87,13 +88,16 @@ from provider_accounts a
 where c.id = $2 and a.id = c.provider_account_id and c.hang_up_due_at <= $3
 returning c.id, c.organization_id, a.credential, c.retell_call_id,
   c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live,
-  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $3) as workspace;
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, $3) as workspace,
+  private.account_has_key(c.provider_account_id, $4) as has_key;
 """
 
 
-async def take_hang_up(connection: Connection, *, next_try_at: datetime, call_id: UUID, now: datetime) -> HangUp | None:
+async def take_hang_up(
+    connection: Connection, *, next_try_at: datetime, call_id: UUID, now: datetime, key_since: datetime
+) -> HangUp | None:
     """Take a call that is due, and set when to try again. One that is not live any more is done."""
-    record = await connection.fetchrow(_TAKE_HANG_UP, next_try_at, call_id, now)
+    record = await connection.fetchrow(_TAKE_HANG_UP, next_try_at, call_id, now, key_since)
     return None if record is None else _hang_up(record)
 
 

@@ -13,7 +13,7 @@ select organization_id, call_id from private.due_hang_ups(:now, :limit);
 
 -- name: take_hang_up
 -- returns: HangUp | None
--- row: A call to hang up, with the account that can.
+-- row: A call to hang up, with the account that can. `has_key` says that the account has a key at all.
 -- null: retell_call_id
 -- Take a call that is due, and set when to try again. One that is not live any more is done.
 update calls c
@@ -22,7 +22,8 @@ from provider_accounts a
 where c.id = :call_id and a.id = c.provider_account_id and c.hang_up_due_at <= :now
 returning c.id, c.organization_id, a.credential, c.retell_call_id,
   c.status in ('placing', 'placed', 'ongoing', 'unknown') as is_live,
-  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace;
+  private.workspace_of_call(c.provider_account_id, c.created_at, c.created_at, :now) as workspace,
+  private.account_has_key(c.provider_account_id, :key_since) as has_key;
 
 -- name: end_hang_up!
 -- Note that Retell has ended a call, or has no such call.
