@@ -62,7 +62,8 @@ async def confirm_erasure(context: CurrentOrganization, erasure_id: UUID, confir
     """Confirm that the calls of an erasure that were out of reach are deleted at Retell. Repeating it is harmless."""
     context.require("admin")
     async with context.transaction() as connection:
-        return await privacy.confirm(connection, context, erasure_id, confirmed)
+        _, erasure = await privacy.confirm(connection, context, erasure_id, confirmed)
+        return erasure
 
 
 @router.post("/subject-export")

@@ -70,7 +70,11 @@ async def confirm(request: Request, context: CurrentOrganization, erasure_id: UU
         error = InvalidInput("Nothing was confirmed: reload the page and try again")
         return await _show(request, context, error=error)
     async with context.transaction() as connection:
-        erasure = await privacy.confirm(connection, context, erasure_id, confirmed)
+        number, erasure = await privacy.confirm(connection, context, erasure_id, confirmed)
+    if not number:
+        return redirect(
+            _url(context), "Nothing more was confirmed: the calls are confirmed already, or a key reaches them again."
+        )
     return redirect(_url(context), f"Confirmed. {_what_remains(erasure)}")
 
 

@@ -170,18 +170,19 @@ async def find_erasure(connection: Connection, context: OrganizationContext, era
 
 async def confirm(
     connection: Connection, context: OrganizationContext, erasure_id: UUID, confirmed: ConfirmedDeletions
-) -> Erasure:
-    """Store that calls of an erasure that are out of reach are deleted at Retell; raises ResourceNotFound.
+) -> tuple[int, Erasure]:
+    """Store that calls of an erasure that are out of reach are deleted at Retell; return how many, and the erasure.
 
-    Calls that were out of reach only after `until` were not shown to the admin, and stay unconfirmed.
+    Calls that were out of reach only after `until` were not shown to the admin, and stay unconfirmed. Raises
+    ResourceNotFound.
     """
     context.require("admin")
     await find_erasure(connection, context, erasure_id)
     now = context.studio.clock.now()
-    await confirm_deletions(
+    number = await confirm_deletions(
         connection, context.organization_id, erasure_id, context.actor, until=confirmed.until, now=now
     )
-    return await find_erasure(connection, context, erasure_id)
+    return number, await find_erasure(connection, context, erasure_id)
 
 
 async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
