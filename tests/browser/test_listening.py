@@ -1,5 +1,6 @@
 """A member hears a live call in the browser and takes it over. LiveKit's client is a double: no server is here."""
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,15 +40,23 @@ ASKS_AFTER = """
 
 @dataclass
 class FakeStudioSound:
-    """The studio's responses to listening and taking over; the first request to listen is refused."""
+    """The studio's responses to listening and taking over; the first request to listen is refused.
+
+    The first three requests to take over fail, as they do if Retell's responses are lost.
+    """
 
     posted: list[tuple[str, Any]] = field(default_factory=list)
+    may_respond: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def respond(self, route: Route) -> None:
         """Record a request, and respond to it."""
         action = route.request.url.rpartition("/")[2]
         self.posted.append((action, route.request.post_data_json))
         if action == "take-over":
+            await self.may_respond.wait()
+        if action == "take-over" and sum(each == action for each, _ in self.posted) <= 3:
+            await route.fulfill(status=503, json={"message": "Retell has not confirmed that the agent has stopped"})
+        elif action == "take-over":
             await route.fulfill(status=204)
         elif len(self.posted) == 1:
             refused = {"message": "This call can be heard only in Retell's dashboard", "dashboard_url": DASHBOARD}
@@ -107,8 +116,14 @@ async def test_a_member_hears_a_call_takes_it_over_and_speaks_until_it_ends(
     await expect(shown.row).to_contain_text("attempt 2")
     await expect(shown.listen).to_have_attribute("data-heard", "")
     await ask_for_the_microphone(shown)
+    await leave_while_taking_over(shown)
+    sound.may_respond.set()
+    await hear_again(shown)
+    await lose_the_response(shown)
+    await hear_again(shown)
     await speak(shown)
-    assert sound.posted[1:] == [("listen", {}), ("take-over", {"listening_id": "l1"})]
+    listen, takeover = ("listen", {}), ("take-over", {"listening_id": "l1"})
+    assert sound.posted[1:] == [listen, takeover, listen, takeover, takeover, listen, takeover]
 
     await connection.execute(
         "update calls set status = 'ended', outcome = 'stopped', ended_at = $2, duration_ms = 42000 where id = $1",
@@ -116,7 +131,7 @@ async def test_a_member_hears_a_call_takes_it_over_and_speaks_until_it_ends(
         NOW - timedelta(seconds=1),
     )
     await expect(shown.said).to_have_text("The call has ended.")
-    assert await page.evaluate("[rooms.length, rooms[0].isLeft, microphone.isStopped]") == [1, True, True]
+    assert await page.evaluate("[rooms.length, rooms[2].isLeft, microphone.isStopped]") == [3, True, True]
     await expect(shown.bar.locator("audio")).to_have_count(0)
     await shown.button("Close").click()
     await expect(shown.bar).to_be_hidden()
@@ -150,15 +165,48 @@ async def ask_for_the_microphone(shown: ListeningPage) -> None:
     assert await shown.page.evaluate("microphone.isStopped")
 
 
+async def leave_while_taking_over(shown: ListeningPage) -> None:
+    await shown.button("Take over…").click()
+    await shown.page.get_by_role("dialog").get_by_role("button", name="Take over").click()
+    await expect(shown.said).to_have_text("Taking over…")
+    await shown.button("Leave the call").click()
+    await expect(shown.said).to_contain_text("the agent may have stopped, and the contact hear no one. Hang up if so.")
+    assert await shown.page.evaluate("microphone.isStopped")
+
+
+async def hear_again(shown: ListeningPage) -> None:
+    await shown.listen.click()
+    await shown.button("Press to hear").click()
+    await expect(shown.said).to_have_text("You are listening to the call with Ada Hopper. No one hears you.")
+
+
+async def lose_the_response(shown: ListeningPage) -> None:
+    """Who may speak has taken over, also if the response that says so is lost."""
+    page = shown.page
+    take_over = page.get_by_role("dialog").get_by_role("button", name="Take over")
+    await shown.button("Take over…").click()
+    await take_over.click()
+    await expect(shown.said).to_have_text("Retell has not confirmed that the agent has stopped.")
+    assert await page.evaluate("microphone.isStopped")
+    await page.evaluate("rooms.at(-1).localParticipant.permissions.canPublish = true")
+    await shown.button("Take over…").click()
+    await take_over.click()
+    await expect(shown.said).to_contain_text("You are speaking with Ada Hopper. The agent has left")
+    await page.evaluate("rooms.at(-1).emit('Reconnecting'); rooms.at(-1).emit('Reconnected')")
+    await expect(shown.said).to_contain_text("You are speaking with Ada Hopper. The agent has left")
+    await page.evaluate("rooms.at(-1).emit('Disconnected', 9)")
+    await expect(shown.said).to_contain_text("The contact hears no one: listen and take over again, or hang up.")
+
+
 async def speak(shown: ListeningPage) -> None:
     page = shown.page
     await shown.button("Take over…").click()
     await page.get_by_role("dialog").get_by_role("button", name="Take over").click()
     await expect(shown.said).to_have_text("Connecting your microphone…")
-    await page.evaluate("rooms[0].localParticipant.permissions.canPublish = true")
-    await page.evaluate("rooms[0].emit('ParticipantPermissionsChanged')")
+    await page.evaluate("rooms.at(-1).localParticipant.permissions.canPublish = true")
+    await page.evaluate("rooms.at(-1).emit('ParticipantPermissionsChanged')")
     await expect(shown.said).to_contain_text("You are speaking with Ada Hopper. The agent has left")
-    assert await page.evaluate("rooms[0].published[0] === microphone")
+    assert await page.evaluate("rooms.at(-1).published[0] === microphone")
     assert await page.evaluate(ASKS_AFTER, "/theme")
     assert not await page.evaluate(ASKS_AFTER, f"/o/1/calls/{shown.call_id}/hang-up")
     await shown.button("Mute").click()

@@ -1,10 +1,12 @@
 """The sound of live calls: what Retell's responses mean, and the same against the simulator."""
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 
+from outdial.domain.policies.listening import GIVEN_UP_AFTER
 from outdial.provider import (
     CallMissing,
     CardDataSpoken,
@@ -18,6 +20,7 @@ from outdial.retell.client import RetellClient
 from outdial.retell.provider import RetellProvider
 from outdial.retell.simulator.in_process import SimulatorTransport
 from outdial.retell.simulator.workspace import SimulatedWorkspace
+from outdial.retell.wire import RetellResponse
 from tests.retell.simulator.requests import CONFIG, LATER, START, created
 from tests.retell.test_client import KEY, Peer, client_of, http
 
@@ -111,6 +114,28 @@ async def test_a_simulated_call_is_heard_and_taken_over_while_it_is_connected() 
     now = LATER
     assert await provider.listen("default", call_id) == CallMissing()
     assert await provider.take_over("default", call_id, second.participant_id) == CallMissing()
+
+
+async def test_a_response_is_given_up_before_the_member_who_waits_for_it_gives_up() -> None:
+    waited = list[float]()
+
+    class Recording(SimulatorTransport):
+        async def send(
+            self,
+            method: str,
+            path: str,
+            body: bytes | None,
+            timeout_s: float,
+            before_sending: Callable[[], Awaitable[None]] | None = None,
+        ) -> RetellResponse:
+            waited.append(timeout_s)
+            return await super().send(method, path, body, timeout_s, before_sending)
+
+    client = RetellClient(Recording(SimulatedWorkspace(CONFIG), lambda: START, "key_simulator"))
+    await listen(client, "call_1")
+    await take_over(client, "call_1", "listener_1")
+    assert len(waited) == 2
+    assert max(waited) < GIVEN_UP_AFTER.total_seconds()
 
 
 async def test_no_request_contains_more_than_the_key_and_the_participant() -> None:

@@ -174,7 +174,7 @@ async def test_each_reason_not_to_hear_a_call_has_its_own_sentence(
     [
         (CardDataSpoken(), "The contact is giving card data in a protected session (PCI)"),
         (CallMissing(), "No one is on the line"),
-        (ProviderUnavailable("HTTP 400: no", 400), "Retell has not allowed this: HTTP 400: no"),
+        (ProviderUnavailable("timeout"), "Retell has not confirmed that the agent has stopped: timeout"),
     ],
 )
 async def test_a_takeover_that_retell_refuses_is_not_audited(

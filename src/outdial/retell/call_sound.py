@@ -1,6 +1,7 @@
 """The sound of live calls: Retell's listen-live-call and take-over-live-call."""
 
 import re
+from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,8 @@ from outdial.provider import (
 )
 from outdial.retell.client import RetellClient
 
+# Less than a member waits (GIVEN_UP_AFTER), so that they learn of it, and a slow response holds up no others for long.
+_TIMEOUT: Final = timedelta(seconds=8)
 # Retell documents no status for a call that is not ongoing. It responds 422 for an unknown call.
 _NOT_ON_THE_LINE: Final = frozenset({404, 422})
 # Nor one for a PCI session, only that no call is taken over in one.
@@ -35,7 +38,7 @@ async def listen(
     client: RetellClient, retell_call_id: str
 ) -> SoundOffered | SoundInDashboardOnly | CallMissing | ProviderUnavailable:
     """POST /v2/listen-live-call/{id}. No caller and no agent notices a listener."""
-    response = await client.post(f"/v2/listen-live-call/{quote(retell_call_id, safe='')}")
+    response = await client.post(f"/v2/listen-live-call/{quote(retell_call_id, safe='')}", timeout=_TIMEOUT)
     if isinstance(response, ProviderUnavailable):
         return CallMissing() if response.status in _NOT_ON_THE_LINE else response
     try:
@@ -54,7 +57,8 @@ async def take_over(
 ) -> TakenOver | CardDataSpoken | CallMissing | ProviderUnavailable:
     """POST /v2/take-over-live-call/{id}."""
     body = msgspec.json.encode({"participant_id": participant_id})
-    response = await client.post(f"/v2/take-over-live-call/{quote(retell_call_id, safe='')}", body)
+    path = f"/v2/take-over-live-call/{quote(retell_call_id, safe='')}"
+    response = await client.post(path, body, timeout=_TIMEOUT)
     if not isinstance(response, ProviderUnavailable):
         return TakenOver()
     if response.status is not None and 400 <= response.status < 500 and _PCI.search(response.reason):

@@ -324,13 +324,18 @@ class RetellClient:
         response = await self._request("GET", path)
         return response if isinstance(response, ProviderUnavailable) else response.body
 
-    async def post(self, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
+    async def post(
+        self, path: str, body: bytes | None = None, *, timeout: timedelta
+    ) -> RetellResponse | ProviderUnavailable:
         """POST once; a response that is no success is ProviderUnavailable with its status."""
-        return await self._request("POST", path, body)
+        return await self._request("POST", path, body, timeout)
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> RetellResponse | ProviderUnavailable:
+    async def _request(
+        self, method: str, path: str, body: bytes | None = None, timeout: timedelta | None = None
+    ) -> RetellResponse | ProviderUnavailable:
+        timeout_s = self._timeout_s if timeout is None else timeout.total_seconds()
         try:
-            response = await self._transport.send(method, path, body, self._timeout_s)
+            response = await self._transport.send(method, path, body, timeout_s)
         except (NotSent, TransportFailed) as error:
             return ProviderUnavailable(error.reason)
         if 200 <= response.status < 300:

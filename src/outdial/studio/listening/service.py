@@ -28,6 +28,8 @@ PLAYER: Final = "livekit-client.js"
 """What plays the sound of calls; hatch_build.py takes it from npm's package."""
 _ASKED_EVERY: Final = timedelta(seconds=0.1)
 _RETRY_AFTER_S: Final = 5
+_UNCONFIRMED: Final = "Retell has not confirmed that the agent has stopped"
+"""A request to take over that failed, or whose response was lost, may have stopped the agent."""
 
 
 class LiveSound(BaseModel):
@@ -91,7 +93,7 @@ async def _ask(
         )
     match outcome:
         case "requested":
-            return request_id, await _answer(context, request_id)
+            return request_id, await _answer(context, request_id, takes_over=listening_id is not None)
         case "missing":
             raise ResourceNotFound("Call not found")
         case "former":
@@ -102,7 +104,7 @@ async def _ask(
             raise _refused(ListenRefusal.NOT_ON_THE_LINE, None)
 
 
-async def _answer(context: OrganizationContext, request_id: UUID) -> call_sound.ListeningAnswer:
+async def _answer(context: OrganizationContext, request_id: UUID, *, takes_over: bool) -> call_sound.ListeningAnswer:
     """Wait for the response of a dialer, with no transaction open."""
     clock = context.studio.clock
     given_up_at = clock.now() + GIVEN_UP_AFTER
@@ -113,16 +115,21 @@ async def _answer(context: OrganizationContext, request_id: UUID) -> call_sound.
         if answer is None:
             raise _refused(ListenRefusal.NOT_ON_THE_LINE, None)
         if answer.status == "refused":
-            raise _refused(ListenRefusal(answer.refusal or ListenRefusal.FAILED), answer.reason)
+            refusal = ListenRefusal(answer.refusal or ListenRefusal.FAILED)
+            if takes_over and refusal == ListenRefusal.FAILED:
+                raise ServiceUnavailable(f"{_UNCONFIRMED}: {answer.reason}" if answer.reason else _UNCONFIRMED)
+            raise _refused(refusal, answer.reason)
         if answer.status == "granted":
             return answer
         if clock.now() >= given_up_at:
             break
         await clock.sleep_until(clock.now() + _ASKED_EVERY)
+    if answer.status == "requested":
+        raise ServiceUnavailable(
+            "No dialer with the Retell key of this call has responded. Check that one is running, then try again"
+        )
     raise ServiceUnavailable(
-        "No dialer with the Retell key of this call has responded. Check that one is running, then try again"
-        if answer.status == "requested"
-        else "Retell has not responded in time. Try again"
+        f"{_UNCONFIRMED}. Try again" if takes_over else "Retell has not responded in time. Try again"
     )
 
 

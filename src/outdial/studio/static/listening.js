@@ -107,7 +107,9 @@ class Listening {
   #microphone = null;
   #isSimulated = false;
   #isOver = false;
+  #isAsking = false;
   #isSpeaking = false;
+  #said = [];
 
   constructor(call, name) {
     this.call = call;
@@ -118,8 +120,13 @@ class Listening {
     return this.#isSpeaking && !this.#isOver;
   }
 
+  #say(text, buttons) {
+    this.#said = [text, buttons];
+    show(text, buttons);
+  }
+
   async begin() {
-    show(`Connecting to the call with ${this.#name}…`, { leave: "Cancel" });
+    this.#say(`Connecting to the call with ${this.#name}…`, { leave: "Cancel" });
     try {
       const [sound, player] = await Promise.all([post(`${this.call}/listen`), loadPlayer()]);
       if (this.#isOver) return;
@@ -137,12 +144,15 @@ class Listening {
     this.#room = room;
     room.on(RoomEvent.TrackSubscribed, (track) => { if (track.kind === "audio") bar.append(track.attach()); });
     room.on(RoomEvent.TrackUnsubscribed, (track) => { for (const element of track.detach()) element.remove(); });
-    room.on(RoomEvent.AudioPlaybackStatusChanged, () => { if (this.#id && !this.isSpeaking) this.#showListening(); });
-    room.on(RoomEvent.Reconnecting, () => show("The connection was lost. Reconnecting…", { leave: "Stop listening" }));
-    room.on(RoomEvent.Reconnected, () => (this.isSpeaking ? this.#showSpeaking() : this.#showListening()));
+    room.on(RoomEvent.AudioPlaybackStatusChanged, () => { if (this.#id && !this.isSpeaking && !this.#isAsking) this.#showListening(); });
+    room.on(RoomEvent.Reconnecting, () => show("The connection was lost. Reconnecting…", { leave: this.isSpeaking ? "Leave the call" : "Stop listening" }));
+    room.on(RoomEvent.Reconnected, () => show(...this.#said));
     await room.connect(sound.url, sound.token);
     if (this.#isOver) { room.disconnect(); return; }
-    room.on(RoomEvent.Disconnected, (reason) => this.end(ENDED.includes(reason) ? "The call has ended." : "The connection to the call was lost."));
+    room.on(RoomEvent.Disconnected, (reason) => {
+      const lost = `The connection to the call was lost.${this.isSpeaking ? " The contact hears no one: listen and take over again, or hang up." : ""}`;
+      this.end(ENDED.includes(reason) ? "The call has ended." : lost);
+    });
   }
 
   #showListening() {
@@ -152,7 +162,7 @@ class Listening {
       ? "Your browser blocks the sound until you press the button."
       : `You are listening to the call with ${this.#name}. No one hears you.`;
     const simulated = "This call is simulated: it has no sound.";
-    show(this.#isSimulated ? simulated : text, { hear: isMuted, takeOver: true, leave: "Stop listening" });
+    this.#say(this.#isSimulated ? simulated : text, { hear: isMuted, takeOver: true, leave: "Stop listening" });
   }
 
   async hear() {
@@ -162,14 +172,22 @@ class Listening {
 
   // The browser asks for the microphone before anything happens to the call.
   async takeOver() {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    await this.#askToSpeak();
+    this.#isAsking = false;
+    if (this.isSpeaking) await this.publish();
+  }
+
+  async #askToSpeak() {
     const { createLocalAudioTrack } = window.LivekitClient;
     if (!this.#isSimulated) {
-      show("Allow this page to use your microphone.", { leave: "Stop listening" });
+      this.#say("Allow this page to use your microphone.", { leave: "Stop listening" });
       try {
         this.#microphone = await createLocalAudioTrack();
       } catch {
         if (this.#isOver) return;
-        show("Your browser does not let this page use a microphone. The agent still speaks. Allow it, then take over.", { takeOver: true, leave: "Stop listening" });
+        this.#say("Your browser does not let this page use a microphone. The agent still speaks. Allow it, then take over.", { takeOver: true, leave: "Stop listening" });
         return;
       }
     }
@@ -178,16 +196,18 @@ class Listening {
       this.#showListening();
       return;
     }
-    show("Taking over…", { leave: "Stop listening" });
+    // The agent may stop from here on.
+    this.#isSpeaking = true;
+    this.#say("Taking over…", { leave: "Leave the call" });
     try {
       await post(`${this.call}/take-over`, { listening_id: this.#id });
     } catch (error) {
+      // A response was lost: who may speak has taken over.
+      if (this.#isOver || this.#room?.localParticipant.permissions?.canPublish) return;
+      this.#isSpeaking = false;
       this.#microphone?.stop();
-      if (!this.#isOver) show(`${error.message}.`, { takeOver: true, leave: "Stop listening", dashboardUrl: error.dashboardUrl });
-      return;
+      this.#say(`${error.message}.`, { takeOver: true, leave: "Stop listening", dashboardUrl: error.dashboardUrl });
     }
-    this.#isSpeaking = true;
-    await this.publish();
   }
 
   async #isConfirmed() {
@@ -199,15 +219,15 @@ class Listening {
 
   async publish() {
     if (this.#isOver) return;
-    if (this.#isSimulated) { show("The agent has stopped. This call is simulated: no one hears you.", { leave: "Leave the call" }); return; }
-    show("Connecting your microphone…", { leave: "Leave the call" });
+    if (this.#isSimulated) { this.#say("The agent has stopped. This call is simulated: no one hears you.", { leave: "Leave the call" }); return; }
+    this.#say("Connecting your microphone…", { leave: "Leave the call" });
     try {
       if (this.#microphone.mediaStreamTrack.readyState === "ended") await this.#microphone.restartTrack();
       await this.#untilAllowed();
       await this.#room.localParticipant.publishTrack(this.#microphone);
       if (!this.#isOver) this.#showSpeaking();
     } catch {
-      if (!this.#isOver) show("The agent has stopped, but your microphone is not connected: the contact hears no one. Connect it again, or hang up.", { retry: true, leave: "Leave the call" });
+      if (!this.#isOver) this.#say("The agent has stopped, but your microphone is not connected: the contact hears no one. Connect it again, or hang up.", { retry: true, leave: "Leave the call" });
     }
   }
 
@@ -231,7 +251,7 @@ class Listening {
     const mute = bar.querySelector("[data-mute]");
     mute.setAttribute("aria-pressed", String(isMuted));
     const text = isMuted ? "Your microphone is muted: the contact hears no one." : `You are speaking with ${this.#name}. The agent has left: hang up when you are done.`;
-    show(text, { mute: true, leave: "Leave the call" });
+    this.#say(text, { mute: true, leave: "Leave the call" });
   }
 
   async mute() {
@@ -243,6 +263,11 @@ class Listening {
     if (this.#isOver) return;
     const isOurs = error instanceof Problem;
     this.end(isOurs ? `${error.message}.` : `${text}.`, error.dashboardUrl);
+  }
+
+  leave() {
+    const isTakingOver = this.#isAsking && this.isSpeaking;
+    this.end(isTakingOver ? "You have left while you took over: the agent may have stopped, and the contact hear no one. Hang up if so." : "");
   }
 
   end(text, dashboardUrl = "") {
@@ -273,7 +298,7 @@ bar.querySelector("[data-take-over]").addEventListener("click", () => current?.t
 bar.querySelector("[data-retry]").addEventListener("click", () => current?.publish());
 bar.querySelector("[data-mute]").addEventListener("click", () => current?.mute());
 bar.querySelector("[data-leave]").addEventListener("click", () => {
-  if (current) current.end("");
+  if (current) current.leave();
   else bar.hidden = true;
 });
 
