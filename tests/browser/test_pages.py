@@ -71,6 +71,7 @@ USES = {
     "/o/{organization_id}/campaigns/{campaign_id}/edit": {"campaign_id": "paused"},
     "/o/{organization_id}/campaigns/{campaign_id}/setup/{step}": {"campaign_id": "draft"},
     "/o/{organization_id}/campaigns/{campaign_id}/bulk-jobs/{bulk_job_id}": {"campaign_id": "of_bulk_job"},
+    "/o/{organization_id}/bulk-jobs/{bulk_job_id}": {"bulk_job_id": "organization_job"},
 }
 # Opens what is folded, then a menu and the dialogs in turn: axe examines only what is shown. Rows repeat theirs.
 # Each run of axe reads the whole document first, so that what can be shown together is examined together.

@@ -73,7 +73,7 @@ async def test_a_search_is_counted_on_the_page_of_bulk_jobs_only(
     base = f"/o/{own.tenant.organization_id}/campaigns/{campaign.id}"
     operator = await browser_for(own.users["operator"])
 
-    assert "Change the more than 50 matching contacts" in (await operator.get(f"{base}/contacts?q=ada")).text
+    assert "Change the more than 40 matching contacts" in (await operator.get(f"{base}/contacts?q=ada")).text
     assert "60 contacts match: search “ada”." in (await operator.get(f"{base}/bulk-jobs?search=ada")).text
     assert "59 contacts match: status failed." in (await operator.get(f"{base}/bulk-jobs?status=failed")).text
     assert "1 contact matches: status pending." in (await operator.get(f"{base}/bulk-jobs?status=pending")).text

@@ -86,6 +86,8 @@ async def test_every_template_renders_and_every_page_is_small(
             wanted["campaign_id"] = route_rows.own["draft" if path.endswith("{step}") else "paused"]
         if "{bulk_job_id}" in path:
             wanted["campaign_id"] = route_rows.own["of_bulk_job"]
+        if path == "/o/{organization_id}/bulk-jobs/{bulk_job_id}":
+            wanted["bulk_job_id"] = route_rows.own["organization_job"]
         answer = await owner.get(address(path, wanted))
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[-500:]}"
         sizes[path] = len(answer.content)

@@ -128,7 +128,12 @@ async def test_unsupported_filters_and_foreign_campaigns_are_rejected(
     theirs = {"campaign_id": str(two_organizations.other.fresh.id)}
 
     unknown = await operator.post(url, json={"kind": "contacts", "filters": {"outcome": "busy"}})
-    assert (unknown.status_code, unknown.json()["fields"]) == (400, {"filters.outcome": "not supported"})
+    assert (unknown.status_code, unknown.json()["fields"]) == (
+        400,
+        {"filters.outcome": "name the campaign too, in filters.campaign_id"},
+    )
+    unknown = await operator.post(url, json={"kind": "contacts", "filters": {"review": "pending"}})
+    assert unknown.status_code == 400, unknown.text
     assert (await operator.post(url, json={"kind": "everything"})).status_code == 400
     assert (await operator.post(url, json={"kind": "calls", "filters": theirs})).status_code == 404
 

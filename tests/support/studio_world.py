@@ -35,6 +35,7 @@ _ROWS: Mapping[str, str] = {
     "finished": "select id from imports where organization_id = $1 and status = 'completed'",
     "export_id": "select id from exports where organization_id = $1 and status = 'queued'",
     "bulk_job_id": "select id from bulk_jobs where organization_id = $1 and status = 'queued'",
+    "organization_job": "select id from bulk_jobs where organization_id = $1 and campaign_id is null",
     "view_id": "select id from saved_views where organization_id = $1 and is_shared",
     "act_id": "select id from undoable_acts where organization_id = $1",
     "of_bulk_job": "select campaign_id from bulk_jobs where organization_id = $1 and status = 'queued'",
@@ -95,6 +96,8 @@ async def _fill(connection: Connection, filled: FilledOrganization) -> None:
     await insert(connection, "number_health", organization_id=organization_id, phone=phone, **rest)
     event = new_row("webhook_events", filled, actor="webhook")
     await insert(connection, "webhook_events", **event, call_id=call_id, status="applied", applied_at=NOW)
+    job = new_row("bulk_jobs", filled, actor="") | {"campaign_id": None, "action": "do_not_call"}
+    await insert(connection, "bulk_jobs", **job, status="completed", finished_at=NOW)
     await store_import(connection, campaign, b"phone\n+12127009901\n", queued=False)
     await insert(
         connection,
