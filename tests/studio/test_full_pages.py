@@ -48,6 +48,14 @@ async def test_full_pages_are_clear_of_the_limit_of_a_page(
             *(entry.contact.id, f"{NAME} {number}", f"wilhelmina.featherstonehaugh.{number}@aberystwyth.example.com"),
         )
         await create_call(connection, entry, status="ended", outcome="no_answer", created_at=NOW, started_at=NOW)
+    for _ in range(MANY):
+        entry = await create_campaign_contact(connection, campaign, status="review", attempts=1, call_count=1)
+        await connection.execute("update contacts set name = $2 where id = $1", entry.contact.id, NAME)
+        said = {
+            "transcript": "Agent: Hello?\n" * 500,
+            "analysis": encode_json({"call_summary": "He keeps the plan. " * 30}),
+        }
+        await create_call(connection, entry, status="ended", outcome="unknown", created_at=NOW, started_at=NOW, **said)
     for listed, filters in FILTERS.items():
         for number in range(MOST_LISTED):
             view = {"list": listed.value, "name": f"{number} {NAME}"[:LONGEST_VIEW_NAME].ljust(LONGEST_VIEW_NAME, "x")}
@@ -63,6 +71,7 @@ async def test_full_pages_are_clear_of_the_limit_of_a_page(
     sizes = {}
     for path in ("/api/v1/docs", "/api/v1/docs/schemas", f"{home}/campaigns"):
         sizes[path] = len((await owner.get(path)).content)
+    sizes["review"] = len((await owner.get(f"{home}/review")).content)
     for path in (f"{home}/calls", f"{base}/calls", f"{home}/contacts?q=wilhelmina", f"{base}/contacts"):
         response = await owner.get(path)
         assert response.status_code == 200, response.text

@@ -27,7 +27,8 @@ from outdial.studio.web.paging import PageRequest, page_links
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/review")
-LIMIT: Final = 25
+LIMIT: Final = 10
+"""Each has its forms twice, in the list and beside it, and a page stays below 60 KB."""
 # A page of long entries has little room for what was said; the page of the call has the rest.
 _MAX_TRANSCRIPT_CHARS: Final = 8_000
 _D: Final = ReviewDecision
