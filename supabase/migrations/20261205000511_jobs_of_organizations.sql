@@ -13,7 +13,10 @@ alter table public.bulk_jobs
   add constraint bulk_jobs_campaign_check check (
     campaign_id is not null and action <> 'mark_reviewed'
     or campaign_id is null and action in ('do_not_call', 'mark_reviewed')
-  ) not valid;
+  ) not valid,
+  -- A job without a campaign has no other row that it is deleted with when its organization is.
+  add constraint bulk_jobs_organization_fkey
+    foreign key (organization_id) references public.organizations (id) on delete cascade not valid;
 -- The runner keeps a migration in one transaction, where an index cannot be built concurrently; there are few jobs.
 -- squawk-ignore require-concurrent-index-creation
 create index bulk_jobs_organization on public.bulk_jobs (organization_id, created_at desc, id desc)

@@ -23,18 +23,21 @@ begin
 end
 $$;
 revoke all on function private.search_key(text) from public;
--- The column below evaluates it for every role that writes contacts.
-grant execute on function private.search_key(text) to authenticated, service_role, outdial_jobs;
+-- The column below evaluates it for every role that writes contacts. Dialers set only the keys of their places, but a
+-- trigger before updates makes each update of a contact compute all generated columns.
+grant execute on function private.search_key(text) to authenticated, service_role, outdial_jobs, outdial_dialer;
 
 -- What the search of contacts compares with: a column, because a search for two letters reads all contacts, and
--- computing their keys takes ten times as long. The fields are separated by line feeds, so that no word matches across two of them.
+-- computing their keys takes ten times as long. The fields are separated by line feeds, so that no word matches across
+-- two of them.
 drop index if exists public.contacts_text;
 alter table public.contacts add column search_key text collate "C" generated always as (
   private.search_key(coalesce(name, '') || chr(10) || phone || chr(10) || coalesce(email, '') || chr(10)
     || coalesce(company, '') || chr(10) || coalesce(external_id, ''))) stored;
 
 -- As find_contacts, for any number of words, which are patterns for `like`. All have to match, in any of the columns.
--- The three longest are looked up in the index, which leaves few contacts to compare with the others.
+-- The three longest are looked up in the index, which leaves few contacts to compare with the others. Those that were not
+-- reached are without contacts that a member has decided as completed, as in the list, its counts and its jobs.
 create function private.search_contacts(
   p_organization_id uuid, p_words text[], p_digits text, p_campaign_id uuid, p_status text, p_last_outcome text,
   p_reached boolean, p_reached_outcomes text[], p_after text, p_limit integer
@@ -62,8 +65,11 @@ begin
         select from public.campaign_contacts cc
         where cc.campaign_id = $7 and cc.contact_id = k.id and ($8 is null or cc.status = $8)
           and ($9 is null or cc.last_outcome = $9)
-          and ($10 is null or ($10 or cc.status in (''completed'', ''failed'')) and $10 = exists (
-            select from public.calls r where r.campaign_contact_id = cc.id and r.outcome = any ($11)))))
+          and ($10 is null
+            or ($10 or cc.status = ''failed'' or cc.status = ''completed''
+                and (cc.decision is distinct from ''completed'' or cc.decided_calls < cc.call_count))
+              and $10 = exists (
+                select from public.calls r where r.campaign_contact_id = cc.id and r.outcome = any ($11)))))
       and ($12 is null or k.phone > $12)
     order by k.phone
     limit $13'

@@ -1,2 +1,0 @@
--- Scans the table without blocking writes.
-alter table public.bulk_jobs validate constraint bulk_jobs_organization_fkey;
