@@ -8,6 +8,4 @@ and (:first_phone::text is null or k.phone >= :first_phone and k.phone <= :last_
 and (:first_ending::text is null or k.phone_reversed >= :first_ending and k.phone_reversed < :last_ending)
 and (:name::text is null or k.name_key >= lower(:name) and k.name_key < lower(:name) || :last_text)
 and (:external_id::text is null or k.external_id = :external_id)
-and (:words::text[] is null
-  or k.search_key like all (array(select private.search_key(w) from unnest(:words::text[]) w))
-  or k.search_key like :digits)
+-- include: words_of_contacts
