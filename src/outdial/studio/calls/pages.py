@@ -195,7 +195,6 @@ async def show_call_page(request: Request, call_id: UUID, context: CurrentOrgani
         filter_query=filter_query(form),
         turns=turns,
         spoken=spoken_so_far(call.live_transcript, call.started_at, context.studio.clock.now(), most=_MAX_SPOKEN_CHARS),
-        length_ms=max([call.duration_ms or 0, *(turn.end_ms or 0 for turn in call.turns)]),
         is_transcript_cut=turns != call.turns,
         speakers=SPEAKERS,
         summary=summary,

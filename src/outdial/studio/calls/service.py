@@ -121,6 +121,11 @@ class CallDetail(BaseModel):
         """Whether the call may be under way, so that it can be hung up."""
         return self.status in LIVE
 
+    @property
+    def length_ms(self) -> int:
+        """The length of the recording, as far as it is known."""
+        return max([self.duration_ms or 0, *(turn.end_ms or 0 for turn in self.turns)])
+
 
 class CallEvent(BaseModel):
     """A webhook event of a call. `body` is text, JSON is indented, and long bodies are truncated (`is_cut`)."""

@@ -48,12 +48,6 @@ class ReviewedEntry:
     call: CallDetail | None
     turns: Sequence[TranscriptTurn]
 
-    @property
-    def length_ms(self) -> int:
-        """The length of the recording, as far as it is known."""
-        call = self.call
-        return 0 if call is None else max([call.duration_ms or 0, *(turn.end_ms or 0 for turn in call.turns)])
-
 
 @router.get("")
 async def queue_page(request: Request, context: CurrentOrganization) -> Response:
