@@ -1,7 +1,8 @@
 """Pages of bulk jobs on contacts, or calls, of all campaigns: starting one, its progress and its result."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -25,8 +26,6 @@ from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}/bulk-jobs")
 
-_CALL_FILTERS: Final = ("campaign_id", "status", "outcome", "is_reviewed", "since", "until", "search")
-
 
 @router.post("")
 async def start(request: Request, context: CurrentOrganization, form: Form) -> Response:
@@ -37,8 +36,9 @@ async def start(request: Request, context: CurrentOrganization, form: Form) -> R
     try:
         if text(form, "action") == BulkAction.MARK_REVIEWED:
             filters = read_filters(typed_filters(_texts(form)), viewer_zone(request), context.studio.clock.now())
-            given = {name: value for name in _CALL_FILTERS if (value := getattr(filters, name)) is not None}
-            new = NewCallsJob.model_validate({"action": BulkAction.MARK_REVIEWED, "reason": reason, "filters": given})
+            new = NewCallsJob.model_validate(
+                {"action": BulkAction.MARK_REVIEWED, "reason": reason, "filters": asdict(filters)}
+            )
         else:
             given = {"search": text(form, "search")} if text(form, "search") else {}
             new = NewContactsJob.model_validate({"action": text(form, "action"), "reason": reason, "filters": given})

@@ -1,6 +1,7 @@
 """The page of imports and exports, and the downloads of exports."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -93,16 +94,7 @@ def _calls_of(form: FormData, zone: ZoneInfo, now: datetime) -> dict[str, object
     typed = typed_filters({name: text(form, name) for name in FILTER_NAMES})
     others = {"campaign": "campaign_id", "from": "since", "to": "until"}
     typed |= {name: typed[name] or text(form, other) for name, other in others.items()}
-    filters = read_filters(typed, zone, now)
-    return {
-        "campaign_id": filters.campaign_id,
-        "status": filters.status,
-        "outcome": filters.outcome,
-        "is_reviewed": filters.is_reviewed,
-        "search": filters.search,
-        "since": filters.since,
-        "until": filters.until,
-    }
+    return asdict(read_filters(typed, zone, now))
 
 
 @router.post("/exports/{export_id}/cancel")
