@@ -310,15 +310,25 @@ async def test_paging_the_call_list_keeps_its_filters(
         ("?to=0001-01-01", 400, "must be 1970 or later"),
         ("?campaign=00000000-0000-0000-0000-000000000000", 400, "Campaign not found"),
         ("?cursor=x", 400, "start again without one"),
+        ("?outcome=nonsense&cursor=x", 400, "choose one from the list"),
     ],
 )
 async def test_an_empty_call_list_explains_the_next_step(
-    browser_for: BrowserFor, campaign: Campaign, viewer: UUID, query: str, status: int, says: str
+    connection: asyncpg.Connection,
+    browser_for: BrowserFor,
+    campaign: Campaign,
+    viewer: UUID,
+    query: str,
+    status: int,
+    says: str,
 ) -> None:
-    response = await (await browser_for(viewer)).get(f"{home(campaign)}/calls{query}")
+    operator = await create_member(connection, campaign.tenant.organization_id, "operator")
+    for member in (viewer, operator):
+        response = await (await browser_for(member)).get(f"{home(campaign)}/calls{query}")
 
-    assert response.status_code == status
-    assert says in response.text
+        assert response.status_code == status
+        assert says in response.text
+        assert 'name="outcome"' in response.text
 
 
 @pytest.mark.parametrize(

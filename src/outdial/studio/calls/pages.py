@@ -100,7 +100,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
             form = dict.fromkeys(form, "")
             selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
             found, problem = await _find(connection, context, request, page_request, selecting)
-        matching = await _matching(connection, context, request, page_request, selecting, found)
+        matching = None if problem else await _matching(connection, context, request, page_request, selecting, found)
         # A tab of a campaign has no filter by campaign.
         campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
