@@ -13,6 +13,7 @@ from outdial.campaigns.operations.organization_bulk_request import (
     block_all_contacts,
     review_all_calls,
 )
+from outdial.campaigns.selection import SEARCH_TERMS
 from outdial.db.queries.dialing import organization_bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
@@ -91,7 +92,7 @@ async def create_for_organization(
 ) -> BulkJobView:
     """Queue a job; raises InvalidInput, ResourceNotFound, and ResourceConflict when nothing is selected."""
     given = new.filters.model_dump(mode="json", exclude_none=True)
-    searched = sorted(given.keys() & {"search", "phone", "name", "external_id"})
+    searched = sorted(given.keys() & set(SEARCH_TERMS))
     request = OrganizationBulkRequest(
         reason=new.reason,
         filters={name: value for name, value in given.items() if name not in searched}
