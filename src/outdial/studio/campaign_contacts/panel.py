@@ -22,7 +22,7 @@ from outdial.studio.campaign_contacts.service import (
 from outdial.studio.view.badges import badge_for_contact, badge_for_outcome
 from outdial.studio.web.errors import InvalidInput
 from outdial.studio.web.filters import query_values
-from outdial.studio.web.paging import MOST_COUNTED, PageRequest, page_links
+from outdial.studio.web.paging import MOST_COUNTED, PageRequest, at_most, has_more_pages, page_links
 
 LIMIT: Final = 40
 """Rows of a page, which has a limit: a row has much to say, and above the rows there are filters, actions and views."""
@@ -71,7 +71,7 @@ class ContactPanel:
     @property
     def matching_in_words(self) -> str:
         """How many contacts match; counting stops at `counted_to`."""
-        return f"{self.matching:,}" if self.matching <= self.counted_to else f"more than {self.counted_to:,}"
+        return at_most(self.matching, self.counted_to)
 
     @property
     def choices(self) -> Mapping[str, Options]:
@@ -142,12 +142,12 @@ async def contact_panel(
         return replace(panel, problem=error.summary)
     links = page_links(url, form, page_request, page.next)
     matching, counted_to = len(page.items), MOST_COUNTED
-    has_more_pages = page.next is not None or page_request.cursor is not None
-    if has_more_pages and "search" in search:
+    has_more = has_more_pages(page, page_request)
+    if has_more and "search" in search:
         # Counting what a text matches takes seconds with a million contacts: more than one page is not counted.
         counted_to = page_request.limit
         matching = counted_to + 1
-    elif has_more_pages:
+    elif has_more:
         counts = await count_by_status(
             connection, organization_id, campaign_id, filters.selection(), limit=MOST_COUNTED + 1
         )
