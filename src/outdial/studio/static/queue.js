@@ -81,7 +81,7 @@ function press(key) {
   (found?.querySelector("button") ?? found)?.click();
 }
 
-// What the digit decides about is shown first. Whoever chooses another entry meanwhile decides about none.
+// A digit waits until the chosen entry is shown. If another one is chosen meanwhile, it decides nothing.
 function pressOnceShown(key) {
   const entry = entries[chosen];
   loading.then(() => { if (entries[chosen] === entry) press(key); });
@@ -137,7 +137,7 @@ async function send(form, button) {
   }
 }
 
-// What the server has answered, without its page: the rest of the page, its scripts and the place of the scroll stay.
+// Takes from the response what has changed. The rest of this page, its scripts and its scroll position stay.
 function show(response, fresh, next) {
   const part = fresh.querySelector("[data-queue-page]");
   const old = document.querySelector("[data-queue-page]");

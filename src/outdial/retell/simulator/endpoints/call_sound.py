@@ -1,4 +1,4 @@
-"""Retell's endpoints for the sound of live calls. Nobody speaks in a simulated call: its address has no server."""
+"""Retell's endpoints for the sound of live calls. A simulated call has no sound: no server is at its address."""
 
 from datetime import timedelta
 from typing import Annotated, Final
