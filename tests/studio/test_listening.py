@@ -149,7 +149,7 @@ async def test_a_member_hears_a_call_and_takes_it_over_and_the_audit_log_names_t
 @pytest.mark.parametrize(
     ("result", "status", "sentence"),
     [
-        (CallMissing(), 409, "No one is on the line: this call has ended, or was not answered yet"),
+        (CallMissing(), 409, "No one is on the line: this call has ended or has not been answered yet"),
         (SoundInDashboardOnly(), 409, "This call can be heard only in Retell's dashboard, under Live Monitoring"),
         (replace(OFFER, url="wss://sound.example.com"), 409, "This call can be heard only in Retell's dashboard"),
         (replace(OFFER, url="wss://evil-livekit.cloud"), 409, "This call can be heard only in Retell's dashboard"),

@@ -21,7 +21,7 @@ class ListenRefusal(StrEnum):
 
 
 REFUSALS: Final[Mapping[ListenRefusal, str]] = {
-    ListenRefusal.NOT_ON_THE_LINE: "No one is on the line: this call has ended, or was not answered yet",
+    ListenRefusal.NOT_ON_THE_LINE: "No one is on the line: this call has ended or has not been answered yet",
     ListenRefusal.OUT_OF_REACH: "This call is in a Retell workspace whose key Outdial no longer has. Open it in Retell,"
     " or enter the key of that workspace again",
     ListenRefusal.DASHBOARD_ONLY: "This call can be heard only in Retell's dashboard, under Live Monitoring",
