@@ -7,7 +7,14 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from tests.support.factories import create_calling, create_campaign, create_campaign_contact
+from outdial.studio.calls.pages import LIMIT
+from tests.support.factories import (
+    create_call,
+    create_calling,
+    create_campaign,
+    create_campaign_contact,
+    create_contact,
+)
 from tests.support.studio import BrowserFor, StudioServer, app_without_database
 from tests.support.studio_routes import routes_of
 from tests.support.two_organizations import TwoOrganizations
@@ -69,3 +76,24 @@ async def test_a_page_takes_as_many_statements_for_25_active_campaigns_as_for_on
 
     assert after <= MOST_STATEMENTS, "\n".join(each[:150] for each in statements)
     assert after == before, "\n".join(statements)
+
+
+async def test_the_list_of_calls_looks_up_the_contacts_of_a_search_once(
+    statements: list[str],
+    browser_for: BrowserFor,
+    two_organizations: TwoOrganizations,
+    connection: asyncpg.Connection,
+) -> None:
+    own = two_organizations.own
+    campaign = await create_campaign(connection, own.tenant)
+    for _ in range(LIMIT + 1):
+        contact = await create_contact(connection, own.tenant.organization_id, name="Grace")
+        entry = await create_campaign_contact(connection, campaign, contact)
+        await create_call(connection, entry, status="ended", outcome="busy")
+    operator = await browser_for(own.users["operator"])
+    statements.clear()
+
+    response = await operator.get(f"/o/{own.tenant.organization_id}/calls?q=grace")
+
+    assert f"All {LIMIT + 1} that match" in response.text
+    assert sum("search_contacts(" in each for each in statements) == 1

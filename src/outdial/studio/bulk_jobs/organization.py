@@ -20,8 +20,7 @@ from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.outcomes import Outcome
 from outdial.studio.bulk_jobs.service import BulkJobView, find
-from outdial.studio.calls.service import CallFilters, selected_calls
-from outdial.studio.campaign_contacts.service import find_campaign
+from outdial.studio.calls.service import CallFilters, checked_selection, selected_calls
 from outdial.studio.contacts.service import ContactSearch, chosen_contacts, contact_search
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
@@ -106,9 +105,7 @@ async def create_for_organization(
             chosen = chosen_contacts(new.filters.selection())
             result = await block_all_contacts(connection, context.organization_id, chosen, request)
         else:
-            if new.filters.campaign_id is not None:
-                await find_campaign(connection, context.organization_id, new.filters.campaign_id)
-            calls = await selected_calls(connection, context.organization_id, new.filters.selection())
+            calls = await checked_selection(connection, context.organization_id, new.filters.selection())
             result = await review_all_calls(connection, context.organization_id, calls, request)
     except InvalidBulkAction as error:
         raise InvalidInput("Check the request", {error.field: error.reason}) from error
@@ -133,10 +130,10 @@ async def count_contacts(
 
 
 async def count_calls(
-    connection: Connection, context: OrganizationContext, filters: CallFilters, *, limit: int = MOST
+    connection: Connection, context: OrganizationContext, filters: CallFilters
 ) -> organization_bulk_jobs.SelectedCallCounts:
-    """Return how many calls the list has with filters, counted up to `limit`; raises InvalidInput."""
+    """Return how many calls the list has with filters, counted up to MOST; raises InvalidInput."""
     selection = await selected_calls(connection, context.organization_id, filters)
     return await organization_bulk_jobs.count_selected_calls(
-        connection, organization_id=context.organization_id, limit=limit, **selection
+        connection, organization_id=context.organization_id, limit=MOST, **selection
     )

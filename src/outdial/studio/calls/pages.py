@@ -11,10 +11,11 @@ from fastapi.responses import HTMLResponse
 from markupsafe import escape
 
 from outdial.campaigns.operations.hang_up import find_unreachable
+from outdial.campaigns.operations.organization_bulk_request import SelectedCalls
+from outdial.db.queries.dialing import organization_bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.studio.bulk_jobs.organization import count_calls
 from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.live_transcript import spoken_so_far
@@ -25,9 +26,10 @@ from outdial.studio.calls.service import (
     CallEvent,
     CallFilters,
     CallListItem,
+    checked_selection,
     find_place,
     list_call_events,
-    list_calls,
+    list_selected,
     show_call,
 )
 from outdial.studio.calls.transcript import SPEAKERS, first_turns
@@ -94,13 +96,12 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
             form["campaign"] = ""
         selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
         bar = await read_bar(connection, context, listed, url=url, form=form, opened=query.get("view", ""))
-        found, problem = await _find(connection, context, request, page_request, selecting)
+        found, matching, problem = await _find(connection, context, request, page_request, selecting)
         is_unfit = problem is not None and query.get("view") is not None and bar.is_as_saved
         if is_unfit:
             form = dict.fromkeys(form, "")
             selecting = form if frame is None else form | {"campaign": str(frame.campaign.id)}
-            found, problem = await _find(connection, context, request, page_request, selecting)
-        matching = None if problem else await _matching(connection, context, request, page_request, selecting, found)
+            found, matching, problem = await _find(connection, context, request, page_request, selecting)
         # A tab of a campaign has no filter by campaign.
         campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
     return page(
@@ -136,30 +137,32 @@ async def _find(
     request: Request,
     page_request: PageRequest,
     form: Mapping[str, str],
-) -> tuple[Page[CallListItem], str | None]:
-    """Return a page of the calls that filters select, or what is wrong with the filters."""
+) -> tuple[Page[CallListItem], str | None, str | None]:
+    """Return a page of the calls that filters select and how many match, or what is wrong with the filters."""
     try:
         filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
-        return await list_calls(connection, context.organization_id, page_request, filters), None
+        selected = await checked_selection(connection, context.organization_id, filters)
+        found = await list_selected(connection, context.organization_id, page_request, selected)
     except InvalidInput as error:
-        return Page(items=[]), error.summary
+        return Page(items=[]), None, error.summary
     except ResourceNotFound as error:
-        return Page(items=[]), error.message
+        return Page(items=[]), None, error.message
+    return found, await _matching(connection, context, page_request, selected, found), None
 
 
 async def _matching(
     connection: Connection,
     context: OrganizationContext,
-    request: Request,
     page_request: PageRequest,
-    form: Mapping[str, str],
+    selected: SelectedCalls,
     found: Page[CallListItem],
 ) -> str | None:
     """Return how many calls match, for a member who may act on them all; None when the page has all of them."""
     if not context.may("operator") or not has_more_pages(found, page_request):
         return None
-    filters = read_filters(form, viewer_zone(request), context.studio.clock.now())
-    counts = await count_calls(connection, context, filters, limit=MOST_COUNTED + 1)
+    counts = await organization_bulk_jobs.count_selected_calls(
+        connection, organization_id=context.organization_id, limit=MOST_COUNTED + 1, **selected
+    )
     return at_most(counts.calls, MOST_COUNTED)
 
 

@@ -167,19 +167,33 @@ async def list_calls(
     connection: Connection, organization_id: UUID, page: PageRequest, filters: CallFilters
 ) -> Page[CallListItem]:
     """Return a page of calls, newest first; raises ResourceNotFound for an unknown campaign, and InvalidInput."""
-    if filters.campaign_id is not None:
-        await find_campaign(connection, organization_id, filters.campaign_id)
+    return await list_selected(
+        connection, organization_id, page, await checked_selection(connection, organization_id, filters)
+    )
+
+
+async def list_selected(
+    connection: Connection, organization_id: UUID, page: PageRequest, selected: SelectedCalls
+) -> Page[CallListItem]:
+    """Return a page of the calls of `checked_selection`, newest first; raises InvalidInput."""
     before = page.key(tuple[CursorTime, UUID]) or (None, None)
     rows = await calls.list_calls(
         connection,
         organization_id=organization_id,
-        **await selected_calls(connection, organization_id, filters),
+        **selected,
         before_at=before[0],
         before_id=before[1],
         limit=page.limit + 1,
     )
     shown, following = paginate(rows, page.limit, lambda row: (row.created_at, row.id))
     return Page(items=[CallListItem.model_validate(row, from_attributes=True) for row in shown], next=following)
+
+
+async def checked_selection(connection: Connection, organization_id: UUID, filters: CallFilters) -> SelectedCalls:
+    """Return what `selected_calls` returns; raises InvalidInput, and ResourceNotFound for an unknown campaign."""
+    if filters.campaign_id is not None:
+        await find_campaign(connection, organization_id, filters.campaign_id)
+    return await selected_calls(connection, organization_id, filters)
 
 
 async def selected_calls(connection: Connection, organization_id: UUID, filters: CallFilters) -> SelectedCalls:
