@@ -61,4 +61,8 @@ async def test_a_report_is_shared_and_printed_on_one_page(
             await page.reload()
             await task.click(page.get_by_role("link", name="Go to the new campaign"))
             await expect(page.get_by_role("main")).to_contain_text(f"of {unreached} contacts finished")
+        await page.goto(f"{url}/o/{campaign.tenant.organization_id}/calls")
+        await expect(page.locator(".filter-bar")).not_to_have_css("display", "none")
+        await page.emulate_media(media="print")
+        await expect(page.locator(".filter-bar")).to_have_css("display", "none")
         served.studio.hub.end_streams()
