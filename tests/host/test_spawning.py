@@ -47,9 +47,10 @@ GARBLED = """
 async def test_nothing_stays_behind(tmp_path: Path) -> None:
     async with ZygoteProcess.running() as warm:
         await Talk.begin(warm, make_bundle(tmp_path))
+    bundle = make_bundle(tmp_path, "home", HOME)
     before = len(os.listdir("/proc/self/fd"))
     async with ZygoteProcess.running() as zygote:
-        talks = [await Talk.begin(zygote, make_bundle(tmp_path, source=HOME)) for _ in range(3)]
+        talks = [await Talk.begin(zygote, bundle) for _ in range(3)]
         homes = [Path(json.loads((await talk.ask()).body)) for talk in talks]
         assert all((home / "kept").is_file() for home in homes)
         assert len({*homes}) == 3

@@ -37,13 +37,17 @@ HELLO = """
 
 
 def make_bundle(directory: Path, slug: str = "hello", source: str = HELLO, *, version: int = 1, **files: str) -> Bundle:
-    """Write a function's `index.py`, and `files` by their names without .py beside it; return its bundle."""
+    """Write a function's `index.py`, and `files` by their names without .py beside it; return its bundle.
+
+    A bundle is written once: a worker may be reading the files of the one before.
+    """
     root = directory / f"{slug}-{version}"
     entrypoint = f"functions/{slug}/index.py"
     for name, text in {"index": source, **files}.items():
         path = root / "functions" / slug / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(dedent(text))
+        with path.open("x") as file:
+            file.write(dedent(text))
     return Bundle(slug, version, root, entrypoint)
 
 
