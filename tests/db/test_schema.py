@@ -310,6 +310,7 @@ EXECUTE = {
     f"private.test_calls_due({_TIME},integer)": {"outdial_dialer"},
     f"private.listen_requests_due({_TIME},{_TIME},integer)": {"outdial_dialer"},
     f"private.grant_listening(uuid,text,bytea,{_TIME})": {"outdial_dialer"},
+    f"private.refuse_listening(uuid,text,text,{_TIME})": {"outdial_dialer"},
     f"private.request_listening(uuid,uuid,uuid,bytea,uuid,{_TIME})": {"authenticated", "service_role"},
     "private.read_listening(uuid,uuid)": {"authenticated", "service_role"},
     f"private.provider_keys_in_use({_TIME})": {"outdial_dialer", "outdial_webhook"},

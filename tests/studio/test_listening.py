@@ -130,7 +130,10 @@ async def test_a_member_hears_a_call_and_takes_it_over_and_the_audit_log_names_t
 
     assert (taken.status_code, taken.content) == (204, b"")
     assert line.sound.asked == [("default", "call_1"), ("default", "call_1", "listener_1")]
-    assert (await audited(connection))[1:] == [("take_over_call", str(member), str(line.call_id))]
+    assert (await audited(connection))[1:] == [
+        ("ask_to_take_over_call", str(member), str(line.call_id)),
+        ("take_over_call", str(member), str(line.call_id)),
+    ]
     written = capsys.readouterr()
     assert TOKEN not in caplog.text + written.out + written.err
 
@@ -139,7 +142,8 @@ async def test_a_member_hears_a_call_and_takes_it_over_and_the_audit_log_names_t
     assert (await line.ask(other, "take-over", {"listening_id": listening_id})).status_code == 409
     page = await (await line.app.browser_of(member)).get(f"/o/{line.campaign.tenant.organization_id}/audit")
     assert "Listen to call" in page.text
-    assert "Take over call" in page.text
+    assert "Ask to take over call" in page.text
+    assert ">Take over call" in page.text
 
     line.app.clock.advance(KEPT_FOR + timedelta(minutes=1))
     assert (await line.ask(await line.app.client_of(None), "listen")).status_code == 200
@@ -170,23 +174,59 @@ async def test_each_reason_not_to_hear_a_call_has_its_own_sentence(
 
 
 @pytest.mark.parametrize(
-    ("result", "sentence"),
+    ("result", "sentence", "action", "details"),
     [
-        (CardDataSpoken(), "The contact is giving card data in a protected session (PCI)"),
-        (CallMissing(), "No one is on the line"),
-        (ProviderUnavailable("timeout"), "Retell has not confirmed that the agent has stopped: timeout"),
+        (CardDataSpoken(), "The contact is giving card data in a", "take_over_refused", {"refusal": "card_data"}),
+        (CallMissing(), "No one is on the line", "take_over_refused", {"refusal": "not_on_the_line"}),
+        (ProviderUnavailable("HTTP 429", 429), "Retell receives too", "take_over_refused", {"refusal": "rate_limited"}),
+        (
+            ProviderUnavailable("timeout"),
+            "Retell has not confirmed that the agent has stopped: timeout",
+            "take_over_unconfirmed",
+            {},
+        ),
     ],
 )
-async def test_a_takeover_that_retell_refuses_is_not_audited(
-    line: Line, connection: asyncpg.Connection, result: Any, sentence: str
+async def test_a_takeover_that_retell_does_not_grant_is_audited_as_asked_for_with_what_came_of_it(
+    line: Line, connection: asyncpg.Connection, result: Any, sentence: str, action: str, details: dict[str, str]
 ) -> None:
     line.sound.takes = result
-    client = await line.app.client_of(await create_member(connection, line.campaign.tenant.organization_id))
+    member = await create_member(connection, line.campaign.tenant.organization_id)
+    client = await line.app.client_of(member)
     heard = (await line.ask(client, "listen")).json()
     response = await line.ask(client, "take-over", {"listening_id": heard["listening_id"]})
-    assert response.status_code in (409, 503)
+    assert response.status_code in (409, 429, 503)
     assert response.json()["message"].startswith(sentence)
-    assert [action for action, *_ in await audited(connection)] == ["listen_to_call"]
+    assert (await audited(connection))[1:] == [
+        ("ask_to_take_over_call", str(member), str(line.call_id)),
+        (action, "dialer", str(line.call_id)),
+    ]
+    assert json.loads(await connection.fetchval("select details from audit_log order by id desc limit 1")) == details
+
+
+async def test_a_takeover_is_in_the_audit_log_before_retell_is_asked_also_if_the_dialer_ends_then(
+    line: Line, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await create_member(connection, line.campaign.tenant.organization_id)
+    client = await line.app.client_of(member)
+    heard = (await line.ask(client, "listen")).json()
+    asked = ("ask_to_take_over_call", str(member), str(line.call_id))
+    at_retell: list[list[tuple[str, str, str]]] = []
+
+    async def end(*_: str) -> TakenOver:
+        """Retell carries it out, and the dialer dies before it can store that."""
+        at_retell.append(await audited(connection))
+        raise ConnectionResetError
+
+    monkeypatch.setattr(line.sound, "take_over", end)
+    response = await line.ask(client, "take-over", {"listening_id": heard["listening_id"]})
+
+    assert (response.status_code, response.json()["message"]) == (
+        503,
+        "Retell has not confirmed that the agent has stopped. Try again",
+    )
+    assert [entries[1:] for entries in at_retell] == [[asked]]
+    assert (await audited(connection))[1:] == [asked]
 
 
 async def test_calls_that_cannot_be_heard_are_refused_without_a_request_to_retell(

@@ -85,7 +85,9 @@ class CallListening:
                         connection, id=request.id, participant_id=None, sealed=None, now=self._clock.now()
                     )
                 case RefusedListening(refusal, reason):
-                    await call_sound.refuse_listening(connection, id=request.id, refusal=refusal, reason=reason)
+                    await call_sound.refuse_listening(
+                        connection, id=request.id, refusal=refusal, reason=reason, now=self._clock.now()
+                    )
                 case never:
                     assert_never(never)
             await call_sound.forget_listen_requests(

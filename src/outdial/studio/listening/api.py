@@ -25,7 +25,8 @@ async def listen_to_call(call_id: UUID, context: CurrentOrganization) -> LiveSou
 async def take_over_call(call_id: UUID, context: CurrentOrganization, given: TakeOver) -> Response:
     """Stop the agent of a call, which does not come back, and let the listener speak.
 
-    It is recorded in the audit log. 409 if no one is on the line, or without a listener of the caller's own.
+    The request is recorded in the audit log before Retell is asked, and then what came of it. 409 if no one is on the
+    line, or without a listener of the caller's own.
     """
     context.require("operator")
     await take_call_over(context, call_id, given.listening_id)

@@ -70,7 +70,8 @@ async def request_listening(
     listening_id: UUID | None,
     now: datetime,
 ) -> str:
-    """Ask a dialer for the sound of a call, or to speak in it as the listener of an earlier request.
+    """Ask a dialer for the sound of a call, or, with an audit entry, to speak in it as the listener of an earlier
+    request.
 
     Returns `requested`, or why not: `missing`, `former`, `no_listener`, or the status of a call that is not on the
     line.
@@ -137,14 +138,16 @@ async def grant_listening(
 
 
 _REFUSE_LISTENING = """\
-update listen_requests set status = 'refused', refusal = $1, reason = $2::text
-where id = $3 and status = 'taken';
+select private.refuse_listening($1, $2, $3::text, $4) as is_refused;
 """
 
 
-async def refuse_listening(connection: Connection, *, refusal: str, reason: str | None, id: UUID) -> int:
-    """Store why a request was not granted."""
-    return rows_touched(await connection.execute(_REFUSE_LISTENING, refusal, reason, id))
+async def refuse_listening(
+    connection: Connection, *, id: UUID, refusal: str, reason: str | None, now: datetime
+) -> bool:
+    """Store why a request was not granted; that of a takeover with its audit entry."""
+    value: bool = required(await connection.fetchval(_REFUSE_LISTENING, id, refusal, reason, now), "refuse_listening")
+    return value
 
 
 _FORGET_LISTEN_REQUESTS = """\

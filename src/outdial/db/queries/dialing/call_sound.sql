@@ -3,8 +3,8 @@
 -- name: request_listening
 -- returns: str
 -- null: :reply_key, :listening_id
--- Ask a dialer for the sound of a call, or to speak in it as the listener of an earlier request. Returns `requested`, or why
--- not: `missing`, `former`, `no_listener`, or the status of a call that is not on the line.
+-- Ask a dialer for the sound of a call, or, with an audit entry, to speak in it as the listener of an earlier request.
+-- Returns `requested`, or why not: `missing`, `former`, `no_listener`, or the status of a call that is not on the line.
 select private.request_listening(
   :organization_id, :call_id, :id, :reply_key::bytea, :listening_id::uuid, :now
 ) as outcome;
@@ -40,11 +40,11 @@ returning r.id, r.organization_id, r.call_id, r.action, r.reply_key, r.participa
 -- Store what the provider has granted, with its audit entry.
 select private.grant_listening(:id, :participant_id::text, :sealed::bytea, :now) as is_granted;
 
--- name: refuse_listening!
+-- name: refuse_listening
+-- returns: bool
 -- null: :reason
--- Store why a request was not granted.
-update listen_requests set status = 'refused', refusal = :refusal, reason = :reason::text
-where id = :id and status = 'taken';
+-- Store why a request was not granted; that of a takeover with its audit entry.
+select private.refuse_listening(:id, :refusal, :reason::text, :now) as is_refused;
 
 -- name: forget_listen_requests!
 -- Delete the requests before a time; their calls are over.
