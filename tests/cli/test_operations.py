@@ -9,7 +9,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from outdial.campaigns.lifecycle import Actor
+from outdial.campaigns.operations.bulk_request import BulkRequested
+from outdial.campaigns.operations.organization_bulk_request import OrganizationBulkRequest, block_all_contacts
 from outdial.clock import SystemClock
+from outdial.db.queries import organizations
+from outdial.db.session import Database
 from tests.cli.conftest import Outdial, sql
 from tests.support.factories import Campaign, Tenant, create_calling, create_campaign_contact, create_contact
 from tests.support.jobs import working
@@ -161,6 +166,50 @@ def test_many_contacts_are_changed_by_a_job(acme: Outdial, filled: str, database
     ):
         assert problem in acme.error("campaign", "bulk", "start", filled, *arguments)
     assert "the campaign has no job" in acme.error("campaign", "bulk", "show", filled, str(uuid4()))
+
+
+def test_jobs_without_a_campaign_are_listed_shown_cancelled_and_undone(
+    acme: Outdial, filled: str, database: Scratch
+) -> None:
+    assert "No bulk jobs yet" in acme.run("organization", "bulk", "list", "Acme").stderr
+
+    async def request(search: str) -> str:
+        service = await Database.connect(database.dsn_for("outdial_api"), application_name="tests")
+        async with service, service.as_service() as connection:
+            [row] = await organizations.list_organizations(connection)
+            now = SystemClock().now()
+            result = await block_all_contacts(
+                connection,
+                row.id,
+                {
+                    "contact_ids": None, "first_phone": search, "last_phone": search, "name": None, "last_text": "",
+                    "external_id": None, "words": None, "digits": None,
+                },
+                OrganizationBulkRequest(reason="asked", filters={}, by="the service", actor=Actor(), now=now),
+            )  # fmt: skip
+        assert isinstance(result, BulkRequested)
+        return str(result.job_id)
+
+    sql(database, "insert into do_not_call (organization_id, phone, source, created_at)"
+        " select id, $1, 'call', now() from organizations", GRACE)  # fmt: skip
+    added, known, waiting = (asyncio.run(request(phone)) for phone in (ADA, GRACE, ZOE))
+    assert f"Cancelled {waiting}." in acme("organization", "bulk", "cancel", "Acme", waiting)
+    assert "the job is already cancelled" in acme.error("organization", "bulk", "cancel", "Acme", waiting)
+    run_jobs(database)
+
+    listed = acme.json("organization", "bulk", "list", "Acme")
+    assert {(each["id"], each["status"]) for each in listed} == {
+        (added, "completed"), (known, "completed"), (waiting, "cancelled")
+    }  # fmt: skip
+    assert acme.json("campaign", "bulk", "list", filled) == []
+    shown = acme.json("organization", "bulk", "show", "Acme", known)
+    assert (shown["done"], shown["left_out"], shown["action"]) == (0, 1, "do_not_call")
+    assert shown["contacts"] == [{"phone": GRACE, "reason": "the number was on the do-not-call list already"}]
+    assert "Undone. As before: 1." in acme("organization", "bulk", "undo", "Acme", added)
+    assert sql(database, "select phone from do_not_call") == [(GRACE,)]
+    of_campaign = acme.json("campaign", "bulk", "start", filled, "skip", "--reason=wrong list")["job_id"]
+    for command in ("show", "cancel", "undo"):
+        assert "the organization has no job" in acme.error("organization", "bulk", command, "Acme", of_campaign)
 
 
 def test_every_action_by_hand_is_recorded_with_its_reason(acme: Outdial, filled: str, database: Scratch) -> None:

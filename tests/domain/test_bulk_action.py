@@ -3,11 +3,12 @@
 import pytest
 
 from outdial.domain.campaign import CampaignStatus
-from outdial.domain.contact import ContactStatus, ReviewDecision
+from outdial.domain.contact import ContactStatus, FinalContactStatus, ReviewDecision
 from outdial.domain.policies.bulk_action import (
     APPLIES_TO,
     BulkAction,
     BulkTarget,
+    CampaignJobAction,
     LeftOutKind,
     PresentContact,
     SelectedContact,
@@ -82,3 +83,8 @@ def test_no_contact_is_called_again_that_may_not_be_called(
     found = left_out(action, decision, SelectedContact(status=status, calls=2), contact, ACTIVE)
 
     assert (None if found is None else found.kind) == kind
+
+
+def test_requests_name_all_actions_and_statuses_that_have_an_effect_and_no_others() -> None:
+    assert set(CampaignJobAction) == {action for action in BulkAction if APPLIES_TO[action]}
+    assert set(FinalContactStatus) == set(APPLIES_TO[BulkAction.NEW_CAMPAIGN])

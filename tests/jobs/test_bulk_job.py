@@ -28,7 +28,7 @@ from outdial.db.queries.dialing import bulk_jobs, bulk_work
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ReviewDecision
-from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.bulk_action import CampaignJobAction
 from outdial.jobs.bulk_job import MAX_FAILURES, BulkJob
 from outdial.jobs.outcomes import JobRunEnd
 from outdial.jobs.sweep import LOST_AFTER, LostJobSweeper
@@ -47,7 +47,8 @@ from tests.support.factories import (
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 
-SKIP, RETRY, DECIDE, NEW_CAMPAIGN = BulkAction.SKIP, BulkAction.RETRY, BulkAction.DECIDE, BulkAction.NEW_CAMPAIGN
+_A = CampaignJobAction
+SKIP, RETRY, DECIDE, NEW_CAMPAIGN = _A.SKIP, _A.RETRY, _A.DECIDE, _A.NEW_CAMPAIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class Desk:
         """Open a transaction as a user."""
         return self.api.as_caller("authenticated", {"sub": str(user), "role": "authenticated"})
 
-    async def request(self, action: BulkAction, *, as_user: UUID | None = None, **given: Any) -> BulkRequestResult:
+    async def request(
+        self, action: CampaignJobAction, *, as_user: UUID | None = None, **given: Any
+    ) -> BulkRequestResult:
         """Request a job as the operator, or as another user."""
         user = as_user or self.operator
         request = BulkRequest(action=action, **({"selection": ContactSelection(), "reason": " wrong list "} | given))
@@ -78,7 +81,7 @@ class Desk:
                 now=NOW,
             )
 
-    async def requested(self, action: BulkAction, **given: Any) -> BulkRequested:
+    async def requested(self, action: CampaignJobAction, **given: Any) -> BulkRequested:
         """Request a job that is accepted."""
         result = await self.request(action, **given)
         assert isinstance(result, BulkRequested)

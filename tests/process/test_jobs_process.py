@@ -9,7 +9,7 @@ from outdial.campaigns.lifecycle import Actor
 from outdial.campaigns.operations.bulk_request import BulkRequest, BulkRequested, request_bulk_job
 from outdial.campaigns.selection import ContactSelection
 from outdial.db.session import Database
-from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.bulk_action import CampaignJobAction
 from tests.support.factories import NOW, create_campaign, create_tenant, fill_campaign
 from tests.support.jobs import import_row, store_export, store_import
 from tests.support.postgres import Scratch
@@ -66,7 +66,7 @@ async def test_the_next_worker_goes_on_with_the_bulk_job_of_a_killed_one_and_doe
         job = await request_bulk_job(
             service,
             campaign_id=campaign.id,
-            request=BulkRequest(action=BulkAction.SKIP, selection=ContactSelection(), reason="wrong list"),
+            request=BulkRequest(action=CampaignJobAction.SKIP, selection=ContactSelection(), reason="wrong list"),
             by="the service",
             actor=Actor(),
             now=NOW,

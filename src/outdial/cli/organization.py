@@ -9,6 +9,7 @@ import typer
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
+from outdial.cli import organization_bulk
 from outdial.cli.budget import budget
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import ActionReason, find_organization
@@ -25,6 +26,7 @@ OrganizationName = Annotated[str, typer.Argument(help="Organization id or name."
 
 app.command()(retention)
 app.command()(budget)
+app.add_typer(organization_bulk.app, name="bulk")
 
 
 @app.command()

@@ -42,6 +42,15 @@ CONTACT: Final = Machine(
 )
 
 
+class FinalContactStatus(StrEnum):
+    """A ContactStatus with which a campaign is done with a contact, so that another one may take it."""
+
+    COMPLETED = ContactStatus.COMPLETED
+    FAILED = ContactStatus.FAILED
+    SKIPPED = ContactStatus.SKIPPED
+    CANCELLED = ContactStatus.CANCELLED
+
+
 class ReviewDecision(StrEnum):
     """What a member decides about a contact in review."""
 

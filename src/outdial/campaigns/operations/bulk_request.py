@@ -21,14 +21,14 @@ from outdial.domain.campaign import OPEN_TO_IMPORT
 from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.ids import new_id
 from outdial.domain.limits import LONGEST_DECISION_NOTE, IntRange
-from outdial.domain.policies.bulk_action import APPLIES_TO, IN_WORDS, BulkAction
+from outdial.domain.policies.bulk_action import APPLIES_TO, IN_WORDS, BulkAction, CampaignJobAction
 
 BULK_CONTACTS: Final = IntRange(1, 1_000_000)
 """Contacts that one job takes: its request stores their ids within its timeout."""
 PORTION_SIZE: Final = 1_000
 """Contacts that are changed in one transaction, which locks them and their campaign."""
 
-_A = BulkAction
+_A = CampaignJobAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,17 @@ class BulkRequest:
     `decision` goes with `decide`, `campaign_name` with `new_campaign`: the default name is "Copy of ...".
     """
 
-    action: BulkAction
+    action: CampaignJobAction
     selection: ContactSelection
     reason: str
     decision: ReviewDecision | None = None
     call_at: datetime | None = None
     campaign_name: str | None = None
+
+    @property
+    def job_action(self) -> BulkAction:
+        """What the job does."""
+        return BulkAction(self.action)
 
     @property
     def calls_here(self) -> bool:
@@ -93,7 +98,7 @@ async def request_bulk_job(
             f"the campaign is {campaign.status} and places no more calls: call the contacts again in a new campaign"
         )
     counts = await count_by_status(connection, campaign.organization_id, campaign_id, request.selection)
-    if (refusal := _refusal(request.action, counts)) is not None:
+    if (refusal := _refusal(request.job_action, counts)) is not None:
         return refusal
     copy: Duplicated | None = None
     if request.action is _A.NEW_CAMPAIGN:
@@ -248,7 +253,7 @@ async def _store(
         call_at=request.call_at,
         filters=encode_json(filters),
         copy_id=copy_id,
-        statuses=list(APPLIES_TO[request.action]),
+        statuses=list(APPLIES_TO[request.job_action]),
         portion_size=PORTION_SIZE,
         created_by=actor.user_id,
         requested_by=by,
@@ -285,7 +290,7 @@ async def _record_act(
     now: datetime,
 ) -> None:
     """Store that the job is an act, if it can be undone."""
-    if (kind := act_of_job(request.action, request.decision, selected)) is not None:
+    if (kind := act_of_job(request.job_action, request.decision, selected)) is not None:
         await record_act(
             connection,
             organization_id=campaign.organization_id,
@@ -299,10 +304,6 @@ async def _record_act(
 
 def _check(request: BulkRequest, now: datetime) -> str:
     """Return the reason without spaces around it; raises InvalidBulkAction."""
-    if request.action is _A.UNDO:
-        raise InvalidBulkAction("action", "undo an act by its id instead")
-    if request.action is _A.MARK_REVIEWED:
-        raise InvalidBulkAction("action", "calls are reviewed with a job of the organization")
     if (request.decision is None) is (request.action is _A.DECIDE):
         problem = "name one" if request.action is _A.DECIDE else "only `decide` takes one"
         raise InvalidBulkAction("decision", problem)

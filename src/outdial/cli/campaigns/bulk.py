@@ -1,5 +1,6 @@
 """`outdial campaign bulk`: act on all contacts of a campaign that match a filter."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, assert_never
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from outdial.clock import SystemClock
 from outdial.db.queries.dialing import bulk_jobs
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ReviewDecision
-from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.bulk_action import CampaignJobAction
 from outdial.stack.local import as_service
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ JobId = Annotated[UUID, typer.Argument(metavar="JOB", help="Id of the job.")]
 @app.command()
 def start(
     campaign: CampaignName,
-    action: Annotated[BulkAction, typer.Argument(help="What to do with the contacts.")],
+    action: Annotated[CampaignJobAction, typer.Argument(help="What to do with the contacts.")],
     reason: Annotated[str, typer.Option(help="Why, for the audit log and the contacts.")],
     decision: Annotated[ReviewDecision | None, typer.Option(help="With decide: what happens to the contacts.")] = None,
     status: StatusFilter = None,
@@ -121,21 +122,7 @@ def list_bulk_jobs(campaign: CampaignName, as_json: AsJson = False) -> None:
                 limit=LISTED,
             )
 
-    rows = as_service(work)
-    if as_json:
-        print_json(rows)
-        return
-    columns = {
-        "ID": lambda row: row.id,
-        "ACTION": lambda row: row.decision or row.action,
-        "STATUS": lambda row: row.status,
-        "SELECTED": lambda row: row.selected,
-        "DONE": lambda row: row.done,
-        "LEFT OUT": lambda row: row.left_out,
-        "REQUESTED": lambda row: row.created_at,
-        "BY": lambda row: row.requested_by,
-    }
-    print_rows(columns, rows, empty="No bulk jobs yet.")
+    print_jobs(as_service(work), as_json=as_json)
 
 
 @app.command()
@@ -156,6 +143,55 @@ def show(
             return found, left_out
 
     row, left_out = as_service(work)
+    print_job(row, left_out, as_json=as_json)
+
+
+@app.command()
+def cancel(campaign: CampaignName, job: JobId) -> None:
+    """Cancel a job. Contacts already changed stay changed."""
+
+    async def work(database: Database) -> str | None:
+        async with database.as_service() as connection:
+            return await cancel_job(connection, await _job(connection, campaign, job))
+
+    print_cancelled(job, as_service(work))
+
+
+async def cancel_job(connection: Connection, job: bulk_jobs.BulkJobRow) -> str | None:
+    """Cancel a job; return its status when it has ended before."""
+    cancelled = await cancel_bulk_job(
+        connection, organization_id=job.organization_id, bulk_job_id=job.id, actor=Actor(), now=clock.now()
+    )
+    return None if cancelled else job.status
+
+
+def print_cancelled(job_id: UUID, status: str | None) -> None:
+    """Print that a job is cancelled; raises ActionRefused with the status of one that has ended before."""
+    if status is not None:
+        raise ActionRefused(f"the job is already {status}")
+    console.print(f"Cancelled {job_id}.")
+
+
+def print_jobs(rows: Sequence[bulk_jobs.BulkJobRow], *, as_json: bool) -> None:
+    """Print bulk jobs as a table, or as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "ID": lambda row: row.id,
+        "ACTION": lambda row: row.decision or row.action,
+        "STATUS": lambda row: row.status,
+        "SELECTED": lambda row: row.selected,
+        "DONE": lambda row: row.done,
+        "LEFT OUT": lambda row: row.left_out,
+        "REQUESTED": lambda row: row.created_at,
+        "BY": lambda row: row.requested_by,
+    }
+    print_rows(columns, rows, empty="No bulk jobs yet.")
+
+
+def print_job(row: bulk_jobs.BulkJobRow, left_out: Sequence[bulk_jobs.LeftOutRow], *, as_json: bool) -> None:
+    """Print a bulk job, and the contacts or calls that it has left out."""
     kept: dict[str, Any] = {
         "action": row.action,
         "decision": row.decision,
@@ -183,27 +219,6 @@ def show(
     }
     if left_out:
         print_rows(columns, left_out, empty="")
-
-
-@app.command()
-def cancel(campaign: CampaignName, job: JobId) -> None:
-    """Cancel a job. Contacts already changed stay changed."""
-
-    async def work(database: Database) -> str | None:
-        async with database.as_service() as connection:
-            found = await _job(connection, campaign, job)
-            cancelled = await cancel_bulk_job(
-                connection,
-                organization_id=found.organization_id,
-                bulk_job_id=job,
-                actor=Actor(),
-                now=clock.now(),
-            )
-            return None if cancelled else found.status
-
-    if (status := as_service(work)) is not None:
-        raise ActionRefused(f"the job is already {status}")
-    console.print(f"Cancelled {job}.")
 
 
 def _print_request(result: BulkRequestResult, campaign: str, *, as_json: bool) -> None:

@@ -14,7 +14,6 @@ from outdial.cli.campaigns.selecting import (
     PhoneFilter,
     ReachedFilter,
     SearchFilter,
-    StatusFilter,
     read_selection,
 )
 from outdial.cli.campaigns.settings import CampaignName
@@ -23,6 +22,7 @@ from outdial.cli.finding import ActionReason, find_campaign
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
 from outdial.db.session import Database
+from outdial.domain.contact import FinalContactStatus
 from outdial.stack.local import as_service
 
 clock = SystemClock()
@@ -30,7 +30,7 @@ clock = SystemClock()
 
 def new_campaign(
     campaign: CampaignName,
-    status: StatusFilter = None,
+    status: Annotated[FinalContactStatus | None, typer.Option(help="Only contacts with this status.")] = None,
     outcome: OutcomeFilter = None,
     reached: ReachedFilter = None,
     search: SearchFilter = None,

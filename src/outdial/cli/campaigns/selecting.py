@@ -7,7 +7,7 @@ import typer
 from outdial.campaigns.errors import InvalidSelection
 from outdial.campaigns.selection import ContactSelection
 from outdial.cli.errors import InvalidArgument
-from outdial.domain.contact import ContactStatus
+from outdial.domain.contact import ContactStatus, FinalContactStatus
 from outdial.domain.outcomes import Outcome
 
 StatusFilter = Annotated[ContactStatus | None, typer.Option(help="Only contacts with this status.")]
@@ -28,7 +28,7 @@ ExternalIdFilter = Annotated[str | None, typer.Option(help="Only the contact wit
 
 def read_selection(
     *,
-    status: ContactStatus | None,
+    status: ContactStatus | FinalContactStatus | None,
     outcome: Outcome | None,
     reached: bool | None,
     search: str | None,

@@ -12,7 +12,7 @@ from outdial.cli.errors import ActionRefused, UnknownName
 from outdial.cli.finding import find_campaign_row
 from outdial.cli.output import AsJson, console, print_json
 from outdial.clock import SystemClock
-from outdial.db.session import Database
+from outdial.db.session import Connection, Database
 from outdial.domain.policies.undo import MOST_UNDONE
 from outdial.stack.local import as_service
 
@@ -35,16 +35,26 @@ def undo(
     async def work(database: Database) -> UndoResult:
         async with database.as_service() as connection:
             found = await find_campaign_row(connection, campaign)
-            return await undo_act(
-                connection,
-                organization_id=found.organization_id,
-                act_id=act,
-                by="the service",
-                actor=Actor(),
-                now=clock.now(),
-            )
+            return await undo_of_service(connection, found.organization_id, act)
 
-    match result := as_service(work):
+    print_undone(as_service(work), act, as_json=as_json)
+
+
+async def undo_of_service(connection: Connection, organization_id: UUID, act: UUID) -> UndoResult:
+    """Undo an act of an organization."""
+    return await undo_act(
+        connection,
+        organization_id=organization_id,
+        act_id=act,
+        by="the service",
+        actor=Actor(),
+        now=clock.now(),
+    )
+
+
+def print_undone(result: UndoResult, act: UUID, *, as_json: bool) -> None:
+    """Print what is as before; raises ActionRefused and UnknownName."""
+    match result:
         case ActUndone() if as_json:
             print_json(result)
         case ActUndone(job_id=UUID() as job_id):

@@ -30,6 +30,16 @@ class BulkAction(StrEnum):
     """Undo what another job has done, where a contact is as it has left it."""
 
 
+class CampaignJobAction(StrEnum):
+    """A BulkAction that can be requested for the contacts of a campaign."""
+
+    RETRY = BulkAction.RETRY
+    SKIP = BulkAction.SKIP
+    DECIDE = BulkAction.DECIDE
+    NEW_CAMPAIGN = BulkAction.NEW_CAMPAIGN
+    DO_NOT_CALL = BulkAction.DO_NOT_CALL
+
+
 APPLIES_TO: Final[Mapping[BulkAction, tuple[ContactStatus, ...]]] = {
     BulkAction.RETRY: MAY_COME_AGAIN,
     BulkAction.SKIP: (_S.PENDING,),

@@ -22,7 +22,7 @@ from outdial.domain.contact import ContactStatus, ReviewDecision
 from outdial.domain.errors import DomainError
 from outdial.domain.jobs import BulkJobStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.domain.policies.bulk_action import BulkAction
+from outdial.domain.policies.bulk_action import BulkAction, CampaignJobAction
 from outdial.studio.campaign_contacts.new_campaign import CampaignNameGiven, SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.format import sentence_case
@@ -41,7 +41,7 @@ class NewBulkJob(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
-    action: BulkAction
+    action: CampaignJobAction
     reason: Annotated[str, Field(max_length=LONGEST_DECISION_NOTE, pattern=r"^[^\x00]*$")]
     filters: Annotated[SelectedContacts, Field(default_factory=SelectedContacts)]
     decision: ReviewDecision | None = None

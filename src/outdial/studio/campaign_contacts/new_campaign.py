@@ -11,7 +11,7 @@ from outdial.campaigns.lifecycle import Forbidden, NotFound
 from outdial.campaigns.operations.new_campaign import ContactsCopied, NothingToCall, copy_to_new_campaign
 from outdial.campaigns.selection import MOST_TICKED, SELECTION_FILTERS, ContactSelection
 from outdial.db.session import Connection
-from outdial.domain.contact import ContactStatus
+from outdial.domain.contact import ContactStatus, FinalContactStatus
 from outdial.domain.errors import DomainError
 from outdial.domain.limits import LONGEST_NAME
 from outdial.domain.outcomes import Outcome
@@ -30,11 +30,8 @@ CampaignNameGiven = Annotated[str | None, Field(max_length=LONGEST_NAME, pattern
 Reached = Annotated[bool | None, Field(description=REACHED_MEANS)]
 
 
-class SelectedContacts(BaseModel):
-    """Filters of the contact list. All contacts match when none is set."""
-
+class _ContactFilters(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    status: ContactStatus | None = None
     outcome: Outcome | None = None
     reached: Reached = None
     search: Term = None
@@ -51,9 +48,19 @@ class SelectedContacts(BaseModel):
         return selection if self.ids is None else msgspec.structs.replace(selection, ids=tuple(self.ids))
 
 
-class NewCampaignRequest(SelectedContacts):
-    """Which contacts the new campaign calls, by the filters of the list, its name, and why, for the audit log."""
+class SelectedContacts(_ContactFilters):
+    """Filters of the contact list. All contacts match when none is set."""
 
+    status: ContactStatus | None = None
+
+
+class NewCampaignRequest(_ContactFilters):
+    """Which contacts the new campaign calls, by the filters of the list, its name, and why, for the audit log.
+
+    Contacts that the campaign is not done with are left out, so `status` takes final ones only.
+    """
+
+    status: FinalContactStatus | None = None
     campaign_name: CampaignNameGiven = None
     reason: ActionReason = None
 
