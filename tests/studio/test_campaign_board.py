@@ -144,7 +144,7 @@ async def test_campaigns_stand_in_sections_by_what_they_need(
     assert "Cost today$1.00" in words
     assert "Alerts3 need attention" in words
     # The strip is about all campaigns, also while some are searched for.
-    searched = (await operator.get(base, params={"name": "Planned"})).text
+    searched = (await operator.get(base, params={"name": "NED plán"})).text
     assert sections_of(searched) == {"Scheduled 1": ["Planned"]}
     assert f'<a href="{base}#needs-attention">3 ' in searched
     assert "<b>" not in html.replace("&lt;b&gt;", "")

@@ -37,6 +37,10 @@ async def test_one_search_finds_campaigns_contacts_numbers_and_pages(
     viewer, operator = await browser_for(own.users["viewer"]), await browser_for(own.users["operator"])
 
     assert await found(viewer, base, "kestrel") == {"Campaigns": ["Kestrel renewals"], "Contacts": ["Kestrel Ada"]}
+    for text in ("renewals kestrel", "KES  renew", "rénewals"):
+        assert (await found(viewer, base, text))["Campaigns"] == ["Kestrel renewals"], text
+    for text in ("kestrel autumn", "%", "kestrel_renewals"):
+        assert "Campaigns" not in await found(viewer, base, text), text
     assert await found(viewer, base, "(206) 555-01") == {"Contacts": ["Kestrel Ada"]}
     assert (await found(viewer, base, "5559999"))["Caller numbers"] == ["+1 (206) 555-9999"]
     assert await found(viewer, base, "screening") == {"Go to": ["Screening lists"]}

@@ -33,7 +33,7 @@ def list_campaigns(
                 connection,
                 organization_id=organization_id,
                 status=status,
-                name=None,
+                words=None,
                 is_archived=archived,
                 before_at=None,
                 before_id=None,

@@ -211,10 +211,11 @@ async def create_campaign(
 _LIST_CAMPAIGNS = """\
 select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, paused_reason, started_at,
   finished_at, archived_at, created_at
-from campaigns
+from campaigns m
 where ($1::uuid is null or organization_id = $1)
   and ($2::text is null or status = $2)
-  and ($3::text is null or position(lower($3) in lower(name)) > 0)
+  and ($3::text[] is null
+    or private.search_key(m.name) like all (array(select private.search_key(w) from unnest($3::text[]) w)))
   and ($4::boolean is null or (archived_at is not null) = $4)
   and ($5::timestamptz is null or (created_at, id) < ($5, $6::uuid))
 order by created_at desc, id desc
@@ -227,7 +228,7 @@ async def list_campaigns(
     *,
     organization_id: UUID | None,
     status: str | None,
-    name: str | None,
+    words: Sequence[str] | None,
     is_archived: bool | None,
     before_at: datetime | None,
     before_id: UUID | None,
@@ -238,7 +239,7 @@ async def list_campaigns(
     return [
         _campaign_row(record)
         for record in await connection.fetch(
-            _LIST_CAMPAIGNS, organization_id, status, name, is_archived, before_at, before_id, limit
+            _LIST_CAMPAIGNS, organization_id, status, words, is_archived, before_at, before_id, limit
         )
     ]
 

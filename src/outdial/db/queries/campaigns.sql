@@ -16,16 +16,16 @@ values (:id, :organization_id, :provider_account_id, :name, :retell_agent_id, :f
 -- name: list_campaigns
 -- returns: list[CampaignRow]
 -- row: A campaign in a list.
--- null: scheduled_at, paused_reason, started_at, finished_at, archived_at, :organization_id, :status, :name,
+-- null: scheduled_at, paused_reason, started_at, finished_at, archived_at, :organization_id, :status, :words,
 -- null: :is_archived, :before_at, :before_id
 -- plan: custom
 -- List campaigns, newest first. `before_at` and `before_id` are those of the last campaign on the previous page.
 select id, organization_id, name, status, retell_agent_id, from_number, scheduled_at, paused_reason, started_at,
   finished_at, archived_at, created_at
-from campaigns
+from campaigns m
 where (:organization_id::uuid is null or organization_id = :organization_id)
   and (:status::text is null or status = :status)
-  and (:name::text is null or position(lower(:name) in lower(name)) > 0)
+  -- include: named_campaigns
   and (:is_archived::boolean is null or (archived_at is not null) = :is_archived)
   and (:before_at::timestamptz is null or (created_at, id) < (:before_at, :before_id::uuid))
 order by created_at desc, id desc

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from outdial.campaigns.selection import search_patterns
 from outdial.db.queries.dialing import campaign_board as queries
 from outdial.db.queries.dialing.campaign_board import BoardCampaign, BoardDay, BoardLines
 from outdial.db.session import Connection
@@ -207,7 +208,11 @@ async def _find_campaigns(
     connection: Connection, context: OrganizationContext, is_archived: bool, name: str | None = None
 ) -> Sequence[BoardCampaign]:
     return await queries.campaigns_of_board(
-        connection, organization_id=context.organization_id, is_archived=is_archived, name=name, limit=MOST + 1
+        connection,
+        organization_id=context.organization_id,
+        is_archived=is_archived,
+        words=search_patterns(name)["words"] if name else None,
+        limit=MOST + 1,
     )
 
 

@@ -12,6 +12,7 @@ from outdial.campaigns import create as feature
 from outdial.campaigns import errors
 from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
+from outdial.campaigns.selection import search_patterns
 from outdial.db.queries import batches, campaigns, reports
 from outdial.db.queries.dialing.campaign_board import BoardCampaign
 from outdial.db.session import Connection
@@ -236,14 +237,15 @@ async def list_campaigns(
 ) -> tuple[Sequence[campaigns.CampaignRow], str | None]:
     """Return a page of campaigns, newest first, and the cursor of the next page.
 
-    With `is_archived`, only those in the archive, or only the others.
+    With `name`, those whose name has each of its words, in any order, as in the search for contacts. With
+    `is_archived`, only those in the archive, or only the others.
     """
     key = page.key(tuple[datetime, UUID])
     rows = await campaigns.list_campaigns(
         connection,
         organization_id=organization_id,
         status=status,
-        name=name or None,
+        words=search_patterns(name)["words"] if name else None,
         is_archived=is_archived,
         before_at=None if key is None else key[0],
         before_id=None if key is None else key[1],

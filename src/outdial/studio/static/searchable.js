@@ -191,9 +191,10 @@ function nameOf(value) {
   return value.replaceAll("_", " ").split("/").reverse().join(", ");
 }
 
-// IDs and zones are pasted with underscores, and typed without.
+// IDs and zones are pasted with underscores, and typed without; letters are found with and without accents.
 function plain(text) {
-  return text.trim().replaceAll("_", " ").toLowerCase();
+  const letters = text.normalize("NFD").replace(/[\u0300-\u036f]+/g, "").toLowerCase().replaceAll("ß", "ss");
+  return letters.trim().replaceAll("_", " ");
 }
 
 function haystack(option) {

@@ -70,7 +70,8 @@ select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started
   ) end as finish_at
 from campaigns m
 where m.organization_id = $1 and (m.archived_at is not null) = $2
-  and ($3::text is null or position(lower($3) in lower(m.name)) > 0)
+  and ($3::text[] is null
+    or private.search_key(m.name) like all (array(select private.search_key(w) from unnest($3::text[]) w)))
 order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')
   or m.id in (select campaign_id from reviewed)) desc, m.created_at desc, m.id desc
 limit $4;
@@ -78,7 +79,7 @@ limit $4;
 
 
 async def campaigns_of_board(
-    connection: Connection, *, organization_id: UUID, is_archived: bool, name: str | None, limit: int
+    connection: Connection, *, organization_id: UUID, is_archived: bool, words: Sequence[str] | None, limit: int
 ) -> list[BoardCampaign]:
     """List campaigns that are archived, or that are not: those at work, scheduled or with contacts in review first,
     then the newest.
@@ -86,7 +87,7 @@ async def campaigns_of_board(
     await connection.execute(CUSTOM_PLAN)
     return [
         _board_campaign(record)
-        for record in await connection.fetch(_CAMPAIGNS_OF_BOARD, organization_id, is_archived, name, limit)
+        for record in await connection.fetch(_CAMPAIGNS_OF_BOARD, organization_id, is_archived, words, limit)
     ]
 
 

@@ -3,7 +3,7 @@
 -- name: campaigns_of_board
 -- returns: list[BoardCampaign]
 -- row: A campaign of the list. `finish_at` is the end of its newest forecast while it is active.
--- null: scheduled_at, started_at, finished_at, archived_at, finish_at, :name
+-- null: scheduled_at, started_at, finished_at, archived_at, finish_at, :words
 -- plan: custom
 -- List campaigns that are archived, or that are not: those at work, scheduled or with contacts in review first, then the
 -- newest.
@@ -19,7 +19,7 @@ select m.id, m.name, m.status, m.scheduled_at, m.paused_automatically, m.started
   ) end as finish_at
 from campaigns m
 where m.organization_id = :organization_id and (m.archived_at is not null) = :is_archived
-  and (:name::text is null or position(lower(:name) in lower(m.name)) > 0)
+  -- include: named_campaigns
 order by (m.status in ('active', 'pausing', 'paused', 'cancelling', 'scheduled')
   or m.id in (select campaign_id from reviewed)) desc, m.created_at desc, m.id desc
 limit :limit;
