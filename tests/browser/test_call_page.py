@@ -13,6 +13,7 @@ from outdial.retell.simulator.recording import recording_of
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
 from tests.support.clicks import press, settled
+from tests.support.interception import intercept
 
 __all__ = ["site"]
 pytestmark = pytest.mark.timeout(300)
@@ -131,7 +132,7 @@ async def choose_back_while_the_next_is_read(page: Page) -> None:
         with suppress(Error):
             await route.continue_()
 
-    await page.route("**/review?at=*", hold)
+    await intercept(page, "**/review?at=*", hold)
     async with page.expect_request("**/review?at=*"):
         await page.keyboard.press("j")
     await expect(second).to_have_attribute("aria-current", "true")

@@ -13,6 +13,7 @@ from outdial.studio.campaign_setup.steps import SetupStep
 from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_pages import AXE, Site, site, what_axe_says
 from tests.support.clicks import press, settled
+from tests.support.interception import intercept
 
 __all__ = ["site"]
 SAVED = re.compile(r"^Saved \d+:\d\d:\d\d [AP]M$")
@@ -43,8 +44,8 @@ async def test_a_new_campaign_is_saved_as_it_is_typed_and_survives_what_ends_a_p
     await expect(page.get_by_role("link", name="Retries")).to_have_attribute("href", re.compile("/setup/retries$"))
 
     # The server is away: what is typed survives a reload, and is saved when the server is back.
-    await page.route(
-        "**/setup/who", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+    await intercept(
+        page, "**/setup/who", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
     )
     await page.get_by_label("Name", exact=True).fill("Autumn renewals")
     await expect(page.locator("[data-saved-note]")).to_contain_text("cannot be reached")
@@ -162,8 +163,8 @@ async def test_kept_typing_holds_the_start_and_does_not_replace_what_someone_els
     note = page.locator("[data-saved-note]")
     await page.goto(f"{base}/when")
     # The server is away, and five holidays are typed where the page offers three.
-    await page.route(
-        "**/setup/when", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+    await intercept(
+        page, "**/setup/when", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
     )
     days = [f"2099-12-2{day}" for day in range(5)]
     dates = page.locator("[name=excluded_dates]")

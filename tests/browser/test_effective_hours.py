@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.test_pages import Site, site
+from tests.support.interception import intercept
 
 __all__ = ["site"]
 SUMMARY = "#effective-hours [data-summary]"
@@ -63,7 +64,7 @@ async def test_a_failing_server_is_reported_beside_the_hours(site: Site, step: s
     await site.sign_in(context)
     page = await context.new_page()
     await page.goto(step)
-    await page.route("**/effective-hours", lambda route: route.fulfill(status=500, body="{}"))
+    await intercept(page, "**/effective-hours", lambda route: route.fulfill(status=500, body="{}"))
 
     await page.click("text=Around the clock")
 

@@ -8,6 +8,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.test_pages import Site, faults_in_shapes, site
 from tests.support.clicks import CountedTask, press, settled
+from tests.support.interception import intercept
 from tests.support.jobs import working
 from tests.support.postgres import Scratch
 
@@ -107,7 +108,7 @@ async def test_leaving_during_an_upload_warns_and_cancels_it(
     context = await chromium.new_context()
     await site.sign_in(context)
     page = await opened(context, site.address("/o/{organization_id}/campaigns/{campaign_id}/import"))
-    await page.route("**/file", lambda _: None)
+    await intercept(page, "**/file", lambda _: None)
     asked: list[str] = []
 
     async def leave(dialog: object) -> None:

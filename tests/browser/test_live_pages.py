@@ -15,6 +15,7 @@ from outdial.studio.web.sessions import COOKIE
 from tests.browser.test_charts import CLIPPED_TEXT
 from tests.browser.test_pages import Site
 from tests.support.factories import create_campaign, create_campaign_contact
+from tests.support.interception import intercept
 from tests.support.postgres import Scratch
 from tests.support.sockets import on_a_socket
 from tests.support.studio import FakeAuth, serve_studio, unchanged
@@ -133,7 +134,7 @@ async def test_a_page_without_a_sign_of_the_server_says_so(new_york: BrowserCont
     async def hold(route: Route) -> None:
         held.append(route)
 
-    await page.route("**/live", hold)
+    await intercept(page, "**/live", hold)
     banner = page.locator("#connection")
     await expect(banner).to_be_hidden()
 
@@ -156,7 +157,7 @@ async def test_numbers_that_cannot_be_fetched_are_not_called_fresh(
     async def fail(route: Route) -> None:
         await (route.fulfill(status=status, body="") if status else route.abort())
 
-    await page.route(f"**/campaigns/{campaign.id}", fail)
+    await intercept(page, f"**/campaigns/{campaign.id}", fail)
     await connection.execute(
         "update campaigns set status = 'pausing', paused_reason = 'tea' where id = $1", campaign.id
     )
