@@ -1,13 +1,12 @@
 """`outdial functions list` and `test`."""
 
-import socket
-
 import pytest
 
 from outdial.settings import MissingSetting
 from outdial.stack.config import probe_target
 from outdial.stack.errors import InvalidConfig, UnknownEnvironment
 from tests.cli.conftest import Outdial
+from tests.support.ports import reserved_port
 
 STAGING = {
     "OUTDIAL_STAGING_URL": "https://staging.example.com",
@@ -25,9 +24,9 @@ def test_functions_are_listed_with_their_configuration(outdial: Outdial) -> None
 
 
 def test_an_unreachable_stack_fails_every_request_of_the_probe(outdial: Outdial) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    result = outdial.run("functions", "test", "--env=staging", env={**STAGING, "OUTDIAL_STAGING_URL": address})
+    with reserved_port() as port:
+        env = {**STAGING, "OUTDIAL_STAGING_URL": f"http://127.0.0.1:{port}"}
+        result = outdial.run("functions", "test", "--env=staging", env=env)
 
     assert result.exit_code == 1
     assert result.stdout.count("FAILED") == 16

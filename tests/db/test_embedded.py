@@ -20,6 +20,7 @@ import pytest
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.errors import EmbeddedPostgresFailed, EmbeddedPostgresMissing, HomeClosed, SocketPathTooLong
+from tests.support.ports import reserved_port
 from tests.support.postgres import scratch_directory
 
 STARTER = """
@@ -38,6 +39,12 @@ StartProcess = Callable[..., "subprocess.Popen[str]"]
 def home() -> Iterator[Path]:
     with scratch_directory() as path:
         yield path / "home"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
 
 
 @pytest.fixture
@@ -75,11 +82,6 @@ def has_ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 async def run(dsn: str, statement: str) -> object:
     connection = await asyncpg.connect(dsn)
     try:
@@ -103,8 +105,9 @@ async def test_the_first_start_creates_a_server_and_stopping_it_leaves_no_proces
     assert all(has_ended(ended) for ended in [process, *children])
 
 
-async def test_a_second_process_shares_the_server_and_learns_its_port(home: Path, start_process: StartProcess) -> None:
-    port = free_port()
+async def test_a_second_process_shares_the_server_and_learns_its_port(
+    home: Path, port: int, start_process: StartProcess
+) -> None:
     assert owns_server(start_process(listen_port=port))
 
     with EmbeddedPostgres(home) as guest:
@@ -188,8 +191,8 @@ async def test_a_pid_file_with_the_pid_of_another_process_is_ignored(home: Path,
         stranger.kill()
 
 
-async def test_tcp_requires_a_password_and_the_socket_does_not(home: Path) -> None:
-    with EmbeddedPostgres(home, listen_port=free_port()) as server:
+async def test_tcp_requires_a_password_and_the_socket_does_not(home: Path, port: int) -> None:
+    with EmbeddedPostgres(home, listen_port=port) as server:
         assert server.tcp_dsn is not None
         await run(server.dsn, "create role outdial_guest login")
 
@@ -201,8 +204,7 @@ async def test_tcp_requires_a_password_and_the_socket_does_not(home: Path) -> No
                 await run(f"postgresql://{login}@{address}", "select 1")
 
 
-async def test_the_superusers_password_is_random_private_and_kept(home: Path) -> None:
-    port = free_port()
+async def test_the_superusers_password_is_random_private_and_kept(home: Path, port: int) -> None:
     with EmbeddedPostgres(home, listen_port=port) as server:
         first = server.tcp_dsn
     (file,) = home.glob("pg*.password")
@@ -215,8 +217,7 @@ async def test_the_superusers_password_is_random_private_and_kept(home: Path) ->
         assert await run(str(first), "select 1") == 1
 
 
-async def test_a_cluster_with_the_former_password_gets_a_random_one(home: Path) -> None:
-    port = free_port()
+async def test_a_cluster_with_the_former_password_gets_a_random_one(home: Path, port: int) -> None:
     with EmbeddedPostgres(home, listen_port=port) as server:
         await run(server.dsn, "alter role postgres password 'postgres'")
     (file,) = home.glob("pg*.password")

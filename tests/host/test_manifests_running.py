@@ -15,8 +15,9 @@ from outdial.project import source_layers
 from outdial.retell.signature import sign
 from outdial.stack.local import LOCAL_WEBHOOK_SECRET
 from tests.support.clusters import Object, environment_in_cluster
+from tests.support.ports import reserved_port
 from tests.support.postgres import Scratch
-from tests.support.processes import Launcher, Process, reserved_port
+from tests.support.processes import Launcher, Process
 
 SETTINGS = {"SUPABASE_URL": "http://127.0.0.1:54321", "RETELL_BASE_URL": "http://127.0.0.1:9"}
 HEALTH = "/functions/v1/_internal/health"

@@ -18,8 +18,9 @@ from outdial.clock import SystemClock
 from outdial.db.session import Database
 from tests.support.auth import CHEAP
 from tests.support.factories import create_campaign, create_campaign_contact, create_member, create_tenant
+from tests.support.ports import reserved_port
 from tests.support.postgres import Scratch
-from tests.support.processes import launcher, reserved_port
+from tests.support.processes import launcher
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("trigger.mjs")

@@ -12,6 +12,7 @@ from outdial.pre_dial.client import HookClient, HookDecided, HookEndpoint, HookF
 from outdial.pre_dial.messages import DENIED, LONGEST_REASON, CallClearance, CallToClear, ClearanceRequest
 from tests.support.factories import NOW
 from tests.support.hooks import SECRET, HookServer, hook_server
+from tests.support.ports import reserved_port
 
 CALLS = (CallToClear(UUID(int=1), "+14155550101"), CallToClear(UUID(int=2), "+14155550102"))
 REQUEST = ClearanceRequest(
@@ -145,11 +146,8 @@ async def test_a_body_that_trickles_is_late_too(client: HookClient) -> None:
 
 
 async def test_an_unreachable_hook_fails(client: HookClient) -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    assert await failure(client, f"http://127.0.0.1:{port}/") == "no connection: ClientConnectorError"
+    with reserved_port() as port:
+        assert await failure(client, f"http://127.0.0.1:{port}/") == "no connection: ClientConnectorError"
 
 
 async def test_nothing_is_sent_while_the_caller_holds_a_transaction(hook: HookServer) -> None:

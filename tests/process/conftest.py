@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import reserved_port
 from tests.support.postgres import Scratch, scratch_directory
-from tests.support.processes import Launcher, launcher, reserved_port
+from tests.support.processes import Launcher, launcher
 
 
 @pytest.fixture

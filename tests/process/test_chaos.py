@@ -23,8 +23,9 @@ from outdial.promises.checks import JITTER_MS, RunEvidence, audit, resolved
 from outdial.promises.evidence import SimulatorClient, gather_evidence
 from outdial.stack.local import SIMULATOR_KEY
 from tests.support.factories import NOW
+from tests.support.ports import reserved_port
 from tests.support.postgres import Scratch
-from tests.support.processes import Launcher, Process, launcher, reserved_port, start_campaign, until
+from tests.support.processes import Launcher, Process, launcher, start_campaign, until
 
 SEED = int(os.environ.get("OUTDIAL_SEED", "1"))
 CONCURRENCY, CALLS_PER_SECOND = 50, 120

@@ -22,7 +22,8 @@ from outdial.host.wire.config import MIB, FunctionConfig
 from outdial.process import die_with_parent
 from tests.host.test_tls import make_certificate
 from tests.support.load import AT_ONCE, gateway_of, ledger, load_through, replaced
-from tests.support.processes import Launcher, reserved_port, until
+from tests.support.ports import reserved_port
+from tests.support.processes import Launcher, until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -35,6 +34,7 @@ from outdial.retell.client import (
 )
 from outdial.retell.provider import RetellProvider
 from outdial.retell.transport import HttpTransport
+from tests.support.ports import reserved_port
 
 KEY = "key_secret_5309"
 
@@ -220,14 +220,13 @@ async def test_a_timeout_is_uncertain() -> None:
 
 
 async def test_a_refused_connection_creates_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    client = RetellClient.connect(KEY, f"http://127.0.0.1:{port}")
-    refused = await client.create_phone_call(b"{}")
-    assert isinstance(refused, CallRefused)
-    assert (refused.kind, refused.status) == (RefusalKind.unreachable, None)
-    assert isinstance(await client.get_call("call_1"), ProviderUnavailable)
-    await client.close()
+    with reserved_port() as port:
+        client = RetellClient.connect(KEY, f"http://127.0.0.1:{port}")
+        refused = await client.create_phone_call(b"{}")
+        assert isinstance(refused, CallRefused)
+        assert (refused.kind, refused.status) == (RefusalKind.unreachable, None)
+        assert isinstance(await client.get_call("call_1"), ProviderUnavailable)
+        await client.close()
 
 
 async def test_an_unknown_host_creates_nothing() -> None:

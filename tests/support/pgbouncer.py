@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 
 from outdial.db.binaries import ServerUser
 from outdial.db.passwords import ROLES
+from tests.support.ports import reserved_port
 from tests.support.postgres import Scratch, scratch_directory
 
 # Debian installs it in a directory that is not on the path of ordinary users.
@@ -44,9 +44,7 @@ def pgbouncer(database: Scratch, mode: PoolMode, options: str = "", settings: st
     assert PGBOUNCER is not None
     server = parse_qs(urlsplit(database.dsn).query)
     user = ServerUser.current()
-    with scratch_directory() as path:
-        with socket.create_server(("127.0.0.1", 0)) as holder:
-            listen = holder.getsockname()[1]
+    with scratch_directory() as path, reserved_port() as listen:
         users, config = path / "users.txt", path / "pgbouncer.ini"
         users.write_text("".join(f'"{role}" ""\n' for role in ("postgres", *ROLES)))
         text = _SETTINGS.format(

@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -19,6 +18,7 @@ import asyncpg
 from outdial.db.embedded import EmbeddedPostgres
 from outdial.db.migrate import push
 from outdial.db.passwords import renew_passwords
+from tests.support.ports import reserved_port
 
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 Filled = TypeVar("Filled")
@@ -98,14 +98,10 @@ def server() -> Iterator[EmbeddedPostgres]:
     """Run a fast server without durability."""
     with (
         scratch_directory() as path,
-        EmbeddedPostgres(path / "home", durable=False, listen_port=_free_port(), settings=_SETTINGS) as running,
+        reserved_port() as port,
+        EmbeddedPostgres(path / "home", durable=False, listen_port=port, settings=_SETTINGS) as running,
     ):
         yield running
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])
 
 
 async def make_template(server: EmbeddedPostgres) -> None:

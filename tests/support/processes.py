@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -189,15 +188,6 @@ def launcher(directory: Path, database: Scratch, *, port: int, simulator_url: st
     finally:
         for process in running.started:
             process.kill_session()
-
-
-@contextmanager
-def reserved_port() -> Iterator[int]:
-    """Reserve a port on which several processes can listen one after another."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
 
 
 async def until(
