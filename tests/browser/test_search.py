@@ -22,8 +22,8 @@ async def test_the_keyboard_alone_opens_what_was_found(site: Site, chromium: Bro
     if AXE.exists():
         await page.evaluate(AXE.read_text())
         assert await what_axe_says(page) == []
+    # Enter opens what was typed, also before its results are there.
     await page.keyboard.type("audit")
-    await expect(dialog.get_by_role("link")).to_have_count(1)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/audit")
     await settled(page)

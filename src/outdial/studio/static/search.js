@@ -27,6 +27,7 @@ class Search {
   #results;
   #timer = 0;
   #asked = 0;
+  #shown = null;
 
   constructor(url) {
     this.#url = url;
@@ -60,17 +61,28 @@ class Search {
 
   async #show() {
     const asked = ++this.#asked;
+    const text = this.#input.value;
     let page = null;
     try {
-      const response = await fetch(`${this.#url}?q=${encodeURIComponent(this.#input.value)}`, { cache: "no-store", redirect: "manual" });
+      const response = await fetch(`${this.#url}?q=${encodeURIComponent(text)}`, { cache: "no-store", redirect: "manual" });
       if (response.type === "opaqueredirect") location.reload();
       else page = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("search-results");
     } catch {
       // Shown below, as is any other page than the results.
     }
     if (asked !== this.#asked) return;
+    this.#shown = text;
     if (page) this.#results.replaceChildren(...page.childNodes);
     else this.#results.textContent = "Search is unavailable right now. Try again in a moment.";
+  }
+
+  // Who types and presses Enter at once means what was typed, not what is still shown.
+  async #openFirst() {
+    if (this.#shown !== this.#input.value) {
+      clearTimeout(this.#timer);
+      await this.#show();
+    }
+    if (this.#dialog.open && this.#shown === this.#input.value) this.#results.querySelector("a")?.click();
   }
 
   #choose(event) {
@@ -82,7 +94,7 @@ class Search {
       this.#dialog.close();
     } else if (event.key === "Enter" && place < 0) {
       event.preventDefault();
-      links[0]?.click();
+      this.#openFirst();
     } else if (event.key === "ArrowDown" && links.length) {
       event.preventDefault();
       links[Math.min(place + 1, links.length - 1)].focus();
