@@ -308,14 +308,14 @@ async def test_it_waits_for_a_claim_of_another_account_and_sees_its_call(stage: 
     async with stage.look.transaction():
         account_id = entry.campaign.tenant.provider_account_id
         await stage.look.execute("select from provider_accounts where id = $1 for no key update", account_id)
-        waits = []
-        for _ in range(3):
-            begun = perf_counter()
-            await task.run_once()
-            waits.append(perf_counter() - begun)
+        # Meanwhile it holds the accounts before this one, for which claims wait. A busy machine delays some runs.
+        async with asyncio.timeout(30):
+            waited_s = LOCK_WAIT.total_seconds()
+            while waited_s >= LOCK_WAIT.total_seconds():
+                begun = perf_counter()
+                await task.run_once()
+                waited_s = perf_counter() - begun
         assert (await stage.row("test_calls", test_id))["status"] == "requested"
-        # Meanwhile it holds the accounts before this one, for which claims wait.
-        assert min(waits) < LOCK_WAIT.total_seconds()
         # A call that was released and is still checked may ring as well.
         await create_call(stage.look, entry, status="released", next_check_at=NOW + timedelta(hours=1))
     await task.run_once()
@@ -335,7 +335,7 @@ async def test_a_claim_of_another_account_waits_for_it_and_leaves_its_phone_alon
         select pg_advisory_lock(1)
     """)
     sending = asyncio.create_task(make_task(stage).run_once())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await stage.look.fetch("select from provider_accounts for no key update skip locked"):  # noqa: ASYNC110
             await asyncio.sleep(0)
     wait = timedelta(milliseconds=20)

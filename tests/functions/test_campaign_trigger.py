@@ -319,7 +319,7 @@ async def test_a_start_reaches_a_listening_dialer(trigger: Trigger, database: Sc
     listener = await asyncpg.connect(database.dsn_for("outdial_dialer"))
     await listener.add_listener("outdial_campaigns", lambda *args: heard.put_nowait(str(args[-1])))
     await trigger.ask(action="start_campaign")
-    assert await asyncio.wait_for(heard.get(), 10) == str(trigger.campaign.id)
+    assert await asyncio.wait_for(heard.get(), 30) == str(trigger.campaign.id)
     await listener.close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import statistics
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -68,15 +67,18 @@ async def test_health_responds_to_get_and_head(serve: Serve) -> None:
 
 async def test_a_response_does_not_wait_for_an_acknowledgement(serve: Serve) -> None:
     now = asyncio.get_running_loop().time
-    took = []
+    quick = 0
     async with serve(hello=hello) as client:
-        for _ in range(15):
+        for _ in range(100):
             began = now()
             async with client.post("hello", data=b"x" * 1000) as response:
                 await response.read()
-            took.append(now() - began)
+            quick += now() - began < 0.03
+            if quick == 20:
+                break
 
-    assert statistics.median(took) < 0.03, "Nagle's algorithm is on: each answer waits 40 ms"
+    # The first ones do not wait in any case, and a busy machine delays some.
+    assert quick == 20, "Nagle's algorithm is on: each answer waits 40 ms"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1"])

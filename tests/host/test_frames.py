@@ -75,9 +75,9 @@ def test_a_large_frame_takes_time_in_proportion_to_its_length() -> None:
     size = frames.MAX_FRAME - 1024
     stream = frames.encode(InvokeFrame(1, Invocation("r", "POST", "/hello", "", [], bytes(size))))
     parts = [stream[at : at + 16_384] for at in range(0, len(stream), 16_384)]
-    began = time.perf_counter()
+    began = time.process_time()
     (frame,) = [frame for part in parts for frame in reader.feed(part)]
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert isinstance(frame, InvokeFrame)
     assert len(frame.invocation.body) == size
     # It takes 0.1 s; a copy of all that came before, for each of the 4,096 pieces, takes more than 10 s.

@@ -74,7 +74,7 @@ async def test_runs_in_the_background(retention: LogRetention, host: Database, c
     await connection.add_listener("removed", lambda *_: removed.set())
     later = LogRetention(host, VirtualClock(NOW + 8 * DAY), 7 * DAY)
     later.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await removed.wait()
     await later.stop()
 

@@ -236,7 +236,7 @@ async def test_writes_full_batches_at_once_and_the_rest_on_stop(
     writer = LogWriter(host, clock, {})
     writer.invocation(invocation())
     writer.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await heard.get()
         for _ in range(500):
             writer.invocation(invocation())

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -184,18 +183,17 @@ async def test_a_function_that_spins_is_killed_and_others_stay_quick(pools: Pool
     await good.start()
     spins = pools.open(misbehaving("spins"), cpu_ms=500, max_workers=1)
 
-    spinning = ask(spins, f"/spins{mode}")
-    times = []
+    spinning, served = ask(spins, f"/spins{mode}"), 0
     while not spinning.done():
-        began = time.perf_counter()
         assert isinstance(await ask(good), InvocationCompleted)
-        times.append(time.perf_counter() - began)
+        served += 1
 
     outcome = await spinning
     assert isinstance(outcome, LimitExceeded)
     assert (outcome.resource, outcome.limit) == ("cpu", 500)
     assert 500 < outcome.used < 5_000
-    assert sorted(times)[len(times) // 2] < 0.05
+    # A request takes some 2 ms. A worker that waited for the one that spins would have served one.
+    assert served > 10
     assert isinstance(await ask(spins, "/spins/well"), InvocationCompleted)
 
 
@@ -247,7 +245,7 @@ async def test_forged_heartbeats_delay_the_limit_and_do_not_remove_it(pools: Poo
 
     assert isinstance(outcome, LimitExceeded), outcome
     assert (outcome.resource, outcome.limit) == ("cpu", 300)
-    assert 600 < outcome.used < 1_500
+    assert 600 < outcome.used < 5_000
     assert isinstance(await ask(pool, "/spins/well"), InvocationCompleted)
 
 
@@ -265,7 +263,7 @@ async def test_frames_that_a_worker_must_not_send_now_kill_it(
 
 
 async def test_a_hanging_function_times_out_and_frees_its_slot(pools: Pools) -> None:
-    pool = pools.open(misbehaving("never-answers"), wall_clock_s=0.2, max_workers=1, concurrency=1)
+    pool = pools.open(misbehaving("never-answers"), wall_clock_s=1, max_workers=1, concurrency=1)
 
     outcomes = await asyncio.gather(ask(pool, "/never-answers"), ask(pool, "/never-answers/well"))
 

@@ -56,7 +56,7 @@ class Gateway:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when the condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds():
                 self.news.clear()
                 await self.news.wait()

@@ -230,7 +230,8 @@ async def test_over_the_limit_the_slowest_request_makes_room(sent: bytes, monkey
         assert any(one.bytes_received == len(sent) for one in here.server.connections)
 
 
-async def test_over_the_limit_a_young_request_stays_and_the_newcomer_gets_503() -> None:
+async def test_over_the_limit_a_young_request_stays_and_the_newcomer_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limits, "_TOO_YOUNG_S", OUT_OF_REACH)
     async with served(limits=replace(QUICK, connections=1)) as here:
         young = await here.connect()
         young.send(post(b"hel", length=5))
@@ -273,7 +274,7 @@ async def test_draining_with_grace_serves_requests_on_idle_connections() -> None
     async with served(limits=QUICK) as here:
         wire = await here.connect()
         await wire.ask(get())
-        draining = asyncio.create_task(here.server.drain(OUT_OF_REACH, grace_s=0.3))
+        draining = asyncio.create_task(here.server.drain(OUT_OF_REACH, grace_s=OUT_OF_REACH))
         await asyncio.sleep(0)
         assert (await wire.ask(get())).headers["connection"] == "close"
         assert await draining == 0

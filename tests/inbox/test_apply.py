@@ -360,7 +360,7 @@ async def test_an_end_wakes_its_campaign_and_those_that_wait_for_a_slot_and_noti
     listener = await asyncpg.connect(stage.scratch.dsn_for("outdial_dialer"))
     await listener.add_listener("outdial_campaigns", lambda *args: heard.put_nowait(str(args[-1])))
     await end(stage, campaign, "dial_busy")
-    assert await asyncio.wait_for(heard.get(), 10) == str(campaign.id)
+    assert await asyncio.wait_for(heard.get(), 30) == str(campaign.id)
     await listener.close()
     due = {row["id"]: row["next_batch_at"] for row in await stage.rows("campaigns")}
     assert due == {campaign.id: NOW, waits.id: NOW, sleeps.id: later}

@@ -29,6 +29,13 @@ async def hook() -> AsyncIterator[HookServer]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[HookClient]:
+    client = HookClient(allow_private=True)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[HookClient]:
     client = HookClient(allow_private=True, timeout_s=0.5)
     yield client
     await client.close()
@@ -120,12 +127,12 @@ async def test_a_compressed_response_is_not_read(client: HookClient, hook: HookS
     assert "not as documented" in await failure(client, hook.url)
 
 
-async def test_a_late_response_counts_for_nothing(client: HookClient, hook: HookServer) -> None:
+async def test_a_late_response_counts_for_nothing(impatient: HookClient, hook: HookServer) -> None:
     hook.opened.clear()
-    assert await failure(client, hook.url) == "no response within 0.5 s"
+    assert await failure(impatient, hook.url) == "no response within 0.5 s"
 
 
-async def test_a_body_that_trickles_is_late_too(client: HookClient) -> None:
+async def test_a_body_that_trickles_is_late_too(impatient: HookClient) -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
@@ -140,7 +147,7 @@ async def test_a_body_that_trickles_is_late_too(client: HookClient) -> None:
             writer.close()
 
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
-    reason = await failure(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    reason = await failure(impatient, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     server.close()
     assert reason in ("no response within 0.5 s", "no connection: ClientPayloadError")
 

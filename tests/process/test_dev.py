@@ -178,7 +178,7 @@ async def test_the_owner_of_the_database_has_a_password_of_its_own(stack: Stack)
 def test_the_simulated_workspace_has_the_number_and_the_agent_of_the_first_organization(stack: Stack) -> None:
     url, headers = stack.addresses["simulator_url"], {"authorization": "Bearer key_simulator"}
     for path in (f"get-phone-number/{FIRST_NUMBER}", f"get-agent/{DEFAULT_AGENT}"):
-        assert httpx.get(f"{url}/{path}", headers=headers).status_code == 200
+        assert httpx.get(f"{url}/{path}", headers=headers, timeout=TIMEOUT_S).status_code == 200
     [number] = json.loads(stack.outdial("numbers", "list", "--json").stdout)
     assert number["phone"] == FIRST_NUMBER
 
@@ -205,7 +205,7 @@ def test_the_printed_login_opens_the_studio(stack: Stack) -> None:
     assert printed is not None
     assert (stack.home / "studio-password").read_text().strip() == printed[1]
     assert (stack.home / "studio-password").stat().st_mode & 0o077 == 0
-    with httpx.Client(base_url=stack.addresses["studio_url"]) as browser:
+    with httpx.Client(base_url=stack.addresses["studio_url"], timeout=TIMEOUT_S) as browser:
         form = browser.get("/sign-in")
         token = re.search(r'name="csrf_token" value="([^"]+)"', form.text)
         assert token is not None

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
 
+SIMULATED = {"authorization": f"Bearer {SIMULATOR_KEY}"}
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 EXAMPLES = [example for page in PAGES for example in examples(page, "sh")]
 # Programs that change the machine, or that a test machine does not have. Other tests cover what they do.
@@ -137,7 +138,7 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
             if "numbers import" in text or "agents sync" in text:
                 # From here on, only agents and numbers of the workspace are accepted: it has those of the pages.
                 body = {"from_number": "+14155550100", "to_number": "+14155559910", "override_agent_id": "agent_123"}
-                async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
+                async with httpx.AsyncClient(headers=SIMULATED, timeout=TIMEOUT_S) as retell:
                     await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
         case "docs/functions.md" if "rollback" in text:
             # Something to roll back to.
@@ -159,7 +160,7 @@ async def prepare(project: Project, example: Example, database: Scratch) -> str:
             text = f"export RETELL_API_KEY={SIMULATOR_KEY}\n{text.replace('AGENT_ID', DEFAULT_AGENT)}"
         case "docs/simulator.md" if "CALL_ID" in text:
             body = {"from_number": "+14155550100", "to_number": "+14155559910"}
-            async with httpx.AsyncClient(headers={"authorization": "Bearer key_simulator"}) as retell:
+            async with httpx.AsyncClient(headers=SIMULATED, timeout=TIMEOUT_S) as retell:
                 call = await retell.post(f"{project.addresses['simulator_url']}/v2/create-phone-call", json=body)
             text = text.replace("CALL_ID", call.json()["call_id"])
     return text

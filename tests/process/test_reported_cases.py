@@ -126,7 +126,7 @@ def test_a_status_without_a_body_passes_and_an_impossible_one_is_an_error(functi
 
 @pytest.mark.parametrize("path", ["/functions/v1/campaign-trigger/", "/functions/v1//campaign-trigger"])
 def test_one_slash_too_many_is_served_or_a_404_that_a_page_can_read(stack: Project, path: str) -> None:
-    response = httpx.post(stack.addresses["api_url"] + path, headers=ORIGIN)
+    response = httpx.post(stack.addresses["api_url"] + path, headers=ORIGIN, timeout=TIMEOUT_S)
 
     assert response.status_code in (401, 404)
     assert response.headers["access-control-allow-origin"] in ("*", ORIGIN["origin"])

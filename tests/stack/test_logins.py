@@ -71,7 +71,7 @@ async def test_hosts_are_notified_of_new_passwords(
 
     addresses = await StackLogins(tmp_path, database.dsn).renew()
 
-    assert await asyncio.wait_for(told, 10) == DEPLOYMENTS_CHANNEL
+    assert await asyncio.wait_for(told, 30) == DEPLOYMENTS_CHANNEL
     # Only passwords are stored, so the logins work over any address of the server.
     over_tcp = StackLogins(tmp_path, owner_of(database))
     assert {role: urlsplit(address).password for role, address in over_tcp.items()} == {

@@ -17,7 +17,7 @@ from tests.support.factories import create_calling, create_campaign
 from tests.support.studio import StudioServer
 from tests.support.two_organizations import FilledOrganization, TwoOrganizations
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Stream:

@@ -67,7 +67,7 @@ class Wire:
 
     async def read_line(self) -> bytes:
         """Return the next line with its end."""
-        return await asyncio.wait_for(self._reader.readline(), 10)
+        return await asyncio.wait_for(self._reader.readline(), 30)
 
     async def reply(self, *, to_head: bool = False) -> Reply:
         """Return the next answer; that to a HEAD request has no body."""
@@ -89,7 +89,7 @@ class Wire:
     async def rest(self) -> bytes:
         """Return all that comes until the server closes the connection; a reset counts as its end."""
         try:
-            return await asyncio.wait_for(self._reader.read(), 10)
+            return await asyncio.wait_for(self._reader.read(), 30)
         except ConnectionResetError:
             return b""
 

@@ -28,7 +28,7 @@ HOURS: Any = {"windows": [{"start": 9 * 60, "end": 17 * 60}], "timezone": "Ameri
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[AsyncRetell, Simulator]]:
     """The SDK and the simulator that it talks to."""
-    async with running(FAST) as (url, simulator), AsyncRetell(api_key="key_simulator", base_url=url, timeout=5) as sdk:
+    async with running(FAST) as (url, simulator), AsyncRetell(api_key="key_simulator", base_url=url, timeout=30) as sdk:
         yield sdk, simulator
 
 

@@ -27,7 +27,7 @@ OPTED_OUT: Any = {"do_not_call": {"type": "boolean", "op": "eq", "value": True}}
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[AsyncRetell, Simulator, RetellProvider]]:
     """The SDK and our own provider, at the same simulator."""
-    async with running(FAST) as (url, simulator), AsyncRetell(api_key="key_simulator", base_url=url, timeout=5) as sdk:
+    async with running(FAST) as (url, simulator), AsyncRetell(api_key="key_simulator", base_url=url, timeout=30) as sdk:
         client = RetellClient.connect("key_simulator", url)
         yield sdk, simulator, RetellProvider({"default": client})
         await client.close()

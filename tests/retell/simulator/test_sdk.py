@@ -26,7 +26,7 @@ NUMBERS: dict[str, Any] = {"from_number": "+14155550100", "to_number": "+1415555
 
 @asynccontextmanager
 async def sdk_of(config: SimulatorConfig, key: str = KEY) -> AsyncIterator[tuple[AsyncRetell, Simulator]]:
-    async with running(config) as (base_url, simulator), AsyncRetell(api_key=key, base_url=base_url, timeout=5) as sdk:
+    async with running(config) as (base_url, simulator), AsyncRetell(api_key=key, base_url=base_url, timeout=30) as sdk:
         yield sdk, simulator
 
 
