@@ -265,7 +265,7 @@ async def test_a_stop_finishes_requests_and_leaves_no_process(hosts: Hosts) -> N
     hosts.write("slow", SLOW)
     before = of_the_host()
     async with hosts.running() as host:
-        asked = asyncio.create_task(host.ask("/functions/v1/slow?s=1"))
+        asked = asyncio.create_task(host.ask("/functions/v1/slow?s=3"))
 
         async def under_way() -> bool:
             return b'"under_way":1' in (await host.ask("/functions/v1/_internal/metric", "GET"))[2]

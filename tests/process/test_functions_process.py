@@ -88,6 +88,11 @@ def all_processes(process: Process) -> list[psutil.Process]:
     return [host, *host.children(recursive=True)]
 
 
+async def all_gone(processes: list[psutil.Process]) -> bool:
+    """Whether none of them is running any more."""
+    return not any(process.is_running() for process in processes)
+
+
 def memory(process: Process) -> int:
     """Return the private memory of the processes; shared memory counts once."""
     return sum(found.memory_full_info().uss for found in all_processes(process))
@@ -153,7 +158,7 @@ async def test_a_stopped_process_leaves_no_child_and_no_connection(
     assert len(started) >= 3
     assert await functions.terminate() == 0
 
-    assert [process for process in started if process.is_running()] == []
+    await until(lambda: all_gone(started), "a process lives on")
     assert functions.output().count("Traceback") == 0
 
     async def nobody_is_connected() -> bool:
@@ -171,10 +176,7 @@ async def test_the_workers_of_a_killed_host_end(launch: Launcher, port: int) -> 
     started = all_processes(functions)
     await functions.kill()
 
-    async def all_gone() -> bool:
-        return not any(process.is_running() for process in started)
-
-    await until(all_gone, "a process lives on")
+    await until(lambda: all_gone(started), "a process lives on")
 
 
 @pytest.mark.parametrize("missing", ["RETELL_WEBHOOK_SECRET", "SUPABASE_URL"])

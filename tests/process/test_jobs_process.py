@@ -21,6 +21,19 @@ CONTACTS = 8_000
 pytestmark = pytest.mark.timeout(300)
 
 
+async def hold_after_the_first(connection: asyncpg.Connection, table: str, count: str) -> None:
+    """Let a job wait before it counts its second portion, so that a busy machine does not see its end."""
+    await connection.execute(
+        f"""
+        create function hold() returns trigger language plpgsql as
+          $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
+        create trigger hold before update on {table} for each row
+          when (old.{count} > 0 and new.{count} > old.{count}) execute function hold();
+        select pg_advisory_lock(1)
+        """
+    )
+
+
 async def test_the_next_worker_finishes_the_import_of_a_killed_one_with_the_right_counts(
     database: Scratch, connection: asyncpg.Connection, tmp_path: Path, port: int
 ) -> None:
@@ -35,12 +48,14 @@ async def test_the_next_worker_finishes_the_import_of_a_killed_one_with_the_righ
         return (await import_row(connection, import_id)).status == "completed"
 
     with launcher(tmp_path, database, port=port) as launch:
+        await hold_after_the_first(connection, "imports", "added")
         first = await launch.start("jobs", "jobs").ready()
         await until(has_begun, "a chunk of rows")
         await first.kill()
         cut_off = await import_row(connection, import_id)
         assert (cut_off.status, 0 < cut_off.added < ROWS) == ("running", True)
         assert await connection.fetchval("select count(*) from campaign_contacts") == cut_off.added
+        await connection.execute("select pg_advisory_unlock(1)")
         # A dead worker is detected by its silence, which the test does not wait for.
         await connection.execute("update imports set heartbeat_at = '2026-01-01'")
         await connection.execute("update pgqueuer.pgqueuer set heartbeat = '2026-01-01'")
@@ -94,11 +109,13 @@ async def test_the_next_worker_goes_on_with_the_bulk_job_of_a_killed_one_and_doe
         """
     )
     with launcher(tmp_path, database, port=port) as launch:
+        await hold_after_the_first(connection, "bulk_jobs", "done")
         first = await launch.start("jobs", "jobs").ready()
         await until(has_begun, "a portion")
         await first.kill()
         status, done = await row()
         assert (status, 0 < done < CONTACTS) == ("running", True)
+        await connection.execute("select pg_advisory_unlock(1)")
         # A dead worker is detected by its silence, which the test does not wait for.
         await connection.execute("update bulk_jobs set heartbeat_at = '2026-01-01'")
         await connection.execute("update pgqueuer.pgqueuer set heartbeat = '2026-01-01'")

@@ -94,7 +94,7 @@ async def test_the_note_is_not_part_of_the_status(
     assert "see crm_id 7" in (await operator.get(url)).text
     listed = (await operator.get(url.rpartition("/")[0])).text
     assert "Marked as failed" in listed
-    assert "crm" not in listed
+    assert "crm_id" not in listed
 
 
 async def test_the_timeline_names_members_by_email(

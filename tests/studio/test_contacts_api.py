@@ -1,5 +1,7 @@
 """Contacts over the API: search, detail and edit."""
 
+import re
+
 import asyncpg
 import httpx
 import pytest
@@ -220,7 +222,8 @@ async def test_pages_find_show_and_edit_a_contact(
 
     found = await browser.get(home, params={"q": "oe l"})
     assert "Zoe Lovelace" in found.text
-    assert "Bob" not in found.text
+    # As a word: the random token of a form may hold these letters.
+    assert not re.search(r"\bBob\b", found.text)
     assert (await browser.get(home, params={"q": "x\0"})).status_code == 400
     contact_id = two_organizations.own.spare_entry.contact.id
     url = f"{home}/{contact_id}"

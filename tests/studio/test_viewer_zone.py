@@ -139,7 +139,8 @@ async def test_charts_are_labeled_in_the_viewers_zone(
     text = (await browser.get(f"/o/{tenant.organization_id}/campaigns/{campaign.id}")).text
 
     assert ">11:30 PM</text>" in text
-    assert "UTC" not in text
+    # As a word: the random token of a form may hold these letters.
+    assert not re.search(r"\bUTC\b", text)
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "Pacific/Apia", "UTC"])
