@@ -25,6 +25,15 @@ audio => audio.addEventListener("play", () => {
 }, { once: true })
 """
 
+# Screen readers announce what changes in a message that is there.
+ANNOUNCED = """
+window.announced = [];
+new MutationObserver((changes) => {
+  const changed = changes.map(({ target }) => target).filter((target) => target.matches("main > .notice[role]"));
+  window.announced.push(...changed.map((target) => target.textContent));
+}).observe(document.getElementById("main"), { childList: true, subtree: true });
+"""
+
 
 async def test_a_recording_is_heard_in_step_with_its_transcript(site: Site, chromium: Browser) -> None:
     context = await chromium.new_context()
@@ -159,10 +168,12 @@ async def decide_too_late_while_all_calls_are_stopped(page: Page, connection: as
         " where id = (select organization_id from campaign_contacts where id = $1)",
         UUID(id),
     )
+    await page.evaluate(ANNOUNCED)
     await page.keyboard.press("1")
     notices = page.locator("main > .notice")
     await expect(notices.filter(has_text="are stopped")).to_be_visible()
     await expect(notices.filter(has_text="Only contacts in review can be decided")).to_be_visible()
+    await page.wait_for_function("window.announced.some((text) => text.includes('Only contacts in review'))")
 
 
 async def decide_after_the_session(page: Page, connection: asyncpg.Connection, id: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -31,6 +32,12 @@ CLIPPED_TEXT = """
     return text.left < inside.left - 1 || text.right > inside.right + 1 || text.bottom > inside.bottom + 1;
   }).map((element) => element.textContent.trim());
 })
+"""
+
+# Requests with a time limit end as if the server had not responded in that time.
+HANG = """
+window.timeout = AbortSignal.timeout;
+AbortSignal.timeout = () => AbortSignal.abort(new DOMException("", "TimeoutError"));
 """
 
 
@@ -91,10 +98,14 @@ async def test_a_callback_is_handled_from_the_queue(
         await expect(late).to_contain_text("in an hour")
         assert await faults_in_shapes(page, screenshots, "callbacks-queue") == []
         await assert_nothing_is_clipped(page)
-        await task.click(late.get_by_role("button", name="Call now"))
+        await page.evaluate("window.isSamePage = true")
+        await task.click(page.locator("#entry").get_by_role("button", name="Call now"))
         await expect(page.get_by_role("status").filter(has_text="called as soon as a line is free")).to_be_visible()
     assert (await row_of(connection, entries["late"].id))["callback_at"] == NOW
+    assert await page.evaluate("window.isSamePage"), "an action loads no page"
 
+    # Without room beside the list, each entry has its actions.
+    await page.set_viewport_size({"width": 1000, "height": 900})
     await page.goto(page.url.partition("#")[0], wait_until="load")
     closed = page.locator(f'[id="{entries["closed"].id}"]')
     await press(closed.get_by_role("link", name="New time"))
@@ -110,16 +121,23 @@ async def test_a_callback_is_handled_from_the_queue(
     await settled(page)
     assert (await row_of(connection, entries["closed"].id))["callback_at"] == NOW + timedelta(hours=1)
 
+    await never_call(page, site, entries["unreadable"].id, screenshots)
+
+
+async def never_call(page: Page, site: Site, id: UUID, screenshots: Path) -> None:
+    """Put the number of an entry on the do-not-call list from beside the queue."""
     await page.goto(f"{site.url}/o/{site.rows['organization_id']}/campaigns", wait_until="load")
     with CountedTask("Never call a contact of the callbacks again, and say why") as task:
-        await task.click(menu.get_by_role("link", name="Callbacks"))
-        unreadable = page.locator(f'[id="{entries["unreadable"].id}"]')
-        await task.click(unreadable.get_by_role("link", name="Never call"))
+        await task.click(page.get_by_role("navigation", name="Studio").get_by_role("link", name="Callbacks"))
+        unreadable = page.locator(f'[id="{id}"]')
+        await task.click(unreadable)
+        beside = page.locator(f'#entry[data-entry="{id}"]')
+        await task.click(beside.get_by_role("button", name="Never call"))
         dialog = page.get_by_role("dialog", name="Never call")
         await expect(dialog).to_be_visible()
         assert await faults_in_shapes(page, screenshots, "callbacks-never-call") == []
         await dialog.get_by_label("Reason").fill("asked by email")
-        await task.click(dialog.get_by_role("button", name="Never call again"))
+        await task.click(dialog.get_by_role("button", name="Never call"))
         await expect(page.get_by_role("status").filter(has_text="on the do-not-call list now")).to_be_visible()
 
 
@@ -128,17 +146,31 @@ async def test_keys_lead_through_the_queue(
 ) -> None:
     entries = await create_queue(connection, world)
     page = await new_york.new_page()
+    errors = list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
     queue = f"{site.url}/o/{site.rows['organization_id']}/callbacks"
     await page.goto(f"{queue}?group=today", wait_until="load")
     await expect(page.locator("[data-queue] > [aria-current]")).to_contain_text("Alan Turing")
+    await expect(page.locator("#entry q")).to_have_text("at 4pm, please")
+    await settled(page)
+    await page.evaluate(HANG)
+    await page.keyboard.press("4")
+    await expect(page.get_by_role("alert")).to_contain_text("The server has not responded for 20 seconds.")
+    await page.evaluate("AbortSignal.timeout = window.timeout")
+    # Keys are as before. This one leads to the times, of which none is chosen yet.
     await page.keyboard.press("2")
-    dialog = page.get_by_role("dialog")
-    await expect(dialog).to_be_visible()
-    await page.keyboard.press("Escape")
-    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#entry .presets > button").first).to_be_focused()
+    await page.get_by_text("Another time").click()
+    await page.get_by_label("Time", exact=False).last.fill("2001-01-01T10:00")
+    await page.get_by_role("button", name="Set callback").click()
+    await expect(page.get_by_role("alert")).to_contain_text("That time has passed")
+    await expect(page.locator("[data-queue]")).to_have_count(0)
+    await page.keyboard.press("j")
     await page.goto(queue, wait_until="load")
     await page.keyboard.press("j")
     await page.keyboard.press("j")
+    third = page.locator("[data-queue] > li").nth(2)
+    await expect(page.locator("#entry")).to_have_attribute("data-entry", await third.get_attribute("id") or "")
     await page.keyboard.press("4")
     await expect(page.get_by_role("status").filter(has_text="done, not called again")).to_be_visible()
     statuses = await connection.fetch(
@@ -147,3 +179,4 @@ async def test_keys_lead_through_the_queue(
     assert sorted(row["status"] for row in statuses).count("completed") == 1
     # The entry after it is chosen.
     await expect(page.locator("[data-queue] > [aria-current]")).to_have_count(1)
+    assert errors == []

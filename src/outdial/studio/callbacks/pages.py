@@ -21,6 +21,7 @@ from outdial.domain.campaign import CampaignStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.callbacks import service as callbacks
 from outdial.studio.callbacks.actions import actions_of, time_presets
+from outdial.studio.callbacks.chosen import read_chosen
 from outdial.studio.callbacks.service import (
     Callback,
     CallbackCount,
@@ -29,6 +30,7 @@ from outdial.studio.callbacks.service import (
     QueueGroup,
     UndecidedCallback,
 )
+from outdial.studio.calls.transcript import SPEAKERS
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
 from outdial.studio.campaigns.tabs import CampaignFrame, campaign_frame
@@ -42,8 +44,8 @@ from outdial.studio.web.paging import Page, PageRequest, page_links, paginate
 from outdial.studio.web.rendering import page
 
 router = APIRouter(prefix="/o/{organization_id}")
-SHOWN: Final = 20
-"""Entries on a page: they fill it in the order of the groups."""
+SHOWN: Final = 12
+"""Entries on a page, which stays below 60 KB: they fill it in the order of the groups."""
 TITLES: Final[Mapping[QueueGroup, str]] = {
     QueueGroup.ATTENTION: "Overdue or at risk",
     QueueGroup.UNREADABLE: "Time unclear",
@@ -71,7 +73,10 @@ class ShownGroup:
 
 @router.get("/callbacks")
 async def queue_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show who is called back, when in their time and the reader's, and what stands in the way."""
+    """Show who is called back, when in their time and the reader's, and what stands in the way.
+
+    Beside the list is the callback that `at` names, or the first one.
+    """
     return await _queue(request, context)
 
 
@@ -109,7 +114,7 @@ async def act(request: Request, campaign_contact_id: UUID, context: CurrentOrgan
     """Set the callback of a contact to the time of the form, or end it. `to` in the address takes a change back."""
     context.require("operator")
     place = query_values(request.query_params, ("place",), max_length=100)["place"]
-    back = back_of(form, _url(context)) + (f"#{quote(place)}" if place else "")
+    back = _at(back_of(form, _url(context)), place)
     try:
         if end := text(form, "end"):
             return await _end(context, campaign_contact_id, form, end, back)
@@ -175,6 +180,14 @@ def _undo(context: OrganizationContext, contact: OpenCallback, former: datetime 
     return f"{_url(context)}/{contact.id}?{urlencode(sent)}"
 
 
+def _at(queue: str, place: str) -> str:
+    """Return the address of a queue at an entry; without one, that of the queue."""
+    if not place:
+        return queue
+    address = queue.partition("#")[0]
+    return f"{address}{'&' if '?' in address else '?'}{urlencode({'at': place})}#{quote(place)}"
+
+
 def _url(context: OrganizationContext) -> str:
     return f"/o/{context.organization_id}/callbacks"
 
@@ -214,10 +227,11 @@ async def _choose_time(
 async def _queue(request: Request, context: OrganizationContext, frame: CampaignFrame | None = None) -> HTMLResponse:
     url = _url(context) if frame is None else f"{frame.url}/callbacks"
     form = query_values(request.query_params, ("campaign", "group"), max_length=100)
+    at = query_values(request.query_params, ("at",), max_length=100)["at"]
     of_page = {"group": form["group"]} if frame else form
     only = QueueGroup(form["group"]) if form["group"] in set(QueueGroup) else None
     page_request = PageRequest(request.query_params.get("cursor") or None if only else None, SHOWN)
-    groups, next_cursor, problem = list[ShownGroup](), None, None
+    groups, next_cursor, chosen, problem = list[ShownGroup](), None, None, None
     zone = viewer_zone(request)
     show_times_in(zone)
     async with context.transaction() as connection:
@@ -225,6 +239,8 @@ async def _queue(request: Request, context: OrganizationContext, frame: Campaign
             campaign_id = frame.campaign.id if frame else _campaign_id(form["campaign"])
             found = await _read(connection, context, campaign_id, only, page_request, zone)
             groups, next_cursor = _groups(found, only, url, of_page), found.next_cursor
+            entry = next((each for each in _entries(groups) if at in ("", str(each.campaign_contact_id))), None)
+            chosen = None if entry is None else await read_chosen(connection, context, entry)
         except InvalidInput as invalid:
             problem = invalid.message
         # A tab of a campaign has no filter by campaign.
@@ -241,7 +257,10 @@ async def _queue(request: Request, context: OrganizationContext, frame: Campaign
         campaigns=campaigns,
         groups=groups,
         only=only,
-        here=f"{url}?{request.url.query}" if request.url.query else url,
+        chosen=chosen,
+        following=_following(groups),
+        speakers=SPEAKERS,
+        here=_here(url, {**of_page, "cursor": page_request.cursor or ""}),
         problem=problem,
         now=context.studio.clock.now(),
         **page_links(url, of_page, page_request, next_cursor),
@@ -326,6 +345,22 @@ def _groups(found: FoundCallbacks, only: QueueGroup | None, url: str, form: Mapp
             )
         )
     return groups
+
+
+def _entries(groups: Sequence[ShownGroup]) -> list[Callback | UndecidedCallback]:
+    return [entry for group in groups for entry in group.items]
+
+
+def _following(groups: Sequence[ShownGroup]) -> Mapping[UUID, str]:
+    """Return the entry after each one, which may be in the next group; `end` after the last one."""
+    ids = [entry.campaign_contact_id for entry in _entries(groups)]
+    return dict(zip(ids, [*map(str, ids[1:]), "end"], strict=True)) if ids else {}
+
+
+def _here(url: str, query: Mapping[str, str]) -> str:
+    """Return the address of the page without its chosen entry."""
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return f"{url}?{kept}" if kept else url
 
 
 def _campaign_id(text: str) -> UUID | None:

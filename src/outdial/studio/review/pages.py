@@ -1,7 +1,5 @@
 """The queue of contacts in review, with the decisions beside each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -10,14 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from outdial.campaigns.errors import InvalidItem
 from outdial.db.queries.dialing import callbacks
-from outdial.db.session import Connection
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
-from outdial.studio.calls.service import CallDetail, show_call
-from outdial.studio.calls.transcript import SPEAKERS, TranscriptTurn, first_turns
+from outdial.studio.calls.beside import read_call_beside
+from outdial.studio.calls.transcript import SPEAKERS
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
-from outdial.studio.review.service import ContactInReview
 from outdial.studio.undo.service import undo_url
 from outdial.studio.web.context import CurrentOrganization, OrganizationContext
 from outdial.studio.web.errors import InvalidInput, ResourceConflict, ResourceNotFound
@@ -29,8 +25,6 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}/review")
 LIMIT: Final = 10
 """Each has its forms twice, in the list and beside it, and a page stays below 60 KB."""
-# A page of long entries has little room for what was said; the page of the call has the rest.
-_MAX_TRANSCRIPT_CHARS: Final = 8_000
 _D: Final = ReviewDecision
 DECIDED: Final = {
     _D.COMPLETED: "Marked as completed.",
@@ -38,15 +32,6 @@ DECIDED: Final = {
     _D.FAILED: "Marked as not reached.",
     _D.NEVER_CALL: "Added to the do-not-call list.",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewedEntry:
-    """The contact of the queue that is judged: the entry, its last call, and the beginning of what was said in it."""
-
-    contact: ContactInReview
-    call: CallDetail | None
-    turns: Sequence[TranscriptTurn]
 
 
 @router.get("")
@@ -57,7 +42,7 @@ async def queue_page(request: Request, context: CurrentOrganization) -> Response
     async with context.transaction() as connection:
         found = await review.list_queue(connection, context.organization_id, page_request)
         chosen = next((each for each in found.items if not at or str(each.campaign_contact_id) == at), None)
-        entry = None if chosen is None else await _entry(connection, context, chosen)
+        beside = await read_call_beside(connection, context, chosen.call_id if chosen else None)
     if page_request.cursor and not found.items:
         return redirect(request.url.path)
     return page(
@@ -66,20 +51,13 @@ async def queue_page(request: Request, context: CurrentOrganization) -> Response
         context,
         url=request.url.path,
         contacts=found.items,
-        entry=entry,
+        chosen=chosen,
+        beside=beside,
         speakers=SPEAKERS,
         cursor=page_request.cursor or "",
         next_cursor=found.next,
         **page_links(request.url.path, {}, page_request, found.next),
     )
-
-
-async def _entry(connection: Connection, context: OrganizationContext, contact: ContactInReview) -> ReviewedEntry:
-    if contact.call_id is None:
-        return ReviewedEntry(contact=contact, call=None, turns=())
-    recordings = context.studio.settings.recordings
-    call = await show_call(connection, context.organization_id, contact.call_id, recordings=recordings)
-    return ReviewedEntry(contact=contact, call=call, turns=first_turns(call.turns, _MAX_TRANSCRIPT_CHARS))
 
 
 @router.post("/{campaign_contact_id}")

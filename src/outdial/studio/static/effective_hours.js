@@ -1,6 +1,8 @@
 // Shows which hours in the campaign form the calling rules allow, while the hours are painted: the server evaluates the
 // form and returns this part of the page. Without this script, the part shows the hours that were last sent.
 
+import { announce } from "./toast.js";
+
 const PAUSE_MS = 200;
 const FIELDS = /^(purpose|excluded_dates|\w+day_(from|to))$/;
 
@@ -33,6 +35,7 @@ async function refresh(form, signal) {
     note.setAttribute("role", "status");
     note.textContent = "The calling rules cannot be loaded right now. Save the campaign to see their effect.";
     shown.replaceChildren(note);
+    announce(note);
   }
 }
 
@@ -42,6 +45,7 @@ function update(shown, part) {
   if (details) details.open = shown.querySelector("details")?.open ?? false;
   const [old, fresh] = [shown.querySelector("[data-summary]"), part.querySelector("[data-summary]")];
   if (old && fresh && old.textContent === fresh.textContent) fresh.replaceWith(old);
+  else for (const message of part.querySelectorAll("[role=status]")) announce(message);
   shown.replaceChildren(...part.childNodes);
   if (!part.dataset.law) return;
   shown.dataset.law = part.dataset.law;

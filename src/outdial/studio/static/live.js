@@ -12,6 +12,7 @@
 
 import { replaceKeyedRows } from "./rows.js";
 import { secondsText } from "./time.js";
+import { announce } from "./toast.js";
 
 const MIN_INTERVAL_MS = 700;
 // A change reaches all open pages at the same moment: they do not fetch at the same moment.
@@ -351,4 +352,5 @@ function showStatus(text) {
   if (!region || region.textContent === text) return;
   region.textContent = text;
   region.hidden = !text;
+  if (text) announce(region);
 }

@@ -1,26 +1,24 @@
 // A queue: J and K choose an entry, a digit presses its button of that number, while no one types and no dialog is open.
-// On a wide screen, the chosen entry is shown beside the list (`#entry`), without a page load, and so is the next one after
-// a decision: the forms of `[data-queue-page]` are sent here, and their response replaces that part of the page.
+// On a wide screen, the chosen entry is shown beside the list (`#entry`), without a page load. Its forms are sent in place
+// (in_place.js); their response has the next entry.
 
+import { isSendingForm, readPage, replacePart } from "./in_place.js";
 import { isForPage } from "./keys.js";
-import { showToast } from "./toast.js";
 
-const page = document.querySelector("[data-queue-page]");
+const LONGEST_READ_MS = 20000;
 let entries = [];
 let chosen = -1;
 let loading = Promise.resolve();
 let reading = new AbortController();
-let isSending = false;
-let isSessionOver = false;
-
-function findEntries() {
-  entries = [...document.querySelectorAll("[data-queue] > li")];
-}
 
 // The part beside the list, where there is room for it.
 function beside() {
   const shown = document.getElementById("entry");
   return shown && getComputedStyle(shown).position === "sticky" ? shown : null;
+}
+
+function linkOf(entry) {
+  return entry.querySelector(".queue-head :is(h2, h3) a");
 }
 
 function choose(number) {
@@ -38,24 +36,20 @@ function choose(number) {
   else loading = showBeside(entry);
 }
 
-async function read(url, options) {
-  const response = await fetch(url, { headers: { accept: "text/html" }, cache: "no-store", ...options });
-  return [response, new DOMParser().parseFromString(await response.text(), "text/html")];
-}
-
 async function showBeside(entry) {
   reading.abort();
   reading = new AbortController();
-  const link = entry.querySelector("h2 a").href.replace("#entry", "");
+  const signal = AbortSignal.any([reading.signal, AbortSignal.timeout(LONGEST_READ_MS)]);
+  const link = linkOf(entry).href.replace("#entry", "");
   try {
-    const [response, fresh] = await read(link, { signal: reading.signal });
+    const [response, fresh] = await readPage(link, { signal });
     const next = fresh.getElementById("entry");
     // Decided by someone else, or the session has ended: the page explains it.
     if (!response.ok || response.redirected || next?.dataset.entry !== entry.id) location.assign(link);
     else {
       const old = document.getElementById("entry");
       const hadFocus = old.contains(document.activeElement);
-      replace(old, next);
+      replacePart(old, next);
       if (hadFocus) focusBeside();
       history.replaceState(null, "", link);
     }
@@ -64,21 +58,18 @@ async function showBeside(entry) {
   }
 }
 
-function replace(old, next) {
-  const shown = document.importNode(next, true);
-  old.replaceWith(shown);
-  shown.dispatchEvent(new CustomEvent("outdial:replaced", { bubbles: true }));
-}
-
 function focusBeside() {
   document.getElementById("entry")?.focus({ preventScroll: true });
 }
 
+// A digit of several buttons leads to the first one.
 function press(key) {
   const place = beside() ?? entries[chosen];
   if (place === beside() && place.dataset.entry !== entries[chosen]?.id) return;
   const found = place?.querySelector(`[data-digit="${key}"]`);
-  (found?.querySelector("button") ?? found)?.click();
+  const button = found?.querySelector("button") ?? found;
+  if (found && "leads" in found.dataset) button.focus();
+  else button?.click();
 }
 
 // A digit waits until the chosen entry is shown. If another one is chosen meanwhile, it decides nothing.
@@ -88,7 +79,7 @@ function pressOnceShown(key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!isForPage(event) || isSending) return;
+  if (!isForPage(event) || isSendingForm()) return;
   const key = event.key.toLowerCase();
   if (key === "j" || key === "k") choose(Math.max(0, chosen + (key === "j" ? 1 : -1)));
   else if (/^[1-9]$/.test(key)) pressOnceShown(key);
@@ -100,7 +91,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => {
   const entry = event.target.closest("[data-queue] > li");
   if (!entry || !beside() || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  if (event.target.closest("a") && event.target.closest("a") !== entry.querySelector("h2 a")) return;
+  if (event.target.closest("a") && event.target.closest("a") !== linkOf(entry)) return;
   if (event.target.closest("button, input, label, dialog, form") || getSelection().toString()) return;
   event.preventDefault();
   choose(entries.indexOf(entry));
@@ -108,65 +99,18 @@ document.addEventListener("click", (event) => {
   if (event.detail === 0) loading.then(focusBeside);
 });
 
-document.addEventListener("submit", (event) => {
-  const form = event.target;
-  const button = event.submitter;
-  if (!page || isSessionOver || event.defaultPrevented || !form.closest("[data-queue-page]") || form.closest("dialog:not([popover])")) return;
-  event.preventDefault();
-  if (isSending) return;
-  isSending = true;
-  send(form, button).finally(() => { isSending = false; });
-});
-
-async function send(form, button) {
-  const url = button?.getAttribute("formaction") ?? form.getAttribute("action");
-  const values = new URLSearchParams(new FormData(form, button));
-  const next = values.get("place") ?? new URL(url, location.href).searchParams.get("place") ?? "";
-  form.closest(":popover-open")?.hidePopover();
-  try {
-    const [response, fresh] = await read(url, { method: "POST", body: values });
-    const { pathname } = new URL(response.url);
-    if (response.redirected && pathname.startsWith("/sign-in")) {
-      // Nothing was done. Sent by the browser, the form is kept while its user signs in.
-      isSessionOver = true;
-      form.requestSubmit(button);
-    } else if (response.ok && pathname !== location.pathname) location.assign(response.url);
-    else show(response, fresh, next);
-  } catch {
-    showToast("The server cannot be reached. Reload the page to see whether this was done.");
-  }
-}
-
-// Takes from the response what has changed. The rest of this page, its scripts and its scroll position stay.
-function show(response, fresh, next) {
-  const part = fresh.querySelector("[data-queue-page]");
-  const old = document.querySelector("[data-queue-page]");
-  for (const message of document.querySelectorAll("main > .notice[role=status], .toast")) message.remove();
-  const menu = fresh.getElementById("navigation");
-  if (menu) document.getElementById("navigation").replaceChildren(...document.importNode(menu, true).childNodes);
-  if (response.ok && part) {
-    replace(old, part);
-    history.replaceState(null, "", response.url);
-    const notices = [...fresh.querySelectorAll("main > .notice[role=status]")];
-    document.querySelector("[data-queue-page]").before(...notices.map((notice) => document.importNode(notice, true)));
-    begin(next);
-    (entries[chosen] ?? document.getElementById("main")).focus({ preventScroll: true });
-  } else {
-    // The queue is empty, or the decision was refused.
-    document.getElementById("main").replaceChildren(...document.importNode(fresh.getElementById("main"), true).childNodes);
-    document.getElementById("main").focus({ preventScroll: true });
-  }
-  const toast = fresh.querySelector(".toast");
-  if (toast) showToast(toast);
-}
-
 // A decision leads to the entry after it. If that is gone, none is chosen: entries before it were skipped, and no digit
 // may decide about them.
-function begin(place) {
-  findEntries();
+function begin() {
+  entries = [...document.querySelectorAll("[data-queue] > li")];
   chosen = -1;
-  const at = place || document.getElementById("entry")?.dataset.entry;
-  choose(at ? entries.findIndex((entry) => entry.id === at) : 0);
+  choose(entries.findIndex((entry) => entry.hasAttribute("aria-current")));
 }
 
-begin(location.hash.slice(1).replace("entry", ""));
+document.addEventListener("outdial:replaced", (event) => {
+  if (!event.target.matches("#queue, #main")) return;
+  begin();
+  entries[chosen]?.focus({ preventScroll: true });
+});
+
+begin();

@@ -4,6 +4,8 @@
 // What is typed is chosen on Enter and on Tab as the highlighted option. Where the field is left otherwise, it is chosen if
 // it names one option alone; else the former choice stays, and a note says so.
 
+import { announce } from "./toast.js";
+
 const LEAST_OPTIONS = 8;
 const MOST_SHOWN = 60;
 
@@ -159,6 +161,7 @@ class SearchableSelect {
     if (found.length === 1 || named.length === 1) return this.#choose((named[0] ?? found[0]).value);
     this.#note.textContent = `${found.length ? "Several" : "No"} ${this.#select.dataset.search} match “${typed.slice(0, 40)}”. ${this.#select.value ? `“${this.#chosen}” stays selected` : "Nothing is selected"}.`;
     this.#note.hidden = false;
+    announce(this.#note);
     return this.#close();
   }
 

@@ -193,9 +193,15 @@ def redirect(
 
 
 def pending_flash(request: Request) -> FlashMessage | None:
-    """Return the message to show on this page; None without a readable cookie, and for live updates."""
+    """Return the message to show on this page; None without a readable cookie, and for live updates.
+
+    A form sent in place (static/in_place.js) names its page: a response that is another page is loaded again, and has
+    the message then.
+    """
     raw = request.cookies.get(FLASH_COOKIE)
     if raw is None or request.headers.get("x-live"):
+        return None
+    if request.headers.get("x-in-place", request.url.path) != request.url.path:
         return None
     try:
         kind, message, undo = msgspec.json.decode(base64.urlsafe_b64decode(raw), type=tuple[FlashKind, str, str | None])
