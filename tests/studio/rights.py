@@ -392,7 +392,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {PAGE}/privacy": Rule("viewer"),
     f"POST {PAGE}/privacy": Rule("admin", 303, sends={"event_days": "30"}),
     f"POST {PAGE}/privacy/erasures/{{erasure_id}}/confirm": Rule("admin", 303, sends={"until": "2026-12-01T00:00:00Z"}),
-    f"POST {PAGE}/privacy/erase": Rule("admin", 303, sends=SUBJECT),
+    f"POST {PAGE}/privacy/erase": Rule("admin", 303, sends=SUBJECT | {"confirmed": "true"}),
     f"POST {PAGE}/privacy/export": Rule("admin", sends=SUBJECT),
 }
 """The routes of an organization. Functions belong to the whole environment, which on a local stack is its owners'; a

@@ -218,9 +218,14 @@ async def test_pages_of_an_erased_person_still_work_and_do_not_name_them(
     browser = await studio_app.browser_of(await admin_of(studio_app, connection, person))
     base = f"/o/{person.tenant.organization_id}"
     contact = f"{base}/contacts/{person.contact.id}"
-    assert f"{base}/privacy/erase" in (await browser.get(contact)).text
+    assert 'name="confirmed" value="true"' in (await browser.get(contact)).text
 
-    done = await browser.post_form(f"{base}/privacy/erase", {"phone": PHONE}, page=contact)
+    wrong = await browser.post_form(f"{base}/privacy/erase", {"phone": "12"}, page=contact)
+    assert (wrong.status_code, 'value="12"' in wrong.text) == (400, True)
+    asked = await browser.post_form(f"{base}/privacy/erase", {"phone": PHONE}, page=contact)
+    assert (asked.status_code, "Erase +1 (415) 555-0123?" in asked.text) == (200, True)
+    assert (await browser.get(contact)).status_code == 200
+    done = await browser.post_form(f"{base}/privacy/erase", {"phone": PHONE, "confirmed": "true"}, page=contact)
 
     assert (done.status_code, done.headers["location"]) == (303, f"{base}/privacy")
     assert (await browser.get(contact)).status_code == 404

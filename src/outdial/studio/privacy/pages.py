@@ -51,9 +51,12 @@ async def change(request: Request, context: CurrentOrganization, form: Form) -> 
 
 @router.post("/erase")
 async def erase(request: Request, context: CurrentOrganization, form: Form) -> Response:
-    """Erase a number."""
+    """Erase a number, or ask first: who sends no `confirmed` gets a page with the number as it was read."""
     context.require("admin")
     try:
+        if text(form, "confirmed") != "true":
+            phone = privacy.read_phone(_subject(form))
+            return page(request, "privacy/erase.html", context, url=_url(context), phone=phone)
         await privacy.erase(context, _subject(form))
     except StudioError as error:
         return await _show(request, context, error=error, form=form)

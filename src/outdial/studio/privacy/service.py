@@ -188,7 +188,7 @@ async def confirm(
 async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
     """Erase all data about a phone, in its own transaction; raises InvalidInput and ResourceConflict."""
     context.require("admin")
-    phone, now = _read_phone(subject), context.studio.clock.now()
+    phone, now = read_phone(subject), context.studio.clock.now()
     try:
         async with context.transaction() as connection:
             result = await request_erasure(
@@ -206,13 +206,14 @@ async def erase(context: OrganizationContext, subject: SubjectPhone) -> Erasure:
 async def export_phone(connection: Connection, context: OrganizationContext, subject: SubjectPhone) -> dict[str, Any]:
     """Return all data about a phone; raises InvalidInput."""
     context.require("admin")
-    phone = _read_phone(subject)
+    phone = read_phone(subject)
     return await export_subject(
         connection, context.organization_id, phone, context.studio.settings.erasure_keys, context.actor
     )
 
 
-def _read_phone(subject: SubjectPhone) -> str:
+def read_phone(subject: SubjectPhone) -> str:
+    """Return the number as it is stored; raises InvalidInput."""
     phone = parse_phone(subject.phone, subject.default_region)
     if isinstance(phone, InvalidPhone):
         raise InvalidInput("Invalid phone number", {"phone": phone.reason})
