@@ -66,7 +66,7 @@ def test_the_budget_that_starts_again_last_is_the_reason() -> None:
     uses = [use(100, 100, scope=BudgetScope.DAY), use(100, 100)]
     budget = ClaimBudget(uses=uses, estimate_cents=10, day=date(2026, 3, 10))
     assert budget.used_up is uses[1]
-    assert "raise it" in budget_sentence(budget, "")
+    assert budget_sentence(budget, "").endswith("; raise it to continue")
     only_day = ClaimBudget(uses=uses[:1], estimate_cents=10, day=date(2026, 3, 10))
     assert "for the day of $1.00" in budget_sentence(only_day, "tomorrow")
 

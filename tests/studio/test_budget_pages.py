@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from tests.support.factories import NOW, create_calling, create_campaign
+from tests.support.factories import NOW, create_calling, create_campaign, create_campaign_contact
 from tests.support.studio import BrowserFor, ClientFor
 from tests.support.two_organizations import TwoOrganizations
 
@@ -72,6 +72,11 @@ async def test_members_see_the_use_of_budgets_and_the_calls_whose_cost_is_not_kn
     listed_page = (await browser.get(f"{pages}/campaigns")).text
     assert 'notice-bad"><p data-budget="day"' in listed_page
     assert 'data-budget="month"' not in listed_page
+    # A campaign that waits for its budget says so once, in the banner with the button that raises it.
+    await create_campaign_contact(connection, campaign)
+    page = (await browser.get(f"{pages}/campaigns/{campaign.id}")).text
+    assert (page.count("budget of $3.00 cannot cover another call"), 'data-budget="campaign"' in page) == (1, False)
+    assert "raise it to continue, or wait: the reserved calls may cost less" in page
     removed = await admin.put(f"{path}/budgets", json={})
     assert removed.json()["time_zone"] == "America/New_York"
     assert removed.json()["budgets"] == []

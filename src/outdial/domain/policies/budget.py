@@ -192,7 +192,11 @@ def budget_sentence(budget: ClaimBudget | None, at: str) -> str:
     if budget is None or use is None:
         return "The budget is used up"
     reserved = f", {amount(use.reserved_cents)} reserved" if use.reserved_cents else ""
+    # A reservation is more than most calls cost: once the cost is known, the rest is free again.
+    may_resume = use.reserved_cents and use.spent_cents + budget.estimate_cents <= use.limit_cents
     then = f"it renews {at}" if at else "raise it to continue"
+    if may_resume:
+        then += ", or wait: the reserved calls may cost less"
     return (
         f"The {SCOPE_NAMES[use.scope]} of {amount(use.limit_cents)} cannot cover another call of about"
         f" {amount(budget.estimate_cents)}: {amount(use.spent_cents)} spent{reserved}; {then}"
