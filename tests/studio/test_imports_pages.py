@@ -165,11 +165,20 @@ async def test_an_import_with_a_called_contact_says_why_it_stays(
 
 async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrganizations, operator: Browser) -> None:
     url = await upload(operator, two_organizations)
+    assert "Choose another file" not in (await operator.get(url)).text
 
     cancelled = await operator.post_form(f"{url}/cancel", page=url)
 
-    assert cancelled.status_code == 303
-    assert "Cancelled" in (await operator.get(url)).text
+    form = f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import"
+    assert (cancelled.status_code, cancelled.headers["location"]) == (303, form)
+    assert "File discarded. No contacts were added." in (await operator.get(form)).text
+    discarded = (await operator.get(url)).text
+    assert ("The file was discarded" in discarded, "Contacts added so far" in discarded) == (True, False)
+
+    url = await upload(operator, two_organizations, content=b"\x01\x02 not a workbook")
+    unreadable = (await operator.get(url)).text
+    assert "The file is neither text nor a readable Excel workbook" in unreadable
+    assert "Choose another file" in unreadable
 
 
 async def test_a_form_without_a_file_explains_the_problem(

@@ -56,5 +56,5 @@ def why_not_csv(beginning: bytes) -> str | None:
     # Only the first line: a stray control character in a later row refuses that row at most.
     first_line = re.split(rb"[\r\n]", text[:_SNIFFED_BYTES], maxsplit=1)[0]
     if _CONTROL.search(first_line):
-        return f"the file is not text; {_SAVE_AS_CSV}"
+        return f"the file is neither text nor a readable Excel workbook; {_SAVE_AS_CSV}"
     return None

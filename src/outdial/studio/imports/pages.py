@@ -239,10 +239,13 @@ async def start(context: CurrentOrganization, import_id: UUID, form: Form) -> Re
 
 @router.post("/imports/{import_id}/cancel")
 async def cancel(context: CurrentOrganization, import_id: UUID, form: Form) -> Response:
-    """Cancel an import."""
+    """Cancel an import. Who discards a file before the import starts can choose another one."""
     context.require("operator")
     async with context.transaction() as connection:
         found = await imports.cancel_import(connection, context, import_id)
+    if found.is_discarded:
+        message = "File discarded. No contacts were added."
+        return redirect(f"/o/{context.organization_id}/campaigns/{found.campaign_id}/import", message, "info")
     message = (
         "Import cancelled." if found.is_finished else "Cancelling the import. Rows in progress are finished first."
     )

@@ -104,6 +104,11 @@ class Import(BaseModel):
         return self.is_finished and self.added > 0 and self.undone_at is None
 
     @property
+    def is_discarded(self) -> bool:
+        """Whether it was cancelled before it read a row."""
+        return self.status == ImportStatus.CANCELLED and self.started_at is None
+
+    @property
     def is_finished(self) -> bool:
         """Whether it has completed, failed or been cancelled."""
         return self.finished_at is not None
