@@ -160,7 +160,7 @@ async def cure_a_wait(page: Page, site: Site) -> None:
     with CountedTask("See why a campaign does not call, and open its hours") as task:
         await task.click(link(page, "Early birds"))
         await expect(page.locator("[data-reason=zone_opens]").first).to_be_visible()
-        await task.click(link(page, "Open hours"))
+        await task.click(link(page, "Change hours"))
         await task.click(button(page, "Around the clock"))
         await task.click(button(page, "Save"))
         await expect(flash(page, "saved")).to_be_visible()

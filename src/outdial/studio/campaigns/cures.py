@@ -64,7 +64,7 @@ def _setting(label: str, field: str) -> CurePage:
     return CurePage(label=label, path=f"edit#field-{field}", base=CureBase.CAMPAIGN, role="operator")
 
 
-_HOURS: Final = _setting("Open hours", "calling_hours")
+_HOURS: Final = _setting("Change hours", "calling_hours")
 _RULES: Final = CurePage(label="View calling rules", path="rules")
 _NUMBERS: Final = CurePage(label="View caller numbers", path="numbers")
 _SCREENING: Final = CurePage(label="Upload screening lists", path="screening")
