@@ -25,7 +25,7 @@ from outdial.campaigns.errors import ErasureKeyMissing
 from outdial.campaigns.lifecycle import Actor
 from outdial.db.binaries import Binaries, ServerUser
 from outdial.db.session import Database
-from outdial.dialer.opt_outs import OptOutSender
+from outdial.dialer.opt_outs import OptOutRestarter, OptOutSender
 from outdial.dialer.provider_deletions import FIRST_DELAY, ProviderDeletions
 from outdial.inbox.replay import ReplayedEvents, replay
 from outdial.jobs import erasing
@@ -71,7 +71,8 @@ from tests.support.postgres import Scratch, until_one_waits
 IMPERSONAL = {
     "members and their sign-in": "auth.attempts.* auth.refresh_tokens.* auth.signing_keys.* auth.users.*"
     " auth.sessions.* auth.mfa_factors.* auth.recovery_codes.* auth.password_resets.*"
-    " public.invitations.* public.organization_members.* public.provider_keys.* public.provider_workspaces.*",
+    " public.invitations.* public.organization_members.* public.provider_keys.* public.provider_workspaces.*"
+    " public.environment_keys.*",
     "what developers deploy": "host.access_tokens.* host.function_files.* host.function_versions.* host.functions.*"
     " host.hosts.* host.secrets.*",
     "names of functions and codes": "host.invocations.code host.invocations.method host.invocations.region"
@@ -659,6 +660,17 @@ async def enter_workspace(
     stage.clients["default"] = RetellClient(SimulatorTransport(workspace, stage.clock.now, KEY))
 
 
+async def test_an_erasure_keeps_an_opt_out_that_is_about_to_begin_again_for_a_new_workspace(
+    stage: Stage, person: SeededPerson
+) -> None:
+    for name, at in (("Sales", NOW - timedelta(days=1)), ("Support", NOW + timedelta(minutes=30))):
+        await enter_workspace(stage, person, name, stage.workspace, at)
+    await erase(stage, person)
+    assert [row["next_try_at"] for row in await stage.look.fetch("select * from opt_out_syncs")] == [
+        NOW + timedelta(minutes=35)
+    ]
+
+
 @pytest.fixture
 async def moved(stage: Stage, person: SeededPerson) -> ErasureRequested:
     """Return the erasure of a person whose calls are in a workspace that the account has left."""
@@ -667,6 +679,7 @@ async def moved(stage: Stage, person: SeededPerson) -> ErasureRequested:
         stage, person, "Support", SimulatedWorkspace(stage.workspace.config), NOW + timedelta(minutes=30)
     )
     # The new workspace learns of the opt-outs first: an erasure waits for that.
+    assert await OptOutRestarter(stage.dialing).run_once() == 1
     assert await OptOutSender(stage.dialing, stage.provider, stage.clock).run_once() == 1
     done = await erase(stage, person)
     stage.clock.advance(UPLOADS_KEPT + timedelta(minutes=1))

@@ -34,6 +34,7 @@ def test_a_dialer_runs_once(outdial: Outdial) -> None:
         "decided": 0,
         "late_callbacks": 0,
         "deleted": 0,
+        "opt_outs_restarted": 0,
         "opt_outs_sent": 0,
         "opt_outs_read": 0,
         "located": 0,

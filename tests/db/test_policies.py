@@ -76,6 +76,9 @@ MATRIX = {
     # Written by triggers.
     "opt_out_syncs": Rights("viewer", None, None, None, "ru", ""),
     "opt_out_reads": Rights("viewer", None, None, None, "riu", ""),
+    # Written by functions.
+    "opt_out_restarts": Rights("viewer", None, None, None, "r", "", "r"),
+    "environment_keys": Rights("viewer", None, None, None, "", "", "r"),
     "organization_budgets": Rights("viewer", "admin", "admin", None, "ru", "", "riu", jobs="r"),
     # A trigger of calls writes it.
     "spending": Rights("viewer", None, None, None, "r", "", "r", jobs="r"),
@@ -149,6 +152,8 @@ COLUMNS_TO_UPDATE = {
     "pre_dial_hooks": "failures",
     "opt_out_syncs": "tries",
     "opt_out_reads": "next_read_at",
+    "opt_out_restarts": "requested_at",
+    "environment_keys": "workspace_name",
     "campaign_forecasts": "finished_at",
     "campaign_reports": "computed_at",
     "report_links": "expires_at",

@@ -1,5 +1,6 @@
 """Keys that members enter: encrypted for one account, followed by dialers and the receiver without a restart."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -292,6 +293,34 @@ async def test_a_changed_key_of_the_environment_begins_another_workspace_unless_
     assert [await workspace_of(stage, tenant, at) for at in (NOW, stage.clock.now())] == ["former", "unclear"]
     stored = str(await stage.look.fetch("select * from provider_workspaces"))
     assert (FIRST in stored, SECOND in stored, "Support" in stored) == (False, False, True)
+
+
+async def test_a_dialer_that_starts_asks_for_the_workspaces_of_its_keys_at_the_same_time(stage: Stage) -> None:
+    names = [f"account_{number}" for number in range(25)]
+    asked: list[str] = []
+    released = asyncio.Event()
+
+    class Waiting:
+        async def check_key(self, credential: str) -> KeyAccepted:
+            asked.append(credential)
+            await released.wait()
+            if credential == names[0]:
+                raise ConnectionResetError
+            return KeyAccepted("Sales", f"org_{credential}")
+
+    keys = dict.fromkeys(names, KEY)
+    reporter = EnvironmentKeyReporter(stage.dialing, cast(RetellProvider, Waiting()), keys, stage.clock)
+    running = asyncio.create_task(reporter.run_once())
+    await asyncio.wait({running}, timeout=0)
+    while len(asked) < 20:
+        await asyncio.wait({running}, timeout=0.01)
+    assert (asked, running.done()) == (names[:20], False)
+    released.set()
+    assert await running == len(names), "one that fails stops no other"
+    assert asked == names
+    asked.clear()
+    await reporter.run_once()
+    assert asked == names[:1], "the others are known"
 
 
 async def test_a_stored_key_that_dialers_use_once_the_environment_has_none_is_of_its_own_workspace(

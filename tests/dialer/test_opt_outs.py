@@ -6,7 +6,7 @@ from typing import Any
 from outdial.db.queries import do_not_call
 from outdial.db.queries.auth import provider_keys
 from outdial.db.queries.compliance import opt_outs
-from outdial.dialer.opt_outs import LONGEST_DELAY, READ_EVERY, SEND_BATCH, OptOutReader, OptOutSender
+from outdial.dialer.opt_outs import LONGEST_DELAY, READ_EVERY, SEND_BATCH, OptOutReader, OptOutRestarter, OptOutSender
 from outdial.provider import OptOutsListed, OptOutStored, ProviderUnavailable
 from outdial.retell.client import RetellClient
 from outdial.retell.simulator.faults import Fault, FaultKind
@@ -49,6 +49,10 @@ async def unblock(stage: Stage, tenant: Tenant, *phones: str) -> None:
 
 async def send(stage: Stage) -> int:
     return await OptOutSender(stage.dialing, stage.provider, stage.clock).run_once()
+
+
+async def restart(stage: Stage, batch: int = 1) -> int:
+    return await OptOutRestarter(stage.dialing, batch).run_once()
 
 
 async def read(stage: Stage) -> int:
@@ -231,9 +235,9 @@ async def test_what_retell_has_put_on_its_list_itself_stays_there(stage: Stage) 
     assert (await send(stage), await read(stage), at_retell(stage)) == (0, 0, True)
 
 
-async def begin_workspace(stage: Stage, tenant: Tenant, name: str) -> None:
+async def begin_workspace(stage: Stage, tenant: Tenant, name: str) -> list[str]:
     """Report a key of a workspace, as a dialer that has it in its environment."""
-    await provider_keys.report_environment_keys(
+    return await provider_keys.report_environment_keys(
         stage.look,
         credentials=[tenant.credential],
         workspace_ids=[f"org_{name}"],
@@ -246,26 +250,37 @@ async def begin_workspace(stage: Stage, tenant: Tenant, name: str) -> None:
 async def test_a_new_workspace_of_an_account_learns_of_the_opt_outs_and_its_own_list_is_read(stage: Stage) -> None:
     tenant = await create_tenant(stage.look)
     await begin_workspace(stage, tenant, "Sales")
-    taken_off, own = "+12125550143", "+12125550144"
+    taken_off, own, kept_there = "+12125550143", "+12125550144", "+12125550146"
     await create_contact(stage.look, tenant.organization_id, phone=own)
-    await block(stage, tenant, PHONE, taken_off)
-    assert (await send(stage), await read(stage)) == (2, 0)
-    await unblock(stage, tenant, taken_off)
+    stage.workspace.contacts.opt_out(kept_there, 0)
+    await block(stage, tenant, PHONE, taken_off, kept_there)
+    assert (await send(stage), await read(stage)) == (3, 0)
+    # The former workspace keeps this number on its list, where Outdial has not put it.
+    await unblock(stage, tenant, taken_off, kept_there)
     await begin_workspace(stage, tenant, "Sales")
+    assert await restart(stage) == 0
     assert {sync["confirmed_at"] for sync in await syncs(stage)} == {NOW}, "the workspace is the same"
 
     stage.clock.advance(timedelta(minutes=1))
     await begin_workspace(stage, tenant, "Support")
     former, stage.workspace = stage.workspace, SimulatedWorkspace(stage.workspace.config)
-    stage.workspace.contacts.opt_out(own, 0)
+    for phone in (own, taken_off):
+        stage.workspace.contacts.opt_out(phone, 0)
     # For minutes, a dialer may use the former key.
     late = "+12125550145"
     await block(stage, tenant, late)
     assert (await send(stage), await read(stage)) == (0, 0)
     stage.clock.advance(WORKSPACE_SETTLES)
+    # The withdrawn one is due, and would take a number off the list of the new workspace.
+    assert (await send(stage), await read(stage)) == (0, 0), "they have not begun again"
+    async with stage.as_service() as connection:
+        status = await opt_outs.opt_out_status(connection, organization_id=tenant.organization_id)
+    assert status.waiting == 4
+    assert await restart(stage) == 3
+    assert await restart(stage) == 0
     stage.clients["default"] = RetellClient(SimulatorTransport(stage.workspace, stage.clock.now, KEY))
     assert (await send(stage), await read(stage)) == (2, 1)
-    assert [at_retell(stage, phone) for phone in (PHONE, late, taken_off)] == [True, True, False]
+    assert [at_retell(stage, phone) for phone in (PHONE, late, taken_off, kept_there)] == [True, True, True, False]
     assert await listed(stage) == [PHONE, own, late]
     assert {(sync["next_try_at"], sync["confirmed_at"]) for sync in await syncs(stage)} >= {(None, stage.clock.now())}
     # What Outdial has put on the list of the new workspace is taken off it again.
@@ -294,8 +309,73 @@ async def test_an_opt_out_that_the_former_workspace_confirms_after_the_change_is
             raise NotImplementedError
 
     await OptOutSender(stage.dialing, Changing(), stage.clock).run_once()
+    assert await restart(stage) == 1
     [sync] = await syncs(stage)
     assert (sync["confirmed_at"], sync["next_try_at"]) == (None, stage.clock.now() + WORKSPACE_SETTLES)
+
+
+async def test_opt_outs_begin_again_in_portions_and_none_is_taken_before_its_turn(stage: Stage) -> None:
+    tenant = await create_tenant(stage.look)
+    await begin_workspace(stage, tenant, "Sales")
+    await block(stage, tenant, *(f"+1212555{number}" for number in range(1000, 1045)))
+    await stage.look.execute("update opt_out_syncs set next_try_at = null, confirmed_at = $1, tries = 1", NOW)
+    stage.clock.advance(timedelta(minutes=20))
+    await begin_workspace(stage, tenant, "Support")
+    assert (await syncs(stage))[0]["confirmed_at"] == NOW, "who enters the key does not wait for that"
+    # A dialer that has found one due before the key has changed does not take it.
+    await stage.look.execute("update opt_out_syncs set next_try_at = $1 where phone = '+12125551044'", NOW)
+    async with stage.dialing.for_organization(tenant.organization_id) as connection:
+        assert not await opt_outs.take_opt_out(
+            connection,
+            provider_account_id=tenant.provider_account_id,
+            phone="+12125551044",
+            now=stage.clock.now(),
+            next_try_at=stage.clock.now(),
+        )
+    assert await restart(stage, batch=2) == 40, "at most 20 portions in a run"
+    assert await restart(stage, batch=2) == 5
+    assert not await stage.look.fetchval("select count(*) from opt_out_restarts")
+    assert {(sync["confirmed_at"], sync["next_try_at"]) for sync in await syncs(stage)} == {
+        (None, stage.clock.now() + WORKSPACE_SETTLES)
+    }
+
+
+async def test_dialers_with_keys_of_two_workspaces_are_noticed_and_do_not_restart_the_opt_outs_over_and_over(
+    stage: Stage,
+) -> None:
+    tenant = await create_tenant(stage.look)
+
+    async def reports(*names: str) -> list[list[str]]:
+        stage.clock.advance(timedelta(minutes=2))
+        return [await begin_workspace(stage, tenant, name) for name in names]
+
+    await begin_workspace(stage, tenant, "Sales")
+    await block(stage, tenant, PHONE)
+    assert (await send(stage), await restart(stage)) == (1, 0)
+    assert await reports("Support") == [[]], "the key may have changed"
+    assert await restart(stage) == 1
+
+    for _ in range(4):  # Both report on. Their opt-outs are sent, although the workspace has just changed.
+        assert await reports("Sales", "Support") == [["default"], ["default"]]
+        assert await restart(stage) == 0
+    assert await send(stage) == 1
+    assert (await syncs(stage))[0]["confirmed_at"] == stage.clock.now()
+    since = (await stage.row("provider_accounts", tenant.provider_account_id))["keys_differ_since"]
+    assert since == NOW + timedelta(minutes=4)
+    withdrawn = "+12125550147"
+    await block(stage, tenant, withdrawn)
+    assert await send(stage) == 1
+    await unblock(stage, tenant, withdrawn)
+    assert await send(stage) == 0, "the other workspace may have the number for a reason of its own"
+
+    # The dialer with the other key is gone. What is left gets all opt-outs, once.
+    for _ in range(7):
+        assert await reports("Support") == [["default"]]
+    assert await reports("Support") == [[]]
+    assert await restart(stage) == 2
+    assert [row["phone"] for row in await syncs(stage)] == [PHONE]
+    assert await reports("Support") == [[]]
+    assert await restart(stage) == 0
 
 
 async def test_an_opt_out_that_is_withdrawn_while_it_is_sent_is_not_confirmed(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import asyncpg
 import pytest
 
+from outdial.db.queries.auth import provider_keys as queries
 from outdial.provider import ProviderUnavailable
 from tests.support.factories import NOW, create_user
 from tests.support.postgres import Scratch
@@ -103,6 +104,22 @@ async def test_the_page_says_who_has_reported_that_they_can_read_the_key(
     await connection.execute("update provider_accounts set environment_key_at = $1", now - timedelta(hours=1))
     stale = (await admin.get(url)).text
     assert ("Not connected" in stale, "A dialer last reported a key on the server" in stale) == (False, True)
+
+    await connection.execute("delete from environment_keys")
+    for minutes, name in ((0, "Sales"), (0, ""), (1, "Sales"), (1, ""), (2, "Sales")):
+        await queries.report_environment_keys(
+            connection,
+            credentials=[own.tenant.credential],
+            workspace_ids=[f"org_{name}" if name else None],
+            workspace_names=[name],
+            fingerprints=[f"key of {name}"],
+            now=now - timedelta(minutes=5 - minutes),
+        )
+    differing = (await admin.get(url)).text
+    assert "different Retell workspaces on the server: Sales, one that Retell has not named yet." in differing
+    assert ("Connected</span>" in differing, "Dialers have different keys</span>" in differing) == (False, True)
+    studio_app.clock.advance(timedelta(minutes=20))
+    assert "Retell workspaces on the server:" not in (await admin.get(url)).text
 
 
 async def test_what_is_wrong_with_a_key_is_said_beside_its_field_and_the_key_is_not_sent_back(

@@ -82,6 +82,8 @@ async def _build(connection: Connection, credential: str) -> FilledOrganization:
         "spending",
         "pre_dial_hooks",
         "opt_out_reads",
+        "opt_out_restarts",
+        "environment_keys",
         "campaign_forecasts",
         "campaign_reports",
         "report_links",
@@ -171,6 +173,9 @@ def new_row(table: str, filled: FilledOrganization, *, actor: str, user_id: UUID
         "audit_heads": {"position": 1, "hash": b"1" * 32},
         "opt_out_syncs": {"provider_account_id": tenant.provider_account_id, "phone": new_phone(), "do_not_call": True},
         "opt_out_reads": {"provider_account_id": tenant.provider_account_id, "next_read_at": NOW},
+        "opt_out_restarts": {"provider_account_id": tenant.provider_account_id, "requested_at": NOW},
+        "environment_keys": account
+        | {"fingerprint": uuid4().hex, "workspace_name": "Sales", "first_reported_at": NOW, "reported_at": NOW},
         "launch_checks": {"campaign_id": filled.fresh.id if actor == "webhook" else entry.campaign.id}
         | {"requested_at": NOW},
         "agents": account | {"agent_id": uuid4().hex, "name": "Sales", "seen_at": NOW},

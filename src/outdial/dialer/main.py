@@ -28,7 +28,7 @@ from outdial.dialer.numbers.health import EVERY as HEALTH_EVERY
 from outdial.dialer.numbers.health import NumberHealth
 from outdial.dialer.numbers.importing import EVERY as NUMBERS_EVERY
 from outdial.dialer.numbers.importing import NumberImporter
-from outdial.dialer.opt_outs import SEND_EVERY, OptOutReader, OptOutSender
+from outdial.dialer.opt_outs import RESTART_EVERY, SEND_EVERY, OptOutReader, OptOutRestarter, OptOutSender
 from outdial.dialer.place_keys import EVERY as KEYS_EVERY
 from outdial.dialer.place_keys import PlaceKeyUpdater
 from outdial.dialer.provider_deletions import ProviderDeletions
@@ -73,6 +73,7 @@ class DialerParts:
     late_callbacks: LateCallbacks
     deletions: ProviderDeletions
     hang_ups: HangUps
+    opt_out_restarter: OptOutRestarter
     opt_out_sender: OptOutSender
     opt_out_reader: OptOutReader
     place_keys: PlaceKeyUpdater
@@ -125,7 +126,8 @@ async def run_dialer(settings: DialerProcessSettings, system_clock: Clock | None
         stale_rules = RepeatingTask("stale rules", parts.rules_check, CHECKED_EVERY)
         checks = RepeatingTask("launch checks", TimedTask(parts.launch_checker, check), CHECKS_EVERY)
         tester = RepeatingTask("test calls", TimedTask(parts.call_tester, check), TEST_CALLS_EVERY)
-        others = (deletions, hang_ups, sender, reader, place_keys, stale_rules, checks, tester, listening)
+        restarter = RepeatingTask("opt_out_restarter", TimedTask(parts.opt_out_restarter, check), RESTART_EVERY)
+        others = (deletions, hang_ups, restarter, sender, reader, place_keys, stale_rules, checks, tester, listening)
         keys, further = _key_tasks(parts), (*_callback_tasks(parts, interval), *_measurements(parts))
         tasks = (claims, rescuer, scheduler, applier, *others, *further, *keys)
 
@@ -199,6 +201,7 @@ async def dial_once(settings: DialerProcessSettings) -> dict[str, int]:
         done["decided"] = await parts.held_contacts.run_once()
         done["late_callbacks"] = await parts.late_callbacks.run_once()
         done["deleted"] = await parts.deletions.run_once()
+        done["opt_outs_restarted"] = await parts.opt_out_restarter.run_once()
         done["opt_outs_sent"] = await parts.opt_out_sender.run_once()
         done["opt_outs_read"] = await parts.opt_out_reader.run_once()
         done["launch_checks"] = await parts.launch_checker.run_once()
@@ -302,6 +305,7 @@ async def _connected(settings: DialerProcessSettings, system_clock: Clock | None
             dialer=Dialer(database, provider, clock, timing, rules=rules, hook=hook),
             deletions=ProviderDeletions(database, provider, clock),
             hang_ups=HangUps(database, provider, clock),
+            opt_out_restarter=OptOutRestarter(database),
             opt_out_sender=OptOutSender(database, provider, clock),
             opt_out_reader=OptOutReader(database, provider, clock),
             applier=EventApplier(inbox, reader, clock, check_after=timing.reconcile_after, retry_speed=speed),

@@ -23,6 +23,7 @@ ENVIRONMENT_SEEN_WITHIN: Final = timedelta(minutes=15)
 READ_WITHIN: Final = timedelta(minutes=2)
 """How long a report of a dialer counts. Each one reports every half a minute."""
 LONGEST_KEY: Final = 300
+UNNAMED_WORKSPACE: Final = "one that Retell has not named yet"
 KeyReading: TypeAlias = Literal["can_read", "cannot_read", "not_reported"]
 """Whether processes can decrypt a stored key, as far as they have reported."""
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{8,{LONGEST_KEY}}}")

@@ -18,7 +18,13 @@ from outdial.db.queries import accounts
 from outdial.db.queries.auth import provider_keys as queries
 from outdial.db.session import JOB_TIMEOUTS, Connection, Database
 from outdial.provider_keys import entering
-from outdial.provider_keys.entering import KeyEntry, KeyReading, reading_of_dialers, reading_of_webhooks
+from outdial.provider_keys.entering import (
+    UNNAMED_WORKSPACE,
+    KeyEntry,
+    KeyReading,
+    reading_of_dialers,
+    reading_of_webhooks,
+)
 from outdial.provider_keys.errors import EncryptionKeyMissing
 from outdial.provider_keys.sealing import KeySealer
 from outdial.retell.key_tester import RetellKeyTester
@@ -68,7 +74,8 @@ def show(organization: Organization = None, as_json: AsJson = False) -> None:
 
     DIALERS and WEBHOOKS say whether dialers and the webhook function have reported that they can decrypt the key.
     Dialers report it every half a minute, and the webhook function when it starts and while events arrive. Those of an
-    earlier version do not report it.
+    earlier version do not report it. A line below the table says if dialers have keys of different workspaces on the
+    server.
     """
 
     async def work(database: Database) -> list[queries.AccountKeyRow]:
@@ -92,6 +99,14 @@ def show(organization: Organization = None, as_json: AsJson = False) -> None:
         "KEY ON SERVER SEEN": lambda row: row.environment_key_at,
     }
     print_rows(columns, rows, empty="The organization has no Retell workspace")
+    for row in rows:
+        if row.server_workspaces:
+            names = ", ".join(name or UNNAMED_WORKSPACE for name in row.server_workspaces)
+            console.print(
+                f"{row.credential}: the dialers have keys of different workspaces on the server: {names}. Set the same"
+                " key for all of them, and restart those with another one.",
+                markup=False,
+            )
 
 
 @app.command()

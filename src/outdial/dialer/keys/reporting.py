@@ -5,12 +5,16 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Final, assert_never
 
+from outdial.background import run_each
 from outdial.clock import Clock
 from outdial.db.queries.auth import provider_keys
 from outdial.db.session import Database
+from outdial.log import log
 from outdial.provider import KeyAccepted, KeyRefused, ProviderUnavailable, WorkspaceDirectory
 
 EVERY: Final = timedelta(minutes=5)
+_AT_ONCE: Final = 20
+"""A dialer waits for this when it starts, up to 20 seconds for each request."""
 
 
 def fingerprint_of(api_key: str) -> str:
@@ -22,7 +26,7 @@ class EnvironmentKeyReporter:
     """A background task: `run_once` stores which credentials have a key here, and the workspaces of the keys.
 
     The database notes a change of the workspace: the new one does not have the calls of the former one. It compares
-    fingerprints of the keys while a workspace is not known.
+    fingerprints of the keys while a workspace is not known, and finds out whether other dialers have another one's.
     """
 
     def __init__(
@@ -36,18 +40,18 @@ class EnvironmentKeyReporter:
 
     async def run_once(self) -> int:
         """Report the keys; return how many there are. Asks about a workspace until the provider has named it."""
-        for credential, workspace in list(self._workspaces.items()):
-            if workspace.workspace_id is None:
-                match await self._directory.check_key(credential):
-                    case KeyAccepted() as found:
-                        self._workspaces[credential] = found
-                    case KeyRefused() | ProviderUnavailable():
-                        pass
-                    case never:
-                        assert_never(never)
+        unnamed = [credential for credential, each in self._workspaces.items() if each.workspace_id is None]
+        await run_each(
+            unnamed,
+            self._ask,
+            at_once=_AT_ONCE,
+            on_error=lambda credential, error: log(
+                "dialer.key_check_failed", level="error", credential=credential, error=error
+            ),
+        )
         if self._workspaces:
             async with self._database.transaction() as connection:
-                await provider_keys.report_environment_keys(
+                different = await provider_keys.report_environment_keys(
                     connection,
                     credentials=list(self._workspaces),
                     workspace_ids=[workspace.workspace_id for workspace in self._workspaces.values()],
@@ -55,4 +59,15 @@ class EnvironmentKeyReporter:
                     fingerprints=[self._fingerprints[credential] for credential in self._workspaces],
                     now=self._clock.now(),
                 )
+            for credential in different:
+                log("dialer.keys_differ", level="warning", credential=credential)
         return len(self._workspaces)
+
+    async def _ask(self, credential: str) -> None:
+        match await self._directory.check_key(credential):
+            case KeyAccepted() as found:
+                self._workspaces[credential] = found
+            case KeyRefused() | ProviderUnavailable():
+                pass
+            case never:
+                assert_never(never)

@@ -14,6 +14,7 @@ from outdial.provider_keys import entering
 from outdial.provider_keys.entering import (
     ENVIRONMENT_SEEN_WITHIN,
     LONGEST_KEY,
+    UNNAMED_WORKSPACE,
     KeyEntry,
     KeyReading,
     reading_of_dialers,
@@ -42,6 +43,7 @@ class AccountKey(BaseModel):
     `is_readable` is false while one of them cannot. `environment_reported_at` is when a dialer last reported a key in
     its environment: one that stopped reporting it is stopped, has none any more, or is of an earlier version. Webhooks
     that a former key signs are accepted until `former_until`. `last_event_at` is the account's last webhook.
+    `server_workspaces` names the workspaces if dialers have keys of different ones in their environments.
     """
 
     account_id: UUID
@@ -52,6 +54,7 @@ class AccountKey(BaseModel):
     webhook_function: KeyReading | None
     webhook_reported_at: datetime | None
     environment_reported_at: datetime | None
+    server_workspaces: list[str]
     last_four: str | None
     workspace_name: str | None
     entered_by: str | None
@@ -172,6 +175,7 @@ def _account_key(row: queries.AccountKeyRow, now: datetime) -> AccountKey:
         if webhooks == "cannot_read"
         else row.webhook_read_at,
         environment_reported_at=row.environment_key_at,
+        server_workspaces=[name or UNNAMED_WORKSPACE for name in row.server_workspaces],
         last_four=row.last_four,
         workspace_name=row.workspace_name,
         entered_by=row.entered_by,

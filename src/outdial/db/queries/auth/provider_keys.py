@@ -30,6 +30,7 @@ class AccountKeyRow:
     dialer_unreadable_at: datetime | None
     webhook_read_at: datetime | None
     webhook_unreadable_at: datetime | None
+    server_workspaces: list[str]
     former_until: datetime | None
     last_event_at: datetime | None
 
@@ -55,6 +56,11 @@ _SHOW_PROVIDER_KEYS = """\
 select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at,
   k.id as key_id, k.last_four, k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
   k.dialer_read_at, k.dialer_unreadable_at, k.webhook_read_at, k.webhook_unreadable_at,
+  coalesce((select array_agg(w.workspace_name order by nullif(w.workspace_name, '')) from (
+    select distinct on (coalesce(e.workspace_id, e.first_reported_at::text)) e.workspace_name from environment_keys e
+    where a.keys_differ_since is not null and e.provider_account_id = a.id and e.organization_id = a.organization_id
+      and e.reported_at > $1::timestamptz - interval '15 minutes'
+  ) w), '{}') as server_workspaces,
   (select max(f.accepted_until) from provider_keys f
     where f.provider_account_id = a.id and f.organization_id = a.organization_id and f.accepted_until > $1)
     as former_until,
@@ -72,6 +78,7 @@ order by a.created_at, a.id;
 async def show_provider_keys(connection: Connection, *, now: datetime, organization_id: UUID) -> list[AccountKeyRow]:
     """Read the accounts of an organization with their keys, oldest first.
 
+    `server_workspaces` are those of the keys on the server, if they differ; Retell has not named an empty one.
     `last_event_at` is that of the account's last webhook among the newest events.
     """
     return [_account_key_row(record) for record in await connection.fetch(_SHOW_PROVIDER_KEYS, now, organization_id)]
@@ -205,7 +212,7 @@ async def workspace_in_use(
 
 
 _REPORT_ENVIRONMENT_KEYS = """\
-select private.report_environment_keys($1, $2, $3, $4, $5);
+select private.report_environment_keys($1, $2, $3, $4, $5) as credential;
 """
 
 
@@ -217,11 +224,18 @@ async def report_environment_keys(
     workspace_names: Sequence[str],
     fingerprints: Sequence[str],
     now: datetime,
-) -> None:
+) -> list[str]:
     """Store which accounts have a key in the environment of this dialer, with the workspaces of the keys where they
     are known.
+
+    Returns the credentials for which dialers have keys of different workspaces.
     """
-    await connection.execute(_REPORT_ENVIRONMENT_KEYS, credentials, workspace_ids, workspace_names, fingerprints, now)
+    return [
+        record[0]
+        for record in await connection.fetch(
+            _REPORT_ENVIRONMENT_KEYS, credentials, workspace_ids, workspace_names, fingerprints, now
+        )
+    ]
 
 
 _REPORT_STORED_KEYS = """\

@@ -5,11 +5,17 @@
 -- row: A Retell workspace with what may be shown of its key.
 -- null: environment_key_at, key_id, last_four, workspace_name, entered_by, entered_at, tested_at, former_until, last_event_at
 -- null: dialer_read_at, dialer_unreadable_at, webhook_read_at, webhook_unreadable_at
--- Read the accounts of an organization with their keys, oldest first. `last_event_at` is that of the account's last webhook
+-- Read the accounts of an organization with their keys, oldest first. `server_workspaces` are those of the keys on the
+-- server, if they differ; Retell has not named an empty one. `last_event_at` is that of the account's last webhook
 -- among the newest events.
 select a.id as account_id, a.name as account_name, a.credential, a.environment_key_at,
   k.id as key_id, k.last_four, k.workspace_name, k.entered_by, k.entered_at, k.tested_at,
   k.dialer_read_at, k.dialer_unreadable_at, k.webhook_read_at, k.webhook_unreadable_at,
+  coalesce((select array_agg(w.workspace_name order by nullif(w.workspace_name, '')) from (
+    select distinct on (coalesce(e.workspace_id, e.first_reported_at::text)) e.workspace_name from environment_keys e
+    where a.keys_differ_since is not null and e.provider_account_id = a.id and e.organization_id = a.organization_id
+      and e.reported_at > :now::timestamptz - interval '15 minutes'
+  ) w), '{}') as server_workspaces,
   (select max(f.accepted_until) from provider_keys f
     where f.provider_account_id = a.id and f.organization_id = a.organization_id and f.accepted_until > :now)
     as former_until,
@@ -68,10 +74,11 @@ where id = :id and organization_id = :organization_id and environment_key_at >= 
 select private.workspace_in_use(:organization_id, :provider_account_id, :workspace_id, :since) as is_in_use;
 
 -- name: report_environment_keys
--- returns: None
+-- returns: list[str]
 -- null: :workspace_ids[]
 -- Store which accounts have a key in the environment of this dialer, with the workspaces of the keys where they are known.
-select private.report_environment_keys(:credentials, :workspace_ids, :workspace_names, :fingerprints, :now);
+-- Returns the credentials for which dialers have keys of different workspaces.
+select private.report_environment_keys(:credentials, :workspace_ids, :workspace_names, :fingerprints, :now) as credential;
 
 -- name: report_stored_keys
 -- returns: None

@@ -80,12 +80,27 @@ async def due_opt_outs(connection: Connection, *, now: datetime, limit: int) -> 
     return [_due_opt_out(record) for record in await connection.fetch(_DUE_OPT_OUTS, now, limit)]
 
 
+_RESTART_OPT_OUTS = """\
+select private.restart_opt_outs($1) as restarted;
+"""
+
+
+async def restart_opt_outs(connection: Connection, *, limit: int) -> int | None:
+    """Begin the next opt-outs of an account with a new workspace again, at most `limit`.
+
+    Returns how many; None when none wait.
+    """
+    value: int | None = await connection.fetchval(_RESTART_OPT_OUTS, limit)
+    return value
+
+
 _TAKE_OPT_OUT = """\
 update opt_out_syncs s
 set next_try_at = $1, tries = s.tries + 1
 from provider_accounts a
 where s.provider_account_id = $2 and s.phone = $3 and s.next_try_at <= $4
   and a.id = s.provider_account_id
+  and not exists (select from opt_out_restarts w where w.provider_account_id = s.provider_account_id)
 returning a.credential, s.do_not_call, s.tries;
 """
 
@@ -93,7 +108,10 @@ returning a.credential, s.do_not_call, s.tries;
 async def take_opt_out(
     connection: Connection, *, next_try_at: datetime, provider_account_id: UUID, phone: str, now: datetime
 ) -> OptOutToSend | None:
-    """Take an opt-out that is due, until `next_try_at`: another dialer does not send it meanwhile."""
+    """Take an opt-out that is due, until `next_try_at`: another dialer does not send it meanwhile.
+
+    One that is about to begin again is not.
+    """
     record = await connection.fetchrow(_TAKE_OPT_OUT, next_try_at, provider_account_id, phone, now)
     return None if record is None else _opt_out_to_send(record)
 
@@ -221,7 +239,9 @@ async def import_opt_outs(
 
 _OPT_OUT_STATUS = """\
 select
-  (select count(*) from opt_out_syncs s where s.organization_id = $1 and s.next_try_at is not null) as waiting,
+  (select count(*) from opt_out_syncs s
+    where s.organization_id = $1 and (s.next_try_at is not null or s.provider_account_id in (
+      select w.provider_account_id from opt_out_restarts w where w.organization_id = $1))) as waiting,
   (select s.error from opt_out_syncs s where s.organization_id = $1 and s.next_try_at is not null
     and s.error is not null order by s.tries desc limit 1) as error,
   (select min(r.read_at) from opt_out_reads r where r.organization_id = $1) as read_at,

@@ -5,15 +5,22 @@
 -- List opt-outs of all organizations that the provider does not know of yet, oldest first.
 select organization_id, provider_account_id, phone from private.opt_outs_to_send(:now, :limit);
 
+-- name: restart_opt_outs
+-- returns: int | None
+-- Begin the next opt-outs of an account with a new workspace again, at most `limit`. Returns how many; None when none wait.
+select private.restart_opt_outs(:limit) as restarted;
+
 -- name: take_opt_out
 -- returns: OptOutToSend | None
 -- row: An opt-out that this transaction has taken, and how often it was tried before.
--- Take an opt-out that is due, until `next_try_at`: another dialer does not send it meanwhile.
+-- Take an opt-out that is due, until `next_try_at`: another dialer does not send it meanwhile. One that is about to begin
+-- again is not.
 update opt_out_syncs s
 set next_try_at = :next_try_at, tries = s.tries + 1
 from provider_accounts a
 where s.provider_account_id = :provider_account_id and s.phone = :phone and s.next_try_at <= :now
   and a.id = s.provider_account_id
+  and not exists (select from opt_out_restarts w where w.provider_account_id = s.provider_account_id)
 returning a.credential, s.do_not_call, s.tries;
 
 -- name: confirm_opt_out!
@@ -62,7 +69,9 @@ select private.import_opt_outs(:organization_id, :provider_account_id, :phones::
 -- null: error, read_at, read_error
 -- Read how far the do-not-call list of an organization and the provider's agree.
 select
-  (select count(*) from opt_out_syncs s where s.organization_id = :organization_id and s.next_try_at is not null) as waiting,
+  (select count(*) from opt_out_syncs s
+    where s.organization_id = :organization_id and (s.next_try_at is not null or s.provider_account_id in (
+      select w.provider_account_id from opt_out_restarts w where w.organization_id = :organization_id))) as waiting,
   (select s.error from opt_out_syncs s where s.organization_id = :organization_id and s.next_try_at is not null
     and s.error is not null order by s.tries desc limit 1) as error,
   (select min(r.read_at) from opt_out_reads r where r.organization_id = :organization_id) as read_at,
