@@ -93,6 +93,13 @@ async def test_a_pause_keeps_its_reason_and_a_resume_forgets_it(api: Database, c
     assert await connection.fetchval("select paused_reason from campaigns") == "lunch"
     await as_service(api, lifecycle.resume, campaign.id)
     assert await connection.fetchval("select paused_reason from campaigns") is None
+    # The audit log has a reason only if someone gave one.
+    await as_service(api, lifecycle.pause, campaign.id, shown="paused by ann")
+    assert await connection.fetchval("select paused_reason from campaigns") == "paused by ann"
+    reasons = await connection.fetch(
+        "select details ->> 'reason' as reason from audit_log where action = 'pause_campaign' order by id"
+    )
+    assert [row["reason"] for row in reasons] == ["lunch", None]
 
 
 async def test_starting_again_keeps_the_first_start(api: Database, connection: asyncpg.Connection) -> None:

@@ -11,6 +11,8 @@ import asyncpg
 import msgspec
 import pytest
 
+from outdial.campaigns import lifecycle
+from outdial.campaigns.lifecycle import Actor
 from outdial.domain.limits import MAX_CONCURRENCY
 from tests.support.factories import (
     NOW,
@@ -20,7 +22,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.studio import Browser
-from tests.support.two_organizations import TwoOrganizations
+from tests.support.two_organizations import TwoOrganizations, acting
 
 BrowserFor = Callable[[UUID | None], Any]
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -611,3 +613,9 @@ async def test_activity_says_in_words_who_did_what(
     assert [line[:7] for line, _ in lines] == ["Changed", "Paused ", "Started"]
     assert "name" in lines[0][0]
     assert "calling hours" in lines[0][0]
+
+    # A reason that a member gave is shown, whatever its words.
+    async with acting(two_organizations, "service") as service:
+        await lifecycle.resume(service, campaign.id, Actor(), NOW)
+        await lifecycle.pause(service, campaign.id, Actor(), NOW, "paused by request of the client")
+    assert "paused by request of the client" in (await viewer.get(f"{url}/activity")).text

@@ -157,9 +157,18 @@ async def resume(connection: Connection, campaign_id: UUID, actor: Actor, now: d
 
 
 async def pause(
-    connection: Connection, campaign_id: UUID, actor: Actor, now: datetime, reason: str = "paused manually"
+    connection: Connection,
+    campaign_id: UUID,
+    actor: Actor,
+    now: datetime,
+    reason: str | None = None,
+    *,
+    shown: str = "paused manually",
 ) -> Result:
-    """Pause an active campaign: it is `pausing` while requests are in flight, then `paused`."""
+    """Pause an active campaign: it is `pausing` while requests are in flight, then `paused`.
+
+    Without a reason, the campaign shows `shown`, and the audit log has none.
+    """
     campaign = await find_campaign_to_run(connection, campaign_id, actor)
     if not isinstance(campaign, campaign_status.CampaignState):
         return campaign
@@ -167,12 +176,12 @@ async def pause(
         connection,
         campaign_id=campaign_id,
         allowed_from=list(PAUSE.allowed_from),
-        reason=reason,
+        reason=reason or shown,
         is_automatic=False,
         now=now,
     )
     act_id = new_id(now)
-    details = {"reason": reason, "act": act_id}
+    details = {"reason": reason, "act": act_id} if reason else {"act": act_id}
     result = await _finish_change(
         connection, campaign=campaign, actor=actor, change=PAUSE, moved=moved, details=details
     )

@@ -50,7 +50,7 @@ def change_status(campaign: str, change: Change, as_json: bool, *, done: str | N
 
 def pause(
     campaign: CampaignName,
-    reason: Annotated[str, typer.Option(help="Reason to record.")] = "paused manually",
+    reason: Annotated[str | None, typer.Option(help="Reason, for the campaign's page and the audit log.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop placing calls. Calls in progress continue."""

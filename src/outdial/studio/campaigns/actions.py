@@ -13,7 +13,6 @@ from outdial.campaigns.operations import archive as archiving
 from outdial.db.session import Connection
 from outdial.domain.campaign import CampaignStatus
 from outdial.domain.errors import DomainError
-from outdial.studio.campaigns.activity import PAUSED_BY
 from outdial.studio.campaigns.service import Campaign, as_studio_error, find_campaign
 from outdial.studio.view.format import sentence_case
 from outdial.studio.web.context import OrganizationContext
@@ -67,8 +66,8 @@ async def run_action(
             result = await lifecycle.start(connection, campaign_id, actor, now)
         case "pause":
             # Pages show the time in the viewer's zone.
-            paused = f"{PAUSED_BY}{context.caller.display_name}, {now.astimezone(UTC):%Y-%m-%d at %H:%M} UTC"
-            result = await lifecycle.pause(connection, campaign_id, actor, now, paused)
+            paused = f"paused by {context.caller.display_name}, {now.astimezone(UTC):%Y-%m-%d at %H:%M} UTC"
+            result = await lifecycle.pause(connection, campaign_id, actor, now, shown=paused)
         case "resume":
             result = await lifecycle.resume(connection, campaign_id, actor, now)
         case "cancel":

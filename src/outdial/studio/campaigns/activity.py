@@ -9,8 +9,6 @@ from outdial.studio.audit.service import AuditEntry
 from outdial.studio.view.badges import humanize
 from outdial.studio.view.format import money
 
-PAUSED_BY: Final = "paused by "
-"""How the reason of a pause begins that a member gave none for."""
 _SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "create_campaign": "Created the campaign",
@@ -60,9 +58,7 @@ def activity_sentence(entry: AuditEntry) -> str:
 def activity_reason(entry: AuditEntry) -> str | None:
     """Return the reason that a member gave."""
     reason = entry.details.get("reason")
-    # The sentence of a pause says as much, with its author and its time.
-    says_more = isinstance(reason, str) and reason not in ("", "paused manually") and not reason.startswith(PAUSED_BY)
-    return reason if says_more else None
+    return reason if isinstance(reason, str) and reason else None
 
 
 def author_name(entry: AuditEntry) -> str:
