@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -24,11 +24,11 @@ from outdial.campaigns.operations.bulk_request import (
 )
 from outdial.campaigns.selection import ContactSelection
 from outdial.clock import VirtualClock
-from outdial.db.queries.dialing import bulk_jobs, bulk_work
+from outdial.db.queries.dialing import bulk_jobs, bulk_work, entries
 from outdial.db.rows import required
 from outdial.db.session import Connection, Database
 from outdial.domain.contact import ReviewDecision
-from outdial.domain.policies.bulk_action import CampaignJobAction
+from outdial.domain.policies.bulk_action import ERASED, CampaignJobAction
 from outdial.jobs.bulk_job import MAX_FAILURES, BulkJob
 from outdial.jobs.outcomes import JobRunEnd
 from outdial.jobs.sweep import LOST_AFTER, LostJobSweeper
@@ -45,7 +45,7 @@ from tests.support.factories import (
     insert,
 )
 from tests.support.jobs import working
-from tests.support.postgres import Scratch
+from tests.support.postgres import Scratch, until_one_waits
 
 _A = CampaignJobAction
 SKIP, RETRY, DECIDE, NEW_CAMPAIGN = _A.SKIP, _A.RETRY, _A.DECIDE, _A.NEW_CAMPAIGN
@@ -219,6 +219,41 @@ async def test_contacts_that_have_changed_since_the_request_are_named_with_the_r
     )
     phones = [None if entry is entries[4] else entry.contact.phone for entry in entries[1:]]
     assert [each.phone for each in named] == [*phones, foreign.contact.phone]
+
+
+async def test_a_contact_that_is_erased_beside_a_portion_is_not_called_again(desk: Desk, database: Scratch) -> None:
+    erased, other = [await create_campaign_contact(desk.look, desk.campaign, status="skipped") for _ in range(2)]
+    job = await desk.requested(RETRY, selection=ContactSelection(status="skipped"))
+    erasing = await asyncpg.connect(database.dsn)
+    async with erasing.transaction():
+        await erasing.execute("set local role service_role")
+        result = await erasing.fetchval(
+            "select result from private.erase_phone($1, $2, $3, $4, $5, 'ann', $6)",
+            desk.campaign.tenant.organization_id,
+            uuid4(),
+            erased.contact.phone,
+            bytes(32),
+            bytes(8),
+            NOW,
+        )
+        assert result == "requested"
+        run = asyncio.create_task(desk.run(job.job_id))
+        await until_one_waits(desk.look)
+    await run
+    await erasing.close()
+    statuses = dict(await desk.look.fetch("select id, status from campaign_contacts"))
+    assert statuses == {erased.id: "skipped", other.id: "pending"}
+    assert await desk.left_out() == [(ERASED.kind, ERASED.reason)]
+    # Nor do those call it again who have read it before the erasure.
+    async with desk.as_user(desk.operator) as connection:
+        assert not await entries.retry_contacts(
+            connection,
+            organization_id=desk.campaign.tenant.organization_id,
+            ids=[erased.id],
+            call_at=NOW,
+            reason="again",
+            now=NOW,
+        )
 
 
 async def test_a_run_after_a_dead_one_goes_on_where_it_stopped_and_does_nothing_twice(

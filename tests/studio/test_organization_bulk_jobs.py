@@ -5,12 +5,13 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import pytest
 
+from outdial.domain.policies.bulk_action import ERASED
 from tests.support.factories import NOW, create_call, create_campaign, create_campaign_contact, create_contact
 from tests.support.jobs import working
 from tests.support.postgres import Scratch, until_one_waits
@@ -197,6 +198,37 @@ async def test_an_undo_waits_for_the_portion_that_is_at_work(
         await until_one_waits(connection)
     assert (await undo).json()["changed"] == 2
     assert not await connection.fetchval("select count(*) from do_not_call where phone like '+1646%'")
+
+
+async def test_an_erasure_beside_a_portion_leaves_no_number_on_the_list_and_is_the_reason(
+    operator: httpx.AsyncClient, api: str, people: list[UUID], connection: asyncpg.Connection, database: Scratch,
+    two_organizations: TwoOrganizations,
+) -> None:  # fmt: skip
+    job = await request(operator, api, "do_not_call", search="hopper")
+    erasing = await asyncpg.connect(database.dsn)
+    async with working(database) as worker:
+        async with erasing.transaction():
+            await erasing.execute("set local role service_role")
+            erased = await erasing.fetchval(
+                "select result from private.erase_phone($1, $2, '+16465550100', $3, $4, 'ann', $5)",
+                two_organizations.own.tenant.organization_id,
+                uuid4(),
+                bytes(32),
+                bytes(8),
+                NOW,
+            )
+            assert erased == "requested"
+            portion = asyncio.create_task(worker.run_once())
+            await until_one_waits(connection)
+        await portion
+    await erasing.close()
+    done = (await operator.get(f"{api}/bulk-jobs/{job['id']}")).json()
+    assert (done["status"], done["done"], done["left_out"]) == ("completed", 1, 1)
+    left_out = (await operator.get(f"{api}/bulk-jobs/{job['id']}/left-out")).json()["items"]
+    assert [each["reason"] for each in left_out] == [ERASED.reason]
+    listed = await connection.fetch("select phone from do_not_call where phone like '+1646%' or phone like 'erased%'")
+    assert [row["phone"] for row in listed] == ["+16465550101"]
+    assert people[0] not in await selected(connection, job["id"])
 
 
 async def test_calls_are_marked_by_a_job_and_the_marks_of_others_stay(

@@ -15,13 +15,13 @@ async def act_on_rows(
     """Act on contacts or calls with one guarded statement; return those that are left out, each with the reason."""
     match action := BulkAction(run.action):
         case BulkAction.DO_NOT_CALL:
-            kept = await bulk_work.kept_contacts(connection, organization_id=run.organization_id, ids=ids)
             done = await bulk_work.block_listed_contacts(
                 connection, organization_id=run.organization_id, act_id=run.id, ids=ids, reason=run.reason, now=now
             )
+            # Only now: the statement before holds off erasures.
+            kept = await bulk_work.kept_contacts(connection, organization_id=run.organization_id, ids=ids)
             gone = ERASED
         case BulkAction.MARK_REVIEWED:
-            kept = await bulk_work.kept_calls(connection, organization_id=run.organization_id, ids=ids)
             done = await bulk_work.mark_calls_reviewed(
                 connection,
                 organization_id=run.organization_id,
@@ -30,6 +30,7 @@ async def act_on_rows(
                 note=run.reason,
                 now=now,
             )
+            kept = await bulk_work.kept_calls(connection, organization_id=run.organization_id, ids=ids)
             gone = DELETED
         case _:
             raise ValueError(f"{action} needs a campaign")

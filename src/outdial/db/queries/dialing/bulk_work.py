@@ -119,12 +119,11 @@ async def lock_target_campaign(connection: Connection, *, campaign_id: UUID) -> 
 
 
 _LOCK_PORTION_CONTACTS = """\
-select cc.id, cc.contact_id, cc.status, cc.call_count, cc.attempts, k.erased_at is not null as is_erased,
+select cc.id, cc.contact_id, cc.status, cc.call_count, cc.attempts, cc.phone like 'erased:%' as is_erased,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
-join contacts k on k.id = cc.contact_id
 where cc.id = any ($1::uuid[]) and cc.campaign_id = $2
 order by cc.id
 for update of cc;
@@ -134,7 +133,11 @@ for update of cc;
 async def lock_portion_contacts(
     connection: Connection, *, ids: Sequence[UUID], campaign_id: UUID
 ) -> list[PortionContact]:
-    """Lock the contacts of a portion that are in the campaign of its job, in the order of their ids."""
+    """Lock the contacts of a portion that are in the campaign of its job, in the order of their ids.
+
+    After an erasure that the lock has waited for, only the locked rows are read again: so an erased one is known by its
+    phone.
+    """
     return [_portion_contact(record) for record in await connection.fetch(_LOCK_PORTION_CONTACTS, ids, campaign_id)]
 
 

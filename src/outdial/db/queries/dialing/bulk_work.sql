@@ -31,13 +31,13 @@ select id, status, max_attempts from campaigns where id = :campaign_id for no ke
 -- name: lock_portion_contacts
 -- returns: list[PortionContact]
 -- row: A contact of a portion, with what the action on it depends on.
--- Lock the contacts of a portion that are in the campaign of its job, in the order of their ids.
-select cc.id, cc.contact_id, cc.status, cc.call_count, cc.attempts, k.erased_at is not null as is_erased,
+-- Lock the contacts of a portion that are in the campaign of its job, in the order of their ids. After an erasure that the lock
+-- has waited for, only the locked rows are read again: so an erased one is known by its phone.
+select cc.id, cc.contact_id, cc.status, cc.call_count, cc.attempts, cc.phone like 'erased:%' as is_erased,
   exists (select from do_not_call d where d.organization_id = cc.organization_id and d.phone = cc.phone
     and d.purpose in ('any', m.purpose)) as do_not_call
 from campaign_contacts cc
 join campaigns m on m.id = cc.campaign_id
-join contacts k on k.id = cc.contact_id
 where cc.id = any (:ids::uuid[]) and cc.campaign_id = :campaign_id
 order by cc.id
 for update of cc;
