@@ -99,7 +99,7 @@ async def test_records_each_request_with_its_cost(harness: GatewayHarness) -> No
     assert (record.method, record.path, record.status, record.code) == ("POST", "/cold/x", 200, "")
     assert (record.cpu_us, record.cold, record.region) == (1234, True, "eu-west-1")
     assert (record.request_bytes, record.response_bytes) == (5, len(answer.body))
-    assert 0 < record.ms < 1000
+    assert 0 < record.ms < 60_000
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,8 @@ async def test_a_campaign_is_started_paused_resumed_and_cancelled(
     assert (empty.status_code, empty.json()["status"]) == (409, "draft")
     assert "import some first" in empty.json()["message"]
     row = await connection.fetchrow(
-        "select id from contacts where organization_id = $1 limit 1", UUID(campaign["organization_id"])
+        "select id from contacts where organization_id = $1 and erased_at is null order by id limit 1",
+        UUID(campaign["organization_id"]),
     )
     await connection.execute(
         "insert into campaign_contacts (organization_id, campaign_id, contact_id, phone, zone_key, next_attempt_at)"
