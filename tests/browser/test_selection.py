@@ -99,7 +99,8 @@ COVERED_CELLS = """boxes => boxes.flatMap(box => {
   const own = box.getBoundingClientRect();
   return [...box.closest("tr").cells].filter(cell => !cell.contains(box)).filter(cell => {
     const at = cell.getBoundingClientRect();
-    return at.right > own.left && at.left < own.right && at.bottom > own.top && at.top < own.bottom && cell.matches("td:not(.row-menu)");
+    const isBeside = at.right <= own.left || at.left >= own.right || at.bottom <= own.top || at.top >= own.bottom;
+    return !isBeside && cell.matches("td:not(.row-menu)");
   }).map(cell => cell.innerText);
 })"""
 """The texts of cells that the box of their row covers."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import httpx
 
 from outdial.clock import VirtualClock
 from outdial.db.session import Database
@@ -18,7 +19,7 @@ from outdial.dialer.forecasting.record import (
 from outdial.domain.rules import UNRESTRICTED
 from tests.support.factories import NOW, create_campaign, create_member, create_tenant, fill_campaign
 from tests.support.postgres import Scratch
-from tests.support.studio import StudioServer
+from tests.support.studio import Browser, StudioServer
 
 
 async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
@@ -80,6 +81,16 @@ async def test_a_forecast_is_made_on_request_and_shown_beside_what_happened(
     assert "Outside the forecast range." in shown
 
 
+async def check_that_an_edit_outdates(client: httpx.AsyncClient, browser: Browser, path: str) -> None:
+    said = "settings were changed after this forecast"
+    assert said not in (await browser.get(f"/o/{path}")).text
+    edited = await client.patch(f"/api/v1/organizations/{path}", json={"name": "Later"})
+    assert edited.status_code == 200
+    assert said in (await browser.get(f"/o/{path}")).text
+    listed = (await client.get(f"/api/v1/organizations/{path}/forecasts")).json()
+    assert {each["is_outdated"] for each in listed} == {True}
+
+
 async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
     studio_app: StudioServer, database: Scratch, connection: asyncpg.Connection
 ) -> None:
@@ -112,6 +123,8 @@ async def test_the_forecast_of_a_running_campaign_is_renewed_and_shows_its_age(
         by_hand = await browser.post_form(f"{page}/forecasts", {"shown_on": "campaign"})
         assert (by_hand.status_code, by_hand.headers["location"]) == (303, page)
         assert "(less than a minute ago)" in (await browser.get(page)).text
+        clock.advance(timedelta(seconds=1))
+        await check_that_an_edit_outdates(await studio_app.client_of(operator), browser, path)
         await connection.execute("delete from campaign_forecasts where made_for = 'request' and not is_renewal")
 
         # Nothing is left to forecast: the campaign is not asked for again every few seconds.

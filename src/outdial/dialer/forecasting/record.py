@@ -64,6 +64,8 @@ class StoredForecast:
     actual_calls: int | None = None
     compare_failures: int = 0
     compare_error: str | None = None
+    is_outdated: bool = False
+    """Whether the settings of the campaign were changed after it was made."""
 
     @property
     def not_compared(self) -> str | None:
@@ -205,6 +207,7 @@ async def stored_forecasts(
             actual_calls=row.actual_calls,
             compare_failures=row.compare_failures,
             compare_error=row.compare_error,
+            is_outdated=row.is_outdated,
         )
         for row in rows
     ]

@@ -22,7 +22,8 @@ class CampaignFigures:
     """The four figures of the page. Without calls there are none.
 
     `finishes_at` is a forecast, and only of a campaign that runs; `is_finish_unknown` says that the forecast has none,
-    as a budget is used up first; `took_ms` is known once it has ended.
+    as a budget is used up first, `is_outdated` that the settings were changed after it; `took_ms` is known once it has
+    ended.
     """
 
     reached: int
@@ -33,6 +34,7 @@ class CampaignFigures:
     cost_cents: float
     finishes_at: datetime | None
     is_finish_unknown: bool
+    is_outdated: bool
     took_ms: float | None
 
     @property
@@ -50,8 +52,9 @@ def campaign_figures(
     """Return the figures of a campaign; None before its first call."""
     if not progress.ended_calls and not progress.live_calls:
         return None
-    finish = None if forecast is None or forecast.finish_at is None else forecast.finish_at.p50
     is_running = campaign.status is CampaignStatus.ACTIVE
+    is_outdated = is_running and forecast is not None and forecast.is_outdated
+    finish = None if forecast is None or forecast.finish_at is None or is_outdated else forecast.finish_at.p50
     return CampaignFigures(
         reached=results.reached,
         total=progress.total,
@@ -61,6 +64,7 @@ def campaign_figures(
         cost_cents=progress.cost_cents,
         # A forecast that has passed says nothing about the end.
         finishes_at=finish if is_running and finish is not None and finish > now else None,
+        is_outdated=is_outdated,
         is_finish_unknown=is_running and forecast is not None and forecast.finish_at is None,
         took_ms=_time_taken_ms(campaign),
     )

@@ -98,7 +98,8 @@ async def _show(
         counts: CampaignCounts | None = None
         if report is None:
             counts = (await counter.count(connection, {campaign_id: campaign.status}))[campaign_id]
-        forecast = None if is_final else await newest_forecast(connection, context, campaign_id)
+        has_forecast = not is_final and campaign.status != CampaignStatus.CANCELLING
+        forecast = await newest_forecast(connection, context, campaign_id) if has_forecast else None
         unreached = 0
         if report is not None and is_final:
             unreached = await count_unreached(connection, context.organization_id, report)

@@ -60,6 +60,7 @@ class CampaignForecastRecord(BaseModel):
     not_compared: Annotated[
         str | None, Field(description="Why it is not compared with what happened; null unless that has failed")
     ]
+    is_outdated: Annotated[bool, Field(description="Whether the campaign's settings were changed after it was made")]
 
     def age(self, now: datetime) -> str:
         """Return how old the forecast is, in words that change at most once a minute."""
@@ -158,4 +159,5 @@ def _record(stored: StoredForecast) -> CampaignForecastRecord:
         costlier_by_cents=stored.costlier_by_cents,
         is_within=stored.is_within,
         not_compared=stored.not_compared,
+        is_outdated=stored.is_outdated,
     )

@@ -122,6 +122,7 @@ class StoredForecastRow:
     actual_calls: int | None
     compare_failures: int
     compare_error: str | None
+    is_outdated: bool
 
 
 _stored_forecast_row = row_builder(StoredForecastRow)
@@ -350,8 +351,13 @@ select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unf
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
-  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error
-from campaign_forecasts
+  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error,
+  exists (
+    select from audit_log a
+    where a.organization_id = f.organization_id and a.subject_id = f.campaign_id::text and a.action = 'edit_campaign'
+      and a.at > f.made_at
+  ) as is_outdated
+from campaign_forecasts f
 where campaign_id = $1 and organization_id = $2
 order by made_at desc, id desc
 limit $3;
@@ -361,7 +367,7 @@ limit $3;
 async def list_forecasts(
     connection: Connection, *, campaign_id: UUID, organization_id: UUID, limit: int
 ) -> list[StoredForecastRow]:
-    """List the newest forecasts of a campaign."""
+    """List the newest forecasts of a campaign; `is_outdated` ones were made before the settings were last changed."""
     return [
         _stored_forecast_row(record)
         for record in await connection.fetch(_LIST_FORECASTS, campaign_id, organization_id, limit)

@@ -109,14 +109,19 @@ delete from campaign_forecasts where campaign_id = :campaign_id and is_renewal;
 -- returns: list[StoredForecastRow]
 -- row: A stored forecast; what happened is null until the campaign has completed.
 -- null: finish_p10, finish_p50, finish_p90, finished_at, actual_cost_cents, actual_calls, compare_error
--- List the newest forecasts of a campaign.
+-- List the newest forecasts of a campaign; `is_outdated` ones were made before the settings were last changed.
 select id, campaign_id, made_at, made_for, is_renewal, contacts, past_calls, unfinished_runs,
   finish_p10, finish_p50, finish_p90,
   cost_cents_p10::double precision as cost_cents_p10, cost_cents_p50::double precision as cost_cents_p50,
   cost_cents_p90::double precision as cost_cents_p90, calls_p10, calls_p50, calls_p90,
   spent_cents::double precision as spent_cents, calls_made, finished_at,
-  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error
-from campaign_forecasts
+  actual_cost_cents::double precision as actual_cost_cents, actual_calls, compare_failures, compare_error,
+  exists (
+    select from audit_log a
+    where a.organization_id = f.organization_id and a.subject_id = f.campaign_id::text and a.action = 'edit_campaign'
+      and a.at > f.made_at
+  ) as is_outdated
+from campaign_forecasts f
 where campaign_id = :campaign_id and organization_id = :organization_id
 order by made_at desc, id desc
 limit :limit;
