@@ -78,13 +78,21 @@ async def test_twelve_contacts_are_skipped_with_four_clicks_and_taken_back_with_
         await expect(dialog).to_contain_text("You can undo this for an hour")
         await expect(dialog.get_by_label("Reason")).to_be_focused()
         faults += await faults_in_shapes(page, screenshots, "selection-dialog", full_page=False)
+        await page.evaluate(
+            "window.isSamePage = true; document.getElementById('main').scrollIntoView({ block: 'end' })"
+        )
+        scrolled = await page.evaluate("scrollY")
         await task.click(dialog.get_by_role("button", name="Skip 12 contacts"))
     toast = page.locator(".toast")
     await expect(toast).to_contain_text("12 contacts skipped.")
     assert await toast.get_attribute("role") == "status"
-    # The keyboard reaches the button of the message right after the skip link.
+    # No page was loaded, what was acted on is selected no longer, and the list is where it was.
+    assert await page.evaluate("window.isSamePage")
+    await expect(bar).to_be_hidden()
+    await expect(page.get_by_text("Select all 48 that match")).to_have_count(1)
+    assert await page.evaluate("scrollY") > 0 < scrolled
+    # The keyboard reaches the button of the message first.
     await settled(page)
-    await page.keyboard.press("Tab")
     await page.keyboard.press("Tab")
     await expect(toast.get_by_role("button", name="Undo")).to_be_focused()
     # While it holds the focus, it stays longer than ten seconds.

@@ -181,8 +181,11 @@ async def test_pages_add_import_search_and_remove(
     searched = await browser.get(url, params={"phone": "+12122000004"})
     assert "+1 (212) 200-0004" in searched.text
     assert "+1 (212) 200-0001" not in searched.text
-    removed = await browser.post_form(f"{url}/remove", {"phone": "+12122000001"}, page=url)
-    assert removed.status_code == 303
+    # The list stays at its page and its search.
+    filtered = f"{url}?phone=212"
+    assert f'name="back" value="{filtered}"' in (await browser.get(filtered)).text
+    removed = await browser.post_form(f"{url}/remove", {"phone": "+12122000001", "back": filtered}, page=url)
+    assert (removed.status_code, removed.headers["location"]) == (303, filtered)
 
     assert [phone for phone, _, _ in await numbers(operator, two_organizations)] == [
         "+12122000002",

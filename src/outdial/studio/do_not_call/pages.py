@@ -23,6 +23,7 @@ from outdial.studio.web.forms import (
     MAX_FIELD_BYTES,
     FlashKind,
     Form,
+    back_of,
     limited_form,
     redirect,
     region_of,
@@ -115,7 +116,7 @@ async def remove(context: CurrentOrganization, form: Form) -> Response:
     message = "Number removed. It can be called again." if result.removed else "The number was not on the list."
     kind: FlashKind = "good" if result.removed else "info"
     undo = undo_url(context, result.act_id)
-    return redirect(f"/o/{context.organization_id}/do-not-call", message, kind, undo=undo)
+    return redirect(back_of(form, f"/o/{context.organization_id}/do-not-call"), message, kind, undo=undo)
 
 
 def _purpose_of(form: FormData) -> Scope:

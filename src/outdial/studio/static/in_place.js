@@ -1,5 +1,6 @@
 // Sends a form without loading the page again: its response, a page of the server, replaces the parts of this page with
-// `data-in-place` and an id. The rest, its scripts and its scroll position stay. This is for the forms in such parts.
+// `data-in-place` and an id. The rest, its scripts and its scroll position stay. This is for the forms in such parts, and
+// on pages with such parts for those of linked_dialog.js, after which selected rows are selected no longer.
 
 import { announce, showToast } from "./toast.js";
 
@@ -33,11 +34,18 @@ document.addEventListener("submit", (event) => {
 });
 
 function isSentHere(form) {
-  return form.getAttribute("method") === "post" && form.closest("[data-in-place]") && !form.closest("dialog:not([popover])");
+  if (form.getAttribute("method") !== "post") return false;
+  const dialog = form.closest("dialog:not([popover])");
+  return dialog ? dialog.matches(".linked-dialog") && partsOfPage().length > 0 : Boolean(form.closest("[data-in-place]"));
+}
+
+function partsOfPage() {
+  return [...document.querySelectorAll("[data-in-place][id]")];
 }
 
 async function send(form, button) {
   const url = button?.getAttribute("formaction") ?? form.getAttribute("action");
+  const dialog = form.closest(".linked-dialog");
   form.closest(":popover-open")?.hidePopover();
   try {
     const [response, fresh] = await readPage(url, {
@@ -53,26 +61,34 @@ async function send(form, button) {
       isSessionOver = true;
       form.requestSubmit(button);
     } else if (response.ok && pathname !== location.pathname) location.assign(response.url);
-    else show(response, fresh);
+    else {
+      dialog?.close();
+      show(response, fresh, dialog);
+    }
   } catch (error) {
+    dialog?.close();
     const cause = error.name === "TimeoutError" ? "The server has not responded for 20 seconds." : "The server cannot be reached.";
     showToast(`${cause} Reload the page to see whether this was done.`, "alert");
   }
 }
 
-function show(response, fresh) {
+function show(response, fresh, dialog) {
   for (const message of document.querySelectorAll("main > .notice[role], .toast")) message.remove();
   const menu = fresh.getElementById("navigation");
   if (menu) document.getElementById("navigation").replaceChildren(...document.importNode(menu, true).childNodes);
   const main = document.getElementById("main");
   main.focus({ preventScroll: true });
-  const parts = [...document.querySelectorAll("[data-in-place][id]")].map((old) => [old, fresh.getElementById(old.id)]);
+  const parts = partsOfPage().map((old) => [old, fresh.getElementById(old.id)]);
   if (response.ok && parts.every(([, next]) => next)) {
     history.replaceState(history.state, "", response.url);
     const notices = [...fresh.querySelectorAll("main > .notice[role]")].map((notice) => document.importNode(notice, true));
     main.querySelector(".title-row").after(...notices);
     for (const notice of notices) announce(notice);
     for (const [old, next] of parts) replacePart(old, next);
+    if (dialog) {
+      document.dispatchEvent(new Event("outdial:done"));
+      beginAtMessage();
+    }
   } else {
     // The list is empty, or the form was refused.
     document.title = fresh.title;
@@ -82,4 +98,12 @@ function show(response, fresh) {
   }
   const toast = fresh.querySelector(".toast");
   if (toast) showToast(toast);
+}
+
+// As on a new page, the keyboard reaches the button of a message first.
+function beginAtMessage() {
+  if (document.activeElement.id !== "main") return;
+  const skip = document.querySelector(".skip");
+  skip.focus({ preventScroll: true });
+  skip.blur();
 }

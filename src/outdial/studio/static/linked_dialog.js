@@ -1,6 +1,8 @@
 // A link with data-dialog opens the form of its page in a dialog: the part of that page with data-dialog-content. Without
 // JavaScript, or when the page cannot be read, the link leads there.
 
+import "./in_place.js";
+
 const dialog = document.createElement("dialog");
 dialog.className = "linked-dialog";
 dialog.setAttribute("aria-labelledby", "linked-dialog-title");

@@ -239,6 +239,9 @@ const renderedRows = new Map();
 // The first refresh follows the page at once, and mostly brings what is there: to replace it all took up to 0.8 s.
 for (const element of document.querySelectorAll("[data-live][id]")) rendered.set(element.id, element.outerHTML);
 
+// What another script has replaced is no rendering of this one.
+document.addEventListener("outdial:replaced", (event) => rendered.delete(event.target.id));
+
 export function replaceLive(fresh) {
   renderedRows.clear();
   for (const old of document.querySelectorAll("[data-live][id]")) {

@@ -78,12 +78,17 @@ function begin(bar) {
     show();
   });
   bar.querySelector("[data-select-page]").addEventListener("click", () => { set(true); show(); });
-  bar.querySelector("[data-select-none]").addEventListener("click", () => {
+  const clear = () => {
     set(false);
     if (all()) all().checked = false;
     show();
+  };
+  bar.querySelector("[data-select-none]").addEventListener("click", () => {
+    clear();
     document.getElementById("main").focus();
   });
+  // What was selected has been acted on in place (in_place.js).
+  document.addEventListener("outdial:done", clear);
   // Enter in a box would press the first action of the form, which may be done without a question.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.matches('[name="chosen"]')) event.preventDefault();
