@@ -48,6 +48,22 @@ def test_a_key_is_stored_shown_encrypted_again_and_removed(acme: Outdial, databa
     assert KEY not in str(entries)
 
 
+def test_keys_of_different_workspaces_on_the_server_are_named(acme: Outdial, database: Scratch) -> None:
+    assert "different workspaces" not in acme("retell-key", "show")
+    report = (
+        "select private.report_environment_keys(array['{0}'], array[{1}]::text[], array['{2}'], array['key of {2}'],"
+        " now() - interval '{3} minutes')"
+    )
+    credential = acme.json("retell-key", "show")[0]["credential"]
+    for minutes, workspace_id, name in ((3, "'org_1'", "Sales"), (2, "null", "")):
+        sql(database, report.format(credential, workspace_id, name, minutes))
+    assert "different workspaces" not in acme("retell-key", "show"), "the key may have changed"
+    sql(database, report.format(credential, "'org_1'", "Sales", 1))
+    shown = " ".join(acme("retell-key", "show").split())
+    assert f"{credential}: the dialers have keys of different workspaces on the server: Sales, one that" in shown
+    assert acme.json("retell-key", "show")[0]["server_workspaces"] == ["Sales", ""]
+
+
 def test_what_is_wrong_is_said_and_the_key_is_not_repeated(acme: Outdial, database: Scratch) -> None:
     assert "RETELL_ENCRYPTION_KEY" in acme.error("retell-key", "set", stdin=KEY)
     refused = acme.error("retell-key", "set", stdin="key_wrong_0123456789", env=ENV)
