@@ -223,7 +223,7 @@ async def test_an_account_fault_pauses_all_active_campaigns_of_the_account_only(
     statuses = {row["id"]: row["status"] for row in await stage.rows("campaigns")}
     assert statuses == {campaign.id: "pausing", same.id: "pausing", draft.id: "draft", other.id: "active"}
     reason = (await stage.row("campaigns", campaign.id))["paused_reason"]
-    assert reason == "Retell ended a call with no_valid_payment"
+    assert reason == "Retell ended a call with no_valid_payment; check the account at Retell before you resume"
 
 
 async def test_an_account_fault_waits_for_a_claim_without_locking_ended_calls(stage: Stage) -> None:

@@ -131,7 +131,7 @@ async def test_campaigns_stand_in_sections_by_what_they_need(
     assert "1 contact needs a decision Review" in review
     assert f'href="campaigns/{made["review"].id}/contacts?status=review"' in html
     # The others say what comes next.
-    assert "0% 50% reached – $1.00 Dialing" in row_of(html, made["running"].id)
+    assert "0% 50% answered – $1.00 Dialing" in row_of(html, made["running"].id)
     assert "Paused: lunch." in row_of(html, made["by hand"].id)
     assert re.search(r"0 contacts .*Starts (today|Mar \d+) at", row_of(html, made["scheduled"].id))
     assert "1 contact – – Ready to start" in row_of(html, made["draft"].id)

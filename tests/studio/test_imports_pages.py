@@ -172,6 +172,7 @@ async def test_an_upload_is_discarded_from_its_preview(two_organizations: TwoOrg
     form = f"{home_of(two_organizations)}/campaigns/{two_organizations.own.fresh.id}/import"
     assert (cancelled.status_code, cancelled.headers["location"]) == (303, form)
     assert "File discarded. No contacts were added." in (await operator.get(form)).text
+    assert "Discarded a file of contacts" in (await operator.get(form.replace("/import", "/activity"))).text
     discarded = (await operator.get(url)).text
     assert ("The file was discarded" in discarded, "Contacts added so far" in discarded) == (True, False)
 

@@ -74,6 +74,10 @@ async def test_a_test_call_is_requested_on_the_page_and_shown_with_what_was_said
     assert (called["status"], called["contact_row"], "@" in called["requested_by"]) == ("requested", 2, True)
 
     await connection.execute("update test_calls set status = 'sent', sent_at = $1, from_number = '+12125550000'", NOW)
+    calling = (await browser.get(page)).text
+    await connection.execute("update test_calls set transcript = 'Agent: Hello'")
+    talking = (await browser.get(page)).text
+    assert [("Sent" in each, "Ongoing" in each) for each in (calling, talking)] == [(False, False), (False, True)]
     await connection.execute(
         "update test_calls set status = 'ended', outcome = 'answered', duration_ms = 61000, transcript = $1,"
         " recording_url = 'javascript:alert(1)', analysis = $2",

@@ -8,7 +8,10 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from starlette.requests import Request
 
+from outdial.clock import VirtualClock
+from outdial.studio.reports.pages import period_links
 from outdial.studio.reports.service import CampaignCharts, calls_over_time, width_for
 from outdial.studio.reports.totals import CallTotals, PreviousTotals, compared_figures, compared_with
 from tests.support.factories import (
@@ -127,6 +130,14 @@ async def test_a_report_is_compared_with_the_same_part_of_the_period_before(
     # A zone that the reader has chosen stays.
     chosen = (await browser.get(f"/o/{campaign.tenant.organization_id}/reports", params={"zone": "Asia/Tokyo"})).text
     assert len(re.findall(r'<a class="chip" href="[^"]*&amp;zone=Asia%2FTokyo"', chosen)) == 5
+
+
+def test_periods_with_the_same_days_are_not_both_chosen() -> None:
+    clock = VirtualClock(datetime(2026, 11, 30, 12, tzinfo=UTC))
+    request = Request({"type": "http", "method": "GET", "path": "/reports", "headers": [], "query_string": b""})
+    form = {"since": "2026-11-01", "until": "2026-11-30", "zone": "UTC"}
+    chosen = [label for label, _, is_chosen in period_links(request, form, clock) if is_chosen]
+    assert chosen == ["This month"]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,10 @@ def decide(
             changes.do_not_call.append(DoNotCallPhone(row.organization_id, row.phone))
         if outcome.retry_class is RetryClass.ACCOUNT:
             reason = after.details.disconnection_reason
-            changes.accounts[row.provider_account_id] = f"Retell ended a call with {reason.code if reason else outcome}"
+            changes.accounts[row.provider_account_id] = (
+                f"Retell ended a call with {reason.code if reason else outcome};"
+                " check the account at Retell before you resume"
+            )
     if outcome is not None and is_due and decides_at is None:
         corrected = None if row.decides_at is not None else before.outcome
         changes.contacts.append(

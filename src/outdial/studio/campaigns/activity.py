@@ -21,6 +21,7 @@ _SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "close_campaign": "Closed the campaign for more contacts",
         "process_batch": "Processed the next batch",
         "import_contacts": "Imported contacts",
+        "cancel_import": "Cancelled an import",
         "undo_import": "Undid an import",
         "add_contacts": "Added contacts",
         "request_test_call": "Requested a test call",
@@ -45,6 +46,8 @@ def activity_sentence(entry: AuditEntry) -> str:
             return f"Imported {_contacts(added)}"
         case "add_contacts" if isinstance(added := details.get("added"), int):
             return f"Added {_contacts(added)}"
+        case "cancel_import" if details.get("added") == 0:
+            return "Discarded a file of contacts"
         case "undo_import" if isinstance(removed := details.get("removed"), int):
             return f"Undid an import: {_contacts(removed)} removed"
         case "budget_nearly_used":

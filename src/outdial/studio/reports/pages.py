@@ -127,9 +127,10 @@ def period_links(request: Request, form: Mapping[str, str], clock: Clock) -> lis
         first, end = days.bounds(zone, clock.now())
         periods.append((days.label, first.date(), end.date() - timedelta(days=1)))
     periods.append((f"Last {DEFAULT_DAYS} days", today - timedelta(days=DEFAULT_DAYS - 1), today))
-    links = []
+    links: list[tuple[str, str, bool]] = []
     for label, since, until in periods:
         given = {"since": since.isoformat(), "until": until.isoformat(), "zone": zone.key}
-        is_chosen = all(form.get(name) == value for name, value in given.items())
+        # Two of them may be the same days: this month and the last 30 days, on the 30th.
+        is_chosen = all(form.get(name) == value for name, value in given.items()) and not any(each[2] for each in links)
         links.append((label, f"{request.url.path}?{urlencode(given | others)}", is_chosen))
     return links
