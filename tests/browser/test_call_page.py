@@ -173,7 +173,7 @@ async def decide_too_late_while_all_calls_are_stopped(page: Page, connection: as
     notices = page.locator("main > .notice")
     await expect(notices.filter(has_text="are stopped")).to_be_visible()
     await expect(notices.filter(has_text="Only contacts in review can be decided")).to_be_visible()
-    await page.wait_for_function("window.announced.some((text) => text.includes('Only contacts in review'))")
+    await page.wait_for_function("() => window.announced.some((text) => text.includes('Only contacts in review'))")
 
 
 async def decide_after_the_session(page: Page, connection: asyncpg.Connection, id: str) -> None:
