@@ -125,6 +125,12 @@ async def test_the_list_looks_right_in_every_shape(signed_in: BrowserContext, si
     await expect(stop).not_to_have_css("color", quiet)
     await page.mouse.move(0, 0)
     await page.screenshot(path=screenshots / "board-1440.png", full_page=True)
+    # The longest shares fit beside the next column.
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    cells = page.locator("td.board-progress:has(.reached)")
+    await cells.locator(".num").evaluate_all("all => all.forEach(each => each.textContent = '100%')")
+    await cells.locator(".reached").evaluate_all("all => all.forEach(each => each.textContent = '100% answered')")
+    assert set(await cells.evaluate_all("all => all.map(each => each.scrollWidth - each.clientWidth)")) == {0}
     # Between a phone and a desk, the columns that matter less make room.
     await page.set_viewport_size({"width": 920, "height": 900})
     name = page.get_by_role("link", name="Invoice questions 1")
