@@ -9,8 +9,8 @@ import typer
 from outdial.campaigns.create import NewOrganization, create_organization
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound
 from outdial.campaigns.operations.stop import StopState, StopStatus, read_stop, resume_all_calls, stop_all_calls
-from outdial.cli import organization_bulk
 from outdial.cli.budget import budget
+from outdial.cli.campaigns import organization_bulk
 from outdial.cli.errors import InvalidArgument, UnknownName
 from outdial.cli.finding import ActionReason, find_organization
 from outdial.cli.output import AsJson, console, print_json, print_rows
