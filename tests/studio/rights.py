@@ -110,6 +110,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {PAGE}/bulk-jobs": Rule("operator", 303, sends={"action": "do_not_call", "reason": "wrong list"}),
     # It has a campaign, whose page shows it.
     f"GET {PAGE}/bulk-jobs/{{bulk_job_id}}": Rule("viewer", 303),
+    f"GET {PAGE}/bulk-jobs/{{bulk_job_id}}/left-out.csv": Rule("viewer"),
     f"POST {PAGE}/bulk-jobs/{{bulk_job_id}}/cancel": Rule("operator", 303),
     f"GET {API}/views": Rule("viewer", 400),
     f"POST {API}/views": Rule("viewer", 201, sends=VIEW | {"filters": {"outcome": "answered"}}),

@@ -1,10 +1,12 @@
 """Bulk jobs on all contacts, or all calls, of an organization: they act on what the list shows, and on nothing else."""
 
 import asyncio
+import json
 import re
 from datetime import timedelta
-from html import unescape
+from html import escape, unescape
 from typing import Any
+from urllib.parse import quote_plus
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -329,6 +331,85 @@ async def test_the_bars_of_the_lists_ask_about_all_that_match(
     assert (await browser.post_form(f"{job}/cancel")).status_code == 303
 
     await check_ticked_rows(browser, home, connection)
+
+
+async def test_a_job_is_found_again_on_its_list_and_beside_imports_and_exports(
+    browser_for: BrowserFor, operator: httpx.AsyncClient, api: str, two_organizations: TwoOrganizations,
+    people: list[UUID], database: Scratch, connection: asyncpg.Connection,
+) -> None:  # fmt: skip
+    assert people
+    own = two_organizations.own
+    await connection.execute("delete from bulk_jobs where campaign_id is null")
+    home = f"/o/{own.tenant.organization_id}"
+    viewer = await browser_for(own.users["viewer"])
+    assert "latest-job" not in (await viewer.get(f"{home}/contacts")).text
+    await connection.execute(
+        "insert into do_not_call (organization_id, phone, source, created_at) values ($1, '+16465550101', 'call', $2)",
+        own.tenant.organization_id,
+        NOW,
+    )
+    job = await request(operator, api, "do_not_call", phone="+1646")
+    marks = await request(operator, api, "mark_reviewed", outcome="busy")
+    url = f"{home}/bulk-jobs/{job['id']}"
+    waiting = (await viewer.get(f"{home}/contacts")).text
+    assert "Waiting to start: 3 numbers to be put on the do-not-call list." in waiting
+    assert 'id="latest-job" data-live data-live-every="5"' in waiting
+    assert f'href="{url}">View job</a>' in waiting
+    assert "2 calls to be marked as reviewed." in (await viewer.get(f"{home}/calls")).text
+    assert '<noscript><meta http-equiv="refresh"' in (await viewer.get(url)).text
+    assert "Check again</a></p></noscript>" in (await viewer.get(f"{home}/jobs")).text
+
+    async with working(database) as worker:
+        await worker.run_once()
+    done = (await viewer.get(f"{home}/contacts")).text
+    assert "2 numbers put on the do-not-call list, 1 left out." in done
+    assert "data-live-every" not in done
+    listed = (await viewer.get(f"{home}/jobs")).text
+    assert f'<a href="{url}">Never call: add the numbers to the do-not-call list</a>' in listed
+    assert f'<a href="{home}/bulk-jobs/{marks["id"]}">Mark calls as reviewed</a>' in listed
+    shown = (await viewer.get(url)).text
+    assert '<meta http-equiv="refresh"' not in shown
+    assert f'href="{home}/jobs#changes"' in shown
+    file = await viewer.get(f"{url}/left-out.csv")
+    lines = file.text.removeprefix("\ufeff").splitlines()
+    assert lines == [
+        "id,phone,name,reason",
+        f"{people[1]},+16465550101,Grace_Hopper,the number was on the do-not-call list already",
+    ]
+
+
+async def test_a_failed_job_is_started_again_with_its_filters(
+    browser_for: BrowserFor,
+    operator: httpx.AsyncClient,
+    api: str,
+    two_organizations: TwoOrganizations,
+    people: list[UUID],
+    connection: asyncpg.Connection,
+) -> None:
+    assert people
+    own = two_organizations.own
+    home = f"/o/{own.tenant.organization_id}"
+    viewer, browser = await browser_for(own.users["viewer"]), await browser_for(own.users["operator"])
+    job = await request(operator, api, "do_not_call", phone="+1646")
+    marks = await request(operator, api, "mark_reviewed", outcome="busy")
+    # A job keeps no terms of a search, so it starts again from the list. Others ask about the same filters.
+    for each, again in ((job, None), (marks, "of=calls&all=1&action=mark_reviewed&outcome=busy")):
+        await connection.execute("delete from bulk_jobs where id = $1", UUID(each["id"]))
+        await connection.execute(
+            "insert into bulk_jobs (id, organization_id, action, reason, filters, status, selected, other_status, done,"
+            " requested_by, created_at, updated_at, finished_at, error)"
+            " values ($1, $2, $3, 'asked', $4, 'failed', 3, 0, 1, 'Ada', $5, $5, $5, 'The job failed')",
+            UUID(each["id"]), own.tenant.organization_id, each["action"], json.dumps(each["filters"]), NOW,
+        )  # fmt: skip
+        page = (await browser.get(f"{home}/bulk-jobs/{each['id']}")).text
+        links = re.findall(r'href="([^"]*)">Start again', page)
+        assert links == ([] if again is None else [escape(f"{home}/selection?{again}&back={quote_plus(home)}%2Fcalls")])
+    assert "A job has failed: 1 call marked as reviewed." in (await viewer.get(f"{home}/calls")).text
+    asked = (await browser.get(unescape(links[0]))).text
+    assert "Mark 2 calls as reviewed?" in asked
+    assert "latest-job" not in (await viewer.get(f"{home}/campaigns/{own.fresh.id}/calls")).text
+    await connection.execute("update bulk_jobs set created_at = $1", NOW - timedelta(hours=2))
+    assert "latest-job" not in (await viewer.get(f"{home}/calls")).text
 
 
 async def check_ticked_rows(browser: Browser, home: str, connection: asyncpg.Connection) -> None:

@@ -1,22 +1,20 @@
 """Pages of bulk jobs on contacts, or calls, of all campaigns: starting one, its progress and its result."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import ValidationError
 
 from outdial.domain.policies.bulk_action import BulkAction
 from outdial.domain.policies.undo import UNDO_WITHIN
 from outdial.studio.bulk_jobs import service as bulk
 from outdial.studio.bulk_jobs.organization import NewCallsJob, NewContactsJob, create_for_organization
-from outdial.studio.bulk_jobs.pages import LIMIT, SEARCHED, action_in_words
+from outdial.studio.bulk_jobs.organization_words import filters_in_words, url_to_start_again
+from outdial.studio.bulk_jobs.pages import LIMIT, action_in_words
 from outdial.studio.calls.navigation import read_filters, typed_filters
 from outdial.studio.undo.service import undo_url
-from outdial.studio.view.badges import badge_for_outcome, humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput, ResourceConflict
 from outdial.studio.web.filters import viewer_zone
@@ -70,11 +68,21 @@ async def show_page(request: Request, context: CurrentOrganization, bulk_job_id:
         job=job,
         can_undo=job.can_be_undone and job.created_at > context.studio.clock.now() - UNDO_WITHIN,
         action=action_in_words(job.action, None),
-        filters=_filters_in_words(job.filters, job.action),
+        filters=filters_in_words(job.filters, job.action),
+        again=url_to_start_again(job, context.organization_id),
         left_out=left_out.items,
         **page_links(request.url.path, {}, page_request, left_out.next),
     )
     return shown
+
+
+@router.get("/{bulk_job_id}/left-out.csv")
+async def download_left_out(context: CurrentOrganization, bulk_job_id: UUID) -> Response:
+    """Download what a job, also one of a campaign, has left out, each row with the reason."""
+    async with context.transaction() as connection:
+        await bulk.find(connection, context, None, bulk_job_id)
+    headers = {"content-disposition": f'attachment; filename="left-out-{bulk_job_id}.csv"', "cache-control": "no-store"}
+    return StreamingResponse(bulk.left_out_csv(context, bulk_job_id), media_type="text/csv", headers=headers)
 
 
 @router.post("/{bulk_job_id}/cancel")
@@ -92,18 +100,3 @@ async def cancel(context: CurrentOrganization, bulk_job_id: UUID, form: Form) ->
 
 def _texts(form: Form) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-def _filters_in_words(filters: Mapping[str, Any], action: BulkAction) -> str:
-    """Return the filters of a job in one line."""
-    parts = ["one campaign"] if "campaign_id" in filters else []
-    if "status" in filters:
-        parts.append(f"status {humanize(str(filters['status'])).lower()}")
-    if "outcome" in filters:
-        parts.append(f"outcome {badge_for_outcome(str(filters['outcome'])).label.lower()}")
-    if "is_reviewed" in filters:
-        parts.append("reviewed" if filters["is_reviewed"] else "not reviewed")
-    if "since" in filters or "until" in filters:
-        parts.append("some days")
-    parts += [f"{SEARCHED[name]} …" for name in filters.get("searched", [])]
-    return ", ".join(parts) or ("all calls" if action is BulkAction.MARK_REVIEWED else "all contacts")

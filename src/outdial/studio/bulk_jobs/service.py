@@ -1,7 +1,8 @@
 """Bulk jobs: requesting one, its counts, the contacts it has left out, and cancelling it."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Final, assert_never
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,8 @@ from outdial.domain.errors import DomainError
 from outdial.domain.jobs import BulkJobStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.domain.policies.bulk_action import BulkAction, CampaignJobAction
+from outdial.domain.policies.undo import UNDO_WITHIN
+from outdial.jobs.csv_cells import CsvBuffer, PlainPhone
 from outdial.studio.campaign_contacts.new_campaign import CampaignNameGiven, SelectedContacts
 from outdial.studio.campaign_contacts.service import find_campaign
 from outdial.studio.view.format import sentence_case
@@ -31,6 +34,8 @@ from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput, PermissionDenied, ResourceConflict, ResourceNotFound
 from outdial.studio.web.filters import CursorTime, StorableTime
 from outdial.studio.web.paging import Page, PageRequest, paginate
+
+_ROWS_OF_FILE: Final = 1_000
 
 
 class NewBulkJob(BaseModel):
@@ -167,6 +172,17 @@ async def list_jobs(
     return Page(items=[_view(row) for row in shown], next=following)
 
 
+async def latest_change(connection: Connection, context: OrganizationContext, action: BulkAction) -> BulkJobView | None:
+    """Return the newest job of a kind without a campaign that is at work, or was requested within the last hour."""
+    row = await bulk_jobs.latest_change(
+        connection,
+        organization_id=context.organization_id,
+        action=action,
+        since=context.studio.clock.now() - UNDO_WITHIN,
+    )
+    return None if row is None else _view(row)
+
+
 async def list_left_out(
     connection: Connection, context: OrganizationContext, bulk_job_id: UUID, page: PageRequest
 ) -> Page[LeftOutContact]:
@@ -192,6 +208,21 @@ async def list_left_out(
         for row in shown
     ]
     return Page(items=items, next=following)
+
+
+async def left_out_csv(context: OrganizationContext, bulk_job_id: UUID) -> AsyncIterator[bytes]:
+    """Yield the rows that a bulk job has left out as CSV, each page of them from a transaction of its own."""
+    text = CsvBuffer(["id", "phone", "name", "reason"])
+    request = PageRequest(None, _ROWS_OF_FILE)
+    while True:
+        async with context.transaction() as connection:
+            found = await list_left_out(connection, context, bulk_job_id, request)
+        for row in found.items:
+            text.add([row.campaign_contact_id, PlainPhone(row.phone or ""), row.name, row.reason])
+        yield text.take()
+        if found.next is None:
+            return
+        request = PageRequest(found.next, _ROWS_OF_FILE)
 
 
 async def cancel(

@@ -16,6 +16,9 @@ from outdial.db.queries.dialing import organization_bulk_jobs
 from outdial.db.session import Connection
 from outdial.domain.call import CallStatus
 from outdial.domain.limits import LONGEST_DECISION_NOTE
+from outdial.domain.policies.bulk_action import BulkAction
+from outdial.studio.bulk_jobs.organization_words import job_in_one_line
+from outdial.studio.bulk_jobs.service import latest_change
 from outdial.studio.callbacks.actions import read_actions
 from outdial.studio.calls.hanging_up import hang_up_call
 from outdial.studio.calls.live_transcript import spoken_so_far
@@ -104,6 +107,7 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
             found, matching, problem = await _find(connection, context, request, page_request, selecting)
         # A tab of a campaign has no filter by campaign.
         campaigns = await campaign_choices(connection, context.organization_id) if frame is None else []
+        change = await latest_change(connection, context, BulkAction.MARK_REVIEWED) if frame is None else None
     return page(
         request,
         "calls/list.html",
@@ -127,6 +131,8 @@ async def _list(request: Request, context: OrganizationContext, frame: CampaignF
         filter_query=filter_query(selecting),
         day_links=day_links(url, form, str(bar.current.id) if bar.current else ""),
         problem=problem,
+        change=change,
+        change_text=job_in_one_line(change) if change else None,
         **page_links(url, form, page_request, found.next),
     )
 

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from outdial.db.session import Connection
 from outdial.domain.contact_fields import CONTACT_FIELD_NAMES
 from outdial.domain.permission.consent import LONGEST_REVOCATION, Basis, Scope
+from outdial.domain.policies.bulk_action import BulkAction
 from outdial.studio.bulk_jobs.organization import count_contacts
+from outdial.studio.bulk_jobs.organization_words import job_in_one_line
+from outdial.studio.bulk_jobs.service import latest_change
 from outdial.studio.contacts import consents
 from outdial.studio.contacts import service as contacts
 from outdial.studio.contacts.consents import NewConsent
@@ -47,6 +50,7 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         bar = await read_bar(
             connection, context, ViewList.CONTACTS, url=url, form={"q": term}, opened=query.get("view", "")
         )
+        change = await latest_change(connection, context, BulkAction.DO_NOT_CALL)
         try:
             found = await contacts.list_contacts(connection, context, page_request, contact_search(search=term))
             if context.may("operator"):
@@ -62,6 +66,8 @@ async def list_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         contacts=found.items,
         views=bar,
         matching=matching,
+        change=change,
+        change_text=job_in_one_line(change) if change else None,
         term=term,
         columns=LIST_COLUMNS["contacts"],
         shown=shown_columns(request, "contacts"),

@@ -1,4 +1,4 @@
-"""The page of imports and exports, and the downloads of exports."""
+"""The page of imports, exports and jobs of no single campaign, and the downloads of exports."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from outdial.domain.outcomes import Outcome
+from outdial.studio.bulk_jobs.pages import action_in_words
+from outdial.studio.bulk_jobs.service import list_jobs
 from outdial.studio.calls.navigation import FILTER_NAMES, read_filters, typed_filters
 from outdial.studio.campaign_contacts.panel import FORMATS
 from outdial.studio.exports import service as exports_service
@@ -31,6 +33,7 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}")
 
 LIMIT: Final = 20
+_AT_WORK: Final = frozenset({"queued", "running", "cancelling"})
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "results": ("status", "outcome", "reached", "search", "phone", "phone_ends", "name", "external_id"),
     "contacts": ("search", "phone", "name", "external_id"),
@@ -40,18 +43,24 @@ _KINDS: Final = (("calls", "Calls"), ("contacts", "Contacts"), ("do_not_call", "
 
 @router.get("/jobs")
 async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLResponse:
-    """Show imports and exports with their progress."""
+    """Show imports, exports, and jobs on contacts and calls of all campaigns, with their progress."""
     query, url = request.query_params, request.url.path
-    cursors = {name: query.get(name) or None for name in ("imports", "exports")}
+    cursors = {name: query.get(name) or None for name in ("imports", "exports", "changes")}
     async with context.transaction() as connection:
         imports = await list_imports(connection, context, PageRequest(cursors["imports"], LIMIT))
         exports = await exports_service.list_exports(connection, context, PageRequest(cursors["exports"], LIMIT))
+        changes = await list_jobs(connection, context, None, PageRequest(cursors["changes"], LIMIT))
+    statuses = {str(job.status) for job in imports.items} | {str(job.status) for job in exports.items}
+    statuses |= {str(job.status) for job in changes.items}
     return page(
         request,
         "exports/list.html",
         context,
         imports=imports.items,
         exports=exports.items,
+        is_at_work=not _AT_WORK.isdisjoint(statuses),
+        changes=[(job, action_in_words(job.action, job.decision)) for job in changes.items],
+        next_changes=f"{url}?{urlencode({'changes': changes.next})}" if changes.next else None,
         next_imports=f"{url}?{urlencode({'imports': imports.next})}" if imports.next else None,
         next_exports=f"{url}?{urlencode({'exports': exports.next})}" if exports.next else None,
         first=url if any(cursors.values()) else None,

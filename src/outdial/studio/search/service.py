@@ -27,7 +27,7 @@ _OTHER_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "privacy": "erase gdpr retention delete",
         "rules": "hours law holidays consent tcpa",
         "members": "invite users team roles",
-        "jobs": "upload csv xlsx download results",
+        "jobs": "upload csv xlsx download results bulk background changes",
         "numbers": "phone pool caller id spam",
     }
 )

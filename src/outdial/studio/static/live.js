@@ -1,7 +1,7 @@
 // Keeps a page up to date. Elements with `data-live` and an id are replaced with the server's current rendering when the
 // stream reports a change that concerns the page, after a reconnect, and when a hidden tab is shown again.
 //
-// A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about imports and exports
+// A page about one campaign (`data-live-campaign` of the body) ignores other campaigns, and one about background jobs
 // (`data-live-jobs`) ignores all campaigns. A list (`data-live-rows`: the ids of its rows) fetches the changed rows only,
 // and with them the elements marked `data-live-with-rows`.
 // A page that shows what is said in live calls (`data-live-transcripts`: their ids) follows these calls only.

@@ -42,7 +42,7 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     ),
     "Results": (
         ("reports", "Reports", "chart-column"),
-        ("jobs", "Imports and exports", "download"),
+        ("jobs", "Imports, exports, jobs", "download"),
     ),
     "Compliance": (
         ("rules", "Calling rules", "scale"),
@@ -65,7 +65,7 @@ MENU: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 """Groups of pages: path below the organization, or whole with a slash; label and icon (a name in static/icons.txt)."""
 
 # Sections without an entry of their own, with the entry above them.
-_BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs"}
+_BELOW: Final = {"analytics": "reports", "imports": "jobs", "exports": "jobs", "bulk-jobs": "jobs"}
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE: Final = "outdial_theme"
 CSRF_OF_READER: Final = secrets.token_hex(16)

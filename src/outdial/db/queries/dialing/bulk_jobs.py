@@ -397,6 +397,27 @@ async def list_bulk_jobs(
     ]
 
 
+_LATEST_CHANGE = """\
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+from bulk_jobs
+where organization_id = $1 and campaign_id is null and action = $2
+  and (status in ('queued', 'running') or created_at > $3)
+order by created_at desc, id desc
+limit 1;
+"""
+
+
+async def latest_change(
+    connection: Connection, *, organization_id: UUID, action: str, since: datetime
+) -> BulkJobRow | None:
+    """Read the newest bulk job without a campaign that does `action`, and that is unfinished or was requested after
+    `since`.
+    """
+    record = await connection.fetchrow(_LATEST_CHANGE, organization_id, action, since)
+    return None if record is None else _bulk_job_row(record)
+
+
 _LIST_LEFT_OUT = """\
 select l.campaign_contact_id as id, k.phone, k.name, cc.status, l.kind, l.reason
 from bulk_job_left_out l

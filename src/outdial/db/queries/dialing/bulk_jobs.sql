@@ -105,6 +105,18 @@ where organization_id = :organization_id
 order by created_at desc, id desc
 limit :limit;
 
+-- name: latest_change
+-- returns: BulkJobRow | None
+-- null: campaign_id, decision, call_at, copy_id, undoes, error, created_by, finished_at
+-- Read the newest bulk job without a campaign that does `action`, and that is unfinished or was requested after `since`.
+select id, organization_id, campaign_id, action, decision, reason, call_at, filters::text as filters, copy_id, undoes,
+  status, selected, other_status, done, left_out, error, created_by, requested_by, created_at, updated_at, finished_at
+from bulk_jobs
+where organization_id = :organization_id and campaign_id is null and action = :action
+  and (status in ('queued', 'running') or created_at > :since)
+order by created_at desc, id desc
+limit 1;
+
 -- name: list_left_out
 -- returns: list[LeftOutRow]
 -- row: A contact that a bulk job has not acted on, or the contact of a call, with the reason. One that is gone has no phone.
