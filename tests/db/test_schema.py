@@ -357,6 +357,12 @@ EXECUTE = {
         "service_role",
         "outdial_jobs",
     },
+    "private.mark_calls_of_act(uuid,uuid,uuid[],text,text,timestamp with time zone)": {
+        "authenticated",
+        "service_role",
+        "outdial_jobs",
+    },
+    "private.unmark_calls(uuid,uuid)": {"authenticated", "service_role"},
     "private.keep_removed_of_test_call()": set[str](),
     f"private.take_forecasts_to_make({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},
     f"private.take_forecasts_to_renew({_TIME},{_TIME},{_TIME},integer)": {"outdial_jobs"},

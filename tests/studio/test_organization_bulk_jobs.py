@@ -250,7 +250,6 @@ async def test_calls_are_marked_by_a_job_and_the_marks_of_others_stay(
     assert (done["status"], done["done"], done["left_out"]) == ("completed", 1, 1)
     notes = {row["note"] for row in await connection.fetch("select note from call_reviews where note is not null")}
     assert {"polite", "asked by email"} <= notes
-    assert (await operator.post(f"{api}/acts/{job['id']}/undo")).status_code == 404
     refused = await operator.post(
         f"{api}/bulk-jobs", json={"action": "mark_reviewed", "reason": "again", "filters": {"search": "hopper"}}
     )
@@ -258,7 +257,66 @@ async def test_calls_are_marked_by_a_job_and_the_marks_of_others_stay(
 
     others = (await operator.get(f"{api}/calls", params={"phone": "+1646"})).json()["items"]
     marked = await operator.post(f"{api}/calls/reviews", json={"call_ids": [call["id"] for call in others]})
-    assert marked.json() == {"changed": 1, "left_out": 2}
+    assert marked.json() | {"act_id": None} == {"changed": 1, "left_out": 2, "act_id": None}
+
+
+async def test_marks_of_calls_are_undone_unless_they_have_changed_since(
+    operator: httpx.AsyncClient, api: str, people: list[UUID], connection: asyncpg.Connection, database: Scratch,
+    two_organizations: TwoOrganizations, client_for: ClientFor,
+) -> None:  # fmt: skip
+    assert people
+    marks = "select count(*) from call_reviews where note = 'asked by email'"
+    job = await request(operator, api, "mark_reviewed", phone="+1646")
+    async with working(database) as worker:
+        await worker.run_once()
+    assert await connection.fetchval(marks) == 3
+    admin = await client_for(two_organizations.own.users["admin"])
+    call_id = (await admin.get(f"{api}/calls", params={"search": "Grace"})).json()["items"][0]["id"]
+    await admin.put(f"{api}/calls/{call_id}/review", json={"note": "polite"})
+    undone = await operator.post(f"{api}/acts/{job['id']}/undo")
+    assert undone.json() | {"kind": "review", "changed": 2, "kept": 1} == undone.json(), undone.text
+    assert await connection.fetchval(marks) == 0
+    assert await connection.fetchval("select note from call_reviews where call_id = $1", UUID(call_id)) == "polite"
+    assert (await operator.post(f"{api}/acts/{job['id']}/undo")).status_code == 409
+
+    stopped = await request(operator, api, "mark_reviewed", phone="+1646")
+    assert (await operator.post(f"{api}/acts/{stopped['id']}/undo")).json()["changed"] == 0
+    async with working(database) as worker:
+        await worker.run_once()
+    assert (await operator.get(f"{api}/bulk-jobs/{stopped['id']}")).json()["status"] == "cancelled"
+    assert await connection.fetchval(marks) == 0
+
+    calls = [call["id"] for call in (await operator.get(f"{api}/calls", params={"phone": "+1646"})).json()["items"]]
+    act = (await operator.post(f"{api}/calls/reviews", json={"call_ids": calls})).json()
+    assert (act["changed"], act["left_out"]) == (2, 1)
+    again = (await operator.post(f"{api}/calls/reviews", json={"call_ids": calls})).json()
+    assert again == {"changed": 0, "left_out": 3, "act_id": None}
+    for id in calls:
+        await operator.delete(f"{api}/calls/{id}/review")
+    late = await operator.post(f"{api}/acts/{act['act_id']}/undo")
+    assert "the marks have been removed or changed since" in late.json()["message"]
+
+
+async def test_an_undo_of_marks_waits_for_the_portion_that_is_at_work(
+    operator: httpx.AsyncClient, api: str, people: list[UUID], connection: asyncpg.Connection,
+    two_organizations: TwoOrganizations,
+) -> None:  # fmt: skip
+    assert people
+    job = await request(operator, api, "mark_reviewed", search="hopper")
+    calls = [UUID(id) for id in await selected(connection, job["id"])]
+    async with acting(two_organizations, "jobs") as portion:
+        marked = await portion.fetch(
+            "select private.mark_calls_of_act($1, $2, $3, 'Ada', 'asked', $4)",
+            two_organizations.own.tenant.organization_id,
+            UUID(job["id"]),
+            calls,
+            NOW,
+        )
+        assert len(marked) == 2
+        undo = asyncio.create_task(operator.post(f"{api}/acts/{job['id']}/undo"))
+        await until_one_waits(connection)
+    assert (await undo).json()["changed"] == 2
+    assert not await connection.fetchval("select count(*) from call_reviews where note = 'asked'")
 
 
 @pytest.mark.parametrize(
@@ -419,7 +477,12 @@ async def check_ticked_rows(browser: Browser, home: str, connection: asyncpg.Con
     asked = (await browser.get(f"{home}/selection?of=calls&action=mark_reviewed&{chosen}")).text
     assert "Mark 2 calls as reviewed?" in asked
     sent = await browser.post_form(f"{home}/selection", {"of": "calls", "chosen": [str(id) for id in ids]})
-    assert "2 calls marked as reviewed." in (await browser.get(sent.headers["location"])).text
+    said = (await browser.get(sent.headers["location"])).text
+    assert "2 calls marked as reviewed." in said
+    [undo] = re.findall(r'<form method="post" action="([^"]+/undo)"', said)
+    undone = await browser.post_form(undo, {"back": f"{home}/calls"})
+    after = (await browser.get(undone.headers["location"])).text
+    assert "2 calls are no longer marked as reviewed." in after
     for of, count, filters in (
         ("calls", "51 calls", "all=1&outcome=voicemail"),
         ("calls", "2 calls", chosen),

@@ -22,9 +22,10 @@ async def act_on_rows(
             kept = await bulk_work.kept_contacts(connection, organization_id=run.organization_id, ids=ids)
             gone = ERASED
         case BulkAction.MARK_REVIEWED:
-            done = await bulk_work.mark_calls_reviewed(
+            done = await bulk_work.mark_calls_of_act(
                 connection,
                 organization_id=run.organization_id,
+                act_id=run.id,
                 ids=ids,
                 reviewed_by=run.requested_by,
                 note=run.reason,

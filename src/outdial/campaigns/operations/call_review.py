@@ -6,9 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 from outdial.campaigns.lifecycle import Actor, Forbidden, NotFound, may_run
+from outdial.campaigns.undoing.acts import record_act
 from outdial.db.queries import audit
 from outdial.db.queries.dialing import bulk_work, listening
 from outdial.db.session import Connection, encode_json
+from outdial.domain.policies.undo import ActKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,10 @@ class CallReviewed:
 
 @dataclass(frozen=True, slots=True)
 class CallsReviewed:
-    """How many calls are marked as reviewed now that were not before."""
+    """How many calls are marked as reviewed now that were not before. Without any, there is no act to undo."""
 
     changed: int
+    act_id: UUID | None
 
 
 async def review_call(
@@ -61,8 +64,15 @@ async def review_calls(
     """Mark calls as reviewed that no one has marked yet, in one statement. Marks and notes of others stay."""
     if not await may_run(connection, organization_id, actor):
         return Forbidden()
-    marked = await bulk_work.mark_calls_reviewed(
-        connection, organization_id=organization_id, ids=list(call_ids), reviewed_by=by, note=note or None, now=now
+    act_id = await record_act(connection, organization_id=organization_id, kind=ActKind.REVIEW, now=now)
+    marked = await bulk_work.mark_calls_of_act(
+        connection,
+        organization_id=organization_id,
+        act_id=act_id,
+        ids=list(call_ids),
+        reviewed_by=by,
+        note=note or None,
+        now=now,
     )
     if marked:
         await audit.record_audit(
@@ -72,9 +82,9 @@ async def review_calls(
             action="review_call" if len(marked) == 1 else "review_calls",
             subject_type="call",
             subject_id=str(marked[0]) if len(marked) == 1 else f"{len(marked)} calls",
-            details="{}" if len(marked) == 1 else encode_json({"calls": sorted(marked)}),
+            details=encode_json({"act": act_id} if len(marked) == 1 else {"act": act_id, "calls": sorted(marked)}),
         )
-    return CallsReviewed(len(marked))
+    return CallsReviewed(len(marked), act_id if marked else None)
 
 
 async def unreview_call(

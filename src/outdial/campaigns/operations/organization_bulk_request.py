@@ -93,15 +93,7 @@ async def block_all_contacts(
         now=request.now,
         **chosen,
     )
-    if selected <= MOST_UNDONE:
-        await record_act(
-            connection,
-            organization_id=organization_id,
-            kind=ActKind.LIST,
-            now=request.now,
-            act_id=job_id,
-            is_bulk=True,
-        )
+    await _record_act(connection, organization_id, job_id, ActKind.LIST, selected, request.now)
     await _record(connection, organization_id, job_id, BulkAction.DO_NOT_CALL, selected, request)
     return BulkRequested(job_id=job_id, selected=selected, other_status=0)
 
@@ -136,6 +128,7 @@ async def review_all_calls(
         now=request.now,
         **selection,
     )
+    await _record_act(connection, organization_id, job_id, ActKind.REVIEW, stored.selected, request.now)
     await _record(connection, organization_id, job_id, BulkAction.MARK_REVIEWED, stored.selected, request)
     return BulkRequested(job_id=job_id, selected=stored.selected, other_status=stored.other_status)
 
@@ -146,6 +139,14 @@ def _refusal(matching: int, noun: str) -> BulkRefused | None:
     if matching > BULK_CONTACTS.most:
         return BulkRefused(f"more than {BULK_CONTACTS.most:,} {noun}s match: narrow the filter")
     return None
+
+
+async def _record_act(
+    connection: Connection, organization_id: UUID, job_id: UUID, kind: ActKind, selected: int, now: datetime
+) -> None:
+    """Store that the job is an act, if it can be undone."""
+    if selected <= MOST_UNDONE:
+        await record_act(connection, organization_id=organization_id, kind=kind, now=now, act_id=job_id, is_bulk=True)
 
 
 async def _record(

@@ -24,7 +24,9 @@ def act_of(action: BulkAction, decision: ReviewDecision | None) -> ActKind | Non
             return ActKind.BLOCK if decision is ReviewDecision.NEVER_CALL else ActKind.DECIDE
         case BulkAction.DO_NOT_CALL:
             return ActKind.BLOCK
-        case BulkAction.NEW_CAMPAIGN | BulkAction.MARK_REVIEWED | BulkAction.UNDO:
+        case BulkAction.MARK_REVIEWED:
+            return ActKind.REVIEW
+        case BulkAction.NEW_CAMPAIGN | BulkAction.UNDO:
             return None
         case never:
             assert_never(never)
@@ -61,7 +63,7 @@ async def record_act(
     is_bulk: bool = False,
     former: Sequence[Mapping[str, object]] = (),
 ) -> UUID:
-    """Store an act and return its id. `former` are the entries of the do-not-call list that it names."""
+    """Store an act and return its id. `former` are the entries of the do-not-call list, or the calls, that it names."""
     act_id = act_id or new_id(now)
     await acts.record_act(
         connection,

@@ -1,6 +1,6 @@
 """Undoes an act of a member, where what it changed is still as the act has left it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
@@ -19,12 +19,17 @@ from outdial.domain.ids import new_id
 from outdial.domain.policies.undo import ActKind, too_late, why_campaign_stays, why_contact_stays
 
 _STAYS_LISTED: Final = "the numbers have left the list, or were to be added to it again since"
+_STAYS: Final[Mapping[ActKind, str]] = {
+    ActKind.LIST: _STAYS_LISTED,
+    ActKind.UNLIST: "the numbers are on the list again",
+    ActKind.REVIEW: "the marks have been removed or changed since",
+}
 NOT_YOURS: Final = "only the member who added the numbers, or an admin, can remove them from the do-not-call list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActUndone:
-    """`changed` contacts or numbers are as before; `kept` have changed since and stay. With `job_id`, a job does it."""
+    """`changed` contacts, numbers or calls are as before; `kept` have changed since. With `job_id`, a job does it."""
 
     kind: ActKind
     changed: int
@@ -63,8 +68,8 @@ async def undo_act(
             result = await _undo_run(connection, act_id, kind, required(act.campaign_id), actor, now)
         case ActKind.LIST | ActKind.BLOCK if not act.may_unlist:
             return NotUndone(NOT_YOURS)
-        case ActKind.LIST | ActKind.UNLIST:
-            result = await _undo_list(connection, organization_id, act, act_id, actor, now)
+        case ActKind.LIST | ActKind.UNLIST | ActKind.REVIEW:
+            result = await _undo_entries(connection, organization_id, act, act_id, actor, now)
         case ActKind.SKIP | ActKind.RETRY | ActKind.DECIDE | ActKind.BLOCK if act.is_bulk:
             campaign_id = required(act.campaign_id)
             result = await _undo_by_job(connection, organization_id, act_id, kind, campaign_id, by, actor, now)
@@ -109,22 +114,24 @@ async def _undo_run(
             assert_never(never)
 
 
-async def _undo_list(
+async def _undo_entries(
     connection: Connection, organization_id: UUID, act: acts.LockedAct, act_id: UUID, actor: Actor, now: datetime
 ) -> UndoResult:
-    """Remove numbers from the do-not-call list that the act has added, or put back those it has removed.
+    """Undo what an act has done to the entries that it names: numbers on the do-not-call list, or marks of calls.
 
-    A bulk job is cancelled first: it adds numbers under the lock of its act. One that had not begun has added none.
+    A bulk job is cancelled first: it changes them under the lock of its act. One that had not begun has changed none.
     """
     kind = ActKind(act.kind)
     if act.is_bulk:
         await cancel_bulk_job(connection, organization_id=organization_id, bulk_job_id=act_id, actor=actor, now=now)
-    change = acts.unlist_phones if kind is ActKind.LIST else acts.relist_phones
-    phones = await change(connection, organization_id=organization_id, act_id=act_id)
+    changes: Mapping[ActKind, Callable[..., Awaitable[Sequence[object]]]] = {
+        ActKind.LIST: acts.unlist_phones, ActKind.UNLIST: acts.relist_phones, ActKind.REVIEW: acts.unmark_calls
+    }  # fmt: skip
+    changed = len(await changes[kind](connection, organization_id=organization_id, act_id=act_id))
     total = await acts.count_act_entries(connection, organization_id=organization_id, act_id=act_id)
-    if not phones and (total or not act.is_bulk):
-        return NotUndone(_STAYS_LISTED if kind is ActKind.LIST else "the numbers are on the list again")
-    return ActUndone(kind=kind, changed=len(phones), kept=total - len(phones))
+    if not changed and (total or not act.is_bulk):
+        return NotUndone(_STAYS[kind])
+    return ActUndone(kind=kind, changed=changed, kept=total - changed)
 
 
 async def _undo_contacts(
@@ -213,7 +220,7 @@ async def _record(connection: Connection, organization_id: UUID, act_id: UUID, u
     subject_type, subject_id = "act", str(act_id)
     if undone.campaign_id is not None:
         subject_type, subject_id = "campaign", str(undone.campaign_id)
-    elif undone.changed + undone.kept == 1 and undone.kind not in (ActKind.LIST, ActKind.UNLIST):
+    elif undone.changed + undone.kept == 1 and undone.kind not in (ActKind.LIST, ActKind.UNLIST, ActKind.REVIEW):
         contact = required(await acts.first_undo_contact(connection, organization_id=organization_id, act_id=act_id))
         subject_type, subject_id = "campaign_contact", str(contact.id)
     await audit.record_audit(

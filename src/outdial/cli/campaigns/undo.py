@@ -66,7 +66,7 @@ def print_undone(result: UndoResult, act: UUID, *, as_json: bool) -> None:
             raise ActionRefused(f"this cannot be undone: {reason}")
         case NotFound() | Forbidden():
             raise UnknownName(
-                f"unknown act {act}: acts can be undone for an hour, jobs with at most {MOST_UNDONE:,} contacts"
+                f"unknown act {act}: acts can be undone for an hour, jobs with at most {MOST_UNDONE:,} rows"
             )
         case never:
             assert_never(never)

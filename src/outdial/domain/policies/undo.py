@@ -11,7 +11,7 @@ UNDO_WITHIN: Final = timedelta(hours=1)
 FORGOTTEN_AFTER: Final = timedelta(hours=3)
 """Past the end of UNDO_WITHIN, because the job that undoes another one needs time."""
 MOST_UNDONE: Final = 50_000
-"""Contacts that a job may change to be undone: what each was before takes 400 bytes."""
+"""Contacts, or calls, that a job may change to be undone: what each was before takes 400 bytes."""
 
 
 class ActKind(StrEnum):
@@ -33,6 +33,8 @@ class ActKind(StrEnum):
     """Added numbers to the do-not-call list."""
     UNLIST = "unlist"
     """Removed numbers from the do-not-call list."""
+    REVIEW = "review"
+    """Marked calls as reviewed."""
 
 
 def too_late(done_at: datetime, undone_at: datetime | None, now: datetime) -> str | None:

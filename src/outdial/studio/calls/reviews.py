@@ -39,10 +39,14 @@ class CallsToReview(ReviewNote):
 
 
 class CallsMarked(BaseModel):
-    """How many calls were marked. The others had a mark already, which stays, or have been deleted."""
+    """How many calls were marked. The others had a mark already, which stays, or have been deleted.
+
+    The act can be undone; null: nothing was changed.
+    """
 
     changed: int
     left_out: int
+    act_id: UUID | None
 
 
 async def find_review(connection: Connection, organization_id: UUID, call_id: UUID) -> CallReview | None:
@@ -79,7 +83,7 @@ async def mark_calls(connection: Connection, context: OrganizationContext, new: 
     )
     if isinstance(result, Forbidden):
         raise PermissionDenied("You need the Operator role to do this")
-    return CallsMarked(changed=result.changed, left_out=len(set(new.call_ids)) - result.changed)
+    return CallsMarked(changed=result.changed, left_out=len(set(new.call_ids)) - result.changed, act_id=result.act_id)
 
 
 async def remove_mark(connection: Connection, context: OrganizationContext, call_id: UUID) -> None:

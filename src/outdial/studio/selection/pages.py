@@ -95,11 +95,12 @@ async def act(context: CurrentOrganization, form: Form) -> Response:
             if not seen:
                 return redirect(back, "No calls selected.", "warn")
             marked = await mark_calls(connection, context, CallsToReview(call_ids=list(seen), note=reason))
-            return redirect(back, whole_lists.marked_in_words(marked), "good" if marked.changed else "info")
+            kind: FlashKind = "good" if marked.changed else "info"
+            return redirect(back, whole_lists.marked_in_words(marked), kind, undo=undo_url(context, marked.act_id))
         action = _action(str(form.get("action", "")))
         request = SelectedRequest(action=action, ids=list(seen), reason=reason, seen=_known(seen))
         done = await selection.act(connection, context, request)
-    kind: FlashKind = "good" if done.changed else "warn"
+    kind = "good" if done.changed else "warn"
     return redirect(back, f"{in_one_line(action, done)}.", kind, undo=undo_url(context, done.act_id))
 
 

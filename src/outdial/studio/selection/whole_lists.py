@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from outdial.db.queries.dialing import acts
 from outdial.db.session import Connection
 from outdial.domain.policies.selection import SelectedAction
+from outdial.domain.policies.undo import MOST_UNDONE
 from outdial.studio.bulk_jobs.organization import count_calls, count_contacts
 from outdial.studio.calls.navigation import FILTER_NAMES, read_filters, typed_filters
 from outdial.studio.calls.reviews import CallsMarked
@@ -18,6 +19,8 @@ from outdial.studio.web.context import OrganizationContext
 from outdial.studio.web.errors import InvalidInput
 
 _IN_BACKGROUND: Final = "A job in the background does it, and lists what it leaves out."
+_UNDO_MARKS: Final = "You can undo this for an hour, for each call whose mark no one has changed since."
+_NO_UNDO: Final = f"You cannot undo this: undo works for at most {MOST_UNDONE:,} calls."
 _MARKED: Final = "They leave the list of calls that are not reviewed. Marks and notes of other members stay."
 
 
@@ -123,7 +126,7 @@ def _mark(
         title=f"Mark {_counted(count)} as reviewed?",
         lines=[*lines, _MARKED],
         stays=stays,
-        undo="This cannot be undone in one step: remove each mark on the page of its call.",
+        undo=_UNDO_MARKS if count <= MOST_UNDONE else _NO_UNDO,
         url=f"/o/{context.organization_id}/{url}",
         button=f"Mark {_counted(count)} as reviewed",
         fields=fields,

@@ -14,7 +14,7 @@ from outdial.studio.web.errors import PermissionDenied, ResourceConflict, Resour
 
 
 class UndoneAct(BaseModel):
-    """An act that is undone. `changed` contacts or numbers are as before; `kept` had changed since and stay.
+    """An act that is undone. `changed` contacts, numbers or calls are as before; `kept` had changed since and stay.
 
     With `bulk_job_id`, a job undoes it in the background, and `changed` counts its contacts.
     """
@@ -44,7 +44,8 @@ async def undo(connection: Connection, context: OrganizationContext, act_id: UUI
             raise ResourceConflict(f"This cannot be undone: {reason}")
         case NotFound():
             raise ResourceNotFound(
-                f"This can no longer be undone: undo works for an hour, for jobs with at most {MOST_UNDONE:,} contacts"
+                "This can no longer be undone: undo works for an hour, for jobs with at most"
+                f" {MOST_UNDONE:,} contacts or calls"
             )
         case Forbidden():
             raise PermissionDenied("You need the Operator role to do this")
@@ -65,6 +66,8 @@ def in_one_line(undone: UndoneAct) -> str:
             return "Pause undone. The campaign is running again."
         case ActKind.RESUME:
             return "Resume undone. The campaign is paused again."
+        case ActKind.REVIEW:
+            return f"Undone. {_count(undone.changed, 'call is', 'calls are')} no longer marked as reviewed.{kept}"
         case ActKind.UNLIST:
             return f"Undone. {_count(undone.changed, 'entry is', 'entries are')} on the do-not-call list again."
         case ActKind.LIST:

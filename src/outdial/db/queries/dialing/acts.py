@@ -183,6 +183,16 @@ async def unlist_phones(connection: Connection, *, organization_id: UUID, act_id
     return [record[0] for record in await connection.fetch(_UNLIST_PHONES, organization_id, act_id)]
 
 
+_UNMARK_CALLS = """\
+select private.unmark_calls($1, $2) as id;
+"""
+
+
+async def unmark_calls(connection: Connection, *, organization_id: UUID, act_id: UUID) -> list[UUID]:
+    """Remove the marks of calls that an act has left and that no member has replaced. Returns the calls."""
+    return [record[0] for record in await connection.fetch(_UNMARK_CALLS, organization_id, act_id)]
+
+
 _COUNT_ACT_ENTRIES = """\
 select jsonb_array_length(former) as entries from undoable_acts
 where organization_id = $1 and id = $2;
@@ -190,7 +200,7 @@ where organization_id = $1 and id = $2;
 
 
 async def count_act_entries(connection: Connection, *, organization_id: UUID, act_id: UUID) -> int:
-    """Count the entries of the do-not-call list that an act names."""
+    """Count the entries of the do-not-call list, or the calls, that an act names."""
     value: int = required(await connection.fetchval(_COUNT_ACT_ENTRIES, organization_id, act_id), "count_act_entries")
     return value
 

@@ -42,9 +42,14 @@ select private.unlist_contacts(:organization_id, :act_id, :ids::uuid[]) as id;
 -- Take off the do-not-call list what an act has put there. Returns the numbers.
 select private.unlist_phones(:organization_id, :act_id) as id;
 
+-- name: unmark_calls
+-- returns: list[UUID]
+-- Remove the marks of calls that an act has left and that no member has replaced. Returns the calls.
+select private.unmark_calls(:organization_id, :act_id) as id;
+
 -- name: count_act_entries
 -- returns: int
--- Count the entries of the do-not-call list that an act names.
+-- Count the entries of the do-not-call list, or the calls, that an act names.
 select jsonb_array_length(former) as entries from undoable_acts
 where organization_id = :organization_id and id = :act_id;
 

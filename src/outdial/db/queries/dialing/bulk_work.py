@@ -187,24 +187,25 @@ async def block_listed_contacts(
     ]
 
 
-_MARK_CALLS_REVIEWED = """\
-select private.mark_calls_reviewed($1, $2::uuid[], $3, $4, $5) as id;
+_MARK_CALLS_OF_ACT = """\
+select private.mark_calls_of_act($1, $2, $3::uuid[], $4, $5, $6) as id;
 """
 
 
-async def mark_calls_reviewed(
+async def mark_calls_of_act(
     connection: Connection,
     *,
     organization_id: UUID,
+    act_id: UUID,
     ids: Sequence[UUID],
     reviewed_by: str,
     note: str | None,
     now: datetime,
 ) -> list[UUID]:
-    """Mark calls as reviewed that no member has marked yet. Returns them."""
+    """Mark calls as reviewed that no member has marked yet; their act remembers which. Returns them."""
     return [
         record[0]
-        for record in await connection.fetch(_MARK_CALLS_REVIEWED, organization_id, ids, reviewed_by, note, now)
+        for record in await connection.fetch(_MARK_CALLS_OF_ACT, organization_id, act_id, ids, reviewed_by, note, now)
     ]
 
 

@@ -56,11 +56,11 @@ select private.decide_reviews(
 -- whose number was not on it for all calls.
 select private.block_listed_contacts(:organization_id, :act_id, :ids::uuid[], :reason, :now) as id;
 
--- name: mark_calls_reviewed
+-- name: mark_calls_of_act
 -- returns: list[UUID]
 -- null: :note
--- Mark calls as reviewed that no member has marked yet. Returns them.
-select private.mark_calls_reviewed(:organization_id, :ids::uuid[], :reviewed_by, :note, :now) as id;
+-- Mark calls as reviewed that no member has marked yet; their act remembers which. Returns them.
+select private.mark_calls_of_act(:organization_id, :act_id, :ids::uuid[], :reviewed_by, :note, :now) as id;
 
 -- name: kept_contacts
 -- returns: list[UUID]
