@@ -63,7 +63,7 @@ async def list_campaigns(
     page: PageQuery,
     status: Annotated[CampaignStatus | None, Query(description="Filter by status")] = None,
     name: Annotated[
-        str | None, Query(max_length=200, description="Filter by words, or parts of words, of the name, in any order")
+        str | None, Query(max_length=200, description="Words of the name")
     ] = None,
     archived: Annotated[bool, Query(description="List the archived campaigns instead of the others")] = False,
 ) -> Page[CampaignSummary]:
