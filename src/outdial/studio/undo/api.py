@@ -14,8 +14,8 @@ router = ApiRouter(tags=["campaign contacts"])
 async def undo_act(context: CurrentOrganization, act_id: UUID) -> UndoneAct:
     """Undo an act, within an hour, where what it has changed is still as it left it.
 
-    Responses about skips, retries, decisions, ended callbacks, pauses, the do-not-call list and selected rows name their
-    act, and a bulk job is an act. Returns 409 with the reason when nothing can be undone.
+    Responses about skips, retries, decisions, ended callbacks, pauses, the do-not-call list and selected rows name
+    their act, and a bulk job is an act. Returns 409 with the reason when nothing can be undone.
     """
     context.require("operator")
     async with context.transaction() as connection:
