@@ -62,9 +62,7 @@ async def list_campaigns(
     counter: Counter,
     page: PageQuery,
     status: Annotated[CampaignStatus | None, Query(description="Filter by status")] = None,
-    name: Annotated[
-        str | None, Query(max_length=200, description="Words of the name")
-    ] = None,
+    name: Annotated[str | None, Query(max_length=200, description="Words of the name")] = None,
     archived: Annotated[bool, Query(description="List the archived campaigns instead of the others")] = False,
 ) -> Page[CampaignSummary]:
     """List campaigns, newest first, each with its progress and why it is not dialing."""
