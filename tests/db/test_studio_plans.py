@@ -266,7 +266,7 @@ async def test_the_campaigns_of_the_board_are_ordered_before_their_contacts_are_
     named: dict[str, object] = {
         "organization_id": filled.tenant.organization_id,
         "is_archived": False,
-        "name": None,
+        "words": None,
         "limit": LIMIT,
     }
     statement = campaign_board.campaigns_of_board

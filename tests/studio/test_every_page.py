@@ -164,6 +164,9 @@ async def look_at_what_is_left(
     review = address("/o/{organization_id}/campaigns/{draft}/setup/review", dict(route_rows.own))
     assert (await owner.get(review)).status_code == 200
     await sign_in_with_a_kept_form(studio_app, route_rows)
+    erase = address("/o/{organization_id}/privacy/erase", dict(route_rows.own))
+    asked = await owner.post_form(erase, {"phone": "+12025550123"})
+    assert (asked.status_code, list(silent_dangers(asked.text)), raw_phones(asked.text)) == (200, [], [])
     import_url = address("/o/{organization_id}/imports/{import_id}", dict(route_rows.own))
     assert (await owner.post_form(f"{import_url}/cancel")).status_code == 303
     assert (await owner.get(import_url)).status_code == 200

@@ -253,7 +253,7 @@ async def test_a_list_that_is_empty_at_opening_has_the_bar_that_its_first_rows_n
     assert re.search(r'<form class="selection-bar"[^>]* hidden>', empty)
     # How many match, and what all of them are exported or changed with, come with the rows.
     for name in ("selection-all", "list-actions", "campaign-contacts"):
-        assert re.search(rf'<\w+ class="[\w-]+" id="{name}" data-live>', empty), name
+        assert re.search(rf'<\w+ class="[\w-]+" id="{name}" data-live[ >]', empty), name
 
     for _ in range(51):
         await create_campaign_contact(connection, campaign)
