@@ -59,6 +59,7 @@ NOT_SHOWN = {
     "/o/{organization_id}",
     "/o/{organization_id}/live",
     "/o/{organization_id}/campaigns/{campaign_id}/setup",
+    "/o/{organization_id}/bulk-jobs/{bulk_job_id}/left-out.csv",
     "/o/{organization_id}/exports/{export_id}/file",
     "/o/{organization_id}/imports/{import_id}/refusals.csv",
     "/o/{organization_id}/imports/template.csv",

@@ -148,6 +148,8 @@ async def test_no_request_leaves_after_an_organization_reads_stopped_with_any_sc
         await asyncio.gather(*(dialer.run_once() for dialer in dialers))
 
     await asyncio.gather(work(), stop(stage, tenant))
+    # All calls may have been placed before the stop: these contacts wait for its end.
+    await running(stage, tenant, 2)
     at_stop = None
     for _ in range(6):
         if at_stop is None and await status(stage, tenant) is StopStatus.STOPPED:

@@ -126,8 +126,7 @@ class ForecastWorld:
     async def forecast(self, campaign: Campaign) -> StoredForecast:
         """Return the only forecast of a campaign."""
         organization_id = self.tenant.organization_id
-        async with self.jobs.for_organization(organization_id) as acting:
-            (found,) = await stored_forecasts(acting, campaign_id=campaign.id, organization_id=organization_id)
+        (found,) = await stored_forecasts(self.look, campaign_id=campaign.id, organization_id=organization_id)
         return found
 
 
