@@ -113,14 +113,7 @@ def list_bulk_jobs(campaign: CampaignName, as_json: AsJson = False) -> None:
     async def work(database: Database) -> list[bulk_jobs.BulkJobRow]:
         async with database.as_service() as connection:
             found = await find_campaign_row(connection, campaign)
-            return await bulk_jobs.list_bulk_jobs(
-                connection,
-                campaign_id=found.id,
-                organization_id=found.organization_id,
-                after_at=None,
-                after_id=None,
-                limit=LISTED,
-            )
+            return await latest_jobs(connection, found.organization_id, found.id)
 
     print_jobs(as_service(work), as_json=as_json)
 
@@ -136,14 +129,9 @@ def show(
 
     async def work(database: Database) -> tuple[bulk_jobs.BulkJobRow, list[bulk_jobs.LeftOutRow]]:
         async with database.as_service() as connection:
-            found = await _job(connection, campaign, job)
-            left_out = await bulk_jobs.list_left_out(
-                connection, bulk_job_id=job, organization_id=found.organization_id, after_id=None, limit=limit
-            )
-            return found, left_out
+            return await with_left_out(connection, await _job(connection, campaign, job), limit)
 
-    row, left_out = as_service(work)
-    print_job(row, left_out, as_json=as_json)
+    print_job(*as_service(work), as_json=as_json)
 
 
 @app.command()
@@ -155,6 +143,29 @@ def cancel(campaign: CampaignName, job: JobId) -> None:
             return await cancel_job(connection, await _job(connection, campaign, job))
 
     print_cancelled(job, as_service(work))
+
+
+async def latest_jobs(
+    connection: Connection, organization_id: UUID, campaign_id: UUID | None
+) -> list[bulk_jobs.BulkJobRow]:
+    """Return the latest jobs of a campaign, or without one those of no campaign, newest first."""
+    return await bulk_jobs.list_bulk_jobs(
+        connection,
+        campaign_id=campaign_id,
+        organization_id=organization_id,
+        after_at=None,
+        after_id=None,
+        limit=LISTED,
+    )
+
+
+async def with_left_out(
+    connection: Connection, job: bulk_jobs.BulkJobRow, limit: int
+) -> tuple[bulk_jobs.BulkJobRow, list[bulk_jobs.LeftOutRow]]:
+    """Return a job with what it has left out, at most `limit`."""
+    return job, await bulk_jobs.list_left_out(
+        connection, bulk_job_id=job.id, organization_id=job.organization_id, after_id=None, limit=limit
+    )
 
 
 async def cancel_job(connection: Connection, job: bulk_jobs.BulkJobRow) -> str | None:

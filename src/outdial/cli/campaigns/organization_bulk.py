@@ -6,7 +6,16 @@ from uuid import UUID
 import typer
 
 from outdial.campaigns.undoing.undo import UndoResult
-from outdial.cli.campaigns.bulk import LISTED, JobId, cancel_job, print_cancelled, print_job, print_jobs
+from outdial.cli.campaigns.bulk import (
+    LISTED,
+    JobId,
+    cancel_job,
+    latest_jobs,
+    print_cancelled,
+    print_job,
+    print_jobs,
+    with_left_out,
+)
 from outdial.cli.campaigns.undo import print_undone, undo_of_service
 from outdial.cli.errors import UnknownName
 from outdial.cli.finding import find_organization
@@ -28,14 +37,7 @@ def list_jobs(organization: _Organization, as_json: AsJson = False) -> None:
 
     async def work(database: Database) -> list[bulk_jobs.BulkJobRow]:
         async with database.as_service() as connection:
-            return await bulk_jobs.list_bulk_jobs(
-                connection,
-                campaign_id=None,
-                organization_id=await find_organization(connection, organization),
-                after_at=None,
-                after_id=None,
-                limit=LISTED,
-            )
+            return await latest_jobs(connection, await find_organization(connection, organization), None)
 
     print_jobs(as_service(work), as_json=as_json)
 
@@ -51,14 +53,9 @@ def show(
 
     async def work(database: Database) -> tuple[bulk_jobs.BulkJobRow, list[bulk_jobs.LeftOutRow]]:
         async with database.as_service() as connection:
-            found = await _job(connection, organization, job)
-            left_out = await bulk_jobs.list_left_out(
-                connection, bulk_job_id=job, organization_id=found.organization_id, after_id=None, limit=limit
-            )
-            return found, left_out
+            return await with_left_out(connection, await _job(connection, organization, job), limit)
 
-    row, left_out = as_service(work)
-    print_job(row, left_out, as_json=as_json)
+    print_job(*as_service(work), as_json=as_json)
 
 
 @app.command()
