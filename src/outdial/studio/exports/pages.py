@@ -15,13 +15,13 @@ from starlette.datastructures import FormData
 
 from outdial.domain.outcomes import Outcome
 from outdial.studio.bulk_jobs.pages import action_in_words
-from outdial.studio.bulk_jobs.service import list_jobs
+from outdial.studio.bulk_jobs.service import BulkJobView, list_jobs
 from outdial.studio.calls.navigation import FILTER_NAMES, read_filters, typed_filters
 from outdial.studio.campaign_contacts.panel import FORMATS
 from outdial.studio.exports import service as exports_service
 from outdial.studio.exports.api import export_file_response
-from outdial.studio.exports.service import NewExport
-from outdial.studio.imports.service import list_imports
+from outdial.studio.exports.service import Export, NewExport
+from outdial.studio.imports.service import Import, list_imports
 from outdial.studio.view.badges import humanize
 from outdial.studio.web.context import CurrentOrganization
 from outdial.studio.web.errors import InvalidInput
@@ -33,7 +33,6 @@ from outdial.studio.web.rendering import page
 router = APIRouter(prefix="/o/{organization_id}")
 
 LIMIT: Final = 20
-_AT_WORK: Final = frozenset({"queued", "running", "cancelling"})
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "results": ("status", "outcome", "reached", "search", "phone", "phone_ends", "name", "external_id"),
     "contacts": ("search", "phone", "name", "external_id"),
@@ -50,15 +49,14 @@ async def jobs_page(request: Request, context: CurrentOrganization) -> HTMLRespo
         imports = await list_imports(connection, context, PageRequest(cursors["imports"], LIMIT))
         exports = await exports_service.list_exports(connection, context, PageRequest(cursors["exports"], LIMIT))
         changes = await list_jobs(connection, context, None, PageRequest(cursors["changes"], LIMIT))
-    statuses = {str(job.status) for job in imports.items} | {str(job.status) for job in exports.items}
-    statuses |= {str(job.status) for job in changes.items}
+    jobs: list[Import | Export | BulkJobView] = [*imports.items, *exports.items, *changes.items]
     return page(
         request,
         "exports/list.html",
         context,
         imports=imports.items,
         exports=exports.items,
-        is_at_work=not _AT_WORK.isdisjoint(statuses),
+        is_at_work=any(job.is_open for job in jobs),
         changes=[(job, action_in_words(job.action, job.decision)) for job in changes.items],
         next_changes=f"{url}?{urlencode({'changes': changes.next})}" if changes.next else None,
         next_imports=f"{url}?{urlencode({'imports': imports.next})}" if imports.next else None,

@@ -102,6 +102,11 @@ class Export(BaseModel):
     expires_at: datetime | None
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is still waiting or being written."""
+        return self.status in (ExportStatus.QUEUED, ExportStatus.RUNNING)
+
+    @property
     def file_name(self) -> str:
         """File name of the download."""
         return f"outdial-{self.kind.replace('_', '-')}-{self.created_at:%Y-%m-%d-%H%M}.{self.format}"

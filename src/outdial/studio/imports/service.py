@@ -109,6 +109,11 @@ class Import(BaseModel):
         return self.status == ImportStatus.CANCELLED and self.started_at is None
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has been started and is still waiting or at work."""
+        return self.status in (ImportStatus.QUEUED, ImportStatus.RUNNING, ImportStatus.CANCELLING)
+
+    @property
     def is_finished(self) -> bool:
         """Whether it has completed, failed or been cancelled."""
         return self.finished_at is not None
