@@ -170,6 +170,11 @@ def phone_range(digits: str | None) -> PhoneRange:
     return {"first": first, "last": first.ljust(MAX_PHONE_DIGITS + 2, "9")}
 
 
+def name_patterns(name: str | None) -> list[str] | None:
+    """Return the patterns for the words of the name of a campaign, in any order; None without a name."""
+    return search_patterns(name)["words"] if name else None
+
+
 def search_patterns(term: str) -> SearchPatterns:
     """Return the patterns for the words of `term`, in any order; a number also matches without its separators."""
     digits = without_separators(term)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from outdial.campaigns.selection import search_patterns
+from outdial.campaigns.selection import name_patterns
 from outdial.db.queries.dialing import campaign_board as queries
 from outdial.db.queries.dialing.campaign_board import BoardCampaign, BoardDay, BoardLines
 from outdial.db.session import Connection
@@ -211,7 +211,7 @@ async def _find_campaigns(
         connection,
         organization_id=context.organization_id,
         is_archived=is_archived,
-        words=search_patterns(name)["words"] if name else None,
+        words=name_patterns(name),
         limit=MOST + 1,
     )
 

@@ -12,7 +12,7 @@ from outdial.campaigns import create as feature
 from outdial.campaigns import errors
 from outdial.campaigns.edit import edit_campaign
 from outdial.campaigns.lifecycle import Conflict as NotAllowed
-from outdial.campaigns.selection import search_patterns
+from outdial.campaigns.selection import name_patterns
 from outdial.db.queries import batches, campaigns, reports
 from outdial.db.queries.dialing.campaign_board import BoardCampaign
 from outdial.db.session import Connection
@@ -245,7 +245,7 @@ async def list_campaigns(
         connection,
         organization_id=organization_id,
         status=status,
-        words=search_patterns(name)["words"] if name else None,
+        words=name_patterns(name),
         is_archived=is_archived,
         before_at=None if key is None else key[0],
         before_id=None if key is None else key[1],
