@@ -30,6 +30,7 @@ from outdial.studio.callbacks.service import (
     QueueGroup,
     UndecidedCallback,
 )
+from outdial.studio.calls.navigation import filter_query
 from outdial.studio.calls.transcript import SPEAKERS
 from outdial.studio.campaigns.counts import Counter
 from outdial.studio.campaigns.service import campaign_choices
@@ -260,7 +261,7 @@ async def _queue(request: Request, context: OrganizationContext, frame: Campaign
         chosen=chosen,
         following=_following(groups),
         speakers=SPEAKERS,
-        here=_here(url, {**of_page, "cursor": page_request.cursor or ""}),
+        here=url + filter_query({**of_page, "cursor": page_request.cursor or ""}),
         problem=problem,
         now=context.studio.clock.now(),
         **page_links(url, of_page, page_request, next_cursor),
@@ -355,12 +356,6 @@ def _following(groups: Sequence[ShownGroup]) -> Mapping[UUID, str]:
     """Return the entry after each one, which may be in the next group; `end` after the last one."""
     ids = [entry.campaign_contact_id for entry in _entries(groups)]
     return dict(zip(ids, [*map(str, ids[1:]), "end"], strict=True)) if ids else {}
-
-
-def _here(url: str, query: Mapping[str, str]) -> str:
-    """Return the address of the page without its chosen entry."""
-    kept = urlencode({name: value for name, value in query.items() if value})
-    return f"{url}?{kept}" if kept else url
 
 
 def _campaign_id(text: str) -> UUID | None:

@@ -1,7 +1,7 @@
 """The queue of contacts in review, with the decisions beside each."""
 
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +11,7 @@ from outdial.db.queries.dialing import callbacks
 from outdial.domain.contact import ReviewDecision
 from outdial.domain.limits import LONGEST_DECISION_NOTE
 from outdial.studio.calls.beside import read_call_beside
+from outdial.studio.calls.navigation import filter_query
 from outdial.studio.calls.transcript import SPEAKERS
 from outdial.studio.campaign_contacts.review import ReviewRequest, decide
 from outdial.studio.review import service as review
@@ -93,5 +94,5 @@ async def decide_page(campaign_contact_id: UUID, context: CurrentOrganization, f
 def _queue(context: OrganizationContext, form: Form) -> str:
     """Return the address of the queue at the entry after the decided one."""
     cursor, place = text(form, "cursor"), text(form, "place")
-    query = urlencode({name: value for name, value in (("cursor", cursor), ("at", place)) if value})
-    return f"/o/{context.organization_id}/review{f'?{query}' if query else ''}{'#' + quote(place) if place else ''}"
+    query = filter_query({"cursor": cursor, "at": place})
+    return f"/o/{context.organization_id}/review{query}{'#' + quote(place) if place else ''}"
