@@ -4,7 +4,7 @@
 
 import { announce, showToast } from "./toast.js";
 
-const LONGEST_SEND_MS = 20000;
+const LONGEST_REQUEST_MS = 20000;
 let isSending = false;
 let isSessionOver = false;
 
@@ -13,8 +13,15 @@ export function isSendingForm() {
   return isSending;
 }
 
-export async function readPage(url, options) {
-  const response = await fetch(url, { cache: "no-store", ...options, headers: { accept: "text/html", ...options.headers } });
+// Fails with a TimeoutError after 20 seconds, and with an AbortError if `signal` ends it.
+export async function readPage(url, { signal, headers, ...options }) {
+  const limit = AbortSignal.timeout(LONGEST_REQUEST_MS);
+  const response = await fetch(url, {
+    cache: "no-store",
+    ...options,
+    headers: { accept: "text/html", ...headers },
+    signal: signal ? AbortSignal.any([signal, limit]) : limit,
+  });
   return [response, new DOMParser().parseFromString(await response.text(), "text/html")];
 }
 
@@ -53,7 +60,6 @@ async function send(form, button) {
       body: new URLSearchParams(new FormData(form, button)),
       // A message for another page is kept for it.
       headers: { "x-in-place": location.pathname },
-      signal: AbortSignal.timeout(LONGEST_SEND_MS),
     });
     const { pathname } = new URL(response.url);
     if (response.redirected && pathname.startsWith("/sign-in")) {

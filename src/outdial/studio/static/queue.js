@@ -5,7 +5,6 @@
 import { isSendingForm, readPage, replacePart } from "./in_place.js";
 import { isForPage } from "./keys.js";
 
-const LONGEST_READ_MS = 20000;
 let entries = [];
 let chosen = -1;
 let loading = Promise.resolve();
@@ -39,10 +38,9 @@ function choose(number) {
 async function showBeside(entry) {
   reading.abort();
   reading = new AbortController();
-  const signal = AbortSignal.any([reading.signal, AbortSignal.timeout(LONGEST_READ_MS)]);
   const link = linkOf(entry).href.replace("#entry", "");
   try {
-    const [response, fresh] = await readPage(link, { signal });
+    const [response, fresh] = await readPage(link, { signal: reading.signal });
     const next = fresh.getElementById("entry");
     // Decided by someone else, or the session has ended: the page explains it.
     if (!response.ok || response.redirected || next?.dataset.entry !== entry.id) location.assign(link);
