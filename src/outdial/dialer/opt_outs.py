@@ -118,7 +118,7 @@ class OptOutRestarter:
         self._batch = batch
 
     async def run_once(self) -> int:
-        """Restart opt-outs in batches, each in a transaction of its own, and at most MAX_RESTARTS batches."""
+        """Restart opt-outs in at most MAX_RESTARTS batches, each in its own transaction."""
         total = 0
         for _ in range(MAX_RESTARTS):
             async with self._database.transaction() as connection:

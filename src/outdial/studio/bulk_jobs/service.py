@@ -211,7 +211,7 @@ async def list_left_out(
 
 
 async def left_out_csv(context: OrganizationContext, bulk_job_id: UUID) -> AsyncIterator[bytes]:
-    """Yield the rows that a bulk job has left out as CSV, each page of them from a transaction of its own."""
+    """Yield, as CSV, the rows that a bulk job has left out. Each page of rows is read in its own transaction."""
     text = CsvBuffer(["id", "phone", "name", "reason"])
     request = PageRequest(None, _ROWS_OF_FILE)
     while True:
